@@ -1,0 +1,92 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""What a confusion matrix says: accuracy, recall, precision and F1.
+
+Every function takes a matrix of counts of shape (K, K) whose rows are the true
+classes and whose columns are the predicted ones. A value that the data cannot
+give is NaN, never a guess: the recall of a class without a sample, the precision
+of a class that was never predicted. Averages run over the classes that have a
+sample, so that an absent class neither raises nor lowers them.
+"""
+
+import numpy as np
+from mmpretrain.evaluation import ConfusionMatrix
+
+
+def confusion_matrix(
+    predictions: np.ndarray, targets: np.ndarray, num_classes: int
+) -> np.ndarray:
+    """Count how often each class was taken for each.
+
+    Args:
+        predictions: Predicted class ids, shape (N,).
+        targets: True class ids, shape (N,).
+        num_classes: Number of classes K.
+
+    Returns:
+        Counts of shape (K, K): rows are true classes, columns predictions.
+
+    Raises:
+        ValueError: If the two differ in length or an id is not within 0..K-1.
+    """
+    predictions = np.asarray(predictions, dtype=np.int64).reshape(-1)
+    targets = np.asarray(targets, dtype=np.int64).reshape(-1)
+    if len(predictions) != len(targets):
+        raise ValueError(
+            f'confusion_matrix: {len(predictions)} predictions for {len(targets)} '
+            'targets; each sample needs both'
+        )
+    for name, ids in (('predictions', predictions), ('targets', targets)):
+        outside = ids[(ids < 0) | (ids >= num_classes)]
+        if outside.size:
+            raise ValueError(
+                f'confusion_matrix: {name} hold class id {outside[0]}, but '
+                f'{num_classes} classes have ids 0 to {num_classes - 1}'
+            )
+    return ConfusionMatrix.calculate(predictions, targets, num_classes).numpy()
+
+
+def _divide(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Divide element by element; NaN where the denominator is 0."""
+    result = np.full(len(numerator), np.nan)
+    np.divide(numerator, denominator, out=result, where=denominator > 0)
+    return result
+
+
+def accuracy(matrix: np.ndarray) -> float:
+    """Share of samples whose class was found, 0 to 1; NaN without a sample."""
+    total = matrix.sum()
+    return float(np.trace(matrix) / total) if total else float('nan')
+
+
+def recall(matrix: np.ndarray) -> np.ndarray:
+    """Share of each class's samples that were found, shape (K,)."""
+    return _divide(np.diag(matrix), matrix.sum(axis=1))
+
+
+def precision(matrix: np.ndarray) -> np.ndarray:
+    """Share of each class's predictions that were right, shape (K,)."""
+    return _divide(np.diag(matrix), matrix.sum(axis=0))
+
+
+def f1_score(matrix: np.ndarray) -> np.ndarray:
+    """Harmonic mean of recall and precision of each class, shape (K,).
+
+    Computed as ``2 TP / (2 TP + FP + FN)``, which is 0 for a class that has
+    samples and was never predicted, where precision alone is undefined.
+    """
+    return _divide(2 * np.diag(matrix), matrix.sum(axis=0) + matrix.sum(axis=1))
+
+
+def macro_average(per_class: np.ndarray, matrix: np.ndarray) -> float:
+    """Plain mean of a per-class value over the classes that have a sample.
+
+    Args:
+        per_class: One value a class, shape (K,).
+        matrix: The confusion matrix that it was computed from, shape (K, K).
+
+    Returns:
+        The mean; NaN without a sample. The macro F1 of this equals scikit-learn's
+        with ``labels`` set to the classes that occur among the targets.
+    """
+    present = matrix.sum(axis=1) > 0
+    return float(per_class[present].mean()) if present.any() else float('nan')
