@@ -1,6 +1,12 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Measured, fast and comparable training for MMEngine, MMPretrain and MMPose."""
 
+from .compat import check_packages, install_mmcv_ops
 from .version import __version__
 
 __all__ = ['__version__']
+
+# The one piece of work at import: mmpose looks for MMCV's compiled ops when it is
+# imported, so whoever names hpml_mm in a config needs them answered by then.
+check_packages()
+install_mmcv_ops()

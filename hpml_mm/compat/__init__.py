@@ -1,2 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Stand-ins for what an installed OpenMMLab package lacks."""
+"""Stand-ins for what an installed OpenMMLab package lacks, and checks of it."""
+
+from .extras import require
+from .mmcv_ops import install_mmcv_ops
+from .versions import check_packages
+
+__all__ = ['check_packages', 'install_mmcv_ops', 'require']
