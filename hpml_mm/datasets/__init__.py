@@ -1,2 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Data sets and samplers."""
+
+from .class_balance import ClassBalancedSampler
+from .fer_csv import FERCSVDataset
+from .fer_folder import FERFolderDataset
+
+__all__ = ['ClassBalancedSampler', 'FERCSVDataset', 'FERFolderDataset']

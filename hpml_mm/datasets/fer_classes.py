@@ -1,0 +1,66 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Names of the seven expressions and of FER2013's three splits."""
+
+from collections.abc import Sequence
+from difflib import get_close_matches
+
+FER_CLASSES = ('Angry', 'Disgust', 'Fear', 'Happy', 'Sad', 'Surprise', 'Neutral')
+"""Class names in label order, the same for folders and CSV files."""
+
+SPLITS = ('train', 'val', 'test')
+
+SPLIT_USAGE = {'train': 'Training', 'val': 'PublicTest', 'test': 'PrivateTest'}
+"""What the CSV file calls each split in its column ``Usage``."""
+
+_SPLIT_OF = {
+    **{name: name for name in SPLITS},
+    **{usage.lower(): name for name, usage in SPLIT_USAGE.items()},
+}
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """The known name that looks most like ``name``, as a hint for a message.
+
+    Returns:
+        ``"; did you mean 'X'?"``, or an empty string where nothing is close.
+    """
+    by_lower = {item.lower(): item for item in known}
+    found = get_close_matches(name.strip().lower(), by_lower, n=1, cutoff=0.5)
+    return f'; did you mean {by_lower[found[0]]!r}?' if found else ''
+
+
+def class_id(name: str) -> int | None:
+    """Label of a class name in any case; None if it is no class name."""
+    for label, known in enumerate(FER_CLASSES):
+        if known.lower() == name.lower():
+            return label
+    return None
+
+
+def split_of(name: str) -> str | None:
+    """Split of a folder or CSV name in any case; None if it is neither."""
+    return _SPLIT_OF.get(name.strip().lower())
+
+
+def parse_splits(split: str | Sequence[str]) -> tuple[str, ...]:
+    """One split or several, by this project's or by the CSV's names.
+
+    Raises:
+        ValueError: A name is unknown, or a split is named twice.
+    """
+    names = (split,) if isinstance(split, str) else tuple(split)
+    if not names:
+        raise ValueError(f'split is empty; choose from {SPLITS}')
+    splits = []
+    for name in names:
+        found = split_of(name)
+        if found is None:
+            known = SPLITS + tuple(SPLIT_USAGE.values())
+            raise ValueError(
+                f'unknown split {name!r} (known: {", ".join(known)})'
+                f'{nearest(name, known)}'
+            )
+        if found in splits:
+            raise ValueError(f'split {found!r} is named twice in {names}')
+        splits.append(found)
+    return tuple(splits)

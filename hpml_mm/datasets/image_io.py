@@ -1,0 +1,85 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Reading images strictly: a damaged file is an error that names it.
+
+OpenCV fills the missing part of a truncated JPEG with grey and only prints a
+warning, so such a file would be trained on. Looking for the format's own end
+marker costs nothing beside decoding.
+"""
+
+from io import BytesIO
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+COLOR_FLAGS = {'grayscale': cv2.IMREAD_GRAYSCALE, 'color': cv2.IMREAD_COLOR}
+
+IMAGE_SUFFIXES = frozenset(
+    ('.jpg', '.jpeg', '.png', '.bmp', '.pgm', '.ppm', '.tif', '.tiff', '.webp')
+)
+
+
+class BrokenImageError(ValueError):
+    """An image file is empty, truncated or cannot be decoded."""
+
+    def __init__(self, message: str) -> None:
+        # A DataLoader worker hands its whole traceback over as the message.
+        # Its last line is the one that this project wrote.
+        super().__init__(message.rpartition(f'{type(self).__name__}: ')[2].strip())
+
+
+def image_problem(data: bytes) -> str | None:
+    """What the bytes of an image file lack, without decoding JPEG or PNG.
+
+    Returns:
+        The end of the sentence "FILE ...", or None where nothing is missing.
+    """
+    if not data:
+        return 'is empty'
+    if data.startswith(b'\xff\xd8'):
+        # The pixels lie between the last start-of-scan marker and the
+        # end-of-image marker. Neither can occur inside them, and bytes after
+        # the end marker are harmless.
+        whole = data.rfind(b'\xff\xd9') > data.rfind(b'\xff\xda')
+        return None if whole else 'is truncated: a JPEG without its end marker'
+    if data.startswith(b'\x89PNG'):
+        # IEND is followed by its checksum of four bytes.
+        end = data.rfind(b'IEND')
+        whole = data.rfind(b'IDAT') < end <= len(data) - 8
+        return None if whole else 'is truncated: a PNG without its last chunk'
+    try:
+        Image.open(BytesIO(data)).load()
+    except (OSError, SyntaxError, ValueError) as error:
+        return f'cannot be decoded: {error}'.rstrip('.')
+    return None
+
+
+def decode_image(data: bytes, name: str, color_type: str = 'grayscale') -> np.ndarray:
+    """Decode the bytes of an image file.
+
+    Args:
+        data: Content of the file.
+        name: What to call the file in an error.
+        color_type: ``'grayscale'`` for shape (H, W), ``'color'`` for (H, W, 3)
+            in BGR order.
+
+    Raises:
+        BrokenImageError: The image is incomplete or not an image.
+    """
+    problem = image_problem(data)
+    if problem is None:
+        # IMREAD_COLOR and IMREAD_GRAYSCALE also obey the EXIF orientation.
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), COLOR_FLAGS[color_type])
+        if image is not None:
+            return image
+        problem = 'cannot be decoded'
+    raise BrokenImageError(
+        f"{name} {problem}; replace or delete it, or set on_error='skip' in the "
+        'data set to leave such files out'
+    )
+
+
+def read_image(path: str | Path, color_type: str = 'grayscale') -> np.ndarray:
+    """Read an image file, see :func:`decode_image`."""
+    return decode_image(Path(path).read_bytes(), str(path), color_type)

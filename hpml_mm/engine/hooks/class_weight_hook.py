@@ -1,0 +1,62 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Class weights in the loss, from the training split."""
+
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+
+from hpml_mm.datasets.class_balance import (
+    ClassBalancedSampler,
+    class_weights,
+    training_labels,
+)
+from hpml_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class ClassWeightHook(Hook):
+    """Weight the classes in the loss by the training split's class counts.
+
+    It sets ``model.head.loss_module.class_weight``, which MMPretrain's
+    ``CrossEntropyLoss`` reads. The weights are computed once, from the very data set
+    that is trained on, so leaving faces out is taken into account.
+
+    Args:
+        power: As in :func:`hpml_mm.datasets.class_balance.class_weights`.
+
+    Raises:
+        ValueError: The data are not the training split alone, the model's loss takes
+            no class weights or has some already, or the sampler balances too.
+    """
+
+    def __init__(self, power: float = 1.0) -> None:
+        self.power = power
+
+    def before_train(self, runner: Runner) -> None:
+        """Compute the weights and put them into the loss."""
+        loader = runner.train_dataloader
+        if isinstance(loader.sampler, ClassBalancedSampler):
+            raise ValueError(
+                'ClassWeightHook and ClassBalancedSampler would correct the class '
+                'counts twice: choose one of them'
+            )
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        loss = getattr(getattr(model, 'head', None), 'loss_module', None)
+        if not hasattr(loss, 'class_weight'):
+            raise ValueError(
+                'ClassWeightHook needs model.head.loss_module with class_weight, such '
+                f'as CrossEntropyLoss, but the model is {type(model).__name__} with '
+                f'the loss {type(loss).__name__}'
+            )
+        if loss.class_weight is not None:
+            raise ValueError(
+                f'the loss has class_weight={loss.class_weight} already: remove it or '
+                'the ClassWeightHook'
+            )
+        classes = loader.dataset.metainfo['classes']
+        weights = class_weights(
+            training_labels(loader.dataset), len(classes), self.power
+        )
+        loss.class_weight = weights.tolist()
+        text = ', '.join(f'{n} {w:.2f}' for n, w in zip(classes, weights, strict=True))
+        runner.logger.info(f'class weights of the loss: {text}')
