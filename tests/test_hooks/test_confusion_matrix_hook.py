@@ -1,0 +1,130 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import copy
+from io import BytesIO
+from uuid import uuid4
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from mmpretrain.structures import DataSample
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
+from torch.utils.data import Dataset
+
+from hpml_mm.engine.hooks import ConfusionMatrixHook
+from hpml_mm.visualization.confusion import draw_confusion_matrix
+
+CLASSES = ('Angry', 'Happy')
+# (prediction, target, split) of each sample; the model answers what it is told.
+SAMPLES = [(0, 0, 'val'), (1, 0, 'val'), (1, 1, 'val'), (0, 1, 'test')]
+
+
+class Told(Dataset):
+    metainfo = {'classes': CLASSES}
+
+    def __len__(self):
+        return len(SAMPLES)
+
+    def __getitem__(self, index):
+        prediction, target, split = SAMPLES[index]
+        data_sample = DataSample().set_gt_label(target)
+        data_sample.set_metainfo({'split': split})
+        return {'inputs': torch.tensor(prediction), 'data_samples': data_sample}
+
+
+class Parrot(BaseModel):
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(()))
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        if mode == 'loss':
+            return {'loss': self.weight.square()}
+        for prediction, data_sample in zip(inputs, data_samples, strict=True):
+            data_sample.set_pred_label(int(prediction))
+        return data_samples
+
+
+def build_runner(work_dir, metric='hpml_mm.FERMetric', **hook):
+    loader = {
+        'dataset': Told(),
+        'batch_size': 2,
+        'num_workers': 0,
+        'sampler': {'type': 'DefaultSampler', 'shuffle': False},
+    }
+    return Runner(
+        Parrot(),
+        str(work_dir),
+        train_dataloader=copy.deepcopy(loader),
+        val_dataloader=copy.deepcopy(loader),
+        test_dataloader=copy.deepcopy(loader),
+        train_cfg={'by_epoch': True, 'max_epochs': 5},
+        val_cfg={},
+        test_cfg={},
+        val_evaluator={'type': metric},
+        test_evaluator={'type': metric},
+        optim_wrapper={'optimizer': {'type': 'SGD', 'lr': 0.1}},
+        custom_hooks=[{'type': 'hpml_mm.ConfusionMatrixHook', **hook}],
+        visualizer={
+            'type': 'Visualizer',
+            'vis_backends': [
+                {'type': 'LocalVisBackend'},
+                {'type': 'TensorboardVisBackend'},
+            ],
+        },
+        experiment_name=f'confusion_{uuid4()}',
+    )
+
+
+def pictures(work_dir):
+    """What TensorBoard's own reader finds: images by tag and step."""
+    (events,) = work_dir.rglob('events.out.tfevents*')
+    accumulator = EventAccumulator(str(events), size_guidance={'images': 0})
+    accumulator.Reload()
+    return {
+        tag: {
+            event.step: np.array(Image.open(BytesIO(event.encoded_image_string)))
+            for event in accumulator.Images(tag)
+        }
+        for tag in accumulator.Tags()['images']
+    }
+
+
+def test_training_shows_each_split_in_tensorboard(tmp_path):
+    build_runner(tmp_path, interval=2).train()
+    found = pictures(tmp_path)
+    assert set(found) == {'confusion/PublicTest', 'confusion/PrivateTest'}
+    # Every second epoch, and the last one.
+    assert list(found['confusion/PublicTest']) == [2, 4, 5]
+    expected = draw_confusion_matrix(
+        np.array([[1, 1], [0, 1]]), CLASSES, 'PublicTest, epoch 5'
+    )
+    np.testing.assert_array_equal(found['confusion/PublicTest'][5], expected)
+    saved = cv2.imread(str(tmp_path / 'confusion/PublicTest.png'))
+    np.testing.assert_array_equal(saved[..., ::-1], expected)
+
+
+def test_a_test_run_shows_it_too(tmp_path):
+    build_runner(tmp_path).test()
+    found = pictures(tmp_path)
+    assert set(found) == {'confusion_test/PublicTest', 'confusion_test/PrivateTest'}
+    expected = draw_confusion_matrix(np.array([[0, 0], [1, 0]]), CLASSES, 'PrivateTest')
+    np.testing.assert_array_equal(found['confusion_test/PrivateTest'][0], expected)
+    assert (tmp_path / 'confusion_test/PrivateTest.png').is_file()
+
+
+@pytest.mark.parametrize('mode', ['train', 'test'])
+def test_without_a_metric_to_draw_nothing_starts(tmp_path, mode):
+    runner = build_runner(tmp_path, metric='mmpretrain.Accuracy')
+    with pytest.raises(ValueError, match='FERMetric in the evaluator.*: Accuracy'):
+        getattr(runner, mode)()
+    assert runner.iter == 0
+
+
+def test_an_impossible_interval_is_named():
+    with pytest.raises(ValueError, match='interval must be at least 1, got 0'):
+        ConfusionMatrixHook(interval=0)
