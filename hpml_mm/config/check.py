@@ -1,0 +1,256 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Refuse a config with a misspelt or unknown key.
+
+MMEngine merges an unknown key without a word: ``batchsize=128`` beside
+``batch_size=32`` trains at 32. Every part of a config whose keys can be known
+from a signature is compared with it before anything is built.
+"""
+
+import logging
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.registry import DefaultScope, Registry
+
+from . import sections as known
+from .lookup import MISSPELT, SUGGEST, all_registries, find, names, nearest
+from .signature import accepted
+
+
+def check_config(cfg: Config) -> None:
+    """Compare every key and ``type`` of a config with what would be built.
+
+    Where the accepted keys cannot all be known (a ``**kwargs`` that leads
+    somewhere unknown) only a near miss of a known one is refused.
+
+    Raises:
+        ValueError: For each key or type that is unknown, one line with the
+            value, its place as a dotted path, and the nearest right name.
+    """
+    check = _Check(sure='default_scope' in cfg)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
+        check.top_level(cfg)
+        for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+            check.dataloader(cfg.get(key), key)
+        check.optim_wrapper(cfg.get('optim_wrapper'), 'optim_wrapper')
+        check.param_scheduler(cfg.get('param_scheduler'), 'param_scheduler')
+        check.hooks(cfg)
+        for registry in (r for r in all_registries() if r.name == 'KEYPOINT_CODECS'):
+            check.section(cfg.get('codec'), 'codec', known.Section(registry))
+        for key, section in known.BUILT.items():
+            check.section(cfg.get(key), key, section)
+        for key, target in known.CALLED.items():
+            check.keys(cfg.get(key), key, *target)
+        check.env(cfg.get('env_cfg'))
+    if check.problems:
+        raise ValueError('\n'.join(dict.fromkeys(check.problems)))
+
+
+def _entries(value: Any, path: str) -> Iterable[tuple[dict, str]]:
+    """The dicts of a dict or a (nested) list of dicts, each with its place."""
+    if isinstance(value, Mapping):
+        yield value, path
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from _entries(item, f'{path}.{index}')
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f'{text[:57]}...'
+
+
+class _Check:
+    """Walks a config and collects one line per problem."""
+
+    def __init__(self, sure: bool) -> None:
+        # Without a default scope the names of a package cannot be looked up.
+        self.sure = sure
+        self.problems: list[str] = []
+
+    def keys(
+        self, cfg: Any, path: str, allowed: Iterable[str], complete: bool = True
+    ) -> None:
+        """Compare the keys of one dict with those allowed."""
+        if not isinstance(cfg, Mapping):
+            return
+        allowed = set(allowed)
+        for key, value in cfg.items():
+            if key in allowed:
+                continue
+            right = nearest(key, allowed, SUGGEST if complete else MISSPELT)
+            if not complete and right is None:
+                continue
+            place = f'{path}.{key}' if path else key
+            if key in known.UPSTREAM_SLIPS:
+                print_log(
+                    f'{place} has no effect (meant: {known.UPSTREAM_SLIPS[key]})',
+                    logger='current',
+                    level=logging.WARNING,
+                )
+                continue
+            remedy = (
+                f'did you mean {right!r}?'
+                if right
+                else f'known here: {", ".join(sorted(allowed - known.IMPLIED))}'
+            )
+            self.problems.append(
+                f'unknown key {key!r} (value {_shown(value)}) at {place}: {remedy}'
+            )
+
+    def typed(
+        self,
+        cfg: Mapping,
+        path: str,
+        registry: Registry,
+        extra: Iterable[str] = (),
+        default: Any = None,
+    ) -> None:
+        """Check a dict that ``registry`` will build, and all below it."""
+        kind = cfg.get('type', default)
+        if kind is None:
+            self.missing_type(cfg, path)
+            return
+        with DefaultScope.overwrite_default_scope(cfg.get('_scope_')):
+            target = find(registry, kind)
+            if target is None:
+                self.unknown_type(kind, path, registry)
+            else:
+                self.arguments(cfg, path, [target], extra)
+            self.children(cfg, path)
+
+    def arguments(
+        self, cfg: Mapping, path: str, targets: list, extra: Iterable[str]
+    ) -> None:
+        """Compare a dict's keys with the signatures it may be meant for."""
+        allowed = known.IMPLIED.union(extra)
+        complete = True
+        for target in targets:
+            found = accepted(known.PASSED_ON.get(target, target))
+            taken = accepted(target)
+            allowed |= found.names | taken.names | known.POPPED.get(target, frozenset())
+            complete &= found.complete
+        self.keys(cfg, path, allowed, complete)
+
+    def children(self, cfg: Mapping, path: str) -> None:
+        """Check every dict below this one that says what it is."""
+        for key, value in cfg.items():
+            for entry, place in _entries(value, f'{path}.{key}'):
+                if key in known.UNCHECKED:
+                    continue
+                if 'type' in entry:
+                    self.nested(entry, place, key)
+                else:
+                    self.children(entry, place)
+
+    def nested(self, cfg: Mapping, path: str, key: str) -> None:
+        """Check a typed dict whose registry only its place suggests."""
+        section = known.BY_NAME.get(key)
+        extra = section.extra if section else ()
+        kind = cfg['type']
+        with DefaultScope.overwrite_default_scope(cfg.get('_scope_')):
+            registries = [section.registry] if section else all_registries()
+            found = [find(registry, kind) for registry in registries]
+            targets = list({id(t): t for t in found if t is not None}.values())
+            if targets:
+                self.arguments(cfg, path, targets, extra)
+            elif section:
+                self.unknown_type(kind, path, section.registry, sure=False)
+            self.children(cfg, path)
+
+    def missing_type(self, cfg: Mapping, path: str) -> None:
+        """Say which key was meant to be ``type``."""
+        right = next((k for k in cfg if nearest(k, ['type'], MISSPELT)), None)
+        hint = f'; is {right!r} meant to be it?' if right else ''
+        self.problems.append(f"no key 'type' at {path}{hint}")
+
+    def unknown_type(
+        self, kind: Any, path: str, registry: Registry, sure: bool = True
+    ) -> None:
+        """Say which registered name was meant."""
+        sure &= self.sure
+        scope = Registry.split_scope_key(kind)[0] if isinstance(kind, str) else None
+        pool = names(registry, scope)
+        right = nearest(str(kind), pool, SUGGEST if sure else MISSPELT)
+        if not sure and right is None:
+            return
+        hint = f'did you mean {right!r}?' if right else 'nothing alike is registered'
+        self.problems.append(f'unknown type {kind!r} at {path}.type: {hint}')
+
+    def top_level(self, cfg: Config) -> None:
+        """A config may define any variable: only near misses are refused."""
+        own = {k: v for k, v in cfg.items() if k not in known.LOOKALIKES}
+        self.keys(own, '', known.RUNNER_KEYS, complete=False)
+
+    def dataloader(self, cfg: Any, path: str) -> None:
+        for entry, place in _entries(cfg, path):
+            if 'type' in entry:  # built by a runner of its own
+                continue
+            self.keys(entry, place, known.DATALOADER_KEYS)
+            self.children(entry, place)
+
+    def optim_wrapper(self, cfg: Any, path: str) -> None:
+        if not isinstance(cfg, Mapping):
+            return
+        default = cfg.get('constructor', known.DEFAULT_CONSTRUCTOR)
+        plain = default == known.DEFAULT_CONSTRUCTOR
+        if 'optimizer' not in cfg and not plain:  # one wrapper for each part
+            for key, value in cfg.items():
+                if isinstance(value, Mapping) and key != 'paramwise_cfg':
+                    self.optim_wrapper(value, f'{path}.{key}')
+            return
+        section = known.OPTIM_WRAPPER
+        self.typed(cfg, path, section.registry, section.extra, section.default)
+        paramwise = cfg.get('paramwise_cfg')
+        self.keys(paramwise, f'{path}.paramwise_cfg', known.PARAMWISE_KEYS, plain)
+        if isinstance(paramwise, Mapping):
+            for name, entry in (paramwise.get('custom_keys') or {}).items():
+                place = f'{path}.paramwise_cfg.custom_keys.{name}'
+                self.keys(entry, place, known.CUSTOM_KEYS, complete=False)
+        clip = cfg.get('clip_grad')
+        if isinstance(clip, Mapping):
+            self.keys(clip, f'{path}.clip_grad', known.clip_keys(clip))
+
+    def param_scheduler(self, cfg: Any, path: str) -> None:
+        if isinstance(cfg, Mapping) and 'type' not in cfg:  # one list per optimizer
+            for key, value in cfg.items():
+                self.param_scheduler(value, f'{path}.{key}')
+            return
+        section = known.PARAM_SCHEDULER
+        for entry, place in _entries(cfg, path):
+            self.typed(entry, place, section.registry, section.extra)
+
+    def hooks(self, cfg: Config) -> None:
+        hook = known.HOOK
+        for name, entry in (cfg.get('default_hooks') or {}).items():
+            path = f'default_hooks.{name}'
+            if not isinstance(entry, Mapping):
+                continue
+            right = nearest(name, known.DEFAULT_HOOKS, MISSPELT)
+            if name not in known.DEFAULT_HOOKS and right:
+                self.keys({name: entry}, 'default_hooks', known.DEFAULT_HOOKS)
+                continue
+            kind = known.DEFAULT_HOOKS.get(name)
+            self.typed(entry, path, hook.registry, hook.extra, kind)
+        for entry, path in _entries(cfg.get('custom_hooks'), 'custom_hooks'):
+            self.typed(entry, path, hook.registry, hook.extra)
+
+    def section(self, cfg: Any, path: str, section: known.Section) -> None:
+        """Check one of the parts that a registry builds."""
+        for entry, place in _entries(cfg, path):
+            default = section.default
+            if callable(default) and not isinstance(default, type):
+                default = default(entry)
+            if default is None and 'type' not in entry:
+                self.children(entry, place)
+            else:
+                self.typed(entry, place, section.registry, section.extra, default)
+
+    def env(self, cfg: Any) -> None:
+        if not isinstance(cfg, Mapping):
+            return
+        self.keys(cfg, 'env_cfg', known.ENV_KEYS)
+        for key, (allowed, complete) in known.ENV_PARTS.items():
+            self.keys(cfg.get(key), f'env_cfg.{key}', allowed, complete)

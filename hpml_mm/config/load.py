@@ -1,0 +1,148 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Load a config file, apply overrides that take effect, and check the result."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from .check import check_config
+from .lookup import MISSPELT, nearest
+from .sections import RUNNER_KEYS
+
+_ABSENT = object()
+
+
+def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
+    """Load ``path``, merge ``options`` into it, and check every key.
+
+    Args:
+        path: A config file, or ``package::name`` of an installed package.
+        options: Values by dotted key, as ``--cfg-options`` gives them.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the file cannot be read as a config, an option cannot
+            take effect, or a key or type is unknown.
+    """
+    cfg = _read(path)
+    apply_options(cfg, options or {})
+    check_config(cfg)
+    return cfg
+
+
+def apply_options(cfg: Config, options: Mapping[str, Any]) -> None:
+    """Merge options into ``cfg``, refusing those that would change nothing.
+
+    Raises:
+        ValueError: For an unknown top-level key, for a variable of the file
+            (its value has been used by the time that it could be overridden),
+            and for a near miss of an existing key.
+    """
+    for key, value in options.items():
+        top = key.split('.')[0]
+        if top not in RUNNER_KEYS:
+            raise ValueError(_not_read(cfg, key, top, value))
+        _refuse_near_miss(cfg, key)
+    try:
+        cfg.merge_from_dict(dict(options))
+    except (KeyError, TypeError) as error:
+        reason = error.args[0] if error.args else error
+        shown = ' '.join(f'{k}={v}' for k, v in options.items())
+        raise ValueError(f'cannot apply {shown}: {reason}') from error
+
+
+def changed_options(cfg: Config, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Those options whose value differs from what ``cfg`` holds already."""
+    return {k: v for k, v in options.items() if not _same(_value(cfg, k), v)}
+
+
+def _read(path: str) -> Config:
+    if '::' not in path and not Path(path).is_file():
+        raise FileNotFoundError(f'no config file {path!r}{_similar_file(path)}')
+    try:
+        return Config.fromfile(path)
+    except Exception as error:  # a config is the user's own code: any may come
+        if isinstance(error, FileNotFoundError):
+            raise
+        reason = f'{type(error).__name__}: {error}'
+        raise ValueError(f'cannot load the config {path}: {reason}') from error
+
+
+def _similar_file(path: str) -> str:
+    root = Path('configs')
+    found = {p.stem: p for p in sorted(root.rglob('*.py'))}
+    close = difflib.get_close_matches(Path(path).stem, found, n=1)
+    return f'; did you mean {found[close[0]]}?' if close else ''
+
+
+def _not_read(cfg: Config, key: str, top: str, value: Any) -> str:
+    """Why an option for a key that no Runner reads is refused."""
+    start = f'--cfg-options {key}={value}:'
+    if top not in cfg:
+        right = nearest(top, {*cfg, *RUNNER_KEYS})
+        hint = f'did you mean {right!r}?' if right else 'no part of a run has this name'
+        return f'{start} unknown key {top!r}; {hint}'
+    leaf = key.split('.')[-1]
+    places = _places(cfg, top, leaf, cfg[top])
+    hint = f'set it where it is used: {", ".join(places)}' if places else 'set it there'
+    return (
+        f'{start} {top!r} is a variable of the config file whose value has been '
+        f'used already, so this would change nothing; {hint}'
+    )
+
+
+def _places(cfg: Config, top: str, leaf: str, value: Any) -> list[str]:
+    """Dotted keys, three at most, that hold the value of a file's variable."""
+    inner = f'.{leaf}' if isinstance(value, Mapping) else ''
+    found = []
+    for path, key, held in _walk(cfg, ''):
+        named = key == top or isinstance(value, Mapping)
+        if path.split('.')[0] in RUNNER_KEYS and named and _same(held, value):
+            found.append(path + inner)
+    return found[:3]
+
+
+def _walk(node: Any, path: str) -> Iterator[tuple[str, str, Any]]:
+    if isinstance(node, Mapping | Config):
+        entries = node.items()
+    elif isinstance(node, list | tuple):
+        entries = enumerate(node)
+    else:
+        return
+    for key, value in entries:
+        place = f'{path}.{key}' if path else str(key)
+        yield place, str(key), value
+        yield from _walk(value, place)
+
+
+def _refuse_near_miss(cfg: Config, key: str) -> None:
+    """A new key beside one that it resembles, in a dict that nobody checks."""
+    parent, _, leaf = key.rpartition('.')
+    held = _value(cfg, parent) if parent else _ABSENT
+    if not isinstance(held, Mapping) or leaf in held or 'type' in held:
+        return
+    right = nearest(leaf, held, MISSPELT)
+    if right:
+        raise ValueError(
+            f'--cfg-options {key}: no key {leaf!r} at {parent}; did you mean {right!r}?'
+        )
+
+
+def _value(cfg: Any, key: str) -> Any:
+    for part in key.split('.'):
+        if isinstance(cfg, list | tuple) and part.isdigit() and int(part) < len(cfg):
+            cfg = cfg[int(part)]
+        elif isinstance(cfg, Mapping | Config) and part in cfg:
+            cfg = cfg[part]
+        else:
+            return _ABSENT
+    return cfg
+
+
+def _same(held: Any, value: Any) -> bool:
+    if isinstance(held, list | tuple) and isinstance(value, list | tuple):
+        return list(held) == list(value)
+    return held is not _ABSENT and held == value

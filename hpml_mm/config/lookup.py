@@ -1,0 +1,101 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Find what a config's ``type`` stands for, without building it."""
+
+import difflib
+import inspect
+from collections.abc import Iterable
+from importlib import import_module
+from typing import Any
+
+from mmengine.registry import DefaultScope, Registry
+from mmengine.utils import get_object_from_string
+
+# How alike two names must be. A key that a closed signature refuses is wrong
+# in any case and only wants a suggestion; where more keys may be right, only
+# a very likely misspelling is one.
+SUGGEST = 0.6
+MISSPELT = 0.85
+
+
+def unknowable(**kwargs: Any) -> None:
+    """Stands for a part whose package fails to import; building it will say so."""
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = SUGGEST) -> str | None:
+    """The most similar of ``known`` names, or ``None``; case does not count."""
+    by_lower = {k.lower(): k for k in sorted(known)}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=cutoff)
+    return by_lower[close[0]] if close else None
+
+
+def find(registry: Registry, key: Any) -> Any:
+    """Look ``key`` up as ``registry.build`` would, in the current default scope.
+
+    ``Registry.get`` is not used for a name without a dot: it would import a
+    module of that name where the registry has none.
+
+    Returns:
+        The class or function, ``None`` where there is none, or ``unknowable``.
+    """
+    if not isinstance(key, str):
+        return key if callable(key) else None
+    try:
+        return _find(registry, key)
+    except ImportError:
+        return unknowable
+
+
+def _find(registry: Registry, key: str) -> Any:
+    with registry.switch_scope_and_registry(None) as scoped:
+        scope, _ = Registry.split_scope_key(key)
+        if scope is not None:
+            return _find_dotted(scoped, key)
+        return _lineage(scoped).get(key)
+
+
+def names(registry: Registry, prefix: str | None = None) -> dict[str, Any]:
+    """Everything that can be named in ``registry``, or under its ``prefix.``."""
+    with registry.switch_scope_and_registry(None) as scoped:
+        if prefix is None:
+            return _lineage(scoped)
+        child = scoped.root.children.get(prefix)
+        if child is None:
+            return {}
+        return {f'{prefix}.{name}': obj for name, obj in child.module_dict.items()}
+
+
+def all_registries() -> list[Registry]:
+    """Every registry of the current default scope's package, and MMEngine's."""
+    found = []
+    scope = DefaultScope.get_current_instance()
+    for package in dict.fromkeys([scope.scope_name if scope else None, 'mmengine']):
+        try:
+            module = import_module(f'{package}.registry')
+        except ImportError:
+            continue
+        found += [v for v in vars(module).values() if isinstance(v, Registry)]
+    return found
+
+
+def _lineage(registry: Registry) -> dict[str, Any]:
+    """The registry's own modules and those of its ancestors."""
+    modules: dict[str, Any] = {}
+    registry.import_from_location()
+    node: Registry | None = registry
+    while node is not None:
+        modules = {**node.module_dict, **modules}
+        node = node.parent
+    return modules
+
+
+def _find_dotted(registry: Registry, key: str) -> Any:
+    scope, name = Registry.split_scope_key(key)
+    try:
+        import_module(f'{scope}.registry')
+    except ImportError:
+        found = get_object_from_string(key)
+        return None if inspect.ismodule(found) else found
+    try:
+        return registry.get(key)
+    except RuntimeError:  # what Registry.get makes of any failed look-up
+        return None
