@@ -1,10 +1,36 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Fixtures that every test may use."""
+"""Fixtures that every test may use, and what a run for CI demands of them."""
 
 import os
 from pathlib import Path
 
 import pytest
+
+
+def pytest_configure():
+    """A relative data root must hold in tests that run in another directory."""
+    if root := os.environ.get('HPML_MM_DATA'):
+        os.environ['HPML_MM_DATA'] = os.path.abspath(root)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """With ``HPML_MM_REQUIRE_DATA=1``, a test skipped for want of data fails.
+
+    A test that needs a GPU as well may be skipped: its data may all be there.
+    """
+    report = yield
+    needs_data = item.get_closest_marker('real_data') or (
+        'real_data' in getattr(item, 'fixturenames', ())
+    )
+    required = os.environ.get('HPML_MM_REQUIRE_DATA') == '1'
+    if required and report.skipped and needs_data and not hasattr(report, 'wasxfail'):
+        if item.get_closest_marker('gpu'):
+            return report
+        reason = report.longrepr[-1] if report.longrepr else 'no reason given'
+        report.outcome = 'failed'
+        report.longrepr = f'HPML_MM_REQUIRE_DATA=1, yet this test was: {reason}'
+    return report
 
 
 @pytest.fixture

@@ -1,0 +1,50 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+
+# The Python that makes .venv; any 3.11 or newer.
+PYTHON ?= python3
+DEMO_CONFIG ?= $(firstword $(wildcard configs/demo/*.py))
+# More arguments for the demo's training or for pytest.
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+
+# Tests and configs may run in another directory.
+ifdef HPML_MM_DATA
+export HPML_MM_DATA := $(abspath $(HPML_MM_DATA))
+endif
+
+.PHONY: help demo test lint format env env-extras python clean
+.DEFAULT_GOAL := help
+
+help:  ## Show this list.
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
+
+demo: env  ## Install what is missing, then train on faces that the demo draws itself.
+	$(BIN)/python tools/train.py $(DEMO_CONFIG) $(ARGS)
+
+test: env-extras  ## Install what is missing, the optional extras too, then test everything.
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: env-extras  ## Check style and format.
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+format: env-extras  ## Mend style and format where ruff can.
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+env: python  ## Install what is missing into .venv.
+	@$(PYTHON) tools/setup_env.py --venv $(VENV)
+
+env-extras: python
+	@$(PYTHON) tools/setup_env.py --venv $(VENV) --extras
+
+python:
+	@command -v $(PYTHON) > /dev/null || { echo "setup: error: no $(PYTHON) here," \
+	  "Python 3.11 or newer is needed. Install it (Debian, Ubuntu: apt install" \
+	  "python3.11-full) and add PYTHON=python3.11 to the make command." >&2; exit 1; }
+
+clean:  ## Remove .venv and what tools leave; work_dirs stays.
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

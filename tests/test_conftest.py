@@ -1,0 +1,88 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Whether a run for CI can pass without the data that it is to be run on."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).resolve().parent
+TESTS = """
+import pytest
+
+@pytest.mark.real_data
+def test_fixture(real_data):
+    assert real_data.is_absolute()
+
+@pytest.mark.real_data
+def test_part(real_data):
+    if not (real_data / 'part').is_dir():
+        pytest.skip('no part')
+
+@pytest.mark.real_data
+@pytest.mark.gpu
+def test_device(real_data):
+    pytest.skip('no device')
+
+@pytest.mark.xfail(strict=True)
+def test_expected_failure():
+    assert False
+
+def test_plain_skip():
+    pytest.skip('another reason')
+"""
+
+
+@pytest.fixture
+def run_pytest(tmp_path):
+    """Run the tests above with this project's conftest; returns their last line."""
+    (tmp_path / 'conftest.py').write_text((HERE / 'conftest.py').read_text())
+    (tmp_path / 'test_it.py').write_text(TESTS)
+    ini = HERE.parent / 'pyproject.toml'
+    (tmp_path / 'pyproject.toml').write_text(ini.read_text())
+
+    def run(**environment: str) -> tuple[int, str]:
+        result = subprocess.run(
+            [
+                sys.executable,
+                '-m',
+                'pytest',
+                '-q',
+                '-p',
+                'no:cacheprovider',
+                'test_it.py',
+            ],
+            cwd=tmp_path,
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+        )
+        return result.returncode, result.stdout.strip()
+
+    return run
+
+
+def test_skips_without_data(run_pytest):
+    status, output = run_pytest(HPML_MM_DATA='nowhere', HPML_MM_REQUIRE_DATA='0')
+    assert status == 0
+    assert '4 skipped, 1 xfailed' in output.splitlines()[-1]
+
+
+def test_required_data_must_be_there(run_pytest):
+    status, output = run_pytest(HPML_MM_DATA='nowhere', HPML_MM_REQUIRE_DATA='1')
+    assert status == 1
+    assert '2 skipped, 1 xfailed, 2 errors' in output.splitlines()[-1]
+    assert 'REQUIRE_DATA=1, yet this test was: Skipped: no real data at /' in output
+
+
+def test_part_of_the_data_missing(run_pytest, tmp_path):
+    (tmp_path / 'data').mkdir()
+    status, output = run_pytest(HPML_MM_DATA='data', HPML_MM_REQUIRE_DATA='1')
+    assert status == 1
+    assert '1 failed, 1 passed, 2 skipped, 1 xfailed' in output.splitlines()[-1]
+    (tmp_path / 'data' / 'part').mkdir()
+    status, output = run_pytest(HPML_MM_DATA='data', HPML_MM_REQUIRE_DATA='1')
+    assert status == 0
+    assert '2 passed, 2 skipped, 1 xfailed' in output.splitlines()[-1]

@@ -1,0 +1,79 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""What would make ``tools/setup_env.py`` fail after minutes, found in a second.
+
+Standard library only: nothing is installed yet.
+"""
+
+import importlib.util
+import os
+import shlex
+import shutil
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+GIB = 2**30
+# Measured: the environment, and pip's largest set of downloads on their way.
+VENV_BYTES = 6 * GIB
+DOWNLOAD_BYTES = 3 * GIB
+
+
+class SetupError(Exception):
+    """Something the user has to mend: what is wrong, and the remedy, on one line."""
+
+
+def check_python_of_venv(path: Path, version: str, oldest: tuple[int, int]) -> None:
+    """An environment made by hand may hold another Python than the one running."""
+    if tuple(map(int, version.split('.')[:2])) < oldest:
+        raise SetupError(
+            f'{path} was made with Python {version}, '
+            f'{oldest[0]}.{oldest[1]} or newer is needed. '
+            f'Remove it: rm -rf {path}; then run the same again.'
+        )
+
+
+def check_venv_module() -> None:
+    """Debian splits ensurepip from Python."""
+    for name in ('venv', 'ensurepip'):
+        if importlib.util.find_spec(name) is None:
+            version = f'{sys.version_info[0]}.{sys.version_info[1]}'
+            raise SetupError(
+                f'this Python has no module {name}, so it makes no virtual '
+                f'environment. Debian, Ubuntu: apt install python{version}-venv.'
+            )
+
+
+def check_compiler() -> None:
+    """xtcocotools is compiled: its wheel is for numpy 1."""
+    compiler = os.environ.get('CC') or sysconfig.get_config_var('CC') or 'cc'
+    name = shlex.split(compiler)[0]
+    if shutil.which(name) is None:
+        raise SetupError(
+            f'no C compiler {name!r}, and xtcocotools is built from source. '
+            'Debian, Ubuntu: apt install gcc libc6-dev; or name another: CC=clang.'
+        )
+    header = Path(sysconfig.get_path('include')) / 'Python.h'
+    if not header.is_file():
+        version = f'{sys.version_info[0]}.{sys.version_info[1]}'
+        raise SetupError(
+            f'no {header}, which building xtcocotools needs. '
+            f'Debian, Ubuntu: apt install python{version}-dev.'
+        )
+
+
+def check_disk(venv: Path) -> None:
+    """Compare free space with what an installation from nothing takes."""
+    needs = {venv.parent: VENV_BYTES, Path(tempfile.gettempdir()): DOWNLOAD_BYTES}
+    needed: dict[int, int] = {}
+    for path, size in needs.items():
+        device = path.stat().st_dev
+        needed[device] = needed.get(device, 0) + size
+    for path in needs:
+        size = needed[path.stat().st_dev]
+        free = shutil.disk_usage(path).free
+        if free < size:
+            raise SetupError(
+                f'{path} has {free / GIB:.1f} GiB free, and {size / GIB:.0f} GiB are '
+                'needed. Free some space, or let downloads go elsewhere: TMPDIR=DIR.'
+            )
