@@ -1,0 +1,223 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""The share of training time that goes into waiting for data."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import astuple
+from typing import Any
+
+from mmengine.dist import get_world_size
+from mmengine.runner import Runner
+
+from hpml_mm.measure.device import usable_cpus
+from hpml_mm.measure.loader_wait import (
+    TimedIterator,
+    TimedLoader,
+    Wait,
+    WaitCounter,
+    WaitTotals,
+)
+from hpml_mm.measure.step_timer import CudaGapTimer, HostStepTimer
+from hpml_mm.measure.verdict import LoaderSetup, verdict
+from hpml_mm.registry import HOOKS
+
+from .training_clock_hook import TrainingClockHook, model_device
+
+DATA_BATCH = dict | tuple | list | None
+
+
+@HOOKS.register_module()
+class DataLoadRatioHook(TrainingClockHook):
+    """Measures how much of the training time is spent waiting for the loader.
+
+    The wait is taken at the loader's own ``__next__``, for which the training loop's
+    loader stands behind a proxy during each epoch. MMEngine's ``data_time`` is
+    something else: it also holds the time of every hook that runs after
+    ``IterTimerHook``, loggers and checkpoints among them. With ``num_workers=0`` the
+    wait is the loading itself.
+
+    - ``data_wait(%)``: waits over the time of whole iterations, without the first
+      batch of each epoch. Shown per window, per epoch and for the run.
+    - ``data_wait/first_batch(s)``: mean wait for those first batches, in which workers
+      start. ``data_wait/first_batch(%)``: their share of all training time.
+    - ``device_idle(%)``: on CUDA, the share of time that the device idles between
+      steps, by events; first batches and pauses left out. What it idles within a step
+      cannot be seen this way, so this is a lower bound. None on other devices.
+    - ``verdict``: input-bound or compute-bound, and what to change; logged at the end
+      of each epoch and of the run.
+
+    The clock stands still during validation and while a checkpoint is saved. With
+    several processes every value is that of the process with the largest one,
+    because the others wait for it.
+
+    Args:
+        interval: Iterations in a window.
+    """
+
+    # First of all hooks: a batch's arrival and the end of a step are marked before
+    # another hook spends time, and before one of them waits for the device.
+    priority = 'HIGHEST'
+
+    def __init__(self, interval: int = 10) -> None:
+        super().__init__(interval)
+        self._reset()
+
+    def _reset(self) -> None:
+        self._wait = Wait()
+        self._taken: tuple[float, bool] | None = None
+        self._counter = WaitCounter()
+        self._open = False
+        self._epochs = 0
+        self._gaps: CudaGapTimer | None = None
+        self._setup: LoaderSetup | None = None
+        self._proxies: dict[str, tuple[Any, Any]] = {}
+        self._blind = False
+
+    def before_train(self, runner: Runner) -> None:
+        """Starts over."""
+        super().before_train(runner)
+        self._reset()
+        device = model_device(runner.model)
+        self.timer = HostStepTimer(self.clock)
+        if device.type == 'cuda':
+            self._gaps = CudaGapTimer()
+        self._setup = _loader_setup(runner.train_loop.dataloader, device.type)
+
+    def before_train_epoch(self, runner: Runner) -> None:
+        """Puts the loader behind its proxy."""
+        self._install(runner.train_loop)
+        super().before_train_epoch(runner)
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None
+    ) -> None:
+        """Takes the wait for this batch."""
+        self._taken = self._wait.take()
+        if self._gaps is not None:
+            if self._taken is None or self._taken[1]:
+                self._gaps.skip_gap()
+            self._gaps.begin()
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: DATA_BATCH = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Ends an iteration, and maybe a window."""
+        if self._gaps is not None:
+            self._gaps.end()
+        total = self.timer.lap()
+        if self._taken is None:
+            self._warn_blind(runner)
+        else:
+            self._counter.add(self._taken[0], total, self._taken[1])
+        self._open = True
+        if self.is_window_end(batch_idx):
+            self._close_window(runner)
+
+    def hold(self) -> None:
+        """Stops the clock and leaves out the gap on the device."""
+        super().hold()
+        if self._gaps is not None:
+            self._gaps.skip_gap()
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Logs the epoch's verdict and takes the proxy away."""
+        if self._open:
+            self._close_window(runner)
+        self._uninstall(runner.train_loop)
+        self._epochs += 1
+        self._log(runner, 'epoch', self._counter.close_epoch())
+        super().after_train_epoch(runner)
+
+    def after_train(self, runner: Runner) -> None:
+        """Logs the run's verdict, unless the only epoch has said it already."""
+        if self._epochs != 1:
+            self._log(runner, 'run', self._counter.summary())
+
+    def close(self, runner: Runner) -> None:
+        """Leaves the runner as it was found; called on errors too."""
+        self._uninstall(runner.train_loop)
+        super().close(runner)
+
+    def summary(self) -> dict[str, Any]:
+        """The run's numbers, or None each; asks no other process."""
+        shares = self._counter.summary()
+        return {**shares, 'verdict': self._verdict(shares)}
+
+    def _close_window(self, runner: Runner) -> None:
+        self._open = False
+        self.timer.drain()
+        idle, device = self._gaps.drain() if self._gaps is not None else (0.0, 0.0)
+        own = self._counter.window_totals(idle, device)
+        rows = self.gather(astuple(own))
+        shares = self._counter.close_window([WaitTotals(*row) for row in rows])
+        self.publish(
+            runner,
+            {
+                'data_wait(%)': shares['data_wait(%)'],
+                'data_wait/first_batch(s)': shares['data_wait/first_batch(s)'],
+                'device_idle(%)': shares['device_idle(%)'],
+            },
+        )
+
+    def _install(self, loop: Any) -> None:
+        """Puts the loop's loader behind a proxy; an old proxy goes first."""
+        self._uninstall(loop)
+        if hasattr(loop, 'dataloader_iterator'):
+            name, original = 'dataloader_iterator', loop.dataloader_iterator
+            proxy = TimedIterator(original, self._wait, self.clock)
+        else:
+            name, original = 'dataloader', loop.dataloader
+            proxy = TimedLoader(original, self._wait, self.clock)
+        setattr(loop, name, proxy)
+        self._proxies[name] = (proxy, original)
+
+    def _uninstall(self, loop: Any) -> None:
+        """Gives the loop its loader back, unless somebody gave it another one."""
+        for name, (proxy, original) in self._proxies.items():
+            if getattr(loop, name, None) is proxy:
+                setattr(loop, name, original)
+        self._proxies.clear()
+
+    def _verdict(self, shares: Mapping[str, float | None]) -> str | None:
+        if self._setup is None:
+            return None
+        return verdict(
+            shares['data_wait(%)'],
+            self._setup,
+            shares['data_wait/first_batch(%)'],
+            shares['device_idle(%)'],
+        )
+
+    def _log(
+        self, runner: Runner, what: str, shares: Mapping[str, float | None]
+    ) -> None:
+        line = self._verdict(shares)
+        if line is not None:
+            first = shares['data_wait/first_batch(s)']
+            start = '' if first is None else f' (first batch: {first:.2f} s)'
+            runner.logger.info(f'This {what} was {line}{start}')
+
+    def _warn_blind(self, runner: Runner) -> None:
+        if not self._blind:
+            self._blind = True
+            runner.logger.warning(
+                f'DataLoadRatioHook: {type(runner.train_loop).__name__} draws its '
+                'batches neither from its dataloader nor from its '
+                'dataloader_iterator, so the wait for them cannot be measured'
+            )
+
+
+def _loader_setup(loader: Any, device_type: str) -> LoaderSetup:
+    """What the verdict wants to know of the loader and the machine."""
+    # torchrun tells how many processes share this machine.
+    processes = int(os.environ.get('LOCAL_WORLD_SIZE', get_world_size()))
+    return LoaderSetup(
+        num_workers=getattr(loader, 'num_workers', 0),
+        persistent_workers=bool(getattr(loader, 'persistent_workers', False)),
+        cpus=max(1, usable_cpus() // processes),
+        on_cpu=device_type == 'cpu',
+    )

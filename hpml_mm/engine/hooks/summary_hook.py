@@ -1,0 +1,211 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""One JSON file that tells how a run went, what it measured, and on what."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from time import perf_counter
+from typing import Any, Literal
+
+from mmengine.dist import get_world_size, is_main_process
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
+
+from hpml_mm.measure.around import around
+from hpml_mm.measure.env import environment
+from hpml_mm.measure.strict_json import dump_strict, write_atomic
+from hpml_mm.registry import HOOKS
+
+Status = Literal['finished', 'interrupted', 'failed']
+
+
+@HOOKS.register_module()
+class SummaryHook(Hook):
+    """Writes ``<work_dir>/summary.json`` after a training or test run.
+
+    The file holds ``status``, ``mode`` ('train' or 'test'), the ``metrics`` of the last
+    evaluation, the ``best`` ones where a CheckpointHook keeps the best checkpoint,
+    ``measurements`` (what every hook with a method ``summary`` returns), ``train``
+    (epochs and iterations done in all, and this process's wall time), ``seed``,
+    ``config``, ``config_file`` and ``environment``. It is strict JSON: what is not
+    known, NaN included, is null.
+
+    A training that breaks off leaves its summary too, as 'interrupted' (Ctrl-C, a
+    signal) or 'failed'. A summary of the other mode that is there already is kept
+    as ``summary_train.json`` or ``summary_test.json``.
+
+    A hook's ``summary`` takes no arguments and must not communicate with other
+    processes: after an error, the others would not answer. All processes call it,
+    the first one writes.
+    """
+
+    priority = 'LOWEST'
+
+    # Tests put a clock of their own here.
+    clock: Callable[[], float] = staticmethod(perf_counter)
+
+    def __init__(self) -> None:
+        self._mode: Literal['train', 'test'] = 'train'
+        self._metrics: dict[str, Any] = {}
+        self._started: float | None = None
+        self._seconds: float | None = None
+        self._undo: Callable[[], None] | None = None
+
+    def before_run(self, runner: Runner) -> None:
+        """Has the end of training noticed, however it ends."""
+        if self._undo is not None:
+            self._undo()
+            self._undo = None
+        loop = runner._train_loop  # the property would build it for a test run
+        if isinstance(loop, BaseLoop):
+            self._undo = around(loop, 'run', _nothing, lambda: self._broken(runner))
+
+    def before_train(self, runner: Runner) -> None:
+        """Starts the clock."""
+        self._mode, self._metrics = 'train', {}
+        self._started, self._seconds = self.clock(), None
+
+    def after_val_epoch(
+        self, runner: Runner, metrics: dict[str, Any] | None = None
+    ) -> None:
+        """Keeps the metrics."""
+        self._metrics = dict(metrics or {})
+
+    def after_train(self, runner: Runner) -> None:
+        """Writes the summary of a training."""
+        self.write(runner, 'finished')
+
+    def before_test(self, runner: Runner) -> None:
+        """A test run follows; times and metrics of a training are not its own."""
+        self._mode, self._metrics = 'test', {}
+        self._started = self._seconds = None
+
+    def after_test_epoch(
+        self, runner: Runner, metrics: dict[str, Any] | None = None
+    ) -> None:
+        """Keeps the metrics."""
+        self._metrics = dict(metrics or {})
+
+    def after_test(self, runner: Runner) -> None:
+        """Writes the summary of a test run."""
+        self.write(runner, 'finished')
+
+    def write(self, runner: Runner, status: Status) -> Path | None:
+        """Writes the summary as it stands now, over one that was written before.
+
+        Args:
+            runner: The runner; it need not have begun to train.
+            status: How the run ended.
+
+        Returns:
+            The file. None in all processes but the first, and where it could not
+            be written: then the log has an error with its content.
+        """
+        if self._started is not None:
+            self._seconds, self._started = self.clock() - self._started, None
+        payload = self._payload(runner, status)
+        if not is_main_process():
+            return None
+        path = Path(runner.work_dir, 'summary.json')
+        try:
+            _keep_other_mode(path, self._mode)
+            write_atomic(path, dump_strict(payload))
+            path.with_name(f'summary_{self._mode}.json').unlink(missing_ok=True)
+        except OSError as error:
+            # The config is at the head of the log already.
+            rest = {key: item for key, item in payload.items() if key != 'config'}
+            runner.logger.error(
+                f'The summary could not be written to {path}: {error}. Free some '
+                f'space or choose another work_dir. It would be:\n{dump_strict(rest)}'
+            )
+            return None
+        runner.logger.info(f'The summary of this run is in {path}')
+        return path
+
+    def _broken(self, runner: Runner) -> None:
+        """Writes the summary of a training that did not get to its end."""
+        if self._started is None:
+            return
+        stopped = isinstance(sys.exception(), KeyboardInterrupt | SystemExit)
+        self.write(runner, 'interrupted' if stopped else 'failed')
+
+    def _payload(self, runner: Runner, status: Status) -> dict[str, Any]:
+        return {
+            'status': status,
+            'mode': self._mode,
+            'metrics': self._metrics,
+            'best': best_scores(runner) if self._mode == 'train' else {},
+            'measurements': collect_measurements(runner),
+            'train': self._progress(runner),
+            'seed': runner.seed,
+            'config': runner.cfg.to_dict(),
+            'config_file': runner.cfg.filename,
+            'environment': {**environment(), 'processes': get_world_size()},
+        }
+
+    def _progress(self, runner: Runner) -> dict[str, float | None]:
+        if self._mode == 'test':
+            return {'epochs': None, 'iters': None, 'wall_time(s)': None}
+        # An iteration-based loop knows no epochs: it would always say 0.
+        endless = isinstance(runner._train_loop, IterBasedTrainLoop)
+        return {
+            'epochs': None if endless else runner.epoch,
+            'iters': runner.iter,
+            'wall_time(s)': self._seconds,
+        }
+
+
+def best_scores(runner: Runner) -> dict[str, Any]:
+    """Best value of each metric by which a CheckpointHook keeps a checkpoint.
+
+    Returns:
+        Metric name to value, ``checkpoint`` to the file's name, or, with more than
+        one metric, ``checkpoint/<metric>`` to each one's. Empty without such a hook.
+    """
+    best: dict[str, Any] = {}
+    info = runner.message_hub.runtime_info
+    for hook in runner.hooks:
+        if not isinstance(hook, CheckpointHook) or not hook.save_best:
+            continue
+        several = len(hook.key_indicators) > 1
+        for metric in hook.key_indicators:
+            ending = f'_{metric}' if several else ''
+            if f'best_score{ending}' not in info:
+                continue
+            best[metric] = info[f'best_score{ending}']
+            checkpoint = info.get(f'best_ckpt{ending}')
+            name = f'checkpoint/{metric}' if several else 'checkpoint'
+            best[name] = None if checkpoint is None else Path(checkpoint).name
+    return best
+
+
+def collect_measurements(runner: Runner) -> dict[str, Any]:
+    """What all hooks with a ``summary`` measured; one that fails is left out."""
+    measurements: dict[str, Any] = {}
+    for hook in runner.hooks:
+        if not callable(getattr(hook, 'summary', None)):
+            continue
+        try:
+            measurements.update(hook.summary())
+        except Exception as error:
+            # What the others measured must not be lost with it.
+            runner.logger.warning(
+                f'{type(hook).__name__} is missing in the summary: {error!r}'
+            )
+    return measurements
+
+
+def _keep_other_mode(path: Path, mode: str) -> None:
+    """Moves a summary of the other mode out of the way of this one."""
+    other = 'test' if mode == 'train' else 'train'
+    try:
+        found = json.loads(path.read_text(encoding='utf-8'))
+    except (FileNotFoundError, ValueError):
+        return
+    if isinstance(found, dict) and found.get('mode') == other:
+        path.replace(path.with_name(f'summary_{other}.json'))
+
+
+def _nothing() -> None:
+    """Only the end of training matters here."""

@@ -1,0 +1,279 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Speed, memory and cost of training steps."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from mmengine.hooks import LoggerHook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from torch.nn.parallel import DistributedDataParallel
+
+from hpml_mm.measure.around import around
+from hpml_mm.measure.batch import count_samples
+from hpml_mm.measure.device import MemoryPeak, device_name, peak_flops
+from hpml_mm.measure.step_cost import (
+    StepFlops,
+    count_parameters,
+    has_compiled_parts,
+)
+from hpml_mm.measure.step_timer import CudaStepTimer, HostStepTimer
+from hpml_mm.measure.throughput import ThroughputCounter, mfu_percent
+from hpml_mm.registry import HOOKS
+
+from .training_clock_hook import TrainingClockHook, bare_model, model_device
+
+DATA_BATCH = dict | tuple | list | None
+
+
+@HOOKS.register_module()
+class ThroughputHook(TrainingClockHook):
+    """Measures images/s, step time, memory, and the cost of a step.
+
+    A step is a whole iteration: it waits for its batch, trains, and runs all hooks,
+    loggers included; what starts workers at the edge of an epoch belongs to the
+    epoch's first step. The clock stands still during validation and while a
+    checkpoint is saved, and the first ``warmup_iters`` steps of the process appear in
+    no number. On CUDA, step times come from events that are read when a window
+    ends; nothing waits for the device in between.
+
+    Each window shows ``throughput(img/s)`` (of this process),
+    ``throughput/all(img/s)`` (images of all processes over the slowest one's time;
+    with more than one process only), ``memory/peak(GiB)`` and, where known,
+    ``mfu(%)`` in the log line and in TensorBoard. Step times are left to the
+    summary: the log processor would average any name with "time" in it over windows.
+
+    :meth:`summary` holds the run's:
+
+    - ``throughput(img/s)``, ``throughput/all(img/s)``, ``step_time/median(ms)``,
+      ``step_time/p95(ms)`` and ``step_time/n``, the number of steps behind them;
+    - ``memory/peak(GiB)`` and ``memory/reserved(GiB)``: on CUDA, the most that tensors
+      and the allocator held in training, of the process with the most; on a CPU, the
+      peak resident set of the process since it started, and None;
+    - ``step(GMACs)`` and ``image(GMACs)``: billions of multiply-accumulates of the
+      first warm-up step, forward and backward, half of what PyTorch's
+      ``FlopCounterMode`` counts; ``precision``: in what they ran;
+    - ``params(M)``: millions of parameters;
+    - ``mfu(%)``: those operations times images/s over the peak of the device in that
+      precision.
+
+    A value that is not known is None: GMACs of compiled or sharded models, without
+    warm-up or with ``count_flops`` off; MFU of a CPU, of an unknown GPU, of mixed
+    precisions; images/s if the batch has a form that is not known.
+
+    Args:
+        warmup_iters: Steps left out at the beginning.
+        interval: Steps in a window.
+        count_flops: Whether to count the operations of the first step.
+    """
+
+    priority = 'NORMAL'
+
+    def __init__(
+        self, warmup_iters: int = 10, interval: int = 10, count_flops: bool = True
+    ) -> None:
+        super().__init__(interval)
+        if isinstance(warmup_iters, bool) or not isinstance(warmup_iters, int):
+            raise ValueError(
+                f'ThroughputHook: warmup_iters={warmup_iters!r} is no number of steps'
+            )
+        if warmup_iters < 0:
+            raise ValueError(
+                f'ThroughputHook: warmup_iters={warmup_iters} is negative; give 0 to '
+                'count every step'
+            )
+        self.warmup_iters = warmup_iters
+        self.count_flops = count_flops
+        self._reset(torch.device('cpu'))
+
+    def _reset(self, device: torch.device) -> None:
+        self._device = device
+        self._counter = ThroughputCounter(self.warmup_iters)
+        self._memory = MemoryPeak(device)
+        self._memory_intervals: tuple[int, ...] = ()
+        self._images: list[int | None] = []
+        self._steps = 0
+        self._step_flops: StepFlops | None = None
+        self._step_images: int | None = None
+        self._undo_flops: Callable[[], None] | None = None
+        self._parameters: int | None = None
+        self._peak_flops: float | None = None
+        # Of all processes; the summary must not have to ask them.
+        self._memory_peak: float | None = None
+        self._memory_reserved: float | None = None
+
+    def before_train(self, runner: Runner) -> None:
+        """Starts over."""
+        super().before_train(runner)
+        self._reset(model_device(runner.model))
+        self._parameters = count_parameters(bare_model(runner.model))
+        if self._memory.on_cuda:
+            self.timer = CudaStepTimer()
+            # The logger resets CUDA's peak with each line; read it just before.
+            self._memory_intervals = tuple(
+                {h.interval for h in runner.hooks if isinstance(h, LoggerHook)}
+            )
+            self._memory.restart()
+        else:
+            self.timer = HostStepTimer(self.clock)
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None
+    ) -> None:
+        """Has the operations of the first step counted."""
+        if self._steps == 0:
+            self._start_counting(runner, data_batch)
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: DATA_BATCH = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Ends a step, and maybe a window."""
+        self.timer.lap()
+        self._images.append(count_samples(data_batch))
+        if self._steps == 0:
+            self._finish_counting(runner, data_batch)
+        self._steps += 1
+        if self.is_window_end(batch_idx):
+            self._close_window(runner)
+        else:
+            for interval in self._memory_intervals:
+                if (batch_idx + 1) % interval == 0:
+                    self._memory.read()
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Ends the window that an epoch cut short leaves open."""
+        if self._images:
+            self._close_window(runner)
+        super().after_train_epoch(runner)
+
+    def before_val(self, runner: Runner) -> None:
+        """Stops the clock and keeps the memory peak of training."""
+        super().before_val(runner)
+        self._memory.read()
+
+    def after_val(self, runner: Runner) -> None:
+        """Forgets the memory of validation and lets the clock run on."""
+        self._memory.restart()
+        super().after_val(runner)
+
+    def after_train(self, runner: Runner) -> None:
+        """Says so where the run was too short to measure."""
+        if self._counter.summary()['step_time/n'] == 0:
+            runner.logger.warning(
+                f'ThroughputHook: no step was measured: {self._steps} steps in all, '
+                f'the first {self.warmup_iters} are warm-up; lower warmup_iters'
+            )
+
+    def close(self, runner: Runner) -> None:
+        """Leaves the runner as it was found; called on errors too."""
+        self._stop_counting()
+        super().close(runner)
+
+    def summary(self) -> dict[str, Any]:
+        """The run's numbers, or None each; asks no other process."""
+        report = self._counter.summary()
+        flops = self._step_flops.flops if self._step_flops else None
+        return {
+            **report,
+            'memory/peak(GiB)': self._memory_peak,
+            'memory/reserved(GiB)': self._memory_reserved,
+            'step(GMACs)': None if flops is None else flops / 2e9,
+            'image(GMACs)': _divide(self._flops_per_image(), 2e9),
+            'params(M)': _divide(self._parameters, 1e6),
+            'precision': self._step_flops.precision if self._step_flops else None,
+            'mfu(%)': self._mfu(report['throughput(img/s)']),
+        }
+
+    def _close_window(self, runner: Runner) -> None:
+        seconds = self.timer.drain()
+        for step, images in zip(seconds, self._images, strict=True):
+            self._counter.add(step, images)
+        self._images = []
+        totals = self._counter.window_totals()
+        self._memory.read()
+        if totals is None:
+            return
+        memory = self._memory
+        rows = self.gather(
+            [_number(x) for x in (*totals, memory.allocated, memory.reserved)]
+        )
+        window = self._counter.close_window([(_known(r[0]), r[1]) for r in rows])
+        self._memory_peak = _largest(row[2] for row in rows)
+        self._memory_reserved = _largest(row[3] for row in rows)
+        live = {
+            'throughput(img/s)': window['throughput(img/s)'],
+            'memory/peak(GiB)': self._memory_peak,
+            'mfu(%)': self._mfu(window['throughput(img/s)']),
+        }
+        if len(rows) > 1:
+            live['throughput/all(img/s)'] = window['throughput/all(img/s)']
+        self.publish(runner, live)
+
+    def _start_counting(self, runner: Runner, data_batch: DATA_BATCH) -> None:
+        # A counted step is slow, so without warm-up it would spoil the result.
+        if not self.count_flops or self.warmup_iters == 0 or not _countable(runner):
+            return
+        self._step_flops = flops = StepFlops()
+        # Around train_step, not from hook to hook: a step that fails must not leave
+        # the counter switched on.
+        self._undo_flops = around(runner.model, 'train_step', flops.start, flops.stop)
+
+    def _finish_counting(self, runner: Runner, data_batch: DATA_BATCH) -> None:
+        self._step_images = self._images[-1]
+        if self._step_images is None:
+            runner.logger.warning(
+                f'ThroughputHook: a batch of type {type(data_batch).__name__} does not '
+                'tell its number of samples, so there will be no images/s; known are '
+                'dicts with "inputs", lists of dicts, and (images, labels)'
+            )
+        self._stop_counting()
+        if self._step_flops and self._step_flops.precision and self._memory.on_cuda:
+            self._peak_flops = peak_flops(
+                device_name(self._device), self._step_flops.precision
+            )
+
+    def _stop_counting(self) -> None:
+        if self._undo_flops is not None:
+            self._undo_flops()
+            self._undo_flops = None
+
+    def _flops_per_image(self) -> float | None:
+        flops = self._step_flops.flops if self._step_flops else None
+        if flops is None or not self._step_images:
+            return None
+        return flops / self._step_images
+
+    def _mfu(self, images_per_second: float | None) -> float | None:
+        return mfu_percent(self._flops_per_image(), images_per_second, self._peak_flops)
+
+
+def _countable(runner: Runner) -> bool:
+    """Whether all operations of a step are visible to PyTorch's counter."""
+    model = runner.model
+    wrapped = is_model_wrapper(model)
+    if wrapped and not isinstance(model, DistributedDataParallel):
+        return False
+    return not has_compiled_parts(model)
+
+
+def _divide(number: float | None, by: float) -> float | None:
+    return None if number is None else number / by
+
+
+def _number(value: float | None) -> float:
+    """A number that can travel between processes."""
+    return math.nan if value is None else value
+
+
+def _known(value: float) -> float | None:
+    return None if math.isnan(value) else value
+
+
+def _largest(values: Any) -> float | None:
+    return max((v for v in values if not math.isnan(v)), default=None)

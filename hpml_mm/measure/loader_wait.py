@@ -1,0 +1,237 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""How long training waits for its loader, taken at the loader's own ``__next__``."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple, dataclass
+from typing import Any
+
+Clock = Callable[[], float]
+
+
+class Wait:
+    """The last wait for a batch, until somebody takes it.
+
+    One slot is enough, and right: whoever iterates over the loader outside the
+    training loop (a hook that recomputes BatchNorm statistics, say) is overwritten
+    by the loop's own next batch and never counted.
+    """
+
+    __slots__ = ('first', 'seconds')
+
+    def __init__(self) -> None:
+        self.seconds: float | None = None
+        self.first = False
+
+    def take(self) -> tuple[float, bool] | None:
+        """Seconds, and whether an iterator had to be started for this batch.
+
+        Returns:
+            None where no batch was drawn since the last call.
+        """
+        seconds, self.seconds = self.seconds, None
+        return None if seconds is None else (seconds, self.first)
+
+
+class _Proxy:
+    """Passes everything on to another object and passes for it in isinstance."""
+
+    __slots__ = ('_proxied',)
+
+    def __init__(self, proxied: Any) -> None:
+        object.__setattr__(self, '_proxied', proxied)
+
+    @property
+    def __class__(self) -> type:
+        return type(self._proxied)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(object.__getattribute__(self, '_proxied'), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # Hooks that switch a pipeline reset `_iterator` on the loader they see.
+        setattr(self._proxied, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        delattr(self._proxied, name)
+
+    def __len__(self) -> int:
+        return len(self._proxied)
+
+
+class TimedIterator(_Proxy):
+    """An iterator that notes how long each ``__next__`` blocked.
+
+    A batch counts as first where the iterator, or the one within it, was new: with
+    MMEngine's endless iterator that happens at each pass over the data.
+
+    Args:
+        iterator: The iterator to time.
+        wait: Where to leave the time.
+        clock: Returns seconds.
+        started: Seconds that it took to make the iterator; they belong to its
+            first batch.
+    """
+
+    __slots__ = ('_clock', '_source', '_started', '_wait')
+
+    def __init__(
+        self, iterator: Iterator, wait: Wait, clock: Clock, started: float = 0.0
+    ) -> None:
+        super().__init__(iterator)
+        object.__setattr__(self, '_wait', wait)
+        object.__setattr__(self, '_clock', clock)
+        object.__setattr__(self, '_started', started)
+        object.__setattr__(self, '_source', None)
+
+    def __iter__(self) -> 'TimedIterator':
+        return self
+
+    def __next__(self) -> Any:
+        clock, iterator, wait = self._clock, self._proxied, self._wait
+        begin = clock()
+        batch = next(iterator)
+        seconds = clock() - begin
+        source = getattr(iterator, '_iterator', iterator)
+        wait.first = source is not self._source
+        if wait.first:
+            seconds += self._started
+            object.__setattr__(self, '_source', source)
+            object.__setattr__(self, '_started', 0.0)
+        wait.seconds = seconds
+        return batch
+
+
+class TimedLoader(_Proxy):
+    """A loader whose iterators are :class:`TimedIterator`.
+
+    Args:
+        loader: The loader to time.
+        wait: Where to leave the times.
+        clock: Returns seconds.
+    """
+
+    __slots__ = ('_clock', '_wait')
+
+    def __init__(self, loader: Any, wait: Wait, clock: Clock) -> None:
+        super().__init__(loader)
+        object.__setattr__(self, '_wait', wait)
+        object.__setattr__(self, '_clock', clock)
+
+    def __iter__(self) -> TimedIterator:
+        begin = self._clock()
+        iterator = iter(self._proxied)
+        started = self._clock() - begin
+        # No reference stays here: workers stop when the loop drops the iterator.
+        return TimedIterator(iterator, self._wait, self._clock, started)
+
+
+@dataclass(frozen=True)
+class WaitTotals:
+    """Sums of one process, in seconds.
+
+    Attributes:
+        wait: Waits for batches, first ones left out.
+        steady: Time of the iterations with those waits, waits included.
+        first_wait: Waits for first batches, worker start-up included.
+        first_total: Time of the iterations with first batches.
+        firsts: How many first batches there were.
+        idle: Time the device idled between steps.
+        device: Time it idled or worked.
+    """
+
+    wait: float = 0.0
+    steady: float = 0.0
+    first_wait: float = 0.0
+    first_total: float = 0.0
+    firsts: float = 0
+    idle: float = 0.0
+    device: float = 0.0
+
+    def __add__(self, other: 'WaitTotals') -> 'WaitTotals':
+        pairs = zip(astuple(self), astuple(other), strict=True)
+        return WaitTotals(*(a + b for a, b in pairs))
+
+
+class WaitCounter:
+    """Adds iterations up into windows, epochs and a run.
+
+    Processes in step wait for the slowest among them, so every value is that of the
+    process with the largest share.
+    """
+
+    def __init__(self) -> None:
+        self._steady = [0.0, 0.0]
+        self._first = [0.0, 0.0, 0]
+        self._epoch: list[WaitTotals] = []
+        self._run: list[WaitTotals] = []
+
+    def add(self, wait: float, total: float, first: bool) -> None:
+        """Takes one iteration.
+
+        Args:
+            wait: Seconds that the loader blocked.
+            total: Seconds of the whole iteration, this wait included.
+            first: Whether an iterator had to be started for its batch.
+        """
+        if first:
+            self._first[0] += wait
+            self._first[1] += total
+            self._first[2] += 1
+        else:
+            self._steady[0] += wait
+            self._steady[1] += total
+
+    def window_totals(self, idle: float = 0.0, device: float = 0.0) -> WaitTotals:
+        """Sums of the open window of this process."""
+        return WaitTotals(*self._steady, *self._first, idle, device)
+
+    def close_window(self, processes: Sequence[WaitTotals]) -> dict[str, float | None]:
+        """Closes the open window.
+
+        Args:
+            processes: ``window_totals`` of every process, always in one order.
+
+        Returns:
+            The shares of this window.
+        """
+        self._steady, self._first = [0.0, 0.0], [0.0, 0.0, 0]
+        self._epoch = _add_each(self._epoch, processes)
+        self._run = _add_each(self._run, processes)
+        return _report(processes)
+
+    def close_epoch(self) -> dict[str, float | None]:
+        """Closes the epoch and returns its shares."""
+        epoch, self._epoch = self._epoch, []
+        return _report(epoch)
+
+    def summary(self) -> dict[str, float | None]:
+        """Shares of all closed windows; None where there is nothing to share."""
+        return _report(self._run)
+
+
+def _add_each(sums: list[WaitTotals], parts: Sequence[WaitTotals]) -> list[WaitTotals]:
+    if not sums:
+        return list(parts)
+    return [a + b for a, b in zip(sums, parts, strict=True)]
+
+
+def _report(processes: Sequence[WaitTotals]) -> dict[str, float | None]:
+    return {
+        'data_wait(%)': _largest(processes, lambda p: (100 * p.wait, p.steady)),
+        'data_wait/first_batch(s)': _largest(
+            processes, lambda p: (p.first_wait, p.firsts)
+        ),
+        'data_wait/first_batch(%)': _largest(
+            processes, lambda p: (100 * p.first_wait, p.steady + p.first_total)
+        ),
+        'device_idle(%)': _largest(processes, lambda p: (100 * p.idle, p.device)),
+    }
+
+
+def _largest(
+    processes: Sequence[WaitTotals],
+    fraction: Callable[[WaitTotals], tuple[float, float]],
+) -> float | None:
+    """Largest quotient over the processes that have one."""
+    fractions = [fraction(process) for process in processes]
+    return max((above / below for above, below in fractions if below > 0), default=None)

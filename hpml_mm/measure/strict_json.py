@@ -1,0 +1,69 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""JSON that every parser reads, written so that no reader sees half a file."""
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+
+def to_strict(value: Any) -> Any:
+    """Turns a value into what strict JSON can hold.
+
+    NaN and infinities become None, tensors and arrays numbers or lists, classes and
+    functions their dotted name, sets sorted lists, anything else its ``str``.
+
+    Args:
+        value: Any nesting of dicts and sequences.
+    """
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int | np.integer):
+        return int(value)
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, torch.Tensor):
+        return to_strict(value.detach().cpu().tolist())
+    if isinstance(value, np.ndarray | np.bool_):
+        return to_strict(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(key): to_strict(item) for key, item in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted((to_strict(item) for item in value), key=str)
+    if isinstance(value, list | tuple):
+        return [to_strict(item) for item in value]
+    if hasattr(value, '__qualname__'):
+        return f'{value.__module__}.{value.__qualname__}'
+    return str(value)
+
+
+def dump_strict(payload: Any) -> str:
+    """The payload as indented strict JSON text."""
+    return json.dumps(to_strict(payload), indent=2, allow_nan=False) + '\n'
+
+
+def write_atomic(path: Path, text: str) -> None:
+    """Writes a file whole or not at all; the one that was there stays until then.
+
+    Args:
+        path: Target; its directory is made where it is missing.
+        text: UTF-8 content.
+
+    Raises:
+        OSError: The disk is full, or the directory cannot be written to.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    try:
+        with temporary.open('w', encoding='utf-8') as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
