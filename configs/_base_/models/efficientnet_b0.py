@@ -1,0 +1,5 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+# MMPretrain's own, with seven classes. Unlike torchvision's it has no dropout.
+_base_ = 'mmpretrain::_base_/models/efficientnet_b0.py'
+
+model = dict(head=dict(num_classes=7, topk=(1,)))

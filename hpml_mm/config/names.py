@@ -1,0 +1,131 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""What the file name of a leaf config claims.
+
+``{model}_{GPUS}xb{BATCH}[-variant]*-{EPOCHS}e_{dataset}-{px}px.py``: ``_`` between
+the parts, ``-`` inside a part. A variant that is not named has the default of its
+model and task. ``tests/test_configs.py`` compares every claim with the config.
+"""
+
+import re
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+
+#: The variants of each axis, as regular expressions, in the order of their place.
+VARIANTS = {
+    'weights': ('pretrained',),
+    'precision': ('fp16', 'bf16', 'amp'),
+    'optimizer': ('sgd-nesterov', 'sgd', 'adam', 'adamax', 'adagrad', 'adadelta'),
+    'compile': ('compile',),
+    'memory_format': ('channels-last',),
+    'batch_norm': ('bn99',),
+    'selection': ('no-crossing',),
+    'class_balance': ('balanced', 'weighted-loss'),
+    'augmentation': ('jitter-blur',),
+    'schedule': ('step-tuned', 'step'),
+    'workers': (r'workers\d+',),
+}
+
+_WORD = r'[a-z0-9]+(?:-[a-z0-9]+)*'
+_MODEL = re.compile(_WORD)
+_TRAINING = re.compile(
+    r'(?P<gpus>\d+)xb(?P<batch>\d+)(?P<variants>-.+)?-(?P<epochs>\d+)e'
+)
+_DATA = re.compile(rf'(?P<dataset>{_WORD})-(?P<px>\d+)px')
+
+
+@dataclass(frozen=True)
+class LeafName:
+    """The claims of a leaf's file name.
+
+    Attributes:
+        model: The network.
+        gpus: Number of processes that the learning rate is meant for.
+        batch_size: Samples of each process in a step.
+        epochs: Length of the training.
+        dataset: The data.
+        px: Side of the network's input in pixels.
+        variants: For each axis that is named, the variant: see :data:`VARIANTS`.
+    """
+
+    model: str
+    gpus: int
+    batch_size: int
+    epochs: int
+    dataset: str
+    px: int
+    variants: dict[str, str] = field(default_factory=dict)
+
+
+def parse_leaf_name(path: str | Path) -> LeafName:
+    """Read the claims of a file name.
+
+    Args:
+        path: The config's path or file name; only the file name counts.
+
+    Raises:
+        ValueError: If a part does not follow the grammar; it names the part, what
+            is wrong with it, and what it should look like.
+    """
+    name = Path(path).name
+    stem = name.removesuffix('.py')
+    parts = stem.split('_')
+    if len(parts) != 3:
+        raise ValueError(
+            f'config name {name!r}: {len(parts)} parts between "_", but it needs '
+            'three: {model}_{GPUS}xb{BATCH}[-variant]*-{EPOCHS}e_{dataset}-{px}px.py'
+        )
+    model, training, data = parts
+    _match(_MODEL, model, name, 'model', 'lower-case words joined by "-"')
+    train = _match(
+        _TRAINING, training, name, 'training', '{GPUS}xb{BATCH}[-variant]*-{EPOCHS}e'
+    )
+    source = _match(_DATA, data, name, 'data', '{dataset}-{px}px')
+    return LeafName(
+        model=model,
+        gpus=int(train['gpus']),
+        batch_size=int(train['batch']),
+        epochs=int(train['epochs']),
+        dataset=source['dataset'],
+        px=int(source['px']),
+        variants=_parse_variants((train['variants'] or '').removeprefix('-'), name),
+    )
+
+
+def _match(pattern: re.Pattern, part: str, name: str, what: str, form: str) -> re.Match:
+    match = pattern.fullmatch(part)
+    if match is None:
+        raise ValueError(
+            f'config name {name!r}: the {what} part {part!r} is not of the form {form}'
+        )
+    return match
+
+
+def _parse_variants(text: str, name: str) -> dict[str, str]:
+    """Take the variants off the front of the text, axis by axis."""
+    found, rest = {}, text
+    for axis, variants in VARIANTS.items():
+        match = re.match(rf'({"|".join(variants)})(?:-|$)', rest)
+        if match:
+            found[axis] = match[1]
+            rest = rest[match.end() :]
+    if rest:
+        raise ValueError(f'config name {name!r}: {_diagnosis(rest)}')
+    return found
+
+
+def _diagnosis(rest: str) -> str:
+    """Say why the first variant of the text is not accepted where it stands."""
+    for axis, variants in VARIANTS.items():
+        if re.match(rf'({"|".join(variants)})(?:-|$)', rest):
+            return (
+                f'the variant of {axis} at {rest!r} is out of order or there twice; '
+                f'the order is: {", ".join(VARIANTS)}'
+            )
+    known = [variant for variants in VARIANTS.values() for variant in variants]
+    words = rest.split('-')
+    for length in (2, 1):
+        near = get_close_matches('-'.join(words[:length]), known, 1)
+        if near:
+            return f'unknown variant at {rest!r}; did you mean {near[0]!r}?'
+    return f'unknown variant at {rest!r}; known: {", ".join(known)}'
