@@ -1,6 +1,24 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Hooks for any MMEngine runner."""
 
+from .amp_hook import AmpHook
 from .confusion_matrix_hook import ConfusionMatrixHook
+from .data_load_ratio_hook import DataLoadRatioHook
+from .graceful_stop_hook import GracefulStopHook
+from .progress_hook import ProgressHook
+from .speed_hook import SpeedHook
+from .summary_hook import SummaryHook
+from .throughput_hook import ThroughputHook
+from .torch_profiler_hook import TorchProfilerHook
 
-__all__ = ['ConfusionMatrixHook']
+__all__ = [
+    'AmpHook',
+    'ConfusionMatrixHook',
+    'DataLoadRatioHook',
+    'GracefulStopHook',
+    'ProgressHook',
+    'SpeedHook',
+    'SummaryHook',
+    'ThroughputHook',
+    'TorchProfilerHook',
+]

@@ -1,0 +1,116 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""A small convolutional model and a runner for it, for tests of hooks."""
+
+import uuid
+
+import torch
+from mmengine.config import Config
+from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.model import BaseModel
+from mmengine.runner import Runner
+from torch import nn
+from torch.utils.data import Dataset
+
+NUM_IMAGES = 16
+BATCH = 4
+
+
+class ToyNet(BaseModel):
+    """Conv, BatchNorm, linear; remembers the dtype its convolution computed in."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 8, 3, padding=1)
+        self.bn = nn.BatchNorm2d(8)
+        self.fc = nn.Linear(8, 3)
+        self.dtypes = {'loss': [], 'predict': []}
+        self.fail_at = None
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        features = self.conv(inputs)
+        self.dtypes.setdefault(mode, []).append(features.dtype)
+        if self.fail_at == len(self.dtypes['loss']):
+            raise RuntimeError('toy failure')
+        logits = self.fc(self.bn(features).relu().mean((2, 3)))
+        if mode == 'loss':
+            return {'loss': nn.functional.cross_entropy(logits, data_samples)}
+        return list(logits)
+
+
+class ToyImages(Dataset):
+    """Fixed random images of 1x8x8 with fixed labels."""
+
+    metainfo = {'classes': ('a', 'b', 'c')}
+
+    def __init__(self):
+        generator = torch.Generator().manual_seed(0)
+        self.images = torch.randn(NUM_IMAGES, 1, 8, 8, generator=generator)
+        self.labels = torch.arange(NUM_IMAGES) % 3
+
+    def __len__(self):
+        return NUM_IMAGES
+
+    def __getitem__(self, index):
+        return {'inputs': self.images[index], 'data_samples': self.labels[index]}
+
+
+class ToyMetric(BaseMetric):
+    def process(self, data_batch, data_samples):
+        self.results.append(len(data_samples))
+
+    def compute_metrics(self, results):
+        return {'count': sum(results)}
+
+
+def toy_runner(work_dir, hooks=(), **overrides) -> Runner:
+    """Runner over 4 batches an epoch, in order, without a checkpoint hook."""
+    torch.manual_seed(0)
+    cfg = {
+        'model': ToyNet(),
+        'work_dir': str(work_dir),
+        'train_dataloader': loader(),
+        'train_cfg': {'by_epoch': True, 'max_epochs': 1},
+        'optim_wrapper': {'optimizer': {'type': 'SGD', 'lr': 0.1, 'momentum': 0.9}},
+        'default_hooks': {'checkpoint': None},
+        'custom_hooks': list(hooks),
+        'visualizer': {
+            'type': 'Visualizer',
+            'vis_backends': [{'type': 'TensorboardVisBackend'}],
+        },
+        'log_level': 'INFO',
+        'experiment_name': uuid.uuid4().hex,
+        'default_scope': 'mmengine',
+    }
+    cfg.update(overrides)
+    if 'cfg' not in cfg:
+        cfg['cfg'] = Config()
+    return Runner(**cfg)
+
+
+def loader(**sampler) -> dict:
+    """Config of a loader of the toy images, in order."""
+    return {
+        'dataset': ToyImages(),
+        'sampler': {'type': 'DefaultSampler', 'shuffle': False, **sampler},
+        'batch_size': BATCH,
+        'num_workers': 0,
+        'collate_fn': {'type': 'default_collate'},
+    }
+
+
+def for_validation() -> dict:
+    """What a runner needs to validate after each epoch."""
+    return {
+        'val_dataloader': loader(),
+        'val_cfg': {},
+        'val_evaluator': Evaluator(ToyMetric()),
+    }
+
+
+def for_testing() -> dict:
+    """What a runner needs to test."""
+    return {
+        'test_dataloader': loader(),
+        'test_cfg': {},
+        'test_evaluator': Evaluator(ToyMetric()),
+    }
