@@ -128,10 +128,12 @@ class _Check:
         allowed = known.IMPLIED.union(extra)
         complete = True
         for target in targets:
-            found = accepted(known.PASSED_ON.get(target, target))
             taken = accepted(target)
-            allowed |= found.names | taken.names | known.POPPED.get(target, frozenset())
-            complete &= found.complete
+            kinds = getattr(target, '__mro__', ())
+            receivers = (known.PASSED_ON.get(kind, ()) for kind in kinds)
+            passed = [accepted(r) for group in receivers for r in group]
+            allowed |= taken.names.union(*(other.names for other in passed))
+            complete &= taken.complete or bool(passed)
         self.keys(cfg, path, allowed, complete)
 
     def children(self, cfg: Mapping, path: str) -> None:
@@ -157,7 +159,7 @@ class _Check:
             if targets:
                 self.arguments(cfg, path, targets, extra)
             elif section:
-                self.unknown_type(kind, path, section.registry, sure=False)
+                self.unknown_type(kind, path, section.registry, section.certain)
             self.children(cfg, path)
 
     def missing_type(self, cfg: Mapping, path: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.hub import get_config
 
 from .check import check_config
 from .lookup import MISSPELT, nearest
@@ -27,7 +28,7 @@ def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
         ValueError: If the file cannot be read as a config, an option cannot
             take effect, or a key or type is unknown.
     """
-    cfg = _read(path)
+    cfg = read_config(path)
     apply_options(cfg, options or {})
     check_config(cfg)
     return cfg
@@ -59,11 +60,17 @@ def changed_options(cfg: Config, options: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in options.items() if not _same(_value(cfg, k), v)}
 
 
-def _read(path: str) -> Config:
+def read_config(path: str) -> Config:
+    """Load a config file as it is, unchecked.
+
+    Raises:
+        FileNotFoundError: If it, or a file that it stands on, does not exist.
+        ValueError: If it cannot be read as a config.
+    """
     if '::' not in path and not Path(path).is_file():
         raise FileNotFoundError(f'no config file {path!r}{_similar_file(path)}')
     try:
-        return Config.fromfile(path)
+        return get_config(path) if '::' in path else Config.fromfile(path)
     except Exception as error:  # a config is the user's own code: any may come
         if isinstance(error, FileNotFoundError):
             raise
@@ -85,9 +92,12 @@ def _not_read(cfg: Config, key: str, top: str, value: Any) -> str:
         right = nearest(top, {*cfg, *RUNNER_KEYS})
         hint = f'did you mean {right!r}?' if right else 'no part of a run has this name'
         return f'{start} unknown key {top!r}; {hint}'
-    leaf = key.split('.')[-1]
+    parent, _, leaf = key.rpartition('.')
+    held = _value(cfg, parent) if parent else cfg
+    if isinstance(held, Mapping) and leaf not in held and nearest(leaf, held):
+        return f'{start} no key {leaf!r}; did you mean {nearest(leaf, held)!r}?'
     places = _places(cfg, top, leaf, cfg[top])
-    hint = f'set it where it is used: {", ".join(places)}' if places else 'set it there'
+    hint = f'set {", ".join(places)}' if places else 'set the parts that use it'
     return (
         f'{start} {top!r} is a variable of the config file whose value has been '
         f'used already, so this would change nothing; {hint}'

@@ -1,6 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Find what a config's ``type`` stands for, without building it."""
 
+import contextlib
 import difflib
 import inspect
 from collections.abc import Iterable
@@ -46,22 +47,35 @@ def find(registry: Registry, key: Any) -> Any:
 
 
 def _find(registry: Registry, key: str) -> Any:
-    with registry.switch_scope_and_registry(None) as scoped:
-        scope, _ = Registry.split_scope_key(key)
-        if scope is not None:
-            return _find_dotted(scoped, key)
-        return _lineage(scoped).get(key)
+    scoped = _scoped(registry)
+    scope, _ = Registry.split_scope_key(key)
+    if scope is not None:
+        return _find_dotted(scoped, key)
+    return _lineage(scoped).get(key)
+
+
+def _scoped(registry: Registry) -> Registry:
+    """The default scope's child registry, or the registry where there is none.
+
+    ``Registry.switch_scope_and_registry`` does this too, with a warning for
+    every kind of part that a package has no registry for.
+    """
+    scope = DefaultScope.get_current_instance()
+    if scope is None:
+        return registry
+    with contextlib.suppress(ImportError):
+        import_module(f'{scope.scope_name}.registry')
+    return registry.root.children.get(scope.scope_name, registry)
 
 
 def names(registry: Registry, prefix: str | None = None) -> dict[str, Any]:
     """Everything that can be named in ``registry``, or under its ``prefix.``."""
-    with registry.switch_scope_and_registry(None) as scoped:
-        if prefix is None:
-            return _lineage(scoped)
-        child = scoped.root.children.get(prefix)
-        if child is None:
-            return {}
-        return {f'{prefix}.{name}': obj for name, obj in child.module_dict.items()}
+    if prefix is None:
+        return _lineage(_scoped(registry))
+    child = registry.root.children.get(prefix)
+    if child is None:
+        return {}
+    return {f'{prefix}.{name}': obj for name, obj in child.module_dict.items()}
 
 
 def all_registries() -> list[Registry]:

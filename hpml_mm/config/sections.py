@@ -14,7 +14,12 @@ import torch.distributed
 from mmengine import registry as reg
 from mmengine.dist import init_dist
 from mmengine.evaluator import Evaluator
-from mmengine.hooks import CheckpointHook
+from mmengine.hooks import CheckpointHook, EMAHook
+from mmengine.model import (
+    ExponentialMovingAverage,
+    MomentumAnnealingEMA,
+    StochasticWeightAverage,
+)
 from mmengine.registry import Registry
 from mmengine.runner import (
     EpochBasedTrainLoop,
@@ -40,11 +45,14 @@ class Section:
         extra: Keys taken out before the class sees them.
         default: The class where ``type`` is absent, or a function of the dict
             that gives it.
+        certain: Whether ``registry`` builds every dict under this name; else a
+            type that it does not know may be another library's.
     """
 
     registry: Registry
     extra: frozenset[str] = frozenset()
     default: Any = None
+    certain: bool = False
 
 
 def _train_loop(cfg: Mapping) -> Callable:
@@ -145,21 +153,23 @@ ENV_PARTS = {
 
 # Registry by the name of the key that holds the dict.
 _TRANSFORM = Section(reg.TRANSFORMS)
-_METRIC = Section(reg.METRICS)
+_DATASET = Section(reg.DATASETS)
+_SAMPLER = Section(reg.DATA_SAMPLERS)
+_FUNCTION = Section(reg.FUNCTIONS)
 _LAYER = Section(reg.MODELS)
 BY_NAME = {
     'pipeline': _TRANSFORM,
     'transforms': _TRANSFORM,
     'policies': Section(reg.TRANSFORMS, frozenset({'magnitude_key'})),
-    'dataset': Section(reg.DATASETS),
-    'datasets': Section(reg.DATASETS),
-    'sampler': Section(reg.DATA_SAMPLERS),
-    'batch_sampler': Section(reg.DATA_SAMPLERS),
-    'collate_fn': Section(reg.FUNCTIONS),
-    'worker_init_fn': Section(reg.FUNCTIONS),
-    'optimizer': Section(reg.OPTIMIZERS),
-    'metrics': _METRIC,
-    'vis_backends': Section(reg.VISBACKENDS),
+    'dataset': _DATASET,
+    'datasets': _DATASET,
+    'sampler': _SAMPLER,
+    'batch_sampler': _SAMPLER,
+    'collate_fn': _FUNCTION,
+    'worker_init_fn': _FUNCTION,
+    'optimizer': Section(reg.OPTIMIZERS, certain=True),
+    'metrics': Section(reg.METRICS),
+    'vis_backends': Section(reg.VISBACKENDS, certain=True),
     'init_cfg': Section(reg.WEIGHT_INITIALIZERS, frozenset({'override'})),
     'norm_cfg': Section(reg.MODELS, frozenset({'requires_grad'})),
     'conv_cfg': _LAYER,
@@ -178,7 +188,8 @@ UNCHECKED = frozenset({'override', 'clip_grad', 'paramwise_cfg', 'metainfo'})
 # inherits from these cannot mend them.
 UPSTREAM_SLIPS = {'_delete': '_delete_', 'decay_multi': 'decay_mult'}
 
-# Where a class keeps its ``**kwargs`` for a call of another function.
-PASSED_ON = {CheckpointHook: Runner.save_checkpoint}
-# Keywords that only a class's own code would show.
-POPPED: dict[Any, frozenset[str]] = {}
+# Whom a class hands the ``**kwargs`` to that it keeps for later.
+PASSED_ON = {
+    CheckpointHook: (Runner.save_checkpoint,),
+    EMAHook: (ExponentialMovingAverage, MomentumAnnealingEMA, StochasticWeightAverage),
+}

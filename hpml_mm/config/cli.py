@@ -1,0 +1,96 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""What the command-line tools share: options, and errors of one clear line."""
+
+import argparse
+import contextlib
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from traceback import walk_tb
+
+from mmengine.config import DictAction
+from mmengine.registry import build_functions
+
+USER_ERROR = 2
+DEBUG = 'HPML_MM_DEBUG'
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+class OptionsAction(DictAction):
+    """``KEY=VALUE`` pairs; a pair of another form ends the program in one line."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        for pair in values:
+            key, equals, _ = pair.partition('=')
+            if not (key and equals):
+                parser.exit(
+                    USER_ERROR, f'error: {option_string} {pair!r}: write KEY=VALUE\n'
+                )
+        try:
+            super().__call__(parser, namespace, values, option_string)
+        except AssertionError as error:
+            parser.exit(USER_ERROR, f'error: {option_string}: {error}\n')
+
+
+def add_config_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of every tool that reads a config."""
+    parser.add_argument('config', help='config file, or package::name of a stock one')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=OptionsAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='override parts of the config: a.b.c=1, a list as key="[1,2]"',
+    )
+
+
+@contextlib.contextmanager
+def clear_errors() -> Iterator[None]:
+    """End the program in one line and exit code 2 where the user can help it.
+
+    These are missing files, and what this package itself refuses. All else is
+    a bug and keeps its traceback; ``HPML_MM_DEBUG=1`` shows every traceback.
+    """
+    try:
+        yield
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        if os.environ.get(DEBUG) or not is_user_error(error):
+            raise
+        rank = int(os.environ.get('RANK', 0))
+        where = f' in process {rank}' if rank else ''
+        text = error.args[0] if isinstance(error, KeyError) else error
+        print(f'error{where}: {text}', file=sys.stderr)
+        sys.exit(USER_ERROR)
+
+
+def is_user_error(error: BaseException) -> bool:
+    """Whether a missing file, an unknown type, or a refusal of this package's own."""
+    if isinstance(error, FileNotFoundError | FileExistsError | NotADirectoryError):
+        return True
+    frames = [frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)]
+    origin = Path(frames[-1]).resolve() if frames else Path()
+    if isinstance(error, KeyError):
+        return origin == Path(build_functions.__file__).resolve()
+    return _PACKAGE in origin.parents
+
+
+def command_to_resume(argv: Sequence[str]) -> str:
+    """The command that was given, with ``--resume`` in place of its own.
+
+    Args:
+        argv: ``sys.argv`` of ``tools/train.py``. ``tools/dist_train.sh`` says
+            in the environment how it was called.
+    """
+    command = os.environ.get('HPML_MM_LAUNCHER', 'python').split('\n')
+    arguments = list(argv[1:] if len(command) > 1 else argv)
+    for flag in ('--resume', '--overwrite'):
+        while flag in arguments:
+            at = arguments.index(flag)
+            del arguments[at]
+            takes_value = flag == '--resume' and at < len(arguments)
+            if takes_value and not arguments[at].startswith('-'):
+                del arguments[at]
+    return shlex.join([*command, *arguments, '--resume'])

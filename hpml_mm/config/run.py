@@ -1,0 +1,125 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Turn a command line into the config of one run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+
+from .check import check_config
+from .load import apply_options, changed_options, read_config
+from .work_dir import claim_work_dir, derive_work_dir, find_checkpoint
+
+AMP_HOOK = 'hpml_mm.AmpHook'
+
+
+def configure_training(
+    config: str,
+    options: Mapping[str, Any],
+    *,
+    amp: bool = False,
+    seed: int | None = None,
+    tag: str | None = None,
+    work_dir: str | None = None,
+    resume: str | None = None,
+    overwrite: bool = False,
+) -> Config:
+    """Config of a training run: overridden, checked, with its own directory.
+
+    Args:
+        config: Config file, or ``package::name``.
+        options: Overrides by dotted key.
+        amp: Add the AMP hook if it is not there.
+        seed: Random seed instead of the config's.
+        tag: See :func:`~hpml_mm.config.work_dir.derive_work_dir`.
+        work_dir: The same.
+        resume: A checkpoint, or ``'auto'`` for the last one of the directory.
+        overwrite: Start again in a directory that holds an earlier run.
+
+    Raises:
+        FileNotFoundError: If the config or the checkpoint is missing.
+        FileExistsError: If the directory holds an earlier run.
+        ValueError: If anything is misspelt or contradicts something else.
+    """
+    if resume and overwrite:
+        raise ValueError('--resume continues a run and --overwrite deletes it')
+    cfg = read_config(config)
+    plain = cfg.get('work_dir')
+    options = dict(options)
+    work_dir = _one_work_dir(work_dir, options.pop('work_dir', None))
+    changes = changed_options(cfg, options)
+    apply_options(cfg, options)
+    if amp and add_amp(cfg):
+        changes['amp'] = True
+    if seed is not None and (cfg.get('randomness') or {}).get('seed') != seed:
+        cfg.randomness = {**(cfg.get('randomness') or {}), 'seed': seed}
+        changes['seed'] = seed
+    check_config(cfg)
+    place = derive_work_dir(
+        config, changes, tag=tag, work_dir=work_dir, configured=plain
+    )
+    cfg.work_dir = str(place)
+    if resume:
+        _resume(cfg, place, resume)
+    elif not cfg.get('resume'):
+        claim_work_dir(place, overwrite)
+    return cfg
+
+
+def configure_test(
+    config: str,
+    checkpoint: str,
+    options: Mapping[str, Any],
+    *,
+    work_dir: str | None = None,
+) -> Config:
+    """Config of a test run; its directory is ``test`` below the training's.
+
+    Raises:
+        FileNotFoundError: If the config or the checkpoint is missing.
+        ValueError: If anything is misspelt, or the config has no test part.
+    """
+    cfg = read_config(config)
+    plain = cfg.get('work_dir')
+    options = dict(options)
+    work_dir = _one_work_dir(work_dir, options.pop('work_dir', None))
+    changes = changed_options(cfg, options)
+    apply_options(cfg, options)
+    check_config(cfg)
+    for part in ('test_dataloader', 'test_cfg', 'test_evaluator'):
+        if cfg.get(part) is None:
+            raise ValueError(f'{config} has no {part}: there is nothing to test')
+    if '://' not in checkpoint and not Path(checkpoint).is_file():
+        raise FileNotFoundError(f'no checkpoint {checkpoint!r}')
+    cfg.load_from, cfg.resume = checkpoint, False
+    derived = derive_work_dir(config, changes, configured=plain) / 'test'
+    cfg.work_dir = work_dir or str(derived)
+    return cfg
+
+
+def add_amp(cfg: Config) -> bool:
+    """Add the AMP hook; ``False`` where the config has it already."""
+    hooks = list(cfg.get('custom_hooks') or [])
+    if any(hook.get('type') in (AMP_HOOK, 'AmpHook') for hook in hooks):
+        return False
+    cfg.custom_hooks = [*hooks, ConfigDict(type=AMP_HOOK)]
+    return True
+
+
+def _one_work_dir(flag: str | None, option: Any) -> str | None:
+    if flag is not None and option is not None:
+        raise ValueError('--work-dir and --cfg-options work_dir=... : give one')
+    return flag if option is None else str(option)
+
+
+def _resume(cfg: Config, place: Path, resume: str) -> None:
+    if resume == 'auto':
+        found = find_checkpoint(place)
+        if found is None:
+            print(f'{place} holds no checkpoint yet: starting from the beginning')
+            return
+        resume = str(found)
+    elif not Path(resume).is_file():
+        raise FileNotFoundError(f'--resume: no checkpoint {resume!r}')
+    cfg.resume, cfg.load_from = True, resume

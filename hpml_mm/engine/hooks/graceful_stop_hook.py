@@ -1,0 +1,168 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Stop at the next iteration, with a checkpoint, when asked to."""
+
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from types import FrameType
+
+import torch
+from mmengine.dist import all_reduce, barrier, master_only
+from mmengine.hooks import Hook
+from mmengine.hooks.hook import DATA_BATCH
+from mmengine.optim import OptimWrapper
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
+
+from hpml_mm.measure.around import around
+from hpml_mm.measure.strict_json import write_atomic
+from hpml_mm.registry import HOOKS
+
+from ..resume import continue_epoch
+
+CHECKPOINT = 'interrupted.pth'
+# torchrun and a terminal may both pass on one Ctrl-C: two signals within this
+# many seconds are one request.
+_SAME_REQUEST = 1.0
+
+
+class StoppedBySignalError(SystemExit):
+    """Training was stopped by a signal and left a checkpoint.
+
+    Its ``code`` is the shell's for that signal: 130 for SIGINT, 143 for SIGTERM.
+    """
+
+    def __init__(self, signum: int) -> None:
+        super().__init__(128 + signum)
+
+
+@HOOKS.register_module()
+class GracefulStopHook(Hook):
+    """Save a checkpoint and stop on SIGINT and SIGTERM; a second one stops at once.
+
+    The checkpoint is ``interrupted.pth`` in the work dir. It is written after
+    the current iteration, or after the validation that is running. A resumed
+    epoch goes on after its last trained batch.
+
+    Args:
+        agree_interval: Iterations between two exchanges of the request among
+            several processes. With one process every iteration may stop.
+    """
+
+    priority = 'LOWEST'
+
+    def __init__(self, agree_interval: int = 10) -> None:
+        if agree_interval < 1:
+            raise ValueError(
+                f'agree_interval counts iterations, from 1; got {agree_interval}'
+            )
+        self.agree_interval = agree_interval
+        self.resume_command: str | None = None
+        self._signum = 0
+        self._asked_at = 0.0
+        self._handlers: dict[int, object] = {}
+        self._pid = os.getpid()
+
+    def before_run(self, runner: Runner) -> None:
+        """Have the handlers installed for as long as the training loop runs."""
+        loop = runner._train_loop  # the property would build it for a test run
+        if isinstance(loop, BaseLoop):
+            around(loop, 'run', lambda: self._enter(runner), self._leave)
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: DATA_BATCH = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Stop here if asked to and if a resume can go on exactly from here."""
+        done = runner.iter + 1
+        if runner.world_size > 1 and done % self.agree_interval:
+            return
+        if self._wanted(runner) and self._resumable(runner, done):
+            self._stop(runner, iteration=done)
+
+    def after_val(self, runner: Runner) -> None:
+        """Stop after a validation within training, unless training is over."""
+        training = bool(self._handlers)
+        over = runner.iter >= runner.max_iters if training else True
+        if not over and self._wanted(runner):
+            self._stop(runner, iteration=runner.iter)
+
+    def request(self, signum: int, frame: FrameType | None = None) -> None:
+        """Signal handler: note the first request, give up on the second."""
+        if os.getpid() != self._pid:  # a loader's worker, forked with the handler
+            return
+        now = time.monotonic()
+        if not self._signum:
+            self._signum, self._asked_at = signum, now
+            name = signal.Signals(signum).name
+            # print() may be what was interrupted, and does not allow to re-enter.
+            os.write(2, f'\n{name}: stopping; once more to stop at once\n'.encode())
+        elif now - self._asked_at > _SAME_REQUEST:
+            self._leave()
+            raise KeyboardInterrupt
+
+    def _enter(self, runner: Runner) -> None:
+        self._signum = 0
+        self._pid = os.getpid()
+        if isinstance(runner.train_loop, EpochBasedTrainLoop):
+            continue_epoch(runner.train_loop)
+        if threading.current_thread() is not threading.main_thread():
+            runner.logger.warning(
+                'GracefulStopHook does nothing: only the main thread gets signals'
+            )
+            return
+        for signum in (signal.SIGINT, signal.SIGTERM):
+            self._handlers[signum] = signal.signal(signum, self.request)
+
+    def _leave(self) -> None:
+        while self._handlers:
+            signum, handler = self._handlers.popitem()
+            signal.signal(signum, handler or signal.SIG_DFL)
+
+    def _wanted(self, runner: Runner) -> bool:
+        """Whether any process was asked; all processes must ask together."""
+        if runner.world_size > 1:
+            signum = torch.tensor(self._signum)
+            all_reduce(signum, op='max')
+            self._signum = int(signum)
+        return bool(self._signum)
+
+    def _resumable(self, runner: Runner, done: int) -> bool:
+        """False amid accumulated gradients and right before a validation.
+
+        An iteration-based loop that resumes behind an iteration leaves out the
+        validation that was due after it.
+        """
+        wrapper, loop = runner.optim_wrapper, runner.train_loop
+        if isinstance(wrapper, OptimWrapper) and not wrapper.should_update():
+            return False
+        if isinstance(loop, EpochBasedTrainLoop) or runner.val_loop is None:
+            return True
+        due = done % loop.val_interval == 0 or done == loop.max_iters
+        return done < loop.val_begin or not due
+
+    def _stop(self, runner: Runner, iteration: int) -> None:
+        signum = self._signum
+        self._save(runner, iteration)
+        barrier()  # a process that leaves early has the launcher kill the others
+        raise StoppedBySignalError(signum)
+
+    @master_only
+    def _save(self, runner: Runner, iteration: int) -> None:
+        """Write the checkpoint beside the last one, then make it the last one."""
+        path = os.path.join(runner.work_dir, CHECKPOINT)
+        meta = {'epoch': runner.epoch, 'iter': iteration}
+        runner.save_checkpoint(
+            runner.work_dir, f'{CHECKPOINT}.part', meta=meta, by_epoch=False
+        )
+        os.replace(f'{path}.part', path)
+        write_atomic(Path(runner.work_dir, 'last_checkpoint'), path)
+        how = self.resume_command or f'resume=True and load_from={path!r} in the config'
+        runner.logger.info(
+            f'Stopped in epoch {runner.epoch + 1} after iteration {iteration}; '
+            f'saved {path}. To resume:\n{how}'
+        )

@@ -1,0 +1,47 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Build the runner of a config, with one process or several, with a GPU or not."""
+
+import os
+
+import torch
+import torch.distributed as dist
+from mmengine.config import Config
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+
+def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
+    """Build the runner that ``cfg`` asks for.
+
+    Args:
+        cfg: A checked config.
+        launcher: ``'none'``, or ``'pytorch'`` within torchrun.
+    """
+    cfg.launcher = launcher
+    if launcher != 'none':
+        _join_processes(cfg)
+    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+
+
+def _join_processes(cfg: Config) -> None:
+    """Choose the backend by the device, and do what MMEngine cannot on a CPU.
+
+    It sets a CUDA device before it joins the processes, and names a device to
+    DistributedDataParallel, which a model on the CPU must not have.
+    """
+    os.environ.setdefault('LOCAL_RANK', '0')
+    env_cfg = cfg.setdefault('env_cfg', {})
+    dist_cfg = env_cfg.setdefault('dist_cfg', {})
+    if torch.cuda.is_available():
+        dist_cfg.setdefault('backend', 'nccl')
+        return
+    dist_cfg.backend = 'gloo'
+    if not dist.is_initialized():
+        dist.init_process_group('gloo')
+    cfg.model_wrapper_cfg = {
+        'type': 'MMDistributedDataParallel',
+        'broadcast_buffers': False,
+        'find_unused_parameters': cfg.get('find_unused_parameters', False),
+        **(cfg.get('model_wrapper_cfg') or {}),
+        'device_ids': None,
+    }

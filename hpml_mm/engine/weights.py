@@ -1,0 +1,165 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Weights as safetensors, and weights that really fit their model.
+
+Importing this module lets MMEngine load ``.safetensors`` wherever it takes a
+checkpoint's path: ``load_from``, ``init_cfg``, ``tools/test.py``.
+"""
+
+import json
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.runner import CheckpointLoader
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+
+_UNREADABLE = (
+    SafetensorError,
+    pickle.UnpicklingError,
+    EOFError,
+    RuntimeError,
+    AttributeError,
+    KeyError,
+    ValueError,
+)
+
+
+@CheckpointLoader.register_scheme(prefixes=r'.*\.safetensors', force=True)
+def load_from_safetensors(filename: str, map_location: Any = None) -> dict[str, Any]:
+    """Read a local ``.safetensors`` file as a checkpoint of MMEngine.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+    """
+    path = Path(filename).expanduser()
+    if not path.is_file():
+        raise FileNotFoundError(f'no checkpoint {filename!r}')
+    device = map_location if isinstance(map_location, str) else 'cpu'
+    with safe_open(path, framework='pt', device=device) as file:
+        state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+        notes = file.metadata() or {}
+    classes = json.loads(notes.get('classes', 'null'))
+    meta = {'config': notes.get('config')}
+    if classes:
+        meta['dataset_meta'] = {'classes': tuple(classes)}
+    return {'state_dict': state, 'meta': meta}
+
+
+def read_checkpoint(path: str) -> dict[str, Any]:
+    """Read any checkpoint that MMEngine can.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot be read as a checkpoint.
+    """
+    try:
+        checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu')
+    except _UNREADABLE as error:
+        reason = str(error).split('\n')[0]
+        raise ValueError(f'{path} cannot be read as a checkpoint: {reason}') from error
+    if not isinstance(checkpoint, Mapping):
+        kind = type(checkpoint).__name__
+        raise ValueError(f'{path} holds a {kind}, not a dict of weights')
+    return dict(checkpoint)
+
+
+def state_dict_of(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    """A checkpoint's weights, without the prefix of a distributed wrapper."""
+    state = checkpoint.get('state_dict', checkpoint)
+    return {
+        re.sub(r'^module\.', '', key): value
+        for key, value in state.items()
+        if isinstance(value, torch.Tensor)
+    }
+
+
+def load_fitting(model: nn.Module, path: str) -> None:
+    """Load weights and make sure that none of the model stays as it was drawn.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it is no checkpoint, or one of another model.
+    """
+    if is_model_wrapper(model):
+        model = model.module
+    state = state_dict_of(read_checkpoint(path))
+    wanted = model.state_dict()
+    if not state.keys() & wanted.keys():
+        raise ValueError(
+            f'{path} holds no weight of this model: it has {_some(state)}, the model '
+            f'{_some(wanted)}. Is it the checkpoint of another config?'
+        )
+    try:
+        result = model.load_state_dict(state, strict=False)
+    except RuntimeError as error:  # a shape that differs
+        reason = ' '.join(str(error).split('\n\t')[1:2]) or str(error)
+        raise ValueError(f'{path} does not fit the model: {reason}') from error
+    missing = [k for k in result.missing_keys if 'num_batches_tracked' not in k]
+    if missing:
+        raise ValueError(
+            f'{path} lacks {len(missing)} of the {len(wanted)} weights of the model: '
+            f'{_some(missing)}. Is it the checkpoint of another config?'
+        )
+    if result.unexpected_keys:
+        print_log(
+            f'{path} holds what the model has no use for: '
+            f'{_some(result.unexpected_keys)}',
+            logger='current',
+            level='WARNING',
+        )
+
+
+def export_weights(source: str, target: str, config: str | None = None) -> int:
+    """Write the weights of a checkpoint alone, as safetensors.
+
+    The classes and the name of the config go into the file's metadata.
+
+    Args:
+        source: Checkpoint of a training run.
+        target: File to write; must end in ``.safetensors``.
+        config: Name of the config; taken from the checkpoint where ``None``.
+
+    Returns:
+        Size of the file in bytes.
+
+    Raises:
+        FileNotFoundError: If there is no such checkpoint.
+        ValueError: If it holds no weights, or ``target`` has another ending.
+    """
+    if not target.endswith('.safetensors'):
+        raise ValueError(f'{target} must end in .safetensors')
+    checkpoint = read_checkpoint(source)
+    # safetensors stores no tensor twice: weights that are tied get copies.
+    state = {k: v.clone().contiguous() for k, v in state_dict_of(checkpoint).items()}
+    if not state:
+        raise ValueError(f'{source} holds no weights')
+    meta = checkpoint.get('meta') or {}
+    notes = {'format': 'pt'}
+    classes = (meta.get('dataset_meta') or {}).get('classes')
+    if classes:
+        notes['classes'] = json.dumps(list(classes))
+    config = config or _config_name(meta)
+    if config:
+        notes['config'] = config
+    Path(target).parent.mkdir(parents=True, exist_ok=True)
+    save_file(state, target, notes)
+    return Path(target).stat().st_size
+
+
+def _config_name(meta: Mapping[str, Any]) -> str | None:
+    """A run's experiment name is its config's, with the time it started."""
+    name = str(meta.get('experiment_name', ''))
+    found = re.fullmatch(r'(.+)_\d{8}_\d{6}', name)
+    return found[1] if found else meta.get('config')
+
+
+def _some(keys: Any) -> str:
+    shown = list(keys)
+    return ', '.join(shown[:3]) + (', ...' if len(shown) > 3 else '')

@@ -1,0 +1,21 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Print a config as a run would see it: python tools/print_config.py CONFIG"""
+
+import argparse
+
+import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
+from hpml_mm.config.cli import add_config_arguments, clear_errors
+from hpml_mm.config.load import load_config
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description='Check a config and print it.')
+    add_config_arguments(parser)
+    args = parser.parse_args()
+    with clear_errors():
+        cfg = load_config(args.config, args.cfg_options)
+    print(cfg.pretty_text)
+
+
+if __name__ == '__main__':
+    main()

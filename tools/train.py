@@ -1,0 +1,92 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Train a config: python tools/train.py CONFIG [--resume] [--amp] ..."""
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from mmengine.dist import barrier, is_main_process
+from mmengine.runner import Runner
+
+import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
+from hpml_mm.config.cli import add_config_arguments, clear_errors, command_to_resume
+from hpml_mm.config.run import configure_training
+from hpml_mm.engine import weights  # noqa: F401  # lets configs load safetensors
+from hpml_mm.engine.hooks import GracefulStopHook, SummaryHook
+from hpml_mm.engine.launch import build_runner
+from hpml_mm.report.summary_table import print_table, summary_rows
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Train a config.')
+    add_config_arguments(parser)
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from a checkpoint, or from the last one of the work dir',
+    )
+    parser.add_argument('--amp', action='store_true', help='mixed precision')
+    parser.add_argument('--seed', type=int, help="instead of the config's")
+    parser.add_argument('--tag', help='name of an overridden run, for its work dir')
+    parser.add_argument('--work-dir', help='where checkpoints and logs go')
+    parser.add_argument(
+        '--overwrite',
+        action='store_true',
+        help='delete the checkpoints of an earlier run in the same work dir',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch'], default='none')
+    return parser.parse_args()
+
+
+def train(runner: Runner) -> None:
+    """Train; an interruption ends with the shell's exit code for it."""
+    for hook in runner.hooks:
+        if isinstance(hook, GracefulStopHook):
+            hook.resume_command = command_to_resume(sys.argv)
+    try:
+        runner.train()
+    except KeyboardInterrupt:
+        runner.logger.warning('Interrupted: no checkpoint was saved')
+        sys.exit(130)
+    except SystemExit:  # all processes stopped together, with a checkpoint
+        runner.visualizer.close()
+        barrier()  # whoever left first would have the launcher kill the others
+        raise
+
+
+def report(runner: Runner) -> None:
+    """Print what the run reached, and how to see more of it."""
+    path = Path(runner.work_dir, 'summary.json')
+    if any(isinstance(hook, SummaryHook) for hook in runner.hooks):
+        summary = json.loads(path.read_text())
+        print_table(Path(runner.work_dir).name, summary_rows(summary))
+    logdir = os.path.relpath(runner.work_dir)
+    print(f'See it in TensorBoard:  tensorboard --logdir {shlex.quote(logdir)}')
+
+
+def main() -> None:
+    args = parse_args()
+    with clear_errors():
+        cfg = configure_training(
+            args.config,
+            args.cfg_options,
+            amp=args.amp,
+            seed=args.seed,
+            tag=args.tag,
+            work_dir=args.work_dir,
+            resume=args.resume,
+            overwrite=args.overwrite,
+        )
+        runner = build_runner(cfg, args.launcher)
+        train(runner)
+    if is_main_process():
+        report(runner)
+
+
+if __name__ == '__main__':
+    main()
