@@ -15,9 +15,9 @@ def refuse_old_python():
     """Stop before anything that an old Python cannot run, this file included."""
     if sys.version_info[:2] >= MIN_PYTHON:
         return
-    names = [f'python3.{minor}' for minor in (14, 13, 12, 11)]
+    names = [f'python3.{minor}' for minor in (11, 12, 13, 14)]
     found = [name for name in names if shutil.which(name)]
-    remedy = f'Add PYTHON={(found or names[-1:])[0]} to the make command.'
+    remedy = f'Add PYTHON={(found or names)[0]} to the make command.'
     if not found:
         remedy = 'Install it (Debian, Ubuntu: apt install python3.11-full). ' + remedy
     sys.exit(
@@ -217,13 +217,13 @@ def run_step(command: Sequence[str], failure: str) -> None:
         return
     errors = [line for line in lines if line.lower().startswith('error')]
     reason = (errors or lines or [f'exit status {process.returncode}'])[-1]
-    if any('Retrying' in line or 'onnection' in line for line in lines):
+    if any('connection' in line.lower() for line in lines):
         remedy = 'The package index was not reached: check network, proxy and pip.conf'
     else:
-        remedy = 'Mend that'
+        remedy = 'The lines above say more'
     raise SetupError(
-        f'{failure}: {reason}. {remedy}; then run the same again, '
-        'it goes on where it stopped.'
+        f'{failure}: {reason.removeprefix("ERROR: ")}. {remedy}; '
+        'afterwards the same command goes on where it stopped.'
     )
 
 
