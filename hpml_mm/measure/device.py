@@ -24,7 +24,7 @@ GIB = 1024**3
 #   V100: V100 datasheet;  T4: T4 datasheet;  L4: L4 datasheet;  A10: A10 datasheet
 #   RTX 3090: GA102 whitepaper, table 9;  RTX 4090: Ada whitepaper, appendix A
 _PEAK_TFLOPS: dict[str, dict[str, float]] = {
-    r'(NVIDIA )?A100-.*': dict(bfloat16=312, float16=312, tf32=156, float32=19.5),
+    r'(NVIDIA )?A100[- ].*': dict(bfloat16=312, float16=312, tf32=156, float32=19.5),
     r'NVIDIA H100 80GB HBM3': dict(
         bfloat16=989.4, float16=989.4, tf32=494.7, float32=66.9
     ),

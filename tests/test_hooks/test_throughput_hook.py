@@ -1,0 +1,248 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""ThroughputHook in real runners, on a clock that the toy parts move."""
+
+import pytest
+import torch
+from clocked_runs import ClockedNet, FakeClock, clocked_runner, shown
+from mmengine.hooks import Hook
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
+from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
+from toy_runs import toy_runner
+
+from hpml_mm.engine.hooks.throughput_hook import ThroughputHook
+from hpml_mm.engine.hooks.training_clock_hook import model_device
+from hpml_mm.measure.step_timer import CudaStepTimer
+from hpml_mm.registry import HOOKS
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+def throughput_hook(clock, **kwargs):
+    hook = ThroughputHook(**kwargs)
+    hook.clock = clock
+    return hook
+
+
+def test_epochs(tmp_path, clock):
+    """Worker start belongs to a step; validation and checkpoints to none."""
+    hook = throughput_hook(clock, warmup_iters=2, interval=5)
+    runner = clocked_runner(tmp_path, clock, [hook], val_interval=1)
+    runner.train()
+    summary = hook.summary()
+    # Eight steps are measured: seven of .2 s, and one of 1.2 s in which the second
+    # epoch's loader starts.
+    assert summary['step_time/n'] == 8
+    assert summary['throughput(img/s)'] == pytest.approx(32 / 2.6)
+    assert summary['throughput/all(img/s)'] == pytest.approx(32 / 2.6)
+    assert summary['step_time/median(ms)'] == pytest.approx(200)
+    assert summary['step_time/p95(ms)'] == pytest.approx(850)
+    # Windows: three steps that follow the warm-up, then a whole epoch.
+    assert shown(runner, 'throughput(img/s)') == pytest.approx([20, 10])
+    # The clock did run on: two validations of 5 s, two checkpoints of 3 s.
+    assert clock.now - 1000 > 10 * 0.2 + 2 * 1 + 2 * 5 + 2 * 3
+
+
+def test_iterations(tmp_path, clock):
+    hook = throughput_hook(clock, warmup_iters=2, interval=4)
+    runner = clocked_runner(
+        tmp_path, clock, [hook], by_epoch=False, length=10, val_interval=5
+    )
+    runner.train()
+    summary = hook.summary()
+    assert summary['step_time/n'] == 8
+    assert summary['throughput(img/s)'] == pytest.approx(20)
+    assert summary['step_time/p95(ms)'] == pytest.approx(200)
+    # After iterations 4, 8, and 10, the last.
+    assert shown(runner, 'throughput(img/s)') == pytest.approx([20, 20, 20])
+
+
+def test_checkpoint_saved_by_any_hook_stops_the_clock(tmp_path, clock):
+    class Saver(Hook):
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            runner.save_checkpoint(str(tmp_path), 'mine.pth')
+
+    hook = throughput_hook(clock, warmup_iters=1, interval=5)
+    runner = clocked_runner(tmp_path, clock, [hook, Saver()], length=1)
+    runner.train()
+    assert hook.summary()['throughput(img/s)'] == pytest.approx(20)
+    assert 'save_checkpoint' not in vars(runner)
+
+
+def test_logged_and_in_tensorboard(tmp_path, clock):
+    hook = throughput_hook(clock, warmup_iters=2, interval=5)
+    runner = clocked_runner(
+        tmp_path,
+        clock,
+        [hook],
+        default_hooks={'logger': {'type': 'LoggerHook', 'interval': 5}},
+        visualizer={
+            'type': 'Visualizer',
+            'vis_backends': [{'type': 'TensorboardVisBackend'}],
+        },
+    )
+    runner.train()
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert 'throughput(img/s): 20.0000' in log
+    # Torch's SummaryWriter keeps brackets, slashes and percent signs in tags.
+    events = EventAccumulator(str(next(tmp_path.glob('*/vis_data')))).Reload()
+    scalars = events.Scalars('throughput(img/s)')
+    assert [(s.step, s.value) for s in scalars] == [
+        (5, pytest.approx(20)),
+        (10, pytest.approx(10)),
+    ]
+    assert 'memory/peak(GiB)' in events.Tags()['scalars']
+
+
+def test_cost_of_a_step(tmp_path, clock):
+    hook = throughput_hook(clock, warmup_iters=1)
+    clocked_runner(tmp_path, clock, [hook], length=1).train()
+    summary = hook.summary()
+    # 4 x 8 x 3 multiply-adds forward, as many for the weight's gradient.
+    assert summary['step(GMACs)'] == 192e-9
+    assert summary['image(GMACs)'] == 48e-9
+    assert summary['params(M)'] == 27e-6
+    assert summary['precision'] == 'float32'
+    assert summary['mfu(%)'] is None  # no peak of a CPU is known
+    assert summary['memory/peak(GiB)'] > 0.05
+    assert summary['memory/reserved(GiB)'] is None
+
+
+@pytest.mark.parametrize('kwargs', [{'warmup_iters': 0}, {'count_flops': False}])
+def test_cost_is_not_counted_within_the_measurement(tmp_path, clock, kwargs):
+    hook = throughput_hook(clock, **kwargs)
+    clocked_runner(tmp_path, clock, [hook], length=1).train()
+    assert hook.summary()['step(GMACs)'] is None
+
+
+def test_compiled_parts_are_not_counted(tmp_path, clock):
+    hook = throughput_hook(clock, warmup_iters=1)
+    model = ClockedNet(clock)
+    model.fc.compile(backend='eager')
+    clocked_runner(tmp_path, clock, [hook], length=1, model=model).train()
+    summary = hook.summary()
+    assert summary['step(GMACs)'] is None
+    assert summary['step_time/n'] == 4
+
+
+@pytest.mark.parametrize(
+    ('accumulate', 'others'),
+    [(1, []), (2, []), (2, [{'type': 'hpml_mm.AmpHook', 'dtype': 'bfloat16'}])],
+    ids=['plain', 'accumulated', 'accumulated-amp'],
+)
+def test_training_is_the_same_with_and_without(tmp_path, accumulate, others):
+    """Counting a step changes no bit of what is learned."""
+    states = []
+    for hook in ([], [{'type': 'hpml_mm.ThroughputHook', 'warmup_iters': 2}]):
+        runner = toy_runner(
+            tmp_path,
+            hooks=[*others, *hook],
+            optim_wrapper={
+                'optimizer': {'type': 'SGD', 'lr': 0.1, 'momentum': 0.9},
+                'accumulative_counts': accumulate,
+            },
+        )
+        runner.train()
+        states.append(runner.model.state_dict())
+    measured = next(h for h in runner.hooks if isinstance(h, ThroughputHook))
+    assert measured.summary()['step(GMACs)'] > 0
+    for name, tensor in states[0].items():
+        assert torch.equal(tensor, states[1][name]), name
+
+
+def test_failing_step_leaves_nothing_behind(tmp_path, clock):
+    hook = throughput_hook(clock, warmup_iters=2)
+    runner = clocked_runner(tmp_path, clock, [hook])
+    runner.model.fail_at = 1  # the step whose operations are counted
+    with pytest.raises(RuntimeError, match='toy failure'):
+        runner.train()
+    assert _get_current_dispatch_mode_stack() == []
+    assert 'train_step' not in vars(runner.model)
+    assert 'save_checkpoint' not in vars(runner)
+    # The same runner may try again.
+    runner.model.fail_at = None
+    runner.train()
+    assert hook.summary()['step_time/n'] == 8
+    assert hook.summary()['step(GMACs)'] == 192e-9
+
+
+def test_run_within_warm_up_says_so(tmp_path, clock):
+    hook = throughput_hook(clock, warmup_iters=10)
+    clocked_runner(tmp_path, clock, [hook], length=1).train()
+    assert hook.summary()['throughput(img/s)'] is None
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert 'no step was measured: 5 steps in all, the first 10 are warm-up' in log
+
+
+def test_unknown_batch_leaves_step_times(tmp_path, clock):
+    class Odd(ClockedNet):
+        def train_step(self, data, optim_wrapper):
+            data = {'inputs': data['pictures'], 'data_samples': data['data_samples']}
+            return super().train_step(data, optim_wrapper)
+
+    def collate(items):
+        batch = torch.utils.data.default_collate(items)
+        return {'pictures': batch['inputs'], 'data_samples': batch['data_samples']}
+
+    hook = throughput_hook(clock, warmup_iters=1)
+    runner = clocked_runner(tmp_path, clock, [hook], length=1, model=Odd(clock))
+    runner._train_dataloader.collate_fn = collate
+    runner.train()
+    summary = hook.summary()
+    assert summary['throughput(img/s)'] is None
+    assert summary['step_time/median(ms)'] == pytest.approx(200)
+    assert summary['image(GMACs)'] is None
+    assert summary['step(GMACs)'] == 192e-9
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert 'a batch of type dict does not tell its number of samples' in log
+
+
+def test_before_a_run_there_is_nothing():
+    assert set(ThroughputHook().summary().values()) == {None, 0}
+
+
+@pytest.mark.parametrize(
+    ('kwargs', 'message'),
+    [
+        ({'interval': 0}, 'interval=0 is no window length'),
+        ({'interval': 2.5}, 'interval=2.5 is no window length'),
+        ({'warmup_iters': -1}, 'warmup_iters=-1 is negative'),
+        ({'warmup_iters': '5'}, "warmup_iters='5' is no number of steps"),
+    ],
+)
+def test_bad_arguments(kwargs, message):
+    with pytest.raises(ValueError, match=message):
+        HOOKS.build({'type': 'hpml_mm.ThroughputHook', **kwargs})
+
+
+def test_steps_by_device_events(tmp_path, clock):
+    """With events, nothing waits for the device but the end of a window."""
+    syncs = []
+
+    class Event:
+        def record(self):
+            self.stamp = clock.now
+
+        def synchronize(self):
+            syncs.append(clock.now)
+
+        def elapsed_time(self, end):
+            return (end.stamp - self.stamp) * 1e3
+
+    class OnDevice(ThroughputHook):
+        def before_train(self, runner):
+            super().before_train(runner)
+            self.timer = CudaStepTimer(Event)
+
+    hook = OnDevice(warmup_iters=2, interval=5)
+    runner = clocked_runner(tmp_path, clock, [hook], val_interval=1)
+    runner.train()
+    assert len(syncs) == 2
+    assert hook.summary()['throughput(img/s)'] == pytest.approx(32 / 2.6)
+
+
+def test_model_without_parameters_of_its_own():
+    assert model_device(nn.Identity()) == torch.device('cpu')
