@@ -2,7 +2,13 @@
 """Data sets and samplers."""
 
 from .class_balance import ClassBalancedSampler
+from .demo_faces import DemoFaceDataset
 from .fer_csv import FERCSVDataset
 from .fer_folder import FERFolderDataset
 
-__all__ = ['ClassBalancedSampler', 'FERCSVDataset', 'FERFolderDataset']
+__all__ = [
+    'ClassBalancedSampler',
+    'DemoFaceDataset',
+    'FERCSVDataset',
+    'FERFolderDataset',
+]

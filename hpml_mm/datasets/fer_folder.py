@@ -143,8 +143,12 @@ def find_split_folders(root: str | Path) -> dict[str, Path]:
     return {split: folders[split] for split in sorted(folders, key=SPLITS.index)}
 
 
-def find_class_files(folder: Path) -> list[list[str]]:
+def find_class_files(folder: Path, allow_empty: bool = False) -> list[list[str]]:
     """The image files of one split, sorted, one list for each class.
+
+    Args:
+        folder: Folder of the split.
+        allow_empty: Whether a class folder may hold no image.
 
     Raises:
         ValueError: A class folder is unknown, missing, empty or there twice.
@@ -168,7 +172,11 @@ def find_class_files(folder: Path) -> list[list[str]]:
     missing = [n for label, n in enumerate(FER_CLASSES) if label not in class_folders]
     if missing:
         raise ValueError(f'{folder} has no class folder {" or ".join(missing)}')
-    return [_image_files(class_folders[label]) for label in range(len(FER_CLASSES))]
+    files = [_image_files(class_folders[label]) for label in range(len(FER_CLASSES))]
+    empty = [str(class_folders[i]) for i, names in enumerate(files) if not names]
+    if empty and not allow_empty:
+        raise ValueError(f'no image in class folder {" or ".join(empty)}')
+    return files
 
 
 def split_stratified(
@@ -214,8 +222,6 @@ def _image_files(folder: Path) -> list[str]:
             elif not _is_litter(entry.name):
                 strays.append(entry.name)
     names = sorted(name for name in names if not _is_litter(os.path.basename(name)))
-    if not names:
-        raise ValueError(f'class folder {str(folder)!r} holds no image')
     if strays:
         print_log(
             f'{folder}: ignored {len(strays)} entries that are no image, such as '

@@ -1,9 +1,10 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Reading images strictly: a damaged file is an error that names it.
 
-OpenCV fills the missing part of a truncated JPEG with grey and only prints a
-warning, so such a file would be trained on. Looking for the format's own end
-marker costs nothing beside decoding.
+OpenCV 4 fills the missing part of a truncated JPEG with grey and only prints a
+warning; OpenCV 5 refuses that, but still takes one whose tail was never written and
+reads as zeros. Either would be trained on. Looking for the format's own end marker
+costs nothing beside decoding.
 """
 
 from io import BytesIO

@@ -14,7 +14,7 @@ class LoadFace(BaseTransform):
     """Load a face from its file, or take the one the item carries.
 
     A file that is truncated or cannot be decoded raises ``BrokenImageError`` with
-    its name. OpenCV alone would fill the missing part with grey.
+    its name; see :mod:`hpml_mm.datasets.image_io` for what OpenCV alone would do.
 
     Required Keys:
 

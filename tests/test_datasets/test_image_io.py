@@ -1,0 +1,85 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import pickle
+
+import cv2
+import numpy as np
+import pytest
+
+from hpml_mm.datasets.image_io import (
+    BrokenImageError,
+    decode_image,
+    image_problem,
+    read_image,
+)
+
+
+def encode(suffix: str) -> bytes:
+    image = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
+    return cv2.imencode(suffix, image)[1].tobytes()
+
+
+@pytest.mark.parametrize('suffix', ['.jpg', '.png', '.bmp'])
+@pytest.mark.parametrize('share', [0.3, 0.6, 0.95, 0.999])
+def test_a_truncated_image_is_refused_and_named(suffix, share):
+    data = encode(suffix)
+    cut = data[: min(int(len(data) * share), len(data) - 1)]
+    with pytest.raises(BrokenImageError, match=r'face\.x (is truncated|cannot be de)'):
+        decode_image(cut, 'face.x')
+
+
+def test_an_image_whose_tail_was_never_written_is_refused():
+    data = encode('.jpg')
+    zeroed = data[: len(data) // 2] + bytes(len(data) // 2)
+    # The reason for all this: OpenCV alone takes it without a word.
+    array = np.frombuffer(zeroed, np.uint8)
+    assert cv2.imdecode(array, cv2.IMREAD_GRAYSCALE) is not None
+    with pytest.raises(BrokenImageError, match='a JPEG without its end marker'):
+        decode_image(zeroed, 'face.jpg')
+
+
+def test_bytes_after_the_end_are_harmless():
+    for suffix in ('.jpg', '.png'):
+        data = encode(suffix)
+        padded = decode_image(data + b'\0\0\n and a comment', 'x')
+        np.testing.assert_array_equal(padded, decode_image(data, 'x'))
+
+
+def test_a_thumbnail_does_not_stand_in_for_the_end():
+    # An embedded preview has an end marker of its own.
+    data, preview = encode('.jpg'), encode('.jpg')
+    exif = b'\xff\xe1' + (len(preview) + 2).to_bytes(2, 'big') + preview
+    whole = data[:2] + exif + data[2:]
+    assert image_problem(whole) is None
+    assert 'truncated' in image_problem(whole[:-100])
+
+
+@pytest.mark.parametrize(
+    ('data', 'message'),
+    [
+        (b'', 'x.jpg is empty'),
+        (b'no image at all', r'x\.jpg cannot be decoded'),
+        (b'\xff\xd8\xff\xda garbage \xff\xd9', r'x\.jpg cannot be decoded'),
+    ],
+)
+def test_what_is_no_image_is_refused(data, message):
+    with pytest.raises(BrokenImageError, match=message + '.*on_error'):
+        decode_image(data, 'x.jpg')
+
+
+def test_colour_and_grey(tmp_path):
+    path = tmp_path / 'face.png'
+    cv2.imwrite(str(path), np.full((4, 6, 3), (10, 20, 30), np.uint8))
+    assert read_image(path).shape == (4, 6)
+    np.testing.assert_array_equal(read_image(path, 'color')[0, 0], (10, 20, 30))
+
+
+def test_the_error_survives_a_worker_process():
+    error = BrokenImageError('a.jpg is empty; replace it')
+    assert str(pickle.loads(pickle.dumps(error))) == 'a.jpg is empty; replace it'
+    # What a DataLoader makes of it: the traceback as the message.
+    wrapped = BrokenImageError(
+        'Caught BrokenImageError in DataLoader worker process 0.\n'
+        'Original Traceback (most recent call last):\n  File "x.py", line 1\n'
+        'hpml_mm.datasets.image_io.BrokenImageError: a.jpg is empty; replace it\n'
+    )
+    assert str(wrapped) == 'a.jpg is empty; replace it'

@@ -1,0 +1,104 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Find faces with the same pixels, across splits and with conflicting labels."""
+
+import argparse
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from hpml_mm.datasets import FERCSVDataset, FERFolderDataset
+from hpml_mm.datasets.duplicates import (
+    DuplicateGroup,
+    Face,
+    count_groups,
+    group_duplicates,
+    pixel_key,
+)
+from hpml_mm.datasets.fer_classes import FER_CLASSES, SPLITS
+from hpml_mm.datasets.image_io import read_image
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Report pixel-identical faces within and across splits.'
+    )
+    parser.add_argument(
+        'source', type=Path, help='a folder with {train,val,test}/CLASS/*, or a CSV'
+    )
+    parser.add_argument('--json', type=Path, help='write all groups to this file')
+    parser.add_argument(
+        '--examples', type=int, default=3, help='groups to print of each kind'
+    )
+    parser.add_argument(
+        '--on-error',
+        choices=('raise', 'skip'),
+        default='raise',
+        help='whether a damaged image or row ends the search or is left out',
+    )
+    return parser.parse_args(argv)
+
+
+def load_faces(source: Path, on_error: str) -> Iterator[tuple[bytes, Face]]:
+    """Key and place of each face of a folder tree or CSV file."""
+    if source.is_dir():
+        faces = FERFolderDataset(str(source), list(SPLITS), on_error=on_error)
+    else:
+        path = str(source.absolute())
+        faces = FERCSVDataset(split=list(SPLITS), ann_file=path, on_error=on_error)
+    for item in map(faces.get_data_info, range(len(faces))):
+        image = item.get('img')
+        if image is None:
+            image = read_image(item['img_path'], 'color')
+        face = Face(item['img_path'], item['split'], int(item['gt_label']))
+        yield pixel_key(image), face
+
+
+def report(num_faces: int, groups: list[DuplicateGroup], num_examples: int) -> str:
+    """The counts, and the first groups of each kind."""
+    counts = count_groups(groups)
+    lines = [
+        f'{num_faces:,} faces, of which {counts["surplus"]:,} repeat another one',
+        f'{counts["groups"]:>7,} groups of pixel-identical faces',
+        f'{counts["crossing"]:>7,} of them across splits',
+        f'{counts["conflicting"]:>7,} of them with conflicting labels',
+        f'{counts["crossing_and_conflicting"]:>7,} of them both',
+    ]
+    kinds = (
+        ('across splits', [group for group in groups if group.crosses_splits]),
+        ('with conflicting labels', [group for group in groups if group.conflicts]),
+    )
+    for title, chosen in kinds:
+        for number, group in enumerate(chosen[:num_examples], start=1):
+            lines.append(f'\n{title}, {number} of {len(chosen):,}:')
+            lines += [
+                f'  {face.split:5} {FER_CLASSES[face.label]:8} {face.name}'
+                for face in group.faces
+            ]
+    if counts['crossing']:
+        lines.append('\nTo train without the crossing ones: drop_crossing=True')
+    return '\n'.join(lines)
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Search, print the report and write the list."""
+    args = parse_args(argv)
+    try:
+        faces = list(load_faces(args.source, args.on_error))
+        groups = group_duplicates(faces)
+        print(report(len(faces), groups, args.examples))
+        if args.json:
+            content = {
+                'source': str(args.source),
+                'faces': len(faces),
+                'counts': count_groups(groups),
+                'groups': [group.to_dict() for group in groups],
+            }
+            args.json.write_text(json.dumps(content, indent=1) + '\n')
+    except (OSError, ValueError) as error:
+        sys.exit(f'error: {error}')
+
+
+if __name__ == '__main__':
+    main()
