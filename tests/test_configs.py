@@ -205,6 +205,12 @@ def test_model_builds_and_knows_the_classes(leaf):
         assert network(faces).shape == (2, len(FER_CLASSES))
 
 
+def resolves(registry, name):
+    """Whether a name is found from the default scope, as a build would look."""
+    with registry.switch_scope_and_registry(None) as scoped:
+        return scoped.get(name) is not None
+
+
 @every_leaf
 def test_other_parts_build(leaf):
     cfg = load(leaf)
@@ -221,11 +227,11 @@ def test_other_parts_build(leaf):
         assert Evaluator(cfg[f'{mode}_evaluator'].to_dict()).metrics
     for mode in ('train', 'val', 'test'):
         loader = cfg[f'{mode}_dataloader']
-        assert DATASETS.get(loader.dataset.type)
-        assert DATA_SAMPLERS.get(loader.sampler.type)
-        assert FUNCTIONS.get(loader.collate_fn.type)
-    assert VISUALIZERS.get(cfg.visualizer.type)
-    assert all(VISBACKENDS.get(b.type) for b in cfg.visualizer.vis_backends)
+        assert resolves(DATASETS, loader.dataset.type)
+        assert resolves(DATA_SAMPLERS, loader.sampler.type)
+        assert resolves(FUNCTIONS, loader.collate_fn.type)
+    assert resolves(VISUALIZERS, cfg.visualizer.type)
+    assert all(resolves(VISBACKENDS, b.type) for b in cfg.visualizer.vis_backends)
 
 
 @every_leaf
@@ -337,4 +343,4 @@ def test_one_cycle_peaks_at_the_learning_rate_of_the_optimizer(epochs):
     assert (np.diff(rates[peak:]) < 0).all()
     assert rates[-1] < 1e-5 * 0.1
     # Half way down the cosine.
-    assert rates[65 * epochs] == pytest.approx(0.05)
+    assert rates[65 * epochs] == pytest.approx(0.05, rel=0.01)

@@ -2,6 +2,7 @@
 """Hooks for any MMEngine runner."""
 
 from .amp_hook import AmpHook
+from .class_weight_hook import ClassWeightHook
 from .confusion_matrix_hook import ConfusionMatrixHook
 from .data_load_ratio_hook import DataLoadRatioHook
 from .graceful_stop_hook import GracefulStopHook
@@ -13,6 +14,7 @@ from .torch_profiler_hook import TorchProfilerHook
 
 __all__ = [
     'AmpHook',
+    'ClassWeightHook',
     'ConfusionMatrixHook',
     'DataLoadRatioHook',
     'GracefulStopHook',
