@@ -2,8 +2,7 @@
 """How long training waits for its loader, taken at the loader's own ``__next__``."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 Clock = Callable[[], float]
 
@@ -125,8 +124,7 @@ class TimedLoader(_Proxy):
         return TimedIterator(iterator, self._wait, self._clock, started)
 
 
-@dataclass(frozen=True)
-class WaitTotals:
+class WaitTotals(NamedTuple):
     """Sums of one process, in seconds.
 
     Attributes:
@@ -147,9 +145,9 @@ class WaitTotals:
     idle: float = 0.0
     device: float = 0.0
 
-    def __add__(self, other: 'WaitTotals') -> 'WaitTotals':
-        pairs = zip(astuple(self), astuple(other), strict=True)
-        return WaitTotals(*(a + b for a, b in pairs))
+    def plus(self, other: 'WaitTotals') -> 'WaitTotals':
+        """Sums of both."""
+        return WaitTotals(*(a + b for a, b in zip(self, other, strict=True)))
 
 
 class WaitCounter:
@@ -212,7 +210,7 @@ class WaitCounter:
 def _add_each(sums: list[WaitTotals], parts: Sequence[WaitTotals]) -> list[WaitTotals]:
     if not sums:
         return list(parts)
-    return [a + b for a, b in zip(sums, parts, strict=True)]
+    return [a.plus(b) for a, b in zip(sums, parts, strict=True)]
 
 
 def _report(processes: Sequence[WaitTotals]) -> dict[str, float | None]:

@@ -3,7 +3,6 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import astuple
 from typing import Any
 
 from mmengine.dist import get_world_size
@@ -152,7 +151,7 @@ class DataLoadRatioHook(TrainingClockHook):
         self.timer.drain()
         idle, device = self._gaps.drain() if self._gaps is not None else (0.0, 0.0)
         own = self._counter.window_totals(idle, device)
-        rows = self.gather(astuple(own))
+        rows = self.gather(own)
         shares = self._counter.close_window([WaitTotals(*row) for row in rows])
         self.publish(
             runner,

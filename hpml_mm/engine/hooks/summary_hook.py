@@ -50,16 +50,14 @@ class SummaryHook(Hook):
         self._metrics: dict[str, Any] = {}
         self._started: float | None = None
         self._seconds: float | None = None
-        self._undo: Callable[[], None] | None = None
+        self._undo: Callable[[], None] = _nothing
 
     def before_run(self, runner: Runner) -> None:
         """Has the end of training noticed, however it ends."""
-        if self._undo is not None:
-            self._undo()
-            self._undo = None
+        self._undo()
         loop = runner._train_loop  # the property would build it for a test run
         if isinstance(loop, BaseLoop):
-            self._undo = around(loop, 'run', _nothing, lambda: self._broken(runner))
+            self._undo = around(loop, 'run', _nothing, lambda: self._ended(runner))
 
     def before_train(self, runner: Runner) -> None:
         """Starts the clock."""
@@ -123,8 +121,9 @@ class SummaryHook(Hook):
         runner.logger.info(f'The summary of this run is in {path}')
         return path
 
-    def _broken(self, runner: Runner) -> None:
-        """Writes the summary of a training that did not get to its end."""
+    def _ended(self, runner: Runner) -> None:
+        """Writes the summary of a training that broke off before its own end."""
+        self._undo()
         if self._started is None:
             return
         stopped = isinstance(sys.exception(), KeyboardInterrupt | SystemExit)
@@ -208,4 +207,4 @@ def _keep_other_mode(path: Path, mode: str) -> None:
 
 
 def _nothing() -> None:
-    """Only the end of training matters here."""
+    """There is nothing to do or to undo."""
