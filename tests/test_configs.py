@@ -95,6 +95,9 @@ def augmentation(cfg):
             names = [inner.type for inner in step.transforms]
             assert names == ['torchvision/ColorJitter', 'torchvision/GaussianBlur']
             return 'jitter-blur'
+        if kind(step) == 'Rotate':
+            assert (step.prob, step.magnitude_range) == (1.0, (0, 10))
+            return 'rotate'
     return None
 
 
@@ -119,6 +122,7 @@ def variants(cfg):
         'precision': precision(cfg),
         'optimizer': optimizer(cfg),
         'memory_format': memory_format(cfg),
+        'averaging': 'ema' if hook(cfg, 'EMAHook') else None,
         'batch_norm': 'bn99' if backbone.get('bn_momentum') == 0.99 else None,
         'selection': 'no-crossing' if crossing else None,
         'class_balance': class_balance(cfg),

@@ -18,10 +18,11 @@ VARIANTS = {
     'optimizer': ('sgd-nesterov', 'sgd', 'adam', 'adamax', 'adagrad', 'adadelta'),
     'compile': ('compile',),
     'memory_format': ('channels-last',),
+    'averaging': ('ema',),
     'batch_norm': ('bn99',),
     'selection': ('no-crossing',),
     'class_balance': ('balanced', 'weighted-loss'),
-    'augmentation': ('jitter-blur',),
+    'augmentation': ('jitter-blur', 'rotate'),
     'schedule': ('step-tuned', 'step'),
     'workers': (r'workers\d+',),
 }
