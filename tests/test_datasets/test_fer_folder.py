@@ -184,8 +184,11 @@ def test_a_truncated_image_ends_the_run_with_its_name(tmp_path, make_split):
     truncate(broken)
     faces = FERFolderDataset(str(tmp_path), pipeline=[LoadFace()])
     loader = DataLoader(faces, batch_size=3, num_workers=2, collate_fn=pseudo_collate)
+    batches = iter(loader)
     with pytest.raises(BrokenImageError) as caught:
-        list(loader)
+        list(batches)
+    # Left to the garbage collector, each worker takes five seconds to stop.
+    batches._shutdown_workers()
     # One line, not a worker's traceback.
     assert str(caught.value).startswith(f'{broken} is truncated')
     assert '\n' not in str(caught.value)
