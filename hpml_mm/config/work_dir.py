@@ -54,8 +54,8 @@ def derive_work_dir(
         if changes and Path(work_dir).resolve() == plain.resolve():
             raise ValueError(
                 f'--work-dir {work_dir} is the directory of the unchanged config, '
-                f'but {", ".join(changes)} is overridden: choose another one, or '
-                'leave --work-dir out'
+                f'but this run overrides {", ".join(changes)}: choose another one, '
+                'or leave --work-dir out'
             )
         return Path(work_dir)
     return plain.with_name(f'{plain.name}--{slug(changes)}') if changes else plain

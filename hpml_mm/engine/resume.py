@@ -6,6 +6,7 @@ checkpoint was written at: the iteration count overruns and the first batches
 are seen twice.
 """
 
+import logging
 import types
 from collections.abc import Iterator
 from itertools import islice
@@ -59,7 +60,7 @@ def batches_done(loop: EpochBasedTrainLoop) -> int:
         '(another batch size or number of processes?): this epoch starts at its '
         'first batch',
         logger='current',
-        level='WARNING',
+        level=logging.WARNING,
     )
     return 0
 

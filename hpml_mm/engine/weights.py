@@ -6,6 +6,7 @@ checkpoint's path: ``load_from``, ``init_cfg``, ``tools/test.py``.
 """
 
 import json
+import logging
 import pickle
 import re
 from collections.abc import Mapping
@@ -112,7 +113,7 @@ def load_fitting(model: nn.Module, path: str) -> None:
             f'{path} holds what the model has no use for: '
             f'{_some(result.unexpected_keys)}',
             logger='current',
-            level='WARNING',
+            level=logging.WARNING,
         )
 
 

@@ -20,8 +20,8 @@ test_dataloader = val_dataloader
 val_evaluator = dict(type='ToyAccuracy')
 test_evaluator = val_evaluator
 train_cfg = dict(by_epoch=True, max_epochs=2)
-val_cfg = dict()
-test_cfg = dict()
+val_cfg = {}
+test_cfg = {}
 
 optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1, momentum=0.9))
 param_scheduler = [

@@ -66,22 +66,22 @@ class ToyAccuracy(BaseMetric):
 
 @HOOKS.register_module()
 class SignalAtHook(Hook):
-    """Sends this process a signal before one iteration, counted from 1."""
+    """Sends one process a signal before one iteration, counted from 1."""
 
-    def __init__(self, iteration: int, name: str = 'SIGTERM', times: int = 1):
+    def __init__(self, iteration: int, name: str = 'SIGTERM', rank: int = 0):
         self.iteration = iteration
         self.signum = getattr(signal, name)
-        self.times = times
+        self.rank = rank
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if runner.iter + 1 == self.iteration:
-            for _ in range(self.times):
-                os.kill(os.getpid(), self.signum)
+        if runner.iter + 1 == self.iteration and runner.rank == self.rank:
+            os.kill(os.getpid(), self.signum)
 
 
 @HOOKS.register_module()
 class FailAtHook(Hook):
-    """A bug: divides by zero in the second iteration."""
+    """A bug: raises a ValueError of its own in the second iteration."""
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
-        1 / (1 - batch_idx)
+        if batch_idx == 1:
+            raise ValueError('toy bug')

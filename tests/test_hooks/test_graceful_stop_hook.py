@@ -1,0 +1,184 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import signal
+
+import pytest
+import torch
+from mmengine.runner import load_checkpoint
+from toy_tools import toy_config, toy_runner
+
+from hpml_mm.engine.hooks import GracefulStopHook
+from hpml_mm.engine.hooks import graceful_stop_hook as module
+from hpml_mm.engine.hooks.graceful_stop_hook import StoppedBySignalError
+
+STOP = {'type': 'hpml_mm.GracefulStopHook'}
+# 24 points in batches of 4: iterations 1-6 and 7-12 of two epochs.
+BY_ITER = {
+    'train_cfg': {'by_epoch': False, 'max_iters': 12, 'val_interval': 4},
+    'default_hooks': {
+        'checkpoint': {'type': 'CheckpointHook', 'by_epoch': False, 'interval': 12}
+    },
+    'log_processor': {'by_epoch': False},
+    'param_scheduler': {
+        'type': 'PolyLR',
+        'by_epoch': False,
+        'end': 12,
+        'eta_min': 0.01,
+    },
+}
+
+
+def signal_at(iteration, name='SIGTERM'):
+    return {'type': 'SignalAtHook', 'iteration': iteration, 'name': name}
+
+
+def train(work_dir, hooks=(), **changes):
+    """Train to the end or to the signal: the runner, and the exit code if any."""
+    built = [hook for hook in hooks if not isinstance(hook, dict)]
+    configured = [hook for hook in hooks if isinstance(hook, dict)]
+    runner = toy_runner(work_dir, custom_hooks=[*configured, STOP], **changes)
+    for hook in built:
+        runner.register_hook(hook)
+    try:
+        runner.train()
+    except StoppedBySignalError as stop:
+        return runner, stop.code
+    return runner, None
+
+
+def weights(runner):
+    return {k: v.clone() for k, v in runner.model.state_dict().items()}
+
+
+@pytest.mark.parametrize('by', [{}, BY_ITER], ids=['epochs', 'iterations'])
+@pytest.mark.parametrize('iteration', [1, 4, 6, 9])
+def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path, by, iteration):
+    whole, _ = train(tmp_path / 'whole', **by)
+
+    part, code = train(tmp_path / 'part', [signal_at(iteration)], **by)
+    assert code == 143
+    assert not torch.equal(weights(part)['out.weight'], weights(whole)['out.weight'])
+    resumed, code = train(
+        tmp_path / 'part',
+        resume=True,
+        load_from=str(tmp_path / 'part' / 'interrupted.pth'),
+        **by,
+    )
+
+    assert code is None
+    assert resumed.iter == whole.iter == 12
+    for name, tensor in weights(whole).items():
+        assert torch.equal(weights(resumed)[name], tensor), name
+    rates = [r.message_hub.get_scalar('train/lr').data[0] for r in (whole, resumed)]
+    assert list(rates[1]) == list(rates[0])
+    accuracies = [
+        r.message_hub.get_scalar('val/accuracy/top1').data[0] for r in (whole, resumed)
+    ]
+    assert list(accuracies[1]) == list(accuracies[0])
+
+
+def test_the_stop_says_how_to_resume(tmp_path):
+    runner = toy_runner(tmp_path, custom_hooks=[signal_at(3), STOP])
+    hook = next(h for h in runner.hooks if isinstance(h, GracefulStopHook))
+    hook.resume_command = 'python tools/train.py toy.py --resume'
+    with pytest.raises(StoppedBySignalError):
+        runner.train()
+
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert 'Stopped in epoch 1 after iteration 3' in log
+    assert 'python tools/train.py toy.py --resume' in log
+    pointer = (tmp_path / 'last_checkpoint').read_text()
+    assert pointer == str(tmp_path / 'interrupted.pth')
+    meta = torch.load(pointer, weights_only=False)['meta']
+    assert (meta['epoch'], meta['iter']) == (0, 3)
+    assert not list(tmp_path.glob('*.part'))
+
+
+def test_ctrl_c_has_the_exit_code_of_the_shell(tmp_path):
+    _, code = train(tmp_path, [signal_at(2, 'SIGINT')])
+    assert code == 130
+
+
+def test_accumulated_gradients_are_not_lost(tmp_path):
+    wrapper = {
+        'type': 'OptimWrapper',
+        'optimizer': {'type': 'SGD', 'lr': 0.1},
+        'accumulative_counts': 3,
+    }
+    train(tmp_path, [signal_at(4)], optim_wrapper=wrapper)
+    checkpoint = torch.load(tmp_path / 'interrupted.pth', weights_only=False)
+    assert checkpoint['meta']['iter'] == 6
+
+
+def test_a_signal_in_the_last_validation_changes_nothing(tmp_path):
+    class InLastVal(module.Hook):
+        def before_val(self, runner):
+            if runner.epoch == 2:
+                signal.raise_signal(signal.SIGTERM)
+
+    _, code = train(tmp_path, [InLastVal()])
+    assert code is None
+    assert not (tmp_path / 'interrupted.pth').exists()
+
+
+def test_a_signal_in_an_earlier_validation_lets_it_end(tmp_path):
+    class InFirstVal(module.Hook):
+        def before_val(self, runner):
+            if runner.epoch == 1:
+                signal.raise_signal(signal.SIGTERM)
+
+    runner, code = train(tmp_path, [InFirstVal()])
+    assert code == 143
+    assert len(runner.message_hub.get_scalar('val/accuracy/top1').data[0]) == 1
+    meta = torch.load(tmp_path / 'interrupted.pth', weights_only=False)['meta']
+    assert (meta['epoch'], meta['iter']) == (1, 6)
+
+
+@pytest.mark.parametrize('stopped', [True, False])
+def test_the_handlers_of_before_come_back(tmp_path, stopped):
+    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    train(tmp_path, [signal_at(2)] if stopped else [])
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+def test_the_handlers_come_back_after_an_error(tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+    runner = toy_runner(tmp_path, custom_hooks=[{'type': 'FailAtHook'}, STOP])
+    with pytest.raises(ValueError, match='toy bug'):
+        runner.train()
+    assert signal.getsignal(signal.SIGINT) == before
+
+
+def test_only_a_second_request_stops_at_once(monkeypatch, capfd):
+    now = [100.0]
+    monkeypatch.setattr(module.time, 'monotonic', lambda: now[0])
+    hook = GracefulStopHook()
+    hook.request(signal.SIGINT)
+    assert 'SIGINT: stopping' in capfd.readouterr().err
+    now[0] += 0.5
+    hook.request(signal.SIGINT)  # the same Ctrl-C, passed on by the launcher
+    now[0] += 1.0
+    with pytest.raises(KeyboardInterrupt):
+        hook.request(signal.SIGINT)
+
+
+def test_a_checkpoint_of_other_epochs_starts_the_epoch_anew(tmp_path):
+    train(tmp_path, [signal_at(3)])
+    loader = dict(toy_config(tmp_path).train_dataloader, batch_size=24)
+    path = str(tmp_path / 'interrupted.pth')
+    runner, _ = train(tmp_path, train_dataloader=loader, resume=True, load_from=path)
+    # One iteration is an epoch now; 3 of them do not lie within the first.
+    assert runner.iter == 3 + 2
+    logs = ''.join(log.read_text() for log in tmp_path.glob('*/*.log'))
+    assert 'which does not fit epochs of 1 iterations' in logs
+
+
+def test_an_interval_below_one_is_refused():
+    with pytest.raises(ValueError, match='agree_interval'):
+        GracefulStopHook(agree_interval=0)
+
+
+def test_the_checkpoint_loads_like_any_other(tmp_path):
+    runner, _ = train(tmp_path, [signal_at(2)])
+    other = toy_runner(tmp_path / 'other')
+    load_checkpoint(other.model, str(tmp_path / 'interrupted.pth'), strict=True)
+    assert torch.equal(weights(other)['out.weight'], weights(runner)['out.weight'])

@@ -1,0 +1,56 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Run the toy config of ``tests/data``: in this process, or through a tool."""
+
+import os
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT / 'tests' / 'data'
+TOY = DATA / 'toy_2e.py'
+
+
+def toy_config(work_dir: Path, **changes) -> Config:
+    """The toy config, with whole top-level keys replaced."""
+    if str(DATA) not in sys.path:
+        sys.path.insert(0, str(DATA))
+    cfg = Config.fromfile(TOY)
+    cfg.work_dir = str(work_dir)
+    # Runners keep their logs by this name; two in one second would share them.
+    cfg.experiment_name = uuid.uuid4().hex
+    cfg.visualizer = dict(type='Visualizer', vis_backends=[])
+    for key, value in changes.items():
+        cfg[key] = value
+    return cfg
+
+
+def toy_runner(work_dir: Path, **changes) -> Runner:
+    return Runner.from_cfg(toy_config(work_dir, **changes))
+
+
+def environment(**extra: str) -> dict[str, str]:
+    """Few threads, and the toy parts importable."""
+    path = os.pathsep.join([str(ROOT), str(DATA)])
+    return {**os.environ, 'PYTHONPATH': path, 'OMP_NUM_THREADS': '1', **extra}
+
+
+def run_tool(
+    tool: str, *arguments: object, cwd: Path, **extra: str
+) -> subprocess.CompletedProcess:
+    """Run ``tools/<tool>`` in ``cwd``; a script of the shell by bash."""
+    shell = tool.endswith('.sh')
+    start = ['bash'] if shell else [sys.executable]
+    return subprocess.run(
+        [*start, str(ROOT / 'tools' / tool), *map(str, arguments)],
+        cwd=cwd,
+        env=environment(PYTHON=sys.executable, **extra),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )

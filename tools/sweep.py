@@ -1,0 +1,126 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Compare variants by alternating runs, and write rows to a results file.
+
+    python tools/sweep.py --name workers --metric 'throughput(img/s)' --repeat 5 \\
+        --iters 60 --baseline w0 --out results/workers.csv \\
+        --variant w0 configs/fer/a.py train_dataloader.num_workers=0 \\
+        --variant w2 configs/fer/a.py train_dataloader.num_workers=2
+
+Each run is a process of its own. A sweep that was stopped goes on where it was.
+"""
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from hpml_mm.config.cli import clear_errors
+from hpml_mm.report.results import append_results
+from hpml_mm.report.sweep import (
+    Run,
+    Variant,
+    alternate,
+    finished_summary,
+    metric_of,
+    result_rows,
+)
+
+TRAIN = Path(__file__).resolve().with_name('train.py')
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--name', required=True, help='name of the experiment')
+    parser.add_argument(
+        '--variant',
+        action='append',
+        nargs='+',
+        required=True,
+        metavar=('LABEL CONFIG', 'KEY=VALUE'),
+        help='what is compared; give it once for each',
+    )
+    parser.add_argument(
+        '--metric',
+        nargs='+',
+        required=True,
+        help='a measurement, a metric of the last validation, or best/METRIC',
+    )
+    runs = parser.add_mutually_exclusive_group()
+    runs.add_argument('--repeat', type=int, default=5, help='median and IQR of so many')
+    runs.add_argument('--seeds', type=int, nargs='+', help='mean and SD over these')
+    parser.add_argument('--iters', type=int, help='train so many batches, no more')
+    parser.add_argument('--baseline', help='label that all are compared with')
+    parser.add_argument('--out', type=Path, required=True, help='results/NAME.csv')
+    parser.add_argument('--root', type=Path, default=Path('work_dirs/sweep'))
+    return parser.parse_args()
+
+
+def run_once(run: Run, directory: Path, iters: int | None) -> dict[str, Any]:
+    """Train, unless the same run has been finished before.
+
+    Raises:
+        ValueError: If the directory holds a run of other arguments.
+        RuntimeError: If training fails.
+    """
+    arguments = run.arguments(directory, iters)
+    record = directory.with_name(f'{directory.name}.json')
+    if record.is_file() and json.loads(record.read_text()) != arguments:
+        raise ValueError(
+            f'{directory} holds a run with other arguments: choose another --name, '
+            f'or delete {directory} and {record}'
+        )
+    done = finished_summary(directory / 'summary.json') if record.is_file() else None
+    if done:
+        return done
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps(arguments))
+    # A half-done training of a seed goes on; a half-done timing starts again.
+    how = '--resume' if run.seeded and iters is None else '--overwrite'
+    log = directory.with_name(f'{directory.name}.log')
+    with log.open('w') as file:
+        command = [sys.executable, str(TRAIN), *arguments, how]
+        code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode
+    summary = finished_summary(directory / 'summary.json')
+    if code or summary is None:
+        last = log.read_text().strip().splitlines()[-1:]
+        raise RuntimeError(f'{run.name} failed ({code}): {"".join(last)}; see {log}')
+    return summary
+
+
+def main() -> None:
+    args = parse_args()
+    with clear_errors():
+        variants = [Variant.parse(words) for words in args.variant]
+        labels = [variant.label for variant in variants]
+        if len(set(labels)) < len(labels):
+            raise SystemExit(f'error: two variants of one label: {" ".join(labels)}')
+        if args.baseline is not None and args.baseline not in labels:
+            raise SystemExit(f'error: --baseline {args.baseline} is no variant')
+        seeded = args.seeds is not None
+        runs = list(alternate(variants, args.seeds or range(args.repeat), seeded))
+        summaries: dict[str, list] = {label: [] for label in labels}
+        for index, run in enumerate(runs, start=1):
+            print(f'[{index}/{len(runs)}] {run.name}', end=' ', flush=True)
+            summary = run_once(run, args.root / args.name / run.name, args.iters)
+            summaries[run.variant.label].append(summary)
+            found = [f'{name}={metric_of(summary, name):.4g}' for name in args.metric]
+            print(*found, flush=True)
+        rows = result_rows(
+            args.name,
+            summaries,
+            args.metric,
+            seeded=seeded,
+            baseline=args.baseline,
+            command=shlex.join(['python', *sys.argv]),
+        )
+        append_results(args.out, rows)
+    print(f'{len(rows)} rows in {args.out}')
+
+
+if __name__ == '__main__':
+    main()
