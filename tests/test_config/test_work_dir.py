@@ -1,0 +1,109 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+from pathlib import Path
+
+import pytest
+
+from hpml_mm.config.work_dir import (
+    claim_work_dir,
+    derive_work_dir,
+    find_checkpoint,
+    slug,
+)
+
+CONFIG = 'configs/fer/toy.py'
+LR = {'optim_wrapper.optimizer.lr': 0.01}
+
+
+def test_the_unchanged_config_gets_its_own_name():
+    assert derive_work_dir(CONFIG, {}) == Path('work_dirs/toy')
+    assert derive_work_dir(CONFIG, {}, configured='else/where') == Path('else/where')
+
+
+def test_overrides_are_readable_and_the_same_each_time():
+    place = derive_work_dir(CONFIG, LR)
+    assert place.parent == Path('work_dirs')
+    assert place.name.startswith('toy--lr=0.01-')
+    assert derive_work_dir(CONFIG, dict(LR)) == place
+    assert derive_work_dir(CONFIG, {'amp': True}).name == 'toy--amp'
+    assert derive_work_dir(CONFIG, {'amp': True, 'seed': 3}).name == 'toy--amp-seed=3'
+
+
+def test_the_order_of_overrides_does_not_matter():
+    one = {'a.lr': 1, 'b.momentum': 2}
+    assert slug(one) == slug(dict(reversed(one.items())))
+
+
+@pytest.mark.parametrize(
+    'other',
+    [
+        {'optim_wrapper.optimizer.lr': 0.02},
+        {'param_scheduler.lr': 0.01},
+        {**LR, 'seed': 1},
+        {'optim_wrapper.optimizer.lr': '0.01'},
+    ],
+)
+def test_other_overrides_go_elsewhere(other):
+    assert derive_work_dir(CONFIG, other) != derive_work_dir(CONFIG, LR)
+
+
+def test_any_value_makes_one_plain_folder():
+    place = derive_work_dir(CONFIG, {'a.data_root': '/x y/*z', 'b.c': ['d' * 300]})
+    assert place.parent == Path('work_dirs')
+    assert len(place.name) < 100
+    assert not set(' */') & set(place.name)
+
+
+def test_a_tag_names_the_directory():
+    assert derive_work_dir(CONFIG, LR, tag='slow').name == 'toy--slow'
+    assert derive_work_dir(CONFIG, {}, tag='again').name == 'toy--again'
+
+
+@pytest.mark.parametrize('tag', ['', '..', 'a/b', 'a b', '-x'])
+def test_a_tag_is_a_plain_name(tag):
+    with pytest.raises(ValueError, match='--tag'):
+        derive_work_dir(CONFIG, LR, tag=tag)
+
+
+def test_tag_and_work_dir_exclude_each_other():
+    with pytest.raises(ValueError, match='give one'):
+        derive_work_dir(CONFIG, LR, tag='a', work_dir='b')
+
+
+@pytest.mark.parametrize('same', ['work_dirs/toy', './work_dirs/x/../toy/'])
+def test_an_override_never_lands_in_the_plain_directory(same):
+    with pytest.raises(ValueError, match='overrides optim_wrapper.optimizer.lr'):
+        derive_work_dir(CONFIG, LR, work_dir=same)
+    assert derive_work_dir(CONFIG, {}, work_dir=same) == Path(same)
+    assert derive_work_dir(CONFIG, LR, work_dir='other') == Path('other')
+
+
+def test_a_configured_directory_is_the_plain_one():
+    with pytest.raises(ValueError, match='directory of the unchanged config'):
+        derive_work_dir(CONFIG, LR, work_dir='mine', configured='mine')
+
+
+def test_checkpoints_are_not_overwritten(tmp_path):
+    claim_work_dir(tmp_path / 'new')
+    (tmp_path / 'epoch_3.pth').touch()
+    with pytest.raises(FileExistsError, match=r'epoch_3.pth.*--resume.*--overwrite'):
+        claim_work_dir(tmp_path)
+
+
+def test_overwriting_keeps_the_logs(tmp_path):
+    for name in ('epoch_3.pth', 'last_checkpoint', 'summary.json', 'run.log'):
+        (tmp_path / name).touch()
+    claim_work_dir(tmp_path, overwrite=True)
+    assert [path.name for path in tmp_path.iterdir()] == ['run.log']
+
+
+def test_the_last_checkpoint_is_found_even_after_a_move(tmp_path):
+    assert find_checkpoint(tmp_path) is None
+    (tmp_path / 'last_checkpoint').write_text('/gone/epoch_3.pth')
+    with pytest.raises(FileNotFoundError, match='/gone/epoch_3.pth'):
+        find_checkpoint(tmp_path)
+    (tmp_path / 'epoch_3.pth').touch()
+    assert find_checkpoint(tmp_path) == tmp_path / 'epoch_3.pth'
+    other = tmp_path / 'epoch_4.pth'
+    other.touch()
+    (tmp_path / 'last_checkpoint').write_text(f'{other}\n')
+    assert find_checkpoint(tmp_path) == other
