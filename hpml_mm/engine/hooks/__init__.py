@@ -3,7 +3,6 @@
 
 from .amp_hook import AmpHook
 from .class_weight_hook import ClassWeightHook
-from .class_weight_hook import ClassWeightHook
 from .confusion_matrix_hook import ConfusionMatrixHook
 from .data_load_ratio_hook import DataLoadRatioHook
 from .graceful_stop_hook import GracefulStopHook
@@ -15,7 +14,6 @@ from .torch_profiler_hook import TorchProfilerHook
 
 __all__ = [
     'AmpHook',
-    'ClassWeightHook',
     'ClassWeightHook',
     'ConfusionMatrixHook',
     'DataLoadRatioHook',

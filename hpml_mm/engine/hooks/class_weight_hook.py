@@ -4,12 +4,8 @@
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
+from torch import nn
 
-from hpml_mm.datasets.class_balance import (
-    ClassBalancedSampler,
-    class_weights,
-    training_labels,
-)
 from hpml_mm.registry import HOOKS
 
 
@@ -31,24 +27,25 @@ class ClassWeightHook(Hook):
 
     def __init__(self, power: float = 1.0) -> None:
         self.power = power
+        self._weights: list[float] | None = None
 
     def before_train(self, runner: Runner) -> None:
         """Compute the weights and put them into the loss."""
+        # Here, because it imports mmpretrain, which other hooks do without.
+        from hpml_mm.datasets.class_balance import (
+            ClassBalancedSampler,
+            class_weights,
+            training_labels,
+        )
+
         loader = runner.train_dataloader
         if isinstance(loader.sampler, ClassBalancedSampler):
             raise ValueError(
                 'ClassWeightHook and ClassBalancedSampler would correct the class '
                 'counts twice: choose one of them'
             )
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        loss = getattr(getattr(model, 'head', None), 'loss_module', None)
-        if not hasattr(loss, 'class_weight'):
-            raise ValueError(
-                'ClassWeightHook needs model.head.loss_module with class_weight, such '
-                f'as CrossEntropyLoss, but the model is {type(model).__name__} with '
-                f'the loss {type(loss).__name__}'
-            )
-        if loss.class_weight is not None:
+        loss = _loss_of(runner.model)
+        if loss.class_weight is not None and loss.class_weight is not self._weights:
             raise ValueError(
                 f'the loss has class_weight={loss.class_weight} already: remove it or '
                 'the ClassWeightHook'
@@ -57,6 +54,18 @@ class ClassWeightHook(Hook):
         weights = class_weights(
             training_labels(loader.dataset), len(classes), self.power
         )
-        loss.class_weight = weights.tolist()
+        loss.class_weight = self._weights = weights.tolist()
         text = ', '.join(f'{n} {w:.2f}' for n, w in zip(classes, weights, strict=True))
         runner.logger.info(f'class weights of the loss: {text}')
+
+
+def _loss_of(model: nn.Module) -> nn.Module:
+    model = model.module if is_model_wrapper(model) else model
+    loss = getattr(getattr(model, 'head', None), 'loss_module', None)
+    if not hasattr(loss, 'class_weight'):
+        raise ValueError(
+            'ClassWeightHook needs model.head.loss_module with class_weight, such as '
+            f'CrossEntropyLoss, but the model is {type(model).__name__} with the loss '
+            f'{type(loss).__name__}'
+        )
+    return loss
