@@ -188,7 +188,7 @@ class Venv:
     def check_imports(self) -> None:
         """Import every package that has failed to on some set of versions."""
         run_step(
-            [str(self.python), '-W', 'ignore', '-c', IMPORT_CHECK],
+            [str(self.python), '-I', '-W', 'ignore', '-c', IMPORT_CHECK],
             f'the installed packages do not work; rm -rf {self.path} may help',
         )
 

@@ -3,6 +3,12 @@
 
 from .extras import require
 from .mmcv_ops import install_mmcv_ops
+from .mmpose_numpy import let_mmpose_read_bfloat16
 from .versions import check_packages
 
-__all__ = ['check_packages', 'install_mmcv_ops', 'require']
+__all__ = [
+    'check_packages',
+    'install_mmcv_ops',
+    'let_mmpose_read_bfloat16',
+    'require',
+]

@@ -6,6 +6,7 @@ from mmengine.optim import AmpOptimWrapper as MMEngineAmpOptimWrapper
 from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 
+from hpml_mm.compat import let_mmpose_read_bfloat16
 from hpml_mm.engine.amp import (
     AmpOptimWrapper,
     EvalAutocast,
@@ -59,6 +60,7 @@ class AmpHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Convert what is there to be converted: all is built, nothing has run."""
+        let_mmpose_read_bfloat16()
         # In a test run the wrapper is still a config: nothing to train.
         if isinstance(runner.optim_wrapper, BaseOptimWrapper):
             self._convert(runner)
