@@ -157,6 +157,23 @@ def test_values_that_json_lacks(tmp_path, clock):
     assert "Broken is missing in the summary: KeyError('gone')" in log
 
 
+def test_one_name_for_two_measurements_is_told(tmp_path, clock):
+    class One(Hook):
+        def summary(self):
+            return {'speed(m/s)': 1}
+
+    class Two(Hook):
+        def summary(self):
+            return {'speed(m/s)': 2}
+
+    runner = clocked_runner(tmp_path, clock, [One(), Two(), SummaryHook()], length=1)
+    runner.train()
+    measured = read(tmp_path / 'summary.json')['measurements']
+    assert measured == {'speed(m/s)': 2}
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    assert "Two and a hook before it both measured 'speed(m/s)'" in log
+
+
 def test_test_run(tmp_path, clock):
     runner = clocked_runner(
         tmp_path, clock, hooks_on(clock), length=1, **for_testing(clock)

@@ -105,10 +105,19 @@ def test_cost_of_a_step(tmp_path, clock):
     assert summary['step(GMACs)'] == 192e-9
     assert summary['image(GMACs)'] == 48e-9
     assert summary['params(M)'] == 27e-6
-    assert summary['precision'] == 'float32'
+    assert summary['step/precision'] == 'float32'
     assert summary['mfu(%)'] is None  # no peak of a CPU is known
     assert summary['memory/peak(GiB)'] > 0.05
     assert summary['memory/reserved(GiB)'] is None
+
+
+def test_mfu_against_a_known_peak(tmp_path, clock):
+    hook = throughput_hook(clock, warmup_iters=1)
+    runner = clocked_runner(tmp_path, clock, [hook], length=1)
+    runner.train()
+    # 2 x 48 operations an image at 20 images/s, of a device that can do 7,680.
+    hook._peak_flops = 7680.0
+    assert hook.summary()['mfu(%)'] == pytest.approx(25)
 
 
 @pytest.mark.parametrize('kwargs', [{'warmup_iters': 0}, {'count_flops': False}])
@@ -167,6 +176,21 @@ def test_failing_step_leaves_nothing_behind(tmp_path, clock):
     runner.train()
     assert hook.summary()['step_time/n'] == 8
     assert hook.summary()['step(GMACs)'] == 192e-9
+
+
+def test_resumed_run_measures_anew(tmp_path, clock):
+    checkpoint = {'checkpoint': {'type': 'CheckpointHook'}}
+    first = throughput_hook(clock, warmup_iters=2, interval=5)
+    clocked_runner(tmp_path, clock, [first], length=1, default_hooks=checkpoint).train()
+    hook = throughput_hook(clock, warmup_iters=2, interval=5)
+    runner = clocked_runner(
+        tmp_path, clock, [hook], default_hooks=checkpoint, resume=True
+    )
+    runner.train()
+    assert runner.iter == 10
+    assert hook.summary()['step_time/n'] == 3
+    # What the first process measured is not shown as this one's.
+    assert shown(runner, 'throughput(img/s)') == pytest.approx([20])
 
 
 def test_run_within_warm_up_says_so(tmp_path, clock):

@@ -92,6 +92,7 @@ def test_proxy_passes_for_the_loader(clock):
     assert proxy.dataset is loader.dataset
     proxy._iterator = 'reset by a hook'
     assert loader._iterator == 'reset by a hook'
+    assert vars(proxy) is vars(loader)
     assert not hasattr(proxy, 'no_such_thing')
 
 

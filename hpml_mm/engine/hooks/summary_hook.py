@@ -185,13 +185,19 @@ def collect_measurements(runner: Runner) -> dict[str, Any]:
     for hook in runner.hooks:
         if not callable(getattr(hook, 'summary', None)):
             continue
+        name = type(hook).__name__
         try:
-            measurements.update(hook.summary())
+            measured = hook.summary()
         except Exception as error:
             # What the others measured must not be lost with it.
+            runner.logger.warning(f'{name} is missing in the summary: {error!r}')
+            continue
+        for key in measurements.keys() & measured.keys():
             runner.logger.warning(
-                f'{type(hook).__name__} is missing in the summary: {error!r}'
+                f'{name} and a hook before it both measured {key!r}; the summary '
+                f'holds that of {name}'
             )
+        measurements.update(measured)
     return measurements
 
 

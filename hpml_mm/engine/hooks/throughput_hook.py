@@ -54,7 +54,7 @@ class ThroughputHook(TrainingClockHook):
       peak resident set of the process since it started, and None;
     - ``step(GMACs)`` and ``image(GMACs)``: billions of multiply-accumulates of the
       first warm-up step, forward and backward, half of what PyTorch's
-      ``FlopCounterMode`` counts; ``precision``: in what they ran;
+      ``FlopCounterMode`` counts; ``step/precision``: in what they ran;
     - ``params(M)``: millions of parameters;
     - ``mfu(%)``: those operations times images/s over the peak of the device in that
       precision.
@@ -186,7 +186,7 @@ class ThroughputHook(TrainingClockHook):
             'step(GMACs)': None if flops is None else flops / 2e9,
             'image(GMACs)': _divide(self._flops_per_image(), 2e9),
             'params(M)': _divide(self._parameters, 1e6),
-            'precision': self._step_flops.precision if self._step_flops else None,
+            'step/precision': self._step_flops.precision if self._step_flops else None,
             'mfu(%)': self._mfu(report['throughput(img/s)']),
         }
 
