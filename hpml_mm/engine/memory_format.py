@@ -17,5 +17,8 @@ def use_channels_last_(model: nn.Module) -> int:
     """
     weights = [weight for weight in model.parameters() if weight.dim() == 4]
     for weight in weights:
-        weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+        # `contiguous` would leave a weight with one input channel as it is: it counts
+        # as contiguous in both layouts, but its strides decide how to compute.
+        converted = torch.empty_like(weight, memory_format=torch.channels_last)
+        weight.data = converted.copy_(weight.data)
     return len(weights)

@@ -7,8 +7,7 @@ import logging
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from torch import multiprocessing
-from toy_runs import for_testing, for_validation, loader, toy_runner
+from toy_runs import for_testing, for_validation, loader, on_two_ranks, toy_runner
 
 from hpml_mm.engine.profiling import CSV_COLUMNS
 
@@ -241,14 +240,10 @@ def test_impossible_arguments_are_errors(tmp_path, arguments, message):
 
 
 def _train_on_a_rank(rank, work_dir, ranks):
-    torch.set_num_threads(1)
-    store = f'file://{work_dir}/rendezvous'
-    torch.distributed.init_process_group('gloo', store, rank=rank, world_size=2)
     toy_runner(work_dir, [{**HOOK, 'wait': 0, 'active': 1, 'ranks': ranks}]).train()
-    torch.distributed.destroy_process_group()
 
 
 @pytest.mark.parametrize('ranks', [(1,), (0, 1)])
 def test_only_the_chosen_ranks_profile(tmp_path, ranks):
-    multiprocessing.spawn(_train_on_a_rank, args=(tmp_path, ranks), nprocs=2)
+    on_two_ranks(_train_on_a_rank, tmp_path, ranks)
     assert traces(tmp_path) == [f'rank{rank}_train_iter2' for rank in ranks]

@@ -11,7 +11,9 @@ class SpeedHook(Hook):
     """Makes a model compute faster without changing what it computes.
 
     It acts before anything else does: before weights are initialised or loaded,
-    which keeps the layout, and before hooks such as EMAHook copy the model.
+    which keeps the layout, and before hooks such as EMAHook copy the model. A
+    DistributedDataParallel wrapper is older still: torch warns once, in the first
+    step, that the strides have changed, and lays its buffers out anew.
 
     Args:
         channels_last: Store convolution weights channels-last, which is the layout
