@@ -1,0 +1,233 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Stock configs of other projects, trained with this project's hooks.
+
+Each test is somebody else's project: a folder elsewhere, a config that inherits an
+upstream one, and MMEngine's own Runner in a fresh process. Only data paths,
+``init_cfg``, batch size and the number of epochs are overridden; hooks are added.
+"""
+
+import gzip
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+KEYPOINTS = 17
+PERSONS_PER_IMAGE = 2
+
+TRAIN = """
+import json
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+cfg = Config.fromfile('config.py')
+cfg.work_dir = 'work'
+runner = Runner.from_cfg(cfg)
+runner.train()
+
+report = {type(hook).__name__: hook.summary() for hook in runner.hooks
+          if type(hook).__module__.startswith('hpml_mm.') and hasattr(hook, 'summary')}
+scalars = runner.message_hub.log_scalars
+report['scalars'] = {key: scalars[key].current() for key in scalars}
+report['iters'] = runner.iter
+report['hooks'] = [type(hook).__name__ for hook in runner.hooks]
+with open('report.json', 'w') as file:
+    json.dump(report, file, default=float)
+"""
+
+HOOKS = """[
+    dict(type='hpml_mm.ThroughputHook', warmup_iters=1, interval=2),
+    dict(type='hpml_mm.DataLoadRatioHook', interval=2),
+    dict(type='hpml_mm.AmpHook'),
+    dict(type='hpml_mm.TorchProfilerHook', wait=1, warmup=1, active=1),
+]
+"""
+
+CLASSIFIER = """
+_base_ = 'mmpretrain::efficientnet/efficientnet-b0_8xb32_in1k.py'
+
+train_dataloader = dict(batch_size=2, dataset=dict(data_root='{root}'))
+val_dataloader = dict(batch_size=2, dataset=dict(data_root='{root}'))
+test_dataloader = val_dataloader
+train_cfg = dict(max_epochs=1)
+custom_hooks = {hooks}
+"""
+
+# mmpose.models looks for MMCV's compiled ops, so hpml_mm has to come before it.
+POSE = """
+_base_ = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/{config}.py'
+custom_imports = dict(imports=['hpml_mm'])
+
+model = dict(backbone=dict(init_cfg=None))
+train_dataloader = dict(
+    batch_size={batch_size},
+    dataset=dict(data_root='{root}/', ann_file='{annotations}/train2017.json'))
+val_dataloader = dict(
+    batch_size={batch_size},
+    dataset=dict(
+        data_root='{root}/', ann_file='{annotations}/val2017.json',
+        bbox_file='{annotations}/boxes.json'))
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file='{annotations}/val2017.json')
+test_evaluator = val_evaluator
+train_cfg = dict(max_epochs=1)
+custom_hooks = _base_.custom_hooks + {hooks}
+"""
+
+
+@pytest.fixture
+def train(tmp_path):
+    """Train a config from a folder of its own; returns what train.py reports."""
+    project = tmp_path / 'project'
+    project.mkdir()
+    (project / 'train.py').write_text(TRAIN)
+
+    def train(config: str) -> dict:
+        (project / 'config.py').write_text(config)
+        result = subprocess.run(
+            [sys.executable, 'train.py'],
+            cwd=project,
+            env=os.environ | {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '2'},
+            capture_output=True,
+            text=True,
+        )
+        assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+        return json.loads((project / 'report.json').read_text())
+
+    train.project = project
+    return train
+
+
+def check_hooks(report: dict, project: Path) -> None:
+    """All four hooks did their work."""
+    throughput = report['ThroughputHook']
+    assert throughput['throughput(img/s)'] > 0
+    assert throughput['step(GMACs)'] > 0
+    wait = report['DataLoadRatioHook']
+    assert 0 <= wait['data_wait(%)'] <= 100
+    assert wait['data_wait/first_batch(s)'] > 0
+    assert report['AmpHook']['precision'] in ('bf16', 'fp16')
+    # They show where MMEngine shows its own numbers.
+    assert report['scalars']['train/throughput(img/s)'] > 0
+    assert math.isfinite(report['scalars']['train/loss'])
+    (trace,) = (project / 'work').rglob('profile/*.trace.json.gz')
+    with gzip.open(trace) as file:
+        names = {event.get('name') for event in json.load(file)['traceEvents']}
+    assert any('aten::' in str(name) and 'conv' in str(name) for name in names)
+
+
+@pytest.fixture
+def image_folder(tmp_path) -> Path:
+    """ImageNet's layout with eight training and four validation images of noise."""
+    rng = np.random.default_rng(0)
+    root = tmp_path / 'imagenet'
+    (root / 'meta').mkdir(parents=True)
+    for split, count in (('train', 8), ('val', 4)):
+        (root / split).mkdir()
+        lines = []
+        for index in range(count):
+            image = rng.integers(0, 256, (40, 50, 3), dtype=np.uint8)
+            cv2.imwrite(str(root / split / f'{index}.png'), image)
+            lines.append(f'{index}.png {index}\n')
+        (root / 'meta' / f'{split}.txt').write_text(''.join(lines))
+    return root
+
+
+def draw_persons(root: Path, split: str, images: int) -> None:
+    """Files of COCO's layout: noise, with persons whose keypoints lie at random."""
+    rng = np.random.default_rng(0)
+    (root / 'annotations').mkdir(parents=True, exist_ok=True)
+    (root / split).mkdir()
+    coco = {
+        'images': [],
+        'annotations': [],
+        'categories': [{'id': 1, 'name': 'person', 'supercategory': 'person'}],
+    }
+    for image_id in range(1, images + 1):
+        name = f'{image_id:012}.jpg'
+        image = rng.integers(0, 256, (96, 128, 3), dtype=np.uint8)
+        cv2.imwrite(str(root / split / name), image)
+        coco['images'].append(
+            {'id': image_id, 'file_name': name, 'width': 128, 'height': 96}
+        )
+        for _ in range(PERSONS_PER_IMAGE):
+            left, top = rng.uniform(0, 40, 2)
+            points = rng.uniform((left, top), (left + 60, top + 50), (KEYPOINTS, 2))
+            visible = np.column_stack([points, np.full(KEYPOINTS, 2)])
+            coco['annotations'].append(
+                {
+                    'id': len(coco['annotations']) + 1,
+                    'image_id': image_id,
+                    'category_id': 1,
+                    'bbox': [left, top, 60, 50],
+                    'area': 3000,
+                    'iscrowd': 0,
+                    'num_keypoints': KEYPOINTS,
+                    'keypoints': visible.ravel().tolist(),
+                }
+            )
+    file = root / 'annotations' / f'person_keypoints_{split}.json'
+    file.write_text(json.dumps(coco))
+
+
+def pose_config(root: Path, annotations: Path, persons: int, batch_size: int) -> str:
+    """Config for the first persons of each split of a folder in COCO's layout.
+
+    The stock config also asks for a detector's boxes: these are the true ones.
+    """
+    annotations.mkdir()
+    for split in ('train2017', 'val2017'):
+        file = root / 'annotations' / f'person_keypoints_{split}.json'
+        coco = json.loads(file.read_text())
+        coco['annotations'] = coco['annotations'][:persons]
+        shown = {person['image_id'] for person in coco['annotations']}
+        coco['images'] = [image for image in coco['images'] if image['id'] in shown]
+        (annotations / f'{split}.json').write_text(json.dumps(coco))
+    boxes = [
+        {key: person[key] for key in ('image_id', 'category_id', 'bbox')} | {'score': 1}
+        for person in coco['annotations']
+    ]
+    (annotations / 'boxes.json').write_text(json.dumps(boxes))
+    return POSE.format(
+        config='td-hm_mobilenetv2_8xb64-210e_coco-256x192',
+        root=root,
+        annotations=annotations,
+        batch_size=batch_size,
+        hooks=HOOKS,
+    )
+
+
+def test_classifier_by_type_alone(train, image_folder):
+    report = train(CLASSIFIER.format(root=image_folder, hooks=HOOKS))
+    assert report['iters'] == 4
+    assert 'val/accuracy/top1' in report['scalars']
+    check_hooks(report, train.project)
+
+
+def test_pose_by_custom_imports(train, tmp_path):
+    root = tmp_path / 'coco'
+    draw_persons(root, 'train2017', images=4)
+    draw_persons(root, 'val2017', images=2)
+    report = train(pose_config(root, tmp_path / 'some', persons=8, batch_size=2))
+    assert report['iters'] == 4
+    assert 'val/coco/AP' in report['scalars']
+    # A hook of the stock config, beside which the four were put.
+    assert 'SyncBuffersHook' in report['hooks']
+    check_hooks(report, train.project)
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+def test_pose_on_real_persons(train, real_data, tmp_path):
+    root = real_data / 'coco_person'
+    report = train(pose_config(root, tmp_path / 'some', persons=32, batch_size=8))
+    assert report['iters'] == 4
+    assert 0 <= report['scalars']['val/coco/AP'] <= 1
+    check_hooks(report, train.project)
