@@ -2,7 +2,7 @@
 
 # The Python that makes .venv; any 3.11 or newer.
 PYTHON ?= python3
-DEMO_CONFIG ?= $(firstword $(wildcard configs/demo/*.py))
+DEMO_CONFIG ?= configs/demo/mini-xception_1xb64-channels-last-8e_demo-faces-44px.py
 # More arguments for the demo's training or for pytest.
 ARGS ?=
 
