@@ -5,10 +5,12 @@ from .class_balance import ClassBalancedSampler
 from .demo_faces import DemoFaceDataset
 from .fer_csv import FERCSVDataset
 from .fer_folder import FERFolderDataset
+from .limited_batch_sampler import LimitedBatchSampler
 
 __all__ = [
     'ClassBalancedSampler',
     'DemoFaceDataset',
     'FERCSVDataset',
     'FERFolderDataset',
+    'LimitedBatchSampler',
 ]
