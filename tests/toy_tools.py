@@ -48,7 +48,7 @@ def run_tool(
     return subprocess.run(
         [*start, str(ROOT / 'tools' / tool), *map(str, arguments)],
         cwd=cwd,
-        env=environment(PYTHON=sys.executable, **extra),
+        env=environment(**{'PYTHON': sys.executable, **extra}),
         capture_output=True,
         text=True,
         timeout=300,

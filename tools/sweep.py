@@ -10,22 +10,18 @@ Each run is a process of its own. A sweep that was stopped goes on where it was.
 """
 
 import argparse
-import json
 import shlex
-import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 from hpml_mm.config.cli import clear_errors
 from hpml_mm.report.results import append_results
 from hpml_mm.report.sweep import (
-    Run,
     Variant,
     alternate,
-    finished_summary,
     metric_of,
     result_rows,
+    run_once,
 )
 
 TRAIN = Path(__file__).resolve().with_name('train.py')
@@ -60,38 +56,6 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def run_once(run: Run, directory: Path, iters: int | None) -> dict[str, Any]:
-    """Train, unless the same run has been finished before.
-
-    Raises:
-        ValueError: If the directory holds a run of other arguments.
-        RuntimeError: If training fails.
-    """
-    arguments = run.arguments(directory, iters)
-    record = directory.with_name(f'{directory.name}.json')
-    if record.is_file() and json.loads(record.read_text()) != arguments:
-        raise ValueError(
-            f'{directory} holds a run with other arguments: choose another --name, '
-            f'or delete {directory} and {record}'
-        )
-    done = finished_summary(directory / 'summary.json') if record.is_file() else None
-    if done:
-        return done
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(arguments))
-    # A half-done training of a seed goes on; a half-done timing starts again.
-    how = '--resume' if run.seeded and iters is None else '--overwrite'
-    log = directory.with_name(f'{directory.name}.log')
-    with log.open('w') as file:
-        command = [sys.executable, str(TRAIN), *arguments, how]
-        code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode
-    summary = finished_summary(directory / 'summary.json')
-    if code or summary is None:
-        last = log.read_text().strip().splitlines()[-1:]
-        raise RuntimeError(f'{run.name} failed ({code}): {"".join(last)}; see {log}')
-    return summary
-
-
 def main() -> None:
     args = parse_args()
     with clear_errors():
@@ -106,7 +70,8 @@ def main() -> None:
         summaries: dict[str, list] = {label: [] for label in labels}
         for index, run in enumerate(runs, start=1):
             print(f'[{index}/{len(runs)}] {run.name}', end=' ', flush=True)
-            summary = run_once(run, args.root / args.name / run.name, args.iters)
+            directory = args.root / args.name / run.name
+            summary = run_once(run, directory, TRAIN, args.iters)
             summaries[run.variant.label].append(summary)
             found = [f'{name}={metric_of(summary, name):.4g}' for name in args.metric]
             print(*found, flush=True)

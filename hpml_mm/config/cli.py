@@ -5,6 +5,7 @@ import argparse
 import contextlib
 import os
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -84,8 +85,12 @@ def command_to_resume(argv: Sequence[str]) -> str:
         argv: ``sys.argv`` of ``tools/train.py``. ``tools/dist_train.sh`` says
             in the environment how it was called.
     """
-    command = os.environ.get('HPML_MM_LAUNCHER', 'python').split('\n')
-    arguments = list(argv[1:] if len(command) > 1 else argv)
+    launcher = os.environ.get('HPML_MM_LAUNCHER')
+    arguments = list(argv)
+    command = [_python()]
+    if launcher:  # its words stand for: train.py CONFIG --launcher pytorch
+        command = launcher.split('\n')
+        arguments = list(argv[4:])
     for flag in ('--resume', '--overwrite'):
         while flag in arguments:
             at = arguments.index(flag)
@@ -94,3 +99,11 @@ def command_to_resume(argv: Sequence[str]) -> str:
             if takes_value and not arguments[at].startswith('-'):
                 del arguments[at]
     return shlex.join([*command, *arguments, '--resume'])
+
+
+def _python() -> str:
+    """What starts this Python: its short name where that is on the path."""
+    on_path = shutil.which('python')
+    if on_path and os.path.samefile(on_path, sys.executable):
+        return 'python'
+    return os.path.relpath(sys.executable)

@@ -30,12 +30,15 @@ def _join_processes(cfg: Config) -> None:
     DistributedDataParallel, which a model on the CPU must not have.
     """
     os.environ.setdefault('LOCAL_RANK', '0')
-    env_cfg = cfg.setdefault('env_cfg', {})
-    dist_cfg = env_cfg.setdefault('dist_cfg', {})
+    env_cfg = dict(cfg.get('env_cfg') or {})
+    dist_cfg = dict(env_cfg.get('dist_cfg') or {})
     if torch.cuda.is_available():
         dist_cfg.setdefault('backend', 'nccl')
+    else:
+        dist_cfg['backend'] = 'gloo'
+    cfg.env_cfg = {**env_cfg, 'dist_cfg': dist_cfg}
+    if torch.cuda.is_available():
         return
-    dist_cfg.backend = 'gloo'
     if not dist.is_initialized():
         dist.init_process_group('gloo')
     cfg.model_wrapper_cfg = {

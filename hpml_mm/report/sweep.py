@@ -3,6 +3,8 @@
 
 import json
 import statistics
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,6 +105,49 @@ def finished_summary(path: Path) -> dict[str, Any] | None:
         return None
     summary = json.loads(path.read_text())
     return summary if summary.get('status') == 'finished' else None
+
+
+def run_once(
+    run: Run, directory: Path, script: Path, iters: int | None = None
+) -> dict[str, Any]:
+    """Train in a process of its own, unless the same run has been finished before.
+
+    Args:
+        run: What to train.
+        directory: Where its files go; its log and its arguments go beside it.
+        script: Path of ``tools/train.py``.
+        iters: See :meth:`Run.arguments`.
+
+    Returns:
+        The run's summary.
+
+    Raises:
+        ValueError: If the directory holds a run of other arguments.
+        RuntimeError: If training fails.
+    """
+    arguments = run.arguments(directory, iters)
+    record = directory.with_name(f'{directory.name}.json')
+    if record.is_file() and json.loads(record.read_text()) != arguments:
+        raise ValueError(
+            f'{directory} holds a run with other arguments: choose another --name, '
+            f'or delete {directory} and {record}'
+        )
+    done = finished_summary(directory / 'summary.json') if record.is_file() else None
+    if done:
+        return done
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps(arguments))
+    # A half-done training of a seed goes on; a half-done timing starts again.
+    how = '--resume' if run.seeded and iters is None else '--overwrite'
+    log = directory.with_name(f'{directory.name}.log')
+    with log.open('w') as file:
+        command = [sys.executable, str(script), *arguments, how]
+        code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode
+    summary = finished_summary(directory / 'summary.json')
+    if code or summary is None:
+        last = log.read_text().strip().splitlines()[-1:]
+        raise RuntimeError(f'{run.name} failed ({code}): {"".join(last)}; see {log}')
+    return summary
 
 
 def metric_of(summary: Mapping[str, Any], metric: str) -> float:

@@ -56,9 +56,7 @@ class ProgressHook(Hook):
             raise ValueError(
                 f'redraws_per_second must be above 0; got {redraws_per_second}'
             )
-        self._pause = 1 / redraws_per_second
-        self._clock = clock or time.monotonic
-        self._drawn_at = float('-inf')
+        self._rate = RateLimit(redraws_per_second, clock or time.monotonic)
         self._bar: Progress | None = None
         self._task: TaskID | None = None
         self._redirected: list[tuple[logging.StreamHandler, object]] = []
@@ -93,11 +91,8 @@ class ProgressHook(Hook):
     def _draw(self, runner: Runner, iteration: int, stage: str) -> None:
         if self._bar is None:
             return
-        now = self._clock()
-        last = iteration == runner.max_iters
-        if now - self._drawn_at < self._pause and not last:
+        if not self._rate.due() and iteration != runner.max_iters:
             return
-        self._drawn_at = now
         self._bar.update(
             self._task,
             completed=iteration,
@@ -137,6 +132,28 @@ class ProgressHook(Hook):
         while self._redirected:
             handler, stream = self._redirected.pop()
             handler.setStream(stream)
+
+
+class RateLimit:
+    """Tells when something is due that must not happen too often.
+
+    Args:
+        per_second: How often it may happen.
+        clock: Source of time in seconds.
+    """
+
+    def __init__(self, per_second: float, clock: Callable[[], float]) -> None:
+        self._pause = 1 / per_second
+        self._clock = clock
+        self._next = float('-inf')
+
+    def due(self) -> bool:
+        """Whether it may happen now; if so, it counts as done."""
+        now = self._clock()
+        if now < self._next:
+            return False
+        self._next = now + self._pause
+        return True
 
 
 def epoch_of(runner: Runner) -> str:

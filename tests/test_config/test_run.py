@@ -1,0 +1,181 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import argparse
+import sys
+
+import pytest
+from toy_tools import TOY, toy_config
+
+from hpml_mm.config.cli import (
+    add_config_arguments,
+    command_to_resume,
+    is_user_error,
+)
+from hpml_mm.config.run import add_amp, configure_test, configure_training
+
+CONFIG = str(TOY)
+BATCH = {'train_dataloader.batch_size': 8}
+
+
+@pytest.fixture(autouse=True)
+def toy_parts(tmp_path, monkeypatch):
+    """Work dirs below a folder that goes, and the toy parts importable."""
+    toy_config(tmp_path)
+    monkeypatch.chdir(tmp_path)
+
+
+def test_the_plain_run_has_the_plain_directory():
+    cfg = configure_training(CONFIG, {})
+    assert cfg.work_dir == 'work_dirs/toy_2e'
+    assert not cfg.get('resume')
+
+
+@pytest.mark.parametrize(
+    'changes',
+    [{'options': BATCH}, {'options': {}, 'amp': True}, {'options': {}, 'seed': 5}],
+)
+def test_an_override_has_another_directory(changes):
+    cfg = configure_training(CONFIG, **changes)
+    assert cfg.work_dir.startswith('work_dirs/toy_2e--')
+
+
+def test_what_equals_the_config_is_no_override():
+    options = {'train_dataloader.batch_size': 4}
+    cfg = configure_training(CONFIG, options, seed=0)
+    assert cfg.work_dir == 'work_dirs/toy_2e'
+
+
+def test_the_seed_is_set():
+    assert configure_training(CONFIG, {}, seed=5).randomness.seed == 5
+
+
+def test_amp_is_added_once():
+    cfg = configure_training(CONFIG, {}, amp=True)
+    kinds = [hook.type for hook in cfg.custom_hooks]
+    assert kinds.count('hpml_mm.AmpHook') == 1
+    assert not add_amp(cfg)
+
+
+def test_an_option_and_a_flag_do_not_both_name_the_directory():
+    cfg = configure_training(CONFIG, {'work_dir': 'mine'})
+    assert cfg.work_dir == 'mine'
+    with pytest.raises(ValueError, match='give one'):
+        configure_training(CONFIG, {'work_dir': 'mine'}, work_dir='yours')
+
+
+def test_a_new_run_refuses_the_directory_of_an_earlier_one(tmp_path):
+    place = tmp_path / 'work_dirs' / 'toy_2e'
+    place.mkdir(parents=True)
+    (place / 'epoch_1.pth').touch()
+    with pytest.raises(FileExistsError, match='--resume'):
+        configure_training(CONFIG, {})
+    assert configure_training(CONFIG, BATCH)
+    assert configure_training(CONFIG, {}, overwrite=True)
+    assert list(place.iterdir()) == []
+
+
+def test_resume_finds_the_directory_of_the_same_overrides(tmp_path):
+    place = tmp_path / configure_training(CONFIG, BATCH).work_dir
+    place.mkdir(parents=True)
+    (place / 'epoch_1.pth').touch()
+    (place / 'last_checkpoint').write_text(str(place / 'epoch_1.pth'))
+    cfg = configure_training(CONFIG, BATCH, resume='auto')
+    assert (cfg.resume, cfg.load_from) == (True, str(place / 'epoch_1.pth'))
+
+
+def test_resume_without_a_checkpoint_starts_and_says_so(capsys):
+    cfg = configure_training(CONFIG, {}, resume='auto')
+    assert not cfg.get('resume')
+    assert 'starting from the beginning' in capsys.readouterr().out
+
+
+def test_resume_from_a_missing_checkpoint_is_an_error():
+    with pytest.raises(FileNotFoundError, match=r'no checkpoint .gone\.pth'):
+        configure_training(CONFIG, {}, resume='gone.pth')
+    with pytest.raises(ValueError, match='--overwrite'):
+        configure_training(CONFIG, {}, resume='auto', overwrite=True)
+
+
+def test_a_test_run_lies_below_its_training(tmp_path):
+    (tmp_path / 'a.pth').touch()
+    cfg = configure_test(CONFIG, 'a.pth', {})
+    assert (cfg.work_dir, cfg.load_from) == ('work_dirs/toy_2e/test', 'a.pth')
+    assert configure_test(CONFIG, 'a.pth', {}, work_dir='x').work_dir == 'x'
+    changed = configure_test(CONFIG, 'a.pth', {'test_dataloader.batch_size': 1})
+    assert changed.work_dir.startswith('work_dirs/toy_2e--batch_size=1-')
+
+
+def test_a_config_without_test_part_cannot_be_tested(tmp_path):
+    (tmp_path / 'a.pth').touch()
+    with pytest.raises(ValueError, match='no test_evaluator'):
+        configure_test(CONFIG, 'a.pth', {'test_evaluator': None})
+    with pytest.raises(FileNotFoundError, match="'b.pth'"):
+        configure_test(CONFIG, 'b.pth', {})
+
+
+@pytest.mark.parametrize(
+    ('argv', 'command'),
+    [
+        (['tools/train.py', 'c.py'], 'python tools/train.py c.py --resume'),
+        (
+            ['tools/train.py', 'c.py', '--resume', 'x.pth', '--amp'],
+            'python tools/train.py c.py --amp --resume',
+        ),
+        (
+            ['tools/train.py', '--overwrite', 'c.py', '--tag', 'a b'],
+            "python tools/train.py c.py --tag 'a b' --resume",
+        ),
+        (
+            ['tools/train.py', 'c.py', '--cfg-options', 'a=[1, 2]', '--resume'],
+            "python tools/train.py c.py --cfg-options 'a=[1, 2]' --resume",
+        ),
+    ],
+)
+def test_the_command_to_resume(argv, command, monkeypatch):
+    monkeypatch.setattr('shutil.which', lambda name: sys.executable)
+    assert command_to_resume(argv) == command
+
+
+def test_the_command_to_resume_several_processes(monkeypatch):
+    monkeypatch.setenv('HPML_MM_LAUNCHER', 'bash\ntools/dist_train.sh\nc.py\n2')
+    argv = ['tools/train.py', 'c.py', '--launcher', 'pytorch', '--amp']
+    assert command_to_resume(argv) == ('bash tools/dist_train.sh c.py 2 --amp --resume')
+
+
+@pytest.mark.parametrize(
+    ('pairs', 'message'),
+    [
+        (['seed'], "error: --cfg-options 'seed': write KEY=VALUE"),
+        (['=1'], "error: --cfg-options '=1': write KEY=VALUE"),
+        (['a=[1,(2]'], 'error: --cfg-options: Imbalanced brackets exist in 1,(2'),
+    ],
+)
+def test_an_option_of_another_form_is_one_line(pairs, message, capsys):
+    parser = argparse.ArgumentParser()
+    add_config_arguments(parser)
+    with pytest.raises(SystemExit) as stop:
+        parser.parse_args(['c.py', '--cfg-options', *pairs])
+    assert stop.value.code == 2
+    assert capsys.readouterr().err == f'{message}\n'
+
+
+def test_options_are_read_as_values():
+    parser = argparse.ArgumentParser()
+    add_config_arguments(parser)
+    args = parser.parse_args(['c.py', '--cfg-options', 'a.b=1', 'c=[1,2]', 'd=x=y'])
+    assert args.cfg_options == {'a.b': 1, 'c': [1, 2], 'd': 'x=y'}
+    assert parser.parse_args(['c.py']).cfg_options == {}
+
+
+def caught(function, *args):
+    try:
+        function(*args)
+    except Exception as error:
+        return error
+    raise AssertionError('nothing was raised')
+
+
+def test_bugs_and_refusals_are_told_apart():
+    assert is_user_error(caught(configure_training, CONFIG, {'xyz': 1}))
+    assert is_user_error(caught(open, 'gone'))
+    assert not is_user_error(caught(int, 'x'))
+    assert not is_user_error(caught({}.__getitem__, 'x'))

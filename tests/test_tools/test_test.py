@@ -1,0 +1,73 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""The test tool and the export of weights, as a user runs them."""
+
+import json
+
+import pytest
+import torch
+from toy_tools import TOY, run_tool, toy_runner
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """A checkpoint and the accuracy that training found for it."""
+    folder = tmp_path_factory.mktemp('trained')
+    runner = toy_runner(folder, custom_hooks=[])
+    runner.train()
+    accuracy = runner.message_hub.get_scalar('val/accuracy/top1').current()
+    return folder / 'epoch_2.pth', accuracy
+
+
+def summary(tmp_path):
+    path = tmp_path / 'work_dirs' / 'toy_2e' / 'test' / 'summary.json'
+    return json.loads(path.read_text())
+
+
+def test_both_formats_give_the_accuracy_of_training(trained, tmp_path):
+    checkpoint, accuracy = trained
+    done = run_tool('test.py', TOY, checkpoint, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert 'accuracy/top1' in done.stdout
+    assert summary(tmp_path)['mode'] == 'test'
+    assert summary(tmp_path)['metrics']['accuracy/top1'] == accuracy
+
+    export = run_tool('export_weights.py', checkpoint, 'toy.safetensors', cwd=tmp_path)
+    assert export.returncode == 0, export.stderr
+    done = run_tool('test.py', TOY, 'toy.safetensors', cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert summary(tmp_path)['metrics']['accuracy/top1'] == accuracy
+
+
+def test_without_the_summary_hook_the_result_is_still_written(trained, tmp_path):
+    options = ['--cfg-options', 'custom_hooks=[]', '--work-dir', 'here']
+    done = run_tool('test.py', TOY, trained[0], *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = json.loads((tmp_path / 'here' / 'summary.json').read_text())
+    assert found['metrics'] == {'accuracy/top1': trained[1]}
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (None, "no checkpoint 'a.pth'"),
+        (b'garbage', 'a.pth cannot be read as a checkpoint'),
+        ({'other.weight': torch.ones(1)}, 'a.pth holds no weight of this model'),
+        ({'hidden.weight': torch.ones(8, 4)}, 'a.pth lacks 7 of the 9 weights'),
+        ({'hidden.weight': torch.ones(2, 2)}, 'a.pth does not fit the model'),
+    ],
+)
+def test_a_checkpoint_that_cannot_be_right_is_one_line(tmp_path, content, message):
+    path = tmp_path / 'a.pth'
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif content:
+        torch.save({'state_dict': content}, path)
+    done = run_tool('test.py', TOY, 'a.pth', cwd=tmp_path)
+    assert done.returncode == 2
+    said = [line for line in done.stderr.splitlines() if line.startswith('error')]
+    assert len(said) == 1
+    assert message in said[0]
+    assert 'Traceback' not in done.stdout + done.stderr
+    assert 'accuracy' not in done.stdout.split('Config:')[-1].split('after_run')[-1]

@@ -1,0 +1,156 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""The training tool as a user runs it, on the toy config."""
+
+import json
+import os
+import pty
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from toy_tools import ROOT, TOY, environment, run_tool
+
+pytestmark = pytest.mark.slow
+
+
+def summary(work_dir: Path) -> dict:
+    return json.loads((work_dir / 'summary.json').read_text())
+
+
+def weights(path: Path) -> dict[str, torch.Tensor]:
+    return torch.load(path, weights_only=False)['state_dict']
+
+
+def test_train_then_refuse_then_resume(tmp_path):
+    done = run_tool('train.py', TOY, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    place = tmp_path / 'work_dirs' / 'toy_2e'
+    assert summary(place)['status'] == 'finished'
+    for word in ('accuracy/top1', 'images/s', 'data wait', 'peak memory'):
+        assert word in done.stdout
+    assert 'tensorboard --logdir work_dirs/toy_2e' in done.stdout
+
+    again = run_tool('train.py', TOY, cwd=tmp_path)
+    assert again.returncode == 2
+    assert again.stderr.strip().count('\n') == 0
+    assert '--resume' in again.stderr
+
+    longer = ['--cfg-options', 'train_cfg.max_epochs=3', '--tag', 'longer']
+    first = place / 'epoch_2.pth'
+    on = run_tool('train.py', TOY, '--resume', first, *longer, cwd=tmp_path)
+    assert on.returncode == 0, on.stderr
+    other = tmp_path / 'work_dirs' / 'toy_2e--longer'
+    assert (other / 'epoch_3.pth').is_file()
+    assert not (place / 'epoch_3.pth').exists()
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['gone.py'], "error: no config file 'gone.py'"),
+        (
+            [TOY, '--cfg-options', 'seed'],
+            "error: --cfg-options 'seed': write KEY=VALUE",
+        ),
+        (
+            [TOY, '--cfg-options', 'train_dataloader.batchsize=8'],
+            "did you mean 'batch_size'?",
+        ),
+        (
+            [TOY, '--cfg-options', 'train_dataloader.dataset.data_root=/not/there'],
+            'error: no folder /not/there',
+        ),
+    ],
+)
+def test_a_mistake_is_one_line_and_code_2(tmp_path, arguments, message):
+    done = run_tool('train.py', *arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    said = [line for line in done.stderr.splitlines() if line.startswith('error')]
+    assert len(said) == 1
+    assert message in said[0]
+    assert 'Traceback' not in done.stderr + done.stdout
+    assert not (tmp_path / 'work_dirs' / 'toy_2e').exists()
+
+
+def test_a_traceback_is_shown_on_request(tmp_path):
+    done = run_tool('train.py', 'gone.py', cwd=tmp_path, HPML_MM_DEBUG='1')
+    assert 'Traceback' in done.stderr
+
+
+def test_a_bug_keeps_its_traceback_and_leaves_a_summary(tmp_path):
+    options = ['--cfg-options', 'custom_hooks.2.type=FailAtHook', '--tag', 'bug']
+    done = run_tool('train.py', TOY, *options, cwd=tmp_path)
+    assert done.returncode == 1
+    assert 'ValueError: toy bug' in done.stderr
+    assert 'Traceback' in done.stderr
+    assert summary(tmp_path / 'work_dirs' / 'toy_2e--bug')['status'] == 'failed'
+
+
+@pytest.mark.parametrize(('name', 'code'), [('SIGTERM', 143), ('SIGINT', 130)])
+def test_a_stopped_run_is_resumed_by_the_command_it_says(tmp_path, name, code):
+    config = tmp_path / 'toy_stop.py'
+    stop = f"dict(type='SignalAtHook', iteration=8, name='{name}')"
+    config.write_text(
+        f"_base_ = '{TOY}'\ncustom_hooks = [{stop}] + _base_.custom_hooks\n"
+    )
+    stopped = run_tool('train.py', config, cwd=tmp_path)
+    assert stopped.returncode == code, stopped.stderr
+    place = tmp_path / 'work_dirs' / 'toy_stop'
+    assert summary(place)['status'] == 'interrupted'
+    assert 'Traceback' not in stopped.stderr
+    command = next(
+        line for line in stopped.stdout.splitlines() if line.endswith('--resume')
+    )
+
+    words = [sys.executable, *shlex.split(command)[1:]]
+    resumed = subprocess.run(words, cwd=tmp_path, env=environment(), timeout=300)
+    assert resumed.returncode == 0
+    assert summary(place)['status'] == 'finished'
+    assert summary(place)['train']['iters'] == 12
+
+    whole = run_tool('train.py', TOY, cwd=tmp_path)
+    assert whole.returncode == 0
+    expected = weights(tmp_path / 'work_dirs' / 'toy_2e' / 'epoch_2.pth')
+    for key, tensor in weights(place / 'epoch_2.pth').items():
+        assert torch.equal(tensor, expected[key]), key
+
+
+def test_amp_is_one_flag_with_a_directory_of_its_own(tmp_path):
+    done = run_tool('train.py', TOY, '--amp', '--seed', '3', cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    found = summary(tmp_path / 'work_dirs' / 'toy_2e--amp-seed=3')
+    assert found['seed'] == 3
+    kinds = [hook['type'] for hook in found['config']['custom_hooks']]
+    assert 'hpml_mm.AmpHook' in kinds
+
+
+def test_a_terminal_has_a_bar_and_the_log_file_none(tmp_path):
+    screen, terminal = pty.openpty()
+    command = [sys.executable, str(ROOT / 'tools' / 'train.py'), str(TOY)]
+    process = subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env=environment(TERM='xterm', COLUMNS='120'),
+        stdout=terminal,
+        stderr=terminal,
+    )
+    os.close(terminal)
+    shown = b''
+    while True:
+        try:
+            part = os.read(screen, 65536)
+        except OSError:  # the other side is closed
+            break
+        if not part:
+            break
+        shown += part
+    os.close(screen)
+    assert process.wait(timeout=60) == 0
+    assert b'epoch 1/2' in shown
+    assert b'12/12' in shown
+    log = next((tmp_path / 'work_dirs' / 'toy_2e').glob('*/*.log')).read_text()
+    assert 'Epoch(train) [2][6/6]' in log
+    assert '\x1b' not in log
