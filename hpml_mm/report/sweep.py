@@ -80,7 +80,9 @@ class Run:
         """
         options = list(self.variant.options)
         if iters is not None:
-            options += [f'train_dataloader.num_batch_per_epoch={iters}']
+            limit = 'train_dataloader.batch_sampler'
+            options += [f'{limit}.type=hpml_mm.LimitedBatchSampler']
+            options += [f'{limit}.num_batches={iters}']
             options += ['train_cfg.max_epochs=1', *_NO_EXTRAS]
         words = [self.variant.config, '--work-dir', str(work_dir)]
         if options:

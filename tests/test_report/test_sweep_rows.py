@@ -61,7 +61,8 @@ def test_arguments_of_a_run_of_fixed_length():
     run = next(alternate([B], [0], seeded=False))
     assert run.arguments(Path('w'), iters=60) == [
         *('a.py', '--work-dir', 'w', '--cfg-options', 'x.y=1'),
-        'train_dataloader.num_batch_per_epoch=60',
+        'train_dataloader.batch_sampler.type=hpml_mm.LimitedBatchSampler',
+        'train_dataloader.batch_sampler.num_batches=60',
         'train_cfg.max_epochs=1',
         *('val_cfg=None', 'val_dataloader=None', 'val_evaluator=None'),
         'default_hooks.checkpoint=None',

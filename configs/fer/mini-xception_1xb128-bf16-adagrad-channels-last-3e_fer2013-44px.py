@@ -2,7 +2,7 @@
 _base_ = [
     '../_base_/datasets/fer2013_44px.py',
     '../_base_/models/mini_xception.py',
-    '../_base_/schedules/one_cycle_5e.py',
+    '../_base_/schedules/one_cycle_3e.py',
     '../_base_/optimizers/adagrad.py',
     '../_base_/speed/bf16_channels_last.py',
     '../_base_/default_runtime.py',

@@ -2,11 +2,11 @@
 _base_ = [
     '../_base_/datasets/fer2013_44px.py',
     '../_base_/models/mini_xception.py',
-    '../_base_/schedules/one_cycle_5e.py',
-    '../_base_/optimizers/adadelta.py',
+    '../_base_/schedules/one_cycle_3e.py',
+    '../_base_/optimizers/sgd.py',
     '../_base_/speed/bf16_channels_last.py',
     '../_base_/default_runtime.py',
 ]
 
-optim_wrapper = dict(optimizer=dict(lr=2.0))
+optim_wrapper = dict(optimizer=dict(lr=0.1))
 custom_hooks = _base_.custom_hooks + _base_.speed_hooks
