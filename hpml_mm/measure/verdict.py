@@ -94,7 +94,7 @@ def _start_advice(setup: LoaderSetup) -> str:
 
 
 def _compute_advice(setup: LoaderSetup) -> str:
-    advice = 'try AMP, channels_last or a larger batch'
+    advice = 'AMP, channels_last or a larger batch may help, if not in use'
     if setup.on_cpu and setup.num_workers > 0:
         return f'{advice}; fewer workers would leave the model more CPU'
     return advice

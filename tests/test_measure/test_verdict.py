@@ -38,8 +38,8 @@ def test_the_limit_lies_at_a_tenth():
 def test_compute_bound():
     line = verdict(1.2, setup())
     assert line == (
-        'compute-bound: 1.2 % of the time waits for the loader; try AMP, '
-        'channels_last or a larger batch'
+        'compute-bound: 1.2 % of the time waits for the loader; AMP, '
+        'channels_last or a larger batch may help, if not in use'
     )
     assert 'fewer workers' in verdict(1.2, setup(on_cpu=True))
     assert 'fewer workers' not in verdict(1.2, setup(num_workers=0, on_cpu=True))

@@ -1,0 +1,138 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Every command of the documents runs; all that is changed is how long it trains.
+
+``make`` targets are exempt: CI runs the tests through one of them.
+"""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+import torch
+from mmpretrain.models import EfficientNet
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = (
+    'README.md',
+    'CONTRIBUTING.md',
+    'configs/README.md',
+    'configs/fer/README.md',
+)
+BLOCK = re.compile(r'^```bash\n(.*?)^```', re.MULTILINE | re.DOTALL)
+# Three shuffled batches of each loader, and one epoch.
+SHORT = [
+    f'{loader}_dataloader.batch_sampler.{setting}'
+    for loader in ('train', 'val')
+    for setting in ('type=hpml_mm.LimitedBatchSampler', 'num_batches=3')
+] + ['train_cfg.max_epochs=1']
+TRAINS = ('tools/train.py', 'tools/dist_train.sh')
+
+
+def commands():
+    """(document, command) of every line of the bash blocks, continued lines joined."""
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text(encoding='utf-8')
+        for block in BLOCK.findall(text):
+            for line in block.replace('\\\n', ' ').splitlines():
+                if line.strip() and not line.startswith('#'):
+                    yield document, ' '.join(line.split())
+
+
+COMMANDS = list(commands())
+RUN = [
+    pytest.param(command, id=f'{document}: {command[:60]}')
+    for document, command in COMMANDS
+    if not command.startswith(('make ', 'export ', 'source ', 'tensorboard '))
+]
+
+
+def shortened(command):
+    """The command's words; a training gets the options that make it short."""
+    words = shlex.split(command)
+    if any(tool in words for tool in TRAINS):
+        if '--cfg-options' not in words:
+            words.append('--cfg-options')
+        at = words.index('--cfg-options') + 1
+        words[at:at] = SHORT
+    if 'tools/sweep.py' in words:
+        words += ['--root', 'work_dirs/test_docs']
+        words[words.index('--iters') + 1] = '12'
+        words[words.index('--repeat') + 1] = '1'
+    return words
+
+
+@pytest.fixture
+def checkout(tmp_path, real_data):
+    """A stand-in for the checkout whose work_dirs is the test's own."""
+    for name in ('configs', 'hpml_mm', 'tools', 'tests', 'results'):
+        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / 'data').symlink_to(real_data)
+    (tmp_path / 'work_dirs').mkdir()
+    # Stands for what a user has downloaded.
+    backbone = EfficientNet(arch='b0').state_dict()
+    weights = {f'backbone.{name}': weight for name, weight in backbone.items()}
+    torch.save({'state_dict': weights}, tmp_path / 'efficientnet-b0.pth')
+    return tmp_path
+
+
+def environment(real_data):
+    python = Path(sys.executable).parent
+    return os.environ | {
+        'HPML_MM_DATA': str(real_data),
+        'PATH': f'{python}{os.pathsep}{os.environ["PATH"]}',
+        'OMP_NUM_THREADS': '1',
+    }
+
+
+def test_the_documents_hold_commands():
+    assert len(RUN) >= 8
+    assert any(command.startswith('make demo') for _, command in COMMANDS)
+    assert any(command.startswith('tensorboard') for _, command in COMMANDS)
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+@pytest.mark.parametrize('command', RUN)
+def test_command(command, checkout, real_data):
+    words = shortened(command)
+    if 'results/trial.csv' in words:
+        words[words.index('results/trial.csv')] = str(checkout / 'trial.csv')
+    result = subprocess.run(
+        words,
+        cwd=checkout,
+        env=environment(real_data),
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert result.returncode == 0, (result.stdout + result.stderr)[-3000:]
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    'command', [c for _, c in COMMANDS if c.startswith('tensorboard ')]
+)
+def test_tensorboard_serves(command, checkout, real_data):
+    """It says its address, which it does when it serves; then it is stopped."""
+    process = subprocess.Popen(
+        [*shlex.split(command), '--port', '0'],
+        cwd=checkout,
+        env=environment(real_data),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    timer = threading.Timer(120, process.kill)
+    timer.start()
+    try:
+        assert any('http://' in line for line in process.stderr), 'it never served'
+    finally:
+        timer.cancel()
+        process.send_signal(signal.SIGINT)
+        process.wait(30)
