@@ -51,6 +51,6 @@ def run_tool(
         env=environment(**{'PYTHON': sys.executable, **extra}),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )

@@ -71,6 +71,8 @@ def is_user_error(error: BaseException) -> bool:
     """Whether a missing file, an unknown type, or a refusal of this package's own."""
     if isinstance(error, FileNotFoundError | FileExistsError | NotADirectoryError):
         return True
+    if type(error).__module__.split('.')[0] == _PACKAGE.name:
+        return True  # a loader's worker raised it, and torch raises it again here
     frames = [frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)]
     origin = Path(frames[-1]).resolve() if frames else Path()
     if isinstance(error, KeyError):

@@ -226,7 +226,7 @@ def result_rows(
                     n=len(values),
                     baseline=against,
                     command=command,
-                    commit=f'{environment["commit"]}{dirty}',
+                    commit=f'{environment["commit"] or ""}{dirty}',
                     device=environment['device'],
                     torch=environment['torch'],
                     date=environment['date'][:10],

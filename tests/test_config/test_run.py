@@ -3,6 +3,7 @@ import argparse
 import sys
 
 import pytest
+from mmengine.registry import MODELS
 from toy_tools import TOY, toy_config
 
 from hpml_mm.config.cli import (
@@ -11,6 +12,7 @@ from hpml_mm.config.cli import (
     is_user_error,
 )
 from hpml_mm.config.run import add_amp, configure_test, configure_training
+from hpml_mm.datasets.image_io import BrokenImageError
 
 CONFIG = str(TOY)
 BATCH = {'train_dataloader.batch_size': 8}
@@ -174,8 +176,19 @@ def caught(function, *args):
     raise AssertionError('nothing was raised')
 
 
+def raise_(error):
+    raise error
+
+
+def test_an_unknown_type_is_the_users_error():
+    unknown = caught(MODELS.build, {'type': 'NoSuchModel'})
+    assert is_user_error(unknown)
+
+
 def test_bugs_and_refusals_are_told_apart():
     assert is_user_error(caught(configure_training, CONFIG, {'xyz': 1}))
     assert is_user_error(caught(open, 'gone'))
+    assert is_user_error(caught(raise_, BrokenImageError('a.jpg is empty')))
+    assert not is_user_error(caught(raise_, ValueError('a bug')))
     assert not is_user_error(caught(int, 'x'))
     assert not is_user_error(caught({}.__getitem__, 'x'))

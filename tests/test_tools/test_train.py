@@ -106,7 +106,7 @@ def test_a_stopped_run_is_resumed_by_the_command_it_says(tmp_path, name, code):
     )
 
     words = [sys.executable, *shlex.split(command)[1:]]
-    resumed = subprocess.run(words, cwd=tmp_path, env=environment(), timeout=300)
+    resumed = subprocess.run(words, cwd=tmp_path, env=environment(), timeout=900)
     assert resumed.returncode == 0
     assert summary(place)['status'] == 'finished'
     assert summary(place)['train']['iters'] == 12
