@@ -23,6 +23,8 @@ help:  ## Show this list.
 demo: env  ## Install what is missing, then train on faces that the demo draws itself.
 	$(BIN)/python tools/train.py $(DEMO_CONFIG) $(ARGS)
 
+# Tests use small tensors: one thread is as fast, and not slowed down by other programs.
+test: export OMP_NUM_THREADS ?= 1
 test: env-extras  ## Install what is missing, the optional extras too, then test everything.
 	$(BIN)/python -m pytest $(ARGS)
 

@@ -94,7 +94,7 @@ def train(tmp_path):
         result = subprocess.run(
             [sys.executable, 'train.py'],
             cwd=project,
-            env=os.environ | {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '2'},
+            env=os.environ | {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'},
             capture_output=True,
             text=True,
         )
