@@ -153,7 +153,8 @@ def run_once(
 
 
 def metric_of(summary: Mapping[str, Any], metric: str) -> float:
-    """A measurement, or a metric of the last validation, or ``best/`` of one.
+    """A measurement, a metric of the last validation, ``best/`` of one, or a count or
+    the wall time of the training.
 
     Raises:
         ValueError: If the run does not know it.
@@ -163,7 +164,9 @@ def metric_of(summary: Mapping[str, Any], metric: str) -> float:
         value = (summary.get('best') or {}).get(rest)
         known = [f'best/{name}' for name in summary.get('best') or {}]
     else:
-        held = {**(summary.get('metrics') or {}), **(summary.get('measurements') or {})}
+        held = {}
+        for part in ('train', 'metrics', 'measurements'):
+            held |= summary.get(part) or {}
         value, known = held.get(metric), list(held)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(

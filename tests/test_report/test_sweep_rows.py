@@ -88,6 +88,7 @@ def test_metrics_come_from_measurements_validation_or_the_best():
     assert metric_of(run, 'data_wait(%)') == 3
     assert metric_of(run, 'accuracy/top1') == 61
     assert metric_of(run, 'best/accuracy/top1') == 62
+    assert metric_of({**run, 'train': {'wall_time(s)': 9.5}}, 'wall_time(s)') == 9.5
 
 
 @pytest.mark.parametrize('metric', ['mfu(%)', 'unheard', 'best/loss'])
