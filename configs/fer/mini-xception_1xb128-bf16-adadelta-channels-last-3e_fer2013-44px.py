@@ -8,5 +8,5 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-optim_wrapper = dict(optimizer=dict(lr=2.0))
+optim_wrapper = dict(optimizer=dict(lr=3.0))
 custom_hooks = _base_.custom_hooks + _base_.speed_hooks

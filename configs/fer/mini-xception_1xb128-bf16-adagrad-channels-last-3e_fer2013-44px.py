@@ -8,5 +8,5 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-optim_wrapper = dict(optimizer=dict(lr=5e-2))
+optim_wrapper = dict(optimizer=dict(lr=0.1))
 custom_hooks = _base_.custom_hooks + _base_.speed_hooks
