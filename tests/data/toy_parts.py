@@ -66,16 +66,24 @@ class ToyAccuracy(BaseMetric):
 
 @HOOKS.register_module()
 class SignalAtHook(Hook):
-    """Sends one process a signal before one iteration, counted from 1."""
+    """Sends one process, or its whole group, a signal before one iteration from 1."""
 
-    def __init__(self, iteration: int, name: str = 'SIGTERM', rank: int = 0):
+    def __init__(
+        self,
+        iteration: int,
+        name: str = 'SIGTERM',
+        rank: int = 0,
+        group: bool = False,
+    ):
+        self.group = group
         self.iteration = iteration
         self.signum = getattr(signal, name)
         self.rank = rank
 
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if runner.iter + 1 == self.iteration and runner.rank == self.rank:
-            os.kill(os.getpid(), self.signum)
+            send = os.killpg if self.group else os.kill
+            send(os.getpgrp() if self.group else os.getpid(), self.signum)
 
 
 @HOOKS.register_module()

@@ -118,6 +118,31 @@ def test_a_stopped_run_is_resumed_by_the_command_it_says(tmp_path, name, code):
         assert torch.equal(tensor, expected[key]), key
 
 
+def test_a_signal_that_kills_the_workers_too_loses_nothing(tmp_path):
+    """``timeout`` and schedulers signal the whole process group."""
+    config = tmp_path / 'toy_group.py'
+    stop = "dict(type='SignalAtHook', iteration=8, group=True)"
+    config.write_text(
+        f"_base_ = '{TOY}'\ncustom_hooks = [{stop}] + _base_.custom_hooks\n"
+        'train_dataloader = dict(num_workers=2)\n'
+    )
+    command = [sys.executable, ROOT / 'tools' / 'train.py', config]
+    stopped = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env=environment(),
+        timeout=900,
+        start_new_session=True,
+        capture_output=True,
+        text=True,
+    )
+    assert stopped.returncode == 143, stopped.stderr
+    place = tmp_path / 'work_dirs' / 'toy_group'
+    assert summary(place)['status'] == 'interrupted'
+    assert summary(place)['train']['iters'] >= 7
+    assert (place / 'interrupted.pth').is_file()
+
+
 def test_amp_is_one_flag_with_a_directory_of_its_own(tmp_path):
     done = run_tool('train.py', TOY, '--amp', '--seed', '3', cwd=tmp_path)
     assert done.returncode == 0, done.stderr

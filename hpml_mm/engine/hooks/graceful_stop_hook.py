@@ -3,6 +3,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 from pathlib import Path
@@ -68,7 +69,9 @@ class GracefulStopHook(Hook):
         """Have the handlers installed for as long as the training loop runs."""
         loop = runner._train_loop  # the property would build it for a test run
         if isinstance(loop, BaseLoop):
-            around(loop, 'run', lambda: self._enter(runner), self._leave)
+            around(
+                loop, 'run', lambda: self._enter(runner), lambda: self._leave(runner)
+            )
 
     def after_train_iter(
         self,
@@ -91,6 +94,11 @@ class GracefulStopHook(Hook):
         if not over and self._wanted(runner):
             self._stop(runner, iteration=runner.iter)
 
+    @property
+    def stop_requested(self) -> bool:
+        """Whether a signal asked this run to stop."""
+        return bool(self._signum)
+
     def request(self, signum: int, frame: FrameType | None = None) -> None:
         """Signal handler: note the first request, give up on the second."""
         if os.getpid() != self._pid:  # a loader's worker, forked with the handler
@@ -98,11 +106,14 @@ class GracefulStopHook(Hook):
         now = time.monotonic()
         if not self._signum:
             self._signum, self._asked_at = signum, now
+            # A signal to the whole process group (timeout, a scheduler) kills loader
+            # workers as well; torch would raise for that amid the current step.
+            self._replace_handler(signal.SIGCHLD, signal.SIG_DFL)
             name = signal.Signals(signum).name
             # print() may be what was interrupted, and does not allow to re-enter.
             os.write(2, f'\n{name}: stopping; once more to stop at once\n'.encode())
         elif now - self._asked_at > _SAME_REQUEST:
-            self._leave()
+            self._restore_handlers()
             raise KeyboardInterrupt
 
     def _enter(self, runner: Runner) -> None:
@@ -116,9 +127,22 @@ class GracefulStopHook(Hook):
             )
             return
         for signum in (signal.SIGINT, signal.SIGTERM):
-            self._handlers[signum] = signal.signal(signum, self.request)
+            self._replace_handler(signum, self.request)
 
-    def _leave(self) -> None:
+    def _leave(self, runner: Runner) -> None:
+        self._restore_handlers()
+        error = sys.exception()
+        # The signal may have come while the loop waited for a batch that its killed
+        # workers never sent; that is between two iterations.
+        killed = isinstance(error, RuntimeError) and 'DataLoader worker' in str(error)
+        if self._signum and killed:
+            self._save(runner, runner.iter)
+            raise StoppedBySignalError(self._signum) from error
+
+    def _replace_handler(self, signum: int, handler: object) -> None:
+        self._handlers.setdefault(signum, signal.signal(signum, handler))
+
+    def _restore_handlers(self) -> None:
         while self._handlers:
             signum, handler = self._handlers.popitem()
             signal.signal(signum, handler or signal.SIG_DFL)

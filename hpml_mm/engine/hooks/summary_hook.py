@@ -126,7 +126,9 @@ class SummaryHook(Hook):
         self._undo()
         if self._started is None:
             return
-        stopped = isinstance(sys.exception(), KeyboardInterrupt | SystemExit)
+        stopped = isinstance(sys.exception(), KeyboardInterrupt | SystemExit) or any(
+            getattr(hook, 'stop_requested', False) for hook in runner.hooks
+        )
         self.write(runner, 'interrupted' if stopped else 'failed')
 
     def _payload(self, runner: Runner, status: Status) -> dict[str, Any]:
