@@ -114,8 +114,8 @@ def write_results(path: Path, rows: Iterable[ResultRow]) -> None:
 def append_results(path: Path, rows: Iterable[ResultRow]) -> None:
     """Add rows to a results file, made where there is none.
 
-    A row of the same experiment, metric, device, torch and commit is replaced:
-    it was measured again.
+    A row of the same experiment, metric, device and torch is replaced: it was
+    measured again.
 
     Raises:
         ValueError: If the file is no results file.
@@ -135,7 +135,7 @@ def unit_of(metric: str) -> str:
 
 
 def _identity(row: ResultRow) -> tuple[str, ...]:
-    return (row.experiment, row.metric, row.device, row.torch, row.commit)
+    return (row.experiment, row.metric, row.device, row.torch)
 
 
 def _cell(value: object) -> str:

@@ -75,8 +75,10 @@ def test_appending_replaces_what_was_measured_again(tmp_path):
     path = tmp_path / 'a.csv'
     other = replace(metric='memory/peak(GiB)', unit='GiB')
     append_results(path, [ROW, other])
-    append_results(path, [replace(value=40.0)])
-    assert read_results(path) == [other, replace(value=40.0)]
+    again = replace(value=40.0, commit='def5678', date='2026-01-03')
+    elsewhere = replace(device='another CPU')
+    append_results(path, [again, elsewhere])
+    assert read_results(path) == [other, again, elsewhere]
 
 
 def test_a_ratio_that_is_not_the_quotient_is_refused(tmp_path):
