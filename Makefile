@@ -21,7 +21,7 @@ help:  ## Show this list.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: env  ## Install what is missing, then train on faces that the demo draws itself.
-	$(BIN)/python tools/train.py $(DEMO_CONFIG) $(ARGS)
+	$(BIN)/python tools/train.py $(DEMO_CONFIG) --overwrite $(ARGS)
 
 # Tests use small tensors: one thread is as fast, and not slowed down by other programs.
 test: export OMP_NUM_THREADS ?= 1

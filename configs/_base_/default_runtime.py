@@ -13,6 +13,8 @@ default_hooks = dict(
         rule='greater',
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    # Else each process would validate with BatchNorm statistics of its own.
+    sync_buffers=dict(type='SyncBuffersHook'),
 )
 custom_hooks = [
     dict(type='hpml_mm.ThroughputHook'),

@@ -1,0 +1,39 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""The training of ``make demo`` keeps its promise, again and again."""
+
+import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+def demo_command(work_dir):
+    """The last line of the make target, in this Python and another work dir."""
+    lines = subprocess.run(
+        ['make', '--no-print-directory', '-n', 'demo'],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    python, tool, *rest = shlex.split(lines[-1])
+    assert (python, tool) == ('.venv/bin/python', 'tools/train.py')
+    return [sys.executable, tool, *rest, '--work-dir', str(work_dir)]
+
+
+@pytest.mark.slow
+def test_the_demo_learns_and_can_be_repeated(tmp_path):
+    command = demo_command(tmp_path)
+    for _ in range(2):
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr[-2000:]
+        summary = json.loads((tmp_path / 'summary.json').read_text())
+        assert summary['status'] == 'finished'
+        assert summary['metrics']['accuracy/top1'] >= 95
+        for shown in ('images/s', 'data wait', 'peak memory', 'tensorboard --logdir'):
+            assert shown in done.stdout
