@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from .results import ResultRow
 
 _HEADER = (
-    '| experiment | metric | value | spread | n | ratio |\n|---|---|---|---|---|---|'
+    '| experiment | metric | value | spread | n | ratio |',
+    '|---|---|---|---|---|---|',
 )
 
 
