@@ -1,6 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Turn a command line into the config of one run."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -44,17 +45,14 @@ def configure_training(
     """
     if resume and overwrite:
         raise ValueError('--resume continues a run and --overwrite deletes it')
+    if options.get('resume'):  # it would look in the new directory of an override
+        raise ValueError('--cfg-options resume=True: use --resume [CHECKPOINT]')
     cfg = read_config(config)
-    plain = cfg.get('work_dir')
-    options = dict(options)
-    work_dir = _one_work_dir(work_dir, options.pop('work_dir', None))
-    changes = changed_options(cfg, options)
-    apply_options(cfg, options)
-    if amp and add_amp(cfg):
-        changes['amp'] = True
-    if seed is not None and (cfg.get('randomness') or {}).get('seed') != seed:
-        cfg.randomness = {**(cfg.get('randomness') or {}), 'seed': seed}
-        changes['seed'] = seed
+    plain, own = cfg.get('work_dir'), own_processes(cfg)
+    work_dir, changes = _override(cfg, options, work_dir)
+    changes |= _apply_flags(cfg, amp, seed)
+    if (processes := int(os.environ.get('WORLD_SIZE', 1))) != own:
+        changes['processes'] = processes
     check_config(cfg)
     place = derive_work_dir(
         config, changes, tag=tag, work_dir=work_dir, configured=plain
@@ -82,10 +80,7 @@ def configure_test(
     """
     cfg = read_config(config)
     plain = cfg.get('work_dir')
-    options = dict(options)
-    work_dir = _one_work_dir(work_dir, options.pop('work_dir', None))
-    changes = changed_options(cfg, options)
-    apply_options(cfg, options)
+    work_dir, changes = _override(cfg, options, work_dir)
     check_config(cfg)
     for part in ('test_dataloader', 'test_cfg', 'test_evaluator'):
         if cfg.get(part) is None:
@@ -107,10 +102,39 @@ def add_amp(cfg: Config) -> bool:
     return True
 
 
-def _one_work_dir(flag: str | None, option: Any) -> str | None:
-    if flag is not None and option is not None:
+def own_processes(cfg: Config) -> int:
+    """The number of processes a config is written for; 1 where it does not say.
+
+    ``auto_scale_lr`` holds the batch size of all of them together.
+    """
+    total = (cfg.get('auto_scale_lr') or {}).get('base_batch_size')
+    each = (cfg.get('train_dataloader') or {}).get('batch_size')
+    return total // each if total and each and total % each == 0 else 1
+
+
+def _override(
+    cfg: Config, options: Mapping[str, Any], work_dir: str | None
+) -> tuple[str | None, dict[str, Any]]:
+    """Apply options; returns the directory they or the flag name, and the changes."""
+    options = dict(options)
+    option = options.pop('work_dir', None)
+    if work_dir is not None and option is not None:
         raise ValueError('--work-dir and --cfg-options work_dir=... : give one')
-    return flag if option is None else str(option)
+    changes = changed_options(cfg, options)
+    apply_options(cfg, options)
+    return (work_dir if option is None else str(option)), changes
+
+
+def _apply_flags(cfg: Config, amp: bool, seed: int | None) -> dict[str, Any]:
+    """Apply ``--amp`` and ``--seed``; returns those that change something."""
+    changes = {}
+    if amp and add_amp(cfg):
+        changes['amp'] = True
+    randomness = cfg.get('randomness') or {}
+    if seed is not None and randomness.get('seed') != seed:
+        cfg.randomness = {**randomness, 'seed': seed}
+        changes['seed'] = seed
+    return changes
 
 
 def _resume(cfg: Config, place: Path, resume: str) -> None:

@@ -14,6 +14,8 @@ from typing import Any
 
 _NAME = re.compile(r'[A-Za-z0-9][A-Za-z0-9._=-]*')
 _SLUG_LENGTH = 60
+# What a run leaves. Other weights in the directory are the user's own.
+_OWN_CHECKPOINTS = ('epoch_*.pth', 'iter_*.pth', 'best_*.pth', 'interrupted.pth')
 
 
 def derive_work_dir(
@@ -73,7 +75,7 @@ def slug(changes: Mapping[str, Any]) -> str:
         name = key.rsplit('.', 1)[-1]
         words.append(name if value is True else f'{name}={value}')
     text = re.sub(r'[^A-Za-z0-9._=-]+', '_', '-'.join(words)).strip('_-.')
-    if set(changes) <= {'amp', 'seed'}:  # these say all there is to say
+    if set(changes) <= {'amp', 'seed', 'processes'}:  # these say all there is to say
         return text
     digest = hashlib.sha256(json.dumps(ordered, default=repr).encode()).hexdigest()
     return f'{text[:_SLUG_LENGTH].rstrip("_-.")}-{digest[:6]}'
@@ -88,9 +90,9 @@ def claim_work_dir(work_dir: Path, overwrite: bool = False) -> None:
             refusing; its logs stay.
 
     Raises:
-        FileExistsError: If the directory holds checkpoints.
+        FileExistsError: If the directory holds checkpoints of a run.
     """
-    earlier = sorted(work_dir.glob('*.pth'))
+    earlier = sorted(p for name in _OWN_CHECKPOINTS for p in work_dir.glob(name))
     if overwrite:
         for path in [*earlier, work_dir / 'last_checkpoint', work_dir / 'summary.json']:
             path.unlink(missing_ok=True)

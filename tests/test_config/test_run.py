@@ -40,6 +40,33 @@ def test_an_override_has_another_directory(changes):
     assert cfg.work_dir.startswith('work_dirs/toy_2e--')
 
 
+@pytest.mark.parametrize(
+    ('base', 'processes', 'name'),
+    [
+        (None, '1', 'toy'),
+        (None, '2', 'toy--processes=2'),
+        (4, '2', 'toy--processes=2'),
+        (8, '2', 'toy'),
+        (8, '1', 'toy--processes=1'),
+        (6, '1', 'toy'),  # no whole number of batches of 4
+    ],
+)
+def test_another_number_of_processes_has_another_directory(
+    tmp_path, monkeypatch, base, processes, name
+):
+    monkeypatch.setenv('WORLD_SIZE', processes)
+    scale = f'auto_scale_lr = dict(base_batch_size={base})' if base else ''
+    (tmp_path / 'toy.py').write_text(f"_base_ = '{TOY}'\n{scale}\n")
+    assert configure_training('toy.py', {}).work_dir == f'work_dirs/{name}'
+
+
+def test_an_override_of_the_batch_size_is_no_other_number_of_processes(tmp_path):
+    text = f"_base_ = '{TOY}'\nauto_scale_lr = dict(base_batch_size=4)\n"
+    (tmp_path / 'toy.py').write_text(text)
+    place = configure_training('toy.py', {'train_dataloader.batch_size': 2}).work_dir
+    assert place.startswith('work_dirs/toy--batch_size=2-')
+
+
 def test_what_equals_the_config_is_no_override():
     options = {'train_dataloader.batch_size': 4}
     cfg = configure_training(CONFIG, options, seed=0)
@@ -82,6 +109,13 @@ def test_resume_finds_the_directory_of_the_same_overrides(tmp_path):
     (place / 'last_checkpoint').write_text(str(place / 'epoch_1.pth'))
     cfg = configure_training(CONFIG, BATCH, resume='auto')
     assert (cfg.resume, cfg.load_from) == (True, str(place / 'epoch_1.pth'))
+
+
+@pytest.mark.parametrize('more', [{}, {'load_from': 'epoch_1.pth'}])
+def test_resume_as_an_option_is_refused(more):
+    with pytest.raises(ValueError, match=r'resume=True: use --resume \[CHECKPOINT\]'):
+        configure_training(CONFIG, {'resume': True, **more})
+    assert configure_training(CONFIG, more).get('load_from') == more.get('load_from')
 
 
 def test_resume_without_a_checkpoint_starts_and_says_so(capsys):

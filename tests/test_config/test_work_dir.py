@@ -26,6 +26,7 @@ def test_overrides_are_readable_and_the_same_each_time():
     assert derive_work_dir(CONFIG, dict(LR)) == place
     assert derive_work_dir(CONFIG, {'amp': True}).name == 'toy--amp'
     assert derive_work_dir(CONFIG, {'amp': True, 'seed': 3}).name == 'toy--amp-seed=3'
+    assert derive_work_dir(CONFIG, {'processes': 2}).name == 'toy--processes=2'
 
 
 def test_the_order_of_overrides_does_not_matter():
@@ -94,6 +95,18 @@ def test_overwriting_keeps_the_logs(tmp_path):
         (tmp_path / name).touch()
     claim_work_dir(tmp_path, overwrite=True)
     assert [path.name for path in tmp_path.iterdir()] == ['run.log']
+
+
+def test_weights_of_the_users_own_are_no_earlier_run(tmp_path):
+    own = tmp_path / 'imagenet.pth'
+    own.touch()
+    claim_work_dir(tmp_path)
+    for name in ('iter_9.pth', 'best_accuracy_top1_epoch_3.pth', 'interrupted.pth'):
+        (tmp_path / name).touch()
+        with pytest.raises(FileExistsError, match=name):
+            claim_work_dir(tmp_path)
+        claim_work_dir(tmp_path, overwrite=True)
+        assert list(tmp_path.iterdir()) == [own]
 
 
 def test_the_last_checkpoint_is_found_even_after_a_move(tmp_path):
