@@ -3,6 +3,9 @@
 # usage: tools/dist_train.sh CONFIG N [train.py arguments]
 # N processes on this node, one for each GPU or, without one, on the CPU.
 # Several nodes: run it on each with NNODES, NODE_RANK and MASTER_ADDR set.
+# A stopped run may take TORCH_ELASTIC_SHUTDOWN_TIMEOUT seconds (600) to reach an
+# agreed iteration and save before torchrun kills it. Before torch 2.12 these are
+# always 30.
 set -euo pipefail
 
 usage='usage: tools/dist_train.sh CONFIG N [train.py arguments]
@@ -20,6 +23,7 @@ export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}"
 # What a stopped run prints for its resumption.
 export HPML_MM_LAUNCHER="bash"$'\n'"$0"$'\n'"$config"$'\n'"$processes"
 
+export TORCH_ELASTIC_SHUTDOWN_TIMEOUT="${TORCH_ELASTIC_SHUTDOWN_TIMEOUT:-600}"
 exec "${PYTHON:-python}" -m torch.distributed.run \
     --nnodes="${NNODES:-1}" \
     --node_rank="${NODE_RANK:-0}" \
