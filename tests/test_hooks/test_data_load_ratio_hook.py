@@ -8,7 +8,6 @@ import pytest
 from clocked_runs import (
     BATCH,
     ClockedImages,
-    ClockedNet,
     FakeClock,
     clocked_runner,
     shown,
@@ -238,8 +237,3 @@ def test_before_a_run_there_is_nothing():
 def test_bad_interval():
     with pytest.raises(ValueError, match='interval=-1 is no window length'):
         HOOKS.build({'type': 'hpml_mm.DataLoadRatioHook', 'interval': -1})
-
-
-def test_model_is_not_touched(clock):
-    """The hook needs nothing of the model but its device."""
-    assert 'train_step' not in vars(ClockedNet(clock))

@@ -196,6 +196,15 @@ def test_an_error_in_a_step_leaves_a_partial_trace(tmp_path, log):
     assert profiler_is_off()
     board = EventAccumulator(f'{runner.log_dir}/vis_data').Reload()
     assert board.Images('profile/train')
+    assert 'run' not in vars(runner.train_loop)
+
+
+def test_the_loops_are_left_as_they_were(tmp_path):
+    runner = toy_runner(tmp_path, [{**HOOK, 'mode': 'both'}], **for_validation())
+    runner.train()
+    assert traces(tmp_path) == ['rank0_train_iter3', 'rank0_val_iter4']
+    for loop in (runner.train_loop, runner.val_loop):
+        assert 'run' not in vars(loop)
 
 
 @pytest.mark.parametrize('fail_at', [1, 2, 3])

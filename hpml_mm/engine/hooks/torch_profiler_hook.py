@@ -1,6 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import sys
 from collections.abc import Callable, Sequence
-from functools import wraps
+from functools import partial
 from pathlib import Path
 
 from mmengine.dist import is_main_process
@@ -17,6 +18,7 @@ from hpml_mm.engine.profiling import (
     time_table,
     write_csv,
 )
+from hpml_mm.measure.around import around
 from hpml_mm.registry import HOOKS
 from hpml_mm.visualization.bar_chart import bar_chart
 
@@ -88,6 +90,7 @@ class TorchProfilerHook(Hook):
             record_shapes=record_shapes,
             with_stack=with_stack,
         )
+        self._undo: list[Callable[[], None]] = []
         self._pending: set[str] = set()
         self._missed: set[str] = set()
         self._window: ProfilerWindow | None = None
@@ -98,11 +101,13 @@ class TorchProfilerHook(Hook):
         """Choose what to profile, and make sure that an error closes the window."""
         self._pending = set(LOOPS[self.mode]) if runner.rank in self.ranks else set()
         self._missed = set()
+        self._leave_loops()
         if self._pending:
             # The properties without underscore would build loops not needed here.
             for loop in (runner._train_loop, runner._val_loop, runner._test_loop):
                 if isinstance(loop, BaseLoop):
-                    loop.run = self._closing(loop.run, runner)
+                    ended = partial(self._loop_ended, runner)
+                    self._undo.append(around(loop, 'run', _nothing, ended))
 
     def _before_iter(
         self,
@@ -138,6 +143,7 @@ class TorchProfilerHook(Hook):
         for kind in sorted(self._missed):
             self._warn_short(runner, kind, recorded=0)
         self._missed = set()
+        self._leave_loops()
 
     def close(self, runner: Runner) -> None:
         """Stop an open window and write what it has recorded."""
@@ -163,20 +169,15 @@ class TorchProfilerHook(Hook):
         self._window = ProfilerWindow(**self._window_args, cuda=_on_gpu(runner))
         self._window.start()
 
-    def _closing(self, run: Callable, runner: Runner) -> Callable:
-        """Wrap a loop's ``run``: MMEngine calls no hook when a run fails.
+    def _loop_ended(self, runner: Runner) -> None:
+        """Close what it left open; MMEngine calls no hook when a run fails."""
+        self.close(runner)
+        if sys.exception() is not None:
+            self._leave_loops()
 
-        It also closes what a short run has left open.
-        """
-
-        @wraps(run)
-        def closing_run(*args, **kwargs):
-            try:
-                return run(*args, **kwargs)
-            finally:
-                self.close(runner)
-
-        return closing_run
+    def _leave_loops(self) -> None:
+        while self._undo:
+            self._undo.pop()()
 
     def _warn_short(self, runner: Runner, kind: str, recorded: int) -> None:
         args = self._window_args
@@ -227,3 +228,7 @@ class TorchProfilerHook(Hook):
 
 def _on_gpu(runner: Runner) -> bool:
     return next(runner.model.parameters()).is_cuda
+
+
+def _nothing() -> None:
+    """There is nothing to do before a loop runs."""
