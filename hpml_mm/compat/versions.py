@@ -8,6 +8,8 @@ MIN_MMENGINE = '0.10.12'
 SAME_FOLDER = {
     'mmengine': ('onedl-mmengine', 'mmengine', 'mmengine-lite'),
     'mmcv': ('onedl-mmcv', 'mmcv', 'mmcv-lite', 'mmcv-full'),
+    'mmpretrain': ('onedl-mmpretrain', 'mmpretrain'),
+    'mmdet': ('onedl-mmdetection', 'mmdet'),
 }
 
 
@@ -40,7 +42,8 @@ def check_packages() -> None:
             raise ValueError(
                 f'{listed} are installed side by side, but both write to the folder '
                 f'{folder!r}. Keep one: pip uninstall -y {" ".join(found)}; '
-                f'pip install {names[0]}'
+                # What mmdet requires would bring mmcv and mmengine back.
+                f'pip install --no-deps {names[0]}'
             )
     for name, version in installed(SAME_FOLDER['mmengine']).items():
         _check_mmengine(name, version)

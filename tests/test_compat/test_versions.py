@@ -32,13 +32,21 @@ def test_the_tried_set_passes(install):
     check_packages()
 
 
-@pytest.mark.parametrize('folder', ['mmengine', 'mmcv'])
-def test_two_owners_of_one_folder(install, folder):
-    install(f'onedl-{folder}', '9.0')
+@pytest.mark.parametrize(
+    ('ours', 'folder'),
+    [
+        ('onedl-mmengine', 'mmengine'),
+        ('onedl-mmcv', 'mmcv'),
+        ('onedl-mmpretrain', 'mmpretrain'),
+        ('onedl-mmdetection', 'mmdet'),
+    ],
+)
+def test_two_owners_of_one_folder(install, ours, folder):
+    install(ours, '9.0')
     install(folder, '9.1')
     message = (
-        f'onedl-{folder} 9.0 and {folder} 9.1 .* side by side.*'
-        f'pip uninstall -y onedl-{folder} {folder}; pip install onedl-{folder}$'
+        f"{ours} 9.0 and {folder} 9.1 .* side by side.* the folder '{folder}'.*"
+        f'pip uninstall -y {ours} {folder}; pip install --no-deps {ours}$'
     )
     with pytest.raises(ValueError, match=message):
         check_packages()
