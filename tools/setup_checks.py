@@ -1,5 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What would make ``tools/setup_env.py`` fail after minutes, found in a second.
+"""What would make ``tools/setup_env.py`` fail after minutes, found in a second; and
+why a step of it failed after all.
 
 Standard library only: nothing is installed yet.
 """
@@ -11,6 +12,7 @@ import shutil
 import sys
 import sysconfig
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 GIB = 2**30
@@ -95,3 +97,18 @@ def check_disk(venv: Path) -> None:
                 'needed there. Free some; or let TMPDIR and PIP_CACHE_DIR name folders '
                 'on another disk.'
             )
+
+
+def reason_of(lines: Sequence[str]) -> str:
+    """Why a command failed, and a remedy.
+
+    Args:
+        lines: What it printed as errors, at least one line.
+    """
+    errors = [line for line in lines if line.lower().startswith('error')]
+    reason = (errors or lines)[-1].removeprefix('ERROR: ')
+    if any('connection' in line.lower() for line in lines):
+        remedy = 'The package index was not reached: check network, proxy and pip.conf'
+    else:
+        remedy = 'The lines above say more'
+    return f'{reason}. {remedy}'

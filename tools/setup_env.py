@@ -43,6 +43,7 @@ from setup_checks import (
     check_disk,
     check_python_of_venv,
     check_venv_module,
+    reason_of,
 )
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -215,15 +216,9 @@ def run_step(command: Sequence[str], failure: str) -> None:
             lines.append(line.strip())
     if process.returncode == 0:
         return
-    errors = [line for line in lines if line.lower().startswith('error')]
-    reason = (errors or lines or [f'exit status {process.returncode}'])[-1]
-    if any('connection' in line.lower() for line in lines):
-        remedy = 'The package index was not reached: check network, proxy and pip.conf'
-    else:
-        remedy = 'The lines above say more'
+    reason = reason_of(lines or [f'exit status {process.returncode}'])
     raise SetupError(
-        f'{failure}: {reason.removeprefix("ERROR: ")}. {remedy}; '
-        'afterwards the same command goes on where it stopped.'
+        f'{failure}: {reason}; afterwards the same command goes on where it stopped.'
     )
 
 
