@@ -13,10 +13,9 @@ from hpml_mm.datasets.duplicates import (
     Face,
     count_groups,
     group_duplicates,
-    pixel_key,
+    item_key,
 )
 from hpml_mm.datasets.fer_classes import FER_CLASSES, SPLITS
-from hpml_mm.datasets.image_io import read_image
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -48,11 +47,8 @@ def load_faces(source: Path, on_error: str) -> Iterator[tuple[bytes, Face]]:
         path = str(source.absolute())
         faces = FERCSVDataset(split=list(SPLITS), ann_file=path, on_error=on_error)
     for item in map(faces.get_data_info, range(len(faces))):
-        image = item.get('img')
-        if image is None:
-            image = read_image(item['img_path'], 'color')
         face = Face(item['img_path'], item['split'], int(item['gt_label']))
-        yield pixel_key(image), face
+        yield item_key(item), face
 
 
 def report(num_faces: int, groups: list[DuplicateGroup], num_examples: int) -> str:

@@ -9,9 +9,8 @@ from collections.abc import Sequence
 from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 
-from .duplicates import pixel_key
+from .duplicates import item_key
 from .fer_classes import FER_CLASSES, SPLITS, parse_splits
-from .image_io import read_image
 
 
 class BaseFERDataset(BaseDataset):
@@ -109,8 +108,8 @@ class BaseFERDataset(BaseDataset):
                 f'drop_crossing has nothing to compare with: {self.source} holds '
                 'the training split only'
             )
-        foreign = {_key(item) for part in others.values() for item in part}
-        kept = [item for item in items if _key(item) not in foreign]
+        foreign = {item_key(item) for part in others.values() for item in part}
+        kept = [item for item in items if item_key(item) not in foreign]
         self.num_crossing = len(items) - len(kept)
         print_log(
             f'{self.source}: left out {self.num_crossing:,} of {len(items):,} training '
@@ -137,8 +136,3 @@ class BaseFERDataset(BaseDataset):
             f'Splits: \t{", ".join(self.splits)}',
             f'Left out: \t{self.num_skipped} damaged, {self.num_crossing} crossing',
         ]
-
-
-def _key(item: dict) -> bytes:
-    image = item.get('img')
-    return pixel_key(read_image(item['img_path'], 'color') if image is None else image)

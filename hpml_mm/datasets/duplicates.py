@@ -2,13 +2,15 @@
 """Faces that occur more than once, found by their pixels."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 
 from .fer_classes import FER_CLASSES
+from .image_io import read_image
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,13 @@ def pixel_key(image: np.ndarray) -> bytes:
     digest = blake2b(repr(image.shape).encode(), digest_size=16)
     digest.update(np.ascontiguousarray(image))
     return digest.digest()
+
+
+def item_key(item: Mapping[str, Any]) -> bytes:
+    """The :func:`pixel_key` of a data set's item, which holds ``img`` or else the
+    ``img_path`` of a file to read."""
+    image = item.get('img')
+    return pixel_key(read_image(item['img_path'], 'color') if image is None else image)
 
 
 def group_duplicates(faces: Iterable[tuple[bytes, Face]]) -> list[DuplicateGroup]:

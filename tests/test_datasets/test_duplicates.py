@@ -1,7 +1,14 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import cv2
 import numpy as np
 
-from hpml_mm.datasets.duplicates import Face, count_groups, group_duplicates, pixel_key
+from hpml_mm.datasets.duplicates import (
+    Face,
+    count_groups,
+    group_duplicates,
+    item_key,
+    pixel_key,
+)
 
 
 def test_a_key_stands_for_the_pixels():
@@ -17,6 +24,14 @@ def test_a_key_stands_for_the_pixels():
     assert pixel_key(colour) == pixel_key(image)
     colour[0, 0, 2] += 1
     assert pixel_key(colour) != pixel_key(image)
+
+
+def test_a_face_in_memory_and_one_in_a_file_share_a_key(tmp_path):
+    image = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    path = str(tmp_path / 'a.png')
+    cv2.imwrite(path, image)
+    assert item_key({'img_path': path}) == pixel_key(image)
+    assert item_key({'img_path': path, 'img': image.T}) == pixel_key(image.T)
 
 
 def test_groups_are_counted_by_kind():
