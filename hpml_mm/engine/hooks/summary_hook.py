@@ -18,6 +18,8 @@ from hpml_mm.measure.strict_json import dump_strict, write_atomic
 from hpml_mm.registry import HOOKS
 
 Status = Literal['finished', 'interrupted', 'failed']
+# Where a checkpoint keeps the seconds that training has taken up to it.
+_WALL_TIME = 'hpml_mm_wall_time'
 
 
 @HOOKS.register_module()
@@ -27,9 +29,11 @@ class SummaryHook(Hook):
     The file holds ``status``, ``mode`` ('train' or 'test'), the ``metrics`` of the last
     evaluation, the ``best`` ones where a CheckpointHook keeps the best checkpoint,
     ``measurements`` (what every hook with a method ``summary`` returns), ``train``
-    (epochs and iterations done in all, and this process's wall time), ``seed``,
-    ``config``, ``config_file`` and ``environment``. It is strict JSON: what is not
-    known, NaN included, is null.
+    (epochs, iterations and wall time in all), ``seed``, ``config``, ``config_file``
+    and ``environment``. It is strict JSON: what is not known, NaN included, is null.
+
+    A resumed training has the wall time that led to its checkpoint, and what it took
+    from there. What is lost in between, and done again, counts once.
 
     A training that breaks off leaves its summary too, as 'interrupted' (Ctrl-C, a
     signal) or 'failed'. A summary of the other mode that is there already is kept
@@ -50,11 +54,16 @@ class SummaryHook(Hook):
         self._metrics: dict[str, Any] = {}
         self._started: float | None = None
         self._seconds: float | None = None
+        # Of the processes before this one; None where their checkpoint lacks it.
+        self._earlier: float | None = 0.0
         self._undo: Callable[[], None] = _nothing
+        # The summary that this run wrote last, None before and if it could not.
+        self.path: Path | None = None
 
     def before_run(self, runner: Runner) -> None:
         """Has the end of training noticed, however it ends."""
         self._undo()
+        self._earlier = 0.0
         loop = runner._train_loop  # the property would build it for a test run
         if isinstance(loop, BaseLoop):
             self._undo = around(loop, 'run', _nothing, lambda: self._ended(runner))
@@ -63,6 +72,16 @@ class SummaryHook(Hook):
         """Starts the clock."""
         self._mode, self._metrics = 'train', {}
         self._started, self._seconds = self.clock(), None
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Has the checkpoint hold the wall time so far."""
+        if self._started is not None:
+            checkpoint[_WALL_TIME] = self._wall_time()
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
+        """Goes on from the wall time of a training that is resumed."""
+        if runner._resume:  # the runner tells it in no public way
+            self._earlier = checkpoint.get(_WALL_TIME)
 
     def after_val_epoch(
         self, runner: Runner, metrics: dict[str, Any] | None = None
@@ -101,11 +120,11 @@ class SummaryHook(Hook):
             be written: then the log has an error with its content.
         """
         if self._started is not None:
-            self._seconds, self._started = self.clock() - self._started, None
+            self._seconds, self._started = self._wall_time(), None
         payload = self._payload(runner, status)
         if not is_main_process():
             return None
-        path = Path(runner.work_dir, 'summary.json')
+        self.path, path = None, Path(runner.work_dir, 'summary.json')
         try:
             _keep_other_mode(path, self._mode)
             write_atomic(path, dump_strict(payload))
@@ -118,6 +137,7 @@ class SummaryHook(Hook):
                 f'space or choose another work_dir. It would be:\n{dump_strict(rest)}'
             )
             return None
+        self.path = path
         runner.logger.info(f'The summary of this run is in {path}')
         return path
 
@@ -130,6 +150,11 @@ class SummaryHook(Hook):
             getattr(hook, 'stop_requested', False) for hook in runner.hooks
         )
         self.write(runner, 'interrupted' if stopped else 'failed')
+
+    def _wall_time(self) -> float | None:
+        if self._earlier is None:
+            return None
+        return self._earlier + self.clock() - self._started
 
     def _payload(self, runner: Runner, status: Status) -> dict[str, Any]:
         return {
