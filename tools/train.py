@@ -61,10 +61,14 @@ def train(runner: Runner) -> None:
 
 def report(runner: Runner) -> None:
     """Print what the run reached, and how to see more of it."""
-    path = Path(runner.work_dir, 'summary.json')
-    if any(isinstance(hook, SummaryHook) for hook in runner.hooks):
-        summary = json.loads(path.read_text())
-        print_table(Path(runner.work_dir).name, summary_rows(summary))
+    for hook in runner.hooks:
+        if not isinstance(hook, SummaryHook):
+            continue
+        if hook.path is None:
+            print('No table: the summary could not be written (see the log)')
+        else:
+            summary = json.loads(hook.path.read_text())
+            print_table(Path(runner.work_dir).name, summary_rows(summary))
     logdir = os.path.relpath(runner.work_dir)
     print(f'See it in TensorBoard:  tensorboard --logdir {shlex.quote(logdir)}')
 

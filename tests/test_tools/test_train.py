@@ -152,6 +152,15 @@ def test_amp_is_one_flag_with_a_directory_of_its_own(tmp_path):
     assert 'hpml_mm.AmpHook' in kinds
 
 
+def test_a_summary_that_cannot_be_written_costs_only_the_table(tmp_path):
+    stale = tmp_path / 'work_dirs' / 'toy_2e' / 'summary.json'
+    stale.mkdir(parents=True)  # as good as a full disk: it cannot be replaced
+    done = run_tool('train.py', TOY, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert 'No table: the summary could not be written' in done.stdout
+    assert 'tensorboard --logdir work_dirs/toy_2e' in done.stdout
+
+
 def test_a_terminal_has_a_bar_and_the_log_file_none(tmp_path):
     screen, terminal = pty.openpty()
     command = [sys.executable, str(ROOT / 'tools' / 'train.py'), str(TOY)]
