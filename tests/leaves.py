@@ -1,0 +1,118 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""The leaf configs, and what each does in the words of the file names."""
+
+from functools import cache
+from pathlib import Path
+
+from mmengine.config import Config
+
+CONFIGS = Path(__file__).parents[1] / 'configs'
+LEAVES = sorted(
+    path.relative_to(CONFIGS).as_posix()
+    for path in CONFIGS.rglob('*.py')
+    if '_base_' not in path.parts
+)
+
+MODEL_OF = {'MiniXception': 'mini-xception', 'EfficientNet': 'efficientnet-b0'}
+DEFAULT_OPTIMIZER = {'mini-xception': 'sgd-nesterov', 'efficientnet-b0': 'adam'}
+DEFAULT_WORKERS = {'mini-xception': 2, 'efficientnet-b0': 4}
+DATASET_OF = {
+    ('FERFolderDataset', 'splits', 'fer2013'): 'fer2013',
+    ('FERFolderDataset', 'single', 'fer2013_single'): 'fer2013-single',
+    ('FERCSVDataset', 'splits', 'fer2013'): 'fer2013-csv',
+    ('DemoFaceDataset', 'splits', ''): 'demo-faces',
+}
+PRECISION_OF = {'bfloat16': 'bf16', 'float16': 'fp16', 'auto': 'amp'}
+STEPS_OF = {(80, 5, 0.9): 'step', (100, 15, 0.85): 'step-tuned'}
+
+
+@cache
+def load(leaf):
+    return Config.fromfile(CONFIGS / leaf)
+
+
+def kind(part):
+    """The name of a part's class without its scope."""
+    return part.type.split('.')[-1]
+
+
+def hook(cfg, name):
+    return next((h for h in cfg.custom_hooks if kind(h) == name), None)
+
+
+def precision(cfg):
+    amp = hook(cfg, 'AmpHook')
+    return amp and PRECISION_OF[amp.get('dtype', 'auto')]
+
+
+def optimizer(cfg):
+    settings = cfg.optim_wrapper.optimizer
+    name = settings.type.lower() + ('-nesterov' if settings.get('nesterov') else '')
+    return None if name == DEFAULT_OPTIMIZER[model(cfg)] else name
+
+
+def memory_format(cfg):
+    speed = hook(cfg, 'SpeedHook')
+    return 'channels-last' if speed and speed.get('channels_last', True) else None
+
+
+def class_balance(cfg):
+    if kind(cfg.train_dataloader.sampler) == 'ClassBalancedSampler':
+        return 'balanced'
+    return 'weighted-loss' if hook(cfg, 'ClassWeightHook') else None
+
+
+def augmentation(cfg):
+    for step in cfg.train_dataloader.dataset.pipeline:
+        if kind(step) == 'RandomApply':
+            names = [inner.type for inner in step.transforms]
+            assert names == ['torchvision/ColorJitter', 'torchvision/GaussianBlur']
+            return 'jitter-blur'
+        if kind(step) == 'Rotate':
+            assert (step.prob, step.magnitude_range) == (1.0, (0, 10))
+            return 'rotate'
+    return None
+
+
+def schedule(cfg):
+    if [s.type for s in cfg.param_scheduler] != ['StepLR']:
+        return None
+    (step,) = cfg.param_scheduler
+    return STEPS_OF[step.begin, step.step_size, step.gamma]
+
+
+def workers(cfg):
+    number = cfg.train_dataloader.num_workers
+    return None if number == DEFAULT_WORKERS[model(cfg)] else f'workers{number}'
+
+
+def variants(cfg):
+    backbone = cfg.model.backbone
+    pretrained = backbone.get('init_cfg', {}).get('type') == 'Pretrained'
+    crossing = cfg.train_dataloader.dataset.get('drop_crossing')
+    found = {
+        'weights': 'pretrained' if pretrained else None,
+        'precision': precision(cfg),
+        'optimizer': optimizer(cfg),
+        'memory_format': memory_format(cfg),
+        'averaging': 'ema' if hook(cfg, 'EMAHook') else None,
+        'batch_norm': 'bn99' if backbone.get('bn_momentum') == 0.99 else None,
+        'selection': 'no-crossing' if crossing else None,
+        'class_balance': class_balance(cfg),
+        'augmentation': augmentation(cfg),
+        'schedule': schedule(cfg),
+        'workers': workers(cfg),
+    }
+    return {axis: variant for axis, variant in found.items() if variant}
+
+
+def model(cfg):
+    backbone = cfg.model.backbone
+    assert backbone.get('arch') in (None, 'b0')
+    return MODEL_OF[kind(backbone)]
+
+
+def dataset(cfg):
+    data = cfg.train_dataloader.dataset
+    root = data.get('data_root', '').rpartition('/')[2]
+    return DATASET_OF[kind(data), data.get('layout', 'splits'), root]
