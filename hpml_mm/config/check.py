@@ -17,6 +17,7 @@ from mmengine.registry import DefaultScope, Registry
 from . import sections as known
 from .lookup import MISSPELT, SUGGEST, all_registries, find, names, nearest
 from .signature import accepted
+from .slips import own_slips
 
 
 def check_config(cfg: Config) -> None:
@@ -30,6 +31,7 @@ def check_config(cfg: Config) -> None:
             value, its place as a dotted path, and the nearest right name.
     """
     check = _Check(sure='default_scope' in cfg)
+    check.problems += own_slips(cfg.filename)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         check.top_level(cfg)
         for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
@@ -84,7 +86,7 @@ class _Check:
             if not complete and right is None:
                 continue
             place = f'{path}.{key}' if path else key
-            if key in known.UPSTREAM_SLIPS:
+            if key in known.UPSTREAM_SLIPS:  # the user's own are refused already
                 print_log(
                     f'{place} has no effect (meant: {known.UPSTREAM_SLIPS[key]})',
                     logger='current',

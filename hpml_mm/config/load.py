@@ -11,7 +11,7 @@ from mmengine.hub import get_config
 
 from .check import check_config
 from .lookup import MISSPELT, nearest
-from .sections import RUNNER_KEYS
+from .sections import RUNNER_KEYS, UPSTREAM_SLIPS
 
 _ABSENT = object()
 
@@ -47,6 +47,7 @@ def apply_options(cfg: Config, options: Mapping[str, Any]) -> None:
         if top not in RUNNER_KEYS:
             raise ValueError(_not_read(cfg, key, top, value))
         _refuse_near_miss(cfg, key)
+        _refuse_slip(key, value)
     try:
         cfg.merge_from_dict(dict(options))
     except (KeyError, TypeError) as error:
@@ -139,6 +140,17 @@ def _refuse_near_miss(cfg: Config, key: str) -> None:
         raise ValueError(
             f'--cfg-options {key}: no key {leaf!r} at {parent}; did you mean {right!r}?'
         )
+
+
+def _refuse_slip(key: str, value: Any) -> None:
+    """A misspelt key that only a stock recipe is forgiven."""
+    for place in [key, *(place for place, _, _ in _walk(value, key))]:
+        for part in place.split('.'):
+            if part in UPSTREAM_SLIPS:
+                raise ValueError(
+                    f'--cfg-options {place}: unknown key {part!r}; '
+                    f'did you mean {UPSTREAM_SLIPS[part]!r}?'
+                )
 
 
 def _value(cfg: Any, key: str) -> Any:

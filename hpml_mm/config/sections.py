@@ -185,7 +185,7 @@ BY_NAME = {
 UNCHECKED = frozenset({'override', 'clip_grad', 'paramwise_cfg', 'metainfo'})
 
 # Misspelt in recipes that MMPretrain (Twins) and MMPose (ViTPose) ship; who
-# inherits from these cannot mend them.
+# inherits from these cannot mend them. Errors in files of one's own.
 UPSTREAM_SLIPS = {'_delete': '_delete_', 'decay_multi': 'decay_mult'}
 
 # Whom a class hands the ``**kwargs`` to that it keeps for later.

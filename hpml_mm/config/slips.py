@@ -1,0 +1,54 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Tell a stock recipe's misspelt key, which is inherited, from one's own."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+from mmengine.config import Config
+
+from .sections import UPSTREAM_SLIPS
+
+# Where packages of OpenMMLab are installed with their configs.
+_INSTALLED = '.mim'
+
+
+def own_slips(filename: str | None) -> list[str]:
+    """Slips of stock recipes that a config repeats in a file of its own.
+
+    Args:
+        filename: The config file, if it has one. Its own bases are read as well,
+            those of installed packages (``package::name``) are not.
+
+    Returns:
+        One line for each, with its place and the right name.
+    """
+    return [
+        f'unknown key {key!r} at {path}:{line}: did you mean {UPSTREAM_SLIPS[key]!r}?'
+        for path in _own_files(Path(filename) if filename else None)
+        for key, line in _slips(ast.parse(path.read_text(encoding='utf-8')))
+    ]
+
+
+def _own_files(path: Path | None) -> Iterator[Path]:
+    """A config file and those below it that belong to no installed package."""
+    if path is None or path.suffix != '.py' or _INSTALLED in path.parts:
+        return
+    if not path.is_file():  # a config that was given its name only
+        return
+    yield path
+    for base in Config._get_base_files(str(path)):
+        if '::' not in base:
+            yield from _own_files(path.parent / base)
+
+
+def _slips(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.keyword):  # dict(key=...)
+            key = node.arg
+        elif isinstance(node, ast.Constant):  # {'key': ...}, part['key'] = ...
+            key = node.value
+        else:
+            continue
+        if isinstance(key, str) and key in UPSTREAM_SLIPS:
+            yield key, node.lineno
