@@ -1,0 +1,42 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""The committed MiniXception is as good as its row in ``results/`` says."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hpml_mm.report.results import read_results
+
+ROOT = Path(__file__).parents[1]
+WEIGHTS = ROOT / 'results' / 'mini-xception_fer2013-44px.safetensors'
+EXPERIMENT = 'fer-mini-xception-48e'
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+def test_accuracy_on_public_test(tmp_path, real_data):
+    (config,) = (ROOT / 'configs' / 'fer').glob('mini-xception_*-ema-*-48e_*.py')
+    done = subprocess.run(
+        [sys.executable, ROOT / 'tools' / 'test.py', config, WEIGHTS]
+        + ['--work-dir', str(tmp_path)],
+        env=os.environ | {'HPML_MM_DATA': str(real_data)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    (row,) = (
+        row
+        for row in read_results(ROOT / 'results' / 'fer-mini-xception.csv')
+        if row.experiment.startswith(EXPERIMENT) and row.metric == 'best/accuracy/top1'
+    )
+    metrics = json.loads((tmp_path / 'summary.json').read_text())['metrics']
+    # Another CPU rounds differently: a handful of the 3,589 faces may change sides.
+    assert metrics['accuracy/top1'] == pytest.approx(row.value, abs=0.2)
+
+
+def test_size():
+    assert 228_000 < WEIGHTS.stat().st_size < 260_000
