@@ -43,7 +43,7 @@ def run_pytest(tmp_path):
     ini = HERE.parent / 'pyproject.toml'
     (tmp_path / 'pyproject.toml').write_text(ini.read_text())
 
-    def run(**environment: str) -> tuple[int, str]:
+    def run(*arguments: str, **environment: str) -> tuple[int, str]:
         result = subprocess.run(
             [
                 sys.executable,
@@ -53,6 +53,7 @@ def run_pytest(tmp_path):
                 '-p',
                 'no:cacheprovider',
                 'test_it.py',
+                *arguments,
             ],
             cwd=tmp_path,
             env=os.environ | environment,
@@ -86,3 +87,19 @@ def test_part_of_the_data_missing(run_pytest, tmp_path):
     status, output = run_pytest(HPML_MM_DATA='data', HPML_MM_REQUIRE_DATA='1')
     assert status == 0
     assert '2 passed, 2 skipped, 1 xfailed' in output.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'devices'),
+    [([], ''), (['-m', 'not slow'], ''), (['-m', 'gpu'], '5'), (['-m', 'gpu'], '')],
+)
+def test_only_gpu_tests_see_a_gpu(run_pytest, tmp_path, arguments, devices):
+    (tmp_path / 'test_it.py').write_text(
+        'import os, pytest\n\n'
+        '@pytest.mark.gpu\n'
+        'def test_devices():\n'
+        f"    assert os.environ['CUDA_VISIBLE_DEVICES'] == {devices!r}\n"
+    )
+    given = devices if 'gpu' in arguments else '5'
+    status, output = run_pytest(*arguments, CUDA_VISIBLE_DEVICES=given)
+    assert status == 0, output
