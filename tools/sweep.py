@@ -10,26 +10,22 @@ Each run is a process of its own. A sweep that was stopped goes on where it was.
 """
 
 import argparse
-import shlex
 import sys
 from pathlib import Path
 
 from hpml_mm.config.cli import clear_errors
-from hpml_mm.report.results import append_results
-from hpml_mm.report.sweep import (
-    Variant,
-    alternate,
-    metric_of,
-    result_rows,
-    run_once,
-)
+from hpml_mm.report.results import append_results, unit_of
+from hpml_mm.report.sweep import Variant, alternate, run_once
+from hpml_mm.report.sweep_rows import check_same_ground, metric_of, result_rows
 
 TRAIN = Path(__file__).resolve().with_name('train.py')
 
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,  # the rows' commands are cut at whole words
     )
     parser.add_argument('--name', required=True, help='name of the experiment')
     parser.add_argument(
@@ -67,21 +63,23 @@ def main() -> None:
             raise SystemExit(f'error: --baseline {args.baseline} is no variant')
         seeded = args.seeds is not None
         runs = list(alternate(variants, args.seeds or range(args.repeat), seeded))
-        summaries: dict[str, list] = {label: [] for label in labels}
+        for name in args.metric:
+            unit_of(name)  # before hours of training, not after
+        done = []
         for index, run in enumerate(runs, start=1):
             print(f'[{index}/{len(runs)}] {run.name}', end=' ', flush=True)
             directory = args.root / args.name / run.name
             summary = run_once(run, directory, TRAIN, args.iters)
-            summaries[run.variant.label].append(summary)
+            done.append((run, summary))
+            check_same_ground(done)
             found = [f'{name}={metric_of(summary, name):.4g}' for name in args.metric]
             print(*found, flush=True)
         rows = result_rows(
             args.name,
-            summaries,
+            done,
             args.metric,
-            seeded=seeded,
             baseline=args.baseline,
-            command=shlex.join(['python', *sys.argv]),
+            argv=sys.argv,
         )
         append_results(args.out, rows)
     print(f'{len(rows)} rows in {args.out}')

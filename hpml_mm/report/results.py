@@ -10,9 +10,16 @@ from pathlib import Path
 
 from hpml_mm.measure.strict_json import write_atomic
 
-# Digits that are kept of a number; a ratio is computed from the kept digits.
+# Digits that are kept of a number. A ratio is computed before they are cut, so the
+# kept ones give it up to this tolerance only.
 _DIGITS = 6
 _TOLERANCE = 1e-4
+# Metrics whose names hold no unit: FERMetric and MMPretrain give percentages, after
+# the split's name where there are several; MMPose gives fractions. Its PCK is left out:
+# that of MPII is a percentage, the others are fractions.
+_COUNTS = ('epochs', 'iters', 'step_time/n')
+_PERCENTAGES = {'accuracy', 'f1-score', 'precision', 'recall'}
+_FRACTIONS = {'coco', 'crowdpose', 'AUC', 'NME'}
 
 
 @dataclass(frozen=True)
@@ -32,7 +39,7 @@ class ResultRow:
         commit: Commit of the code, with ``+dirty`` where it was changed.
         device: What it ran on.
         torch: Version of PyTorch.
-        date: Day, as YYYY-MM-DD.
+        date: Day of the last run, as YYYY-MM-DD.
     """
 
     experiment: str
@@ -128,10 +135,22 @@ def append_results(path: Path, rows: Iterable[ResultRow]) -> None:
 
 
 def unit_of(metric: str) -> str:
-    """The unit within a metric's name; scores of mmpretrain's are percentages."""
+    """The unit within a metric's name, or that of a known score; '1' is none.
+
+    Raises:
+        ValueError: If the metric is not known, and its name holds no unit.
+    """
+    parts = metric.removeprefix('best/').split('/')
+    if metric in _COUNTS or parts[0] in _FRACTIONS:  # 'coco/AP (M)' holds no unit
+        return '1'
     if metric.endswith(')') and '(' in metric:
         return metric[metric.rindex('(') + 1 : -1]
-    return '%'
+    if _PERCENTAGES & set(parts):
+        return '%'
+    raise ValueError(
+        f'the unit of {metric!r} is not known: write it into the name, as in '
+        'loss(nats), or add the metric to the table in hpml_mm/report/results.py'
+    )
 
 
 def _identity(row: ResultRow) -> tuple[str, ...]:

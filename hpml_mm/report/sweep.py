@@ -1,16 +1,19 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Compare configs by runs that alternate, so that drift hits all of them alike."""
 
+import argparse
+import hashlib
 import json
-import statistics
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .results import ResultRow, unit_of
+from hpml_mm.config.cli import add_config_arguments
+from hpml_mm.config.load import apply_options, read_config
+from hpml_mm.measure.strict_json import to_strict
 
 # A speed run needs neither validation nor checkpoints.
 _NO_EXTRAS = (
@@ -101,6 +104,25 @@ def alternate(
             yield Run(variant, number, seeded)
 
 
+def config_digest(arguments: Sequence[str]) -> str:
+    """Digest of the config that ``tools/train.py`` would read now.
+
+    Args:
+        arguments: Its arguments; the seed and the work directory do not count.
+
+    Raises:
+        FileNotFoundError: If there is no such config.
+        ValueError: If it cannot be read, or an option cannot take effect.
+    """
+    parser = argparse.ArgumentParser()
+    add_config_arguments(parser)
+    args, _ = parser.parse_known_args(arguments)
+    cfg = read_config(args.config)
+    apply_options(cfg, args.cfg_options)
+    text = json.dumps(to_strict(cfg.to_dict()), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def finished_summary(path: Path) -> dict[str, Any] | None:
     """A run's ``summary.json``, if the run reached its end."""
     if not path.is_file():
@@ -116,7 +138,8 @@ def run_once(
 
     Args:
         run: What to train.
-        directory: Where its files go; its log and its arguments go beside it.
+        directory: Where its files go; beside it go its log, and its arguments with the
+            digest of its config.
         script: Path of ``tools/train.py``.
         iters: See :meth:`Run.arguments`.
 
@@ -124,21 +147,24 @@ def run_once(
         The run's summary.
 
     Raises:
-        ValueError: If the directory holds a run of other arguments.
+        ValueError: If the directory holds a run of other arguments or another config.
         RuntimeError: If training fails.
     """
     arguments = run.arguments(directory, iters)
     record = directory.with_name(f'{directory.name}.json')
-    if record.is_file() and json.loads(record.read_text()) != arguments:
+    wanted = {'arguments': arguments, 'config': config_digest(arguments)}
+    if record.is_file() and (held := json.loads(record.read_text())) != wanted:
+        same = isinstance(held, dict) and held.get('arguments') == arguments
         raise ValueError(
-            f'{directory} holds a run with other arguments: choose another --name, '
-            f'or delete {directory} and {record}'
+            f'{directory} holds a run with '
+            f'{"another content of its config" if same else "other arguments"}: '
+            f'choose another --name, or delete {directory} and {record}'
         )
     done = finished_summary(directory / 'summary.json') if record.is_file() else None
     if done:
         return done
     directory.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(arguments))
+    record.write_text(json.dumps(wanted))
     # A half-done training of a seed goes on; a half-done timing starts again.
     how = '--resume' if run.seeded and iters is None else '--overwrite'
     log = directory.with_name(f'{directory.name}.log')
@@ -150,89 +176,3 @@ def run_once(
         last = log.read_text().strip().splitlines()[-1:]
         raise RuntimeError(f'{run.name} failed ({code}): {"".join(last)}; see {log}')
     return summary
-
-
-def metric_of(summary: Mapping[str, Any], metric: str) -> float:
-    """A measurement, a metric of the last validation, ``best/`` of one, or a count or
-    the wall time of the training.
-
-    Raises:
-        ValueError: If the run does not know it.
-    """
-    prefix, _, rest = metric.partition('/')
-    if prefix == 'best':
-        value = (summary.get('best') or {}).get(rest)
-        known = [f'best/{name}' for name in summary.get('best') or {}]
-    else:
-        held = {}
-        for part in ('train', 'metrics', 'measurements'):
-            held |= summary.get(part) or {}
-        value, known = held.get(metric), list(held)
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ValueError(
-            f'the run has no number for {metric!r} but {value!r}; it knows '
-            f'{", ".join(sorted(known)) or "nothing"}'
-        )
-    return float(value)
-
-
-def centre_and_spread(
-    values: Sequence[float], seeded: bool
-) -> tuple[float, float | None]:
-    """Median and interquartile range of repeats; mean and sample standard
-    deviation over seeds. One value has no spread."""
-    if len(values) == 1:
-        return values[0], None
-    if seeded:
-        return statistics.mean(values), statistics.stdev(values)
-    low, middle, high = statistics.quantiles(values, n=4, method='inclusive')
-    return middle, high - low
-
-
-def result_rows(
-    name: str,
-    summaries: Mapping[str, Sequence[Mapping[str, Any]]],
-    metrics: Sequence[str],
-    *,
-    seeded: bool,
-    baseline: str | None,
-    command: str,
-) -> list[ResultRow]:
-    """One row for each variant and metric.
-
-    Args:
-        name: Name of the sweep.
-        summaries: The runs' summaries by the variants' labels.
-        metrics: See :func:`metric_of`.
-        seeded: Whether the runs differ by their seed.
-        baseline: Label of the variant that all are compared with.
-        command: What gives these rows again.
-    """
-    rows = []
-    for metric in metrics:
-        scores = {
-            label: [metric_of(summary, metric) for summary in runs]
-            for label, runs in summaries.items()
-        }
-        against = centre_and_spread(scores[baseline], seeded)[0] if baseline else None
-        for label, values in scores.items():
-            value, spread = centre_and_spread(values, seeded)
-            environment = summaries[label][-1]['environment']
-            dirty = '+dirty' if environment['dirty'] else ''
-            rows.append(
-                ResultRow(
-                    experiment=f'{name}/{label}',
-                    metric=metric,
-                    unit=unit_of(metric),
-                    value=value,
-                    spread=spread,
-                    n=len(values),
-                    baseline=against,
-                    command=command,
-                    commit=f'{environment["commit"] or ""}{dirty}',
-                    device=environment['device'],
-                    torch=environment['torch'],
-                    date=environment['date'][:10],
-                )
-            )
-    return rows

@@ -120,7 +120,32 @@ def test_a_full_disk_leaves_the_old_rows(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ['a.csv']
 
 
-def test_the_unit_is_in_the_name():
-    assert unit_of('throughput(img/s)') == 'img/s'
-    assert unit_of('step_time/median(ms)') == 'ms'
-    assert unit_of('best/accuracy/top1') == '%'
+@pytest.mark.parametrize(
+    ('metric', 'unit'),
+    [
+        ('throughput(img/s)', 'img/s'),
+        ('step_time/median(ms)', 'ms'),
+        ('mfu(%)', '%'),
+        ('accuracy/top1', '%'),
+        ('best/accuracy/top1', '%'),
+        ('recall/Happy', '%'),
+        ('PublicTest/f1-score/macro', '%'),
+        ('best/PrivateTest/precision/macro', '%'),
+        ('single-label/precision', '%'),
+        ('iters', '1'),
+        ('epochs', '1'),
+        ('step_time/n', '1'),
+        ('coco/AP', '1'),
+        ('coco/AP (M)', '1'),
+        ('best/coco/AP', '1'),
+        ('AUC', '1'),
+    ],
+)
+def test_the_unit_is_in_the_name_or_known(metric, unit):
+    assert unit_of(metric) == unit
+
+
+@pytest.mark.parametrize('metric', ['loss', 'PCK', 'best/loss', 'step_time/m'])
+def test_a_unit_is_not_guessed(metric):
+    with pytest.raises(ValueError, match=f"unit of '{metric}' is not known"):
+        unit_of(metric)

@@ -17,5 +17,9 @@ def test_columns_values_and_ratios(path):
     assert read_results(path)
 
 
+def test_there_are_results():
+    assert FILES
+
+
 def test_results_lie_flat():
     assert [p for p in FOLDER.rglob('*.csv') if p.parent != FOLDER] == []

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from hpml_mm.report.sweep import (
-    Variant,
-    alternate,
+from hpml_mm.report.sweep import Variant, alternate, config_digest, finished_summary
+from hpml_mm.report.sweep_rows import (
     centre_and_spread,
-    finished_summary,
+    check_same_ground,
+    command_for,
     metric_of,
     result_rows,
 )
@@ -99,13 +99,14 @@ def test_a_metric_without_a_number_is_an_error_that_lists_the_others(metric):
 
 def test_rows_compare_with_the_baseline():
     speed = 'throughput(img/s)'
-    runs = {
-        'a': [summary(**{speed: v}) for v in (10, 20, 30)],
-        'b': [summary(**{speed: v}) for v in (30, 30, 36)],
-    }
-    rows = result_rows(
-        'amp', runs, [speed], seeded=False, baseline='a', command='python x'
-    )
+    speeds = (10, 30, 20, 30, 30, 36)
+    order = alternate([A, B], range(3), seeded=False)
+    runs = [(r, summary(**{speed: v})) for r, v in zip(order, speeds, strict=True)]
+    argv = [
+        *('sweep.py', '--baseline', 'a', '--variant', 'a', 'a.py'),
+        *('--variant', 'b', 'a.py', 'x.y=1'),
+    ]
+    rows = result_rows('amp', runs, [speed], baseline='a', argv=argv)
     assert [(r.experiment, r.value, r.spread, r.n, r.ratio) for r in rows] == [
         ('amp/a', 20, 10, 3, 1.0),
         ('amp/b', 30, 3, 3, 1.5),
@@ -115,6 +116,50 @@ def test_rows_compare_with_the_baseline():
         'abc1234+dirty',
         '2026-01-02',
     )
+    assert rows[0].command == 'python sweep.py --baseline a --variant a a.py'
+    assert rows[1].command == f'python {" ".join(argv)}'
+
+
+def test_a_command_keeps_the_variants_of_its_row():
+    argv = [
+        *('sweep.py', '--metric', 'mfu(%)', 'n', '--variant', 'a', 'a.py', '--variant'),
+        *('ab', 'a.py', 'x=1', 'y=2', '--variant', 'c', 'c.py', '--out', 'x.csv'),
+    ]
+    assert command_for(argv, ['a', 'c']) == (
+        "python sweep.py --metric 'mfu(%)' n --variant a a.py --variant c c.py "
+        '--out x.csv'
+    )
+    assert command_for(argv, ['ab']) == (
+        "python sweep.py --metric 'mfu(%)' n --variant ab a.py x=1 y=2 --out x.csv"
+    )
+
+
+@pytest.mark.parametrize(
+    ('key', 'other'),
+    [('commit', 'def5678'), ('dirty', False), ('device', 'a GPU'), ('torch', '2.11.0')],
+)
+def test_runs_on_different_ground_are_not_compared(key, other):
+    runs = [(run, summary()) for run in alternate([A, B], [3, 4], seeded=True)]
+    check_same_ground(runs)
+    moved = {**summary(), 'environment': {**ENVIRONMENT, key: other}}
+    runs[1] = (runs[1][0], moved)
+    message = f'differ in {key}: a/seed3 {ENVIRONMENT[key]}, but b/seed3 {other};'
+    with pytest.raises(ValueError, match=message):
+        check_same_ground(runs)
+    with pytest.raises(ValueError, match=message):
+        result_rows('x', runs, ['accuracy/top1'], baseline=None, argv=['sweep.py'])
+
+
+def test_a_digest_stands_for_the_content_of_a_config(tmp_path):
+    base, leaf = tmp_path / 'base.py', tmp_path / 'leaf.py'
+    base.write_text("optim_wrapper = dict(optimizer=dict(type='SGD', lr=0.1))\n")
+    leaf.write_text("_base_ = './base.py'\n")
+    before = config_digest([str(leaf), '--work-dir', 'a', '--seed', '1'])
+    assert config_digest([str(leaf), '--work-dir', 'b']) == before
+    options = ['--cfg-options', 'optim_wrapper.optimizer.lr=0.2', '--seed', '1']
+    assert config_digest([str(leaf), *options]) != before
+    base.write_text(base.read_text().replace('0.1', '0.2'))
+    assert config_digest([str(leaf)]) == config_digest([str(leaf), *options]) != before
 
 
 def test_only_a_finished_run_counts(tmp_path):

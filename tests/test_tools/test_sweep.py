@@ -8,6 +8,12 @@ pytestmark = pytest.mark.slow
 SPEED = 'throughput(img/s)'
 
 
+@pytest.fixture(autouse=True)
+def no_commit(tmp_path, monkeypatch):
+    """A sweep refuses runs of two commits; nobody's commit is to end a test."""
+    monkeypatch.setenv('GIT_DIR', str(tmp_path / 'no_git'))
+
+
 def rows(path):
     with path.open(newline='') as file:
         return list(csv.DictReader(file))
@@ -44,6 +50,32 @@ def test_runs_alternate_and_go_on_where_they_were(tmp_path):
     other = run_tool('sweep.py', *changed, '--repeat', 1, cwd=tmp_path)
     assert other.returncode == 2
     assert 'holds a run with other arguments' in other.stderr
+
+
+def test_a_config_that_was_edited_meanwhile_is_refused(tmp_path):
+    leaf = tmp_path / 'leaf.py'
+    leaf.write_text(f"_base_ = '{TOY}'\n")
+    command = [
+        *('--name', 'lr', '--metric', SPEED, '--iters', 3, '--repeat', 1),
+        *('--out', 'results/lr.csv', '--variant', 'a', leaf),
+    ]
+    first = run_tool('sweep.py', *command, cwd=tmp_path)
+    assert first.returncode == 0, first.stderr
+    leaf.write_text(leaf.read_text() + 'optim_wrapper = dict(optimizer=dict(lr=0.5))\n')
+    again = run_tool('sweep.py', *command, cwd=tmp_path)
+    assert again.returncode == 2
+    assert 'another content of its config: choose another --name' in again.stderr
+
+
+def test_a_metric_without_a_unit_is_refused_before_any_run(tmp_path):
+    done = run_tool(
+        'sweep.py',
+        *('--name', 'x', '--metric', 'loss', '--out', 'x.csv', '--variant', 'toy', TOY),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 2
+    assert "unit of 'loss' is not known" in done.stderr
+    assert not (tmp_path / 'work_dirs').exists()
 
 
 def test_seeds_give_mean_and_deviation_of_an_accuracy(tmp_path):
