@@ -40,11 +40,14 @@ def draw_confusion_matrix(
     # A figure of its own, without pyplot: pyplot keeps every figure alive and
     # picks a window system.
     side = 2.2 + 0.75 * len(classes)
-    figure = Figure(figsize=(side + 1.2, side), dpi=100, layout='constrained')
+    figure = Figure(figsize=(side + 2.2, side), dpi=100, layout='constrained')
     canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     shares = _row_shares(matrix)
-    image = axes.imshow(np.ma.masked_invalid(shares), cmap='Blues', vmin=0, vmax=100)
+    # 'auto': with square cells the layout leaves no room for the labels.
+    image = axes.imshow(
+        np.ma.masked_invalid(shares), cmap='Blues', vmin=0, vmax=100, aspect='auto'
+    )
     figure.colorbar(image, ax=axes, fraction=0.046, label='share of the true class (%)')
     _write_cells(axes, matrix, shares)
     _label(axes, matrix, classes, title)
