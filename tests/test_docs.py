@@ -17,7 +17,11 @@ import pytest
 import torch
 from mmpretrain.models import EfficientNet
 
+from hpml_mm.report.markdown import markdown_table
+from hpml_mm.report.results import read_results
+
 ROOT = Path(__file__).parents[1]
+RESULTS = sorted((ROOT / 'results').glob('*.csv'))
 DOCUMENTS = (
     'README.md',
     'CONTRIBUTING.md',
@@ -94,6 +98,20 @@ def test_the_documents_hold_commands():
     assert len(RUN) >= 8
     assert any(command.startswith('make demo') for _, command in COMMANDS)
     assert any(command.startswith('tensorboard') for _, command in COMMANDS)
+
+
+def test_the_tables_are_those_of_the_results():
+    """A row of a table that names an experiment is what its results file says."""
+    rows = [row for path in RESULTS for row in read_results(path)]
+    known = set(markdown_table(rows).splitlines())
+    shown = [
+        line
+        for document in DOCUMENTS
+        for line in (ROOT / document).read_text(encoding='utf-8').splitlines()
+        if line.startswith(('| fer-', '| experiment |'))
+    ]
+    assert len(shown) > 4
+    assert not set(shown) - known
 
 
 @pytest.mark.real_data
