@@ -145,12 +145,13 @@ def test_tensorboard_serves(command, checkout, real_data):
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
+        start_new_session=True,  # its data server goes with it
     )
-    timer = threading.Timer(120, process.kill)
+    timer = threading.Timer(120, os.killpg, (process.pid, signal.SIGKILL))
     timer.start()
-    try:
-        assert any('http://' in line for line in process.stderr), 'it never served'
-    finally:
+    with process:
+        served = any('http://' in line for line in process.stderr)
         timer.cancel()
-        process.send_signal(signal.SIGINT)
-        process.wait(30)
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+    assert served, 'it never served'
