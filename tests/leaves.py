@@ -68,9 +68,9 @@ def augmentation(cfg):
             names = [inner.type for inner in step.transforms]
             assert names == ['torchvision/ColorJitter', 'torchvision/GaussianBlur']
             return 'jitter-blur'
-        if step.type == 'torchvision/RandomAffine':
-            assert (step.degrees, step.scale) == (10, (0.9, 1.1))
-            return 'affine-jitter'
+        if kind(step) == 'Rotate':
+            assert (step.prob, step.magnitude_range) == (1.0, (0, 10))
+            return 'rotate'
     return None
 
 

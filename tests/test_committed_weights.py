@@ -13,13 +13,13 @@ from hpml_mm.report.results import read_results
 
 ROOT = Path(__file__).parents[1]
 WEIGHTS = ROOT / 'results' / 'mini-xception_fer2013-44px.safetensors'
-EXPERIMENT = 'fer-mini-xception-48e'
+EXPERIMENT = 'fer-mini-xception-60e'
 
 
 @pytest.mark.real_data
 @pytest.mark.slow
 def test_accuracy_on_public_test(tmp_path, real_data):
-    (config,) = (ROOT / 'configs' / 'fer').glob('mini-xception_*-ema-*-48e_*.py')
+    (config,) = (ROOT / 'configs' / 'fer').glob('mini-xception_*-ema-*-60e_*.py')
     done = subprocess.run(
         [sys.executable, ROOT / 'tools' / 'test.py', config, WEIGHTS]
         + ['--work-dir', str(tmp_path)],

@@ -22,7 +22,7 @@ VARIANTS = {
     'batch_norm': ('bn99',),
     'selection': ('no-crossing',),
     'class_balance': ('balanced', 'weighted-loss'),
-    'augmentation': ('jitter-blur', 'affine-jitter'),
+    'augmentation': ('jitter-blur', 'rotate'),
     'schedule': ('step-tuned', 'step'),
     'workers': (r'workers\d+',),
 }

@@ -2,7 +2,7 @@
 # One cycle: the learning rate climbs to the optimizer's `lr` over the first 30 % of
 # the steps and falls to 0 on a cosine. OneCycleLR would take its own maximum and
 # ignore the optimizer's `lr` without a word.
-epochs = 48
+epochs = 60
 train_cfg = dict(by_epoch=True, max_epochs=epochs, val_interval=1)
 val_cfg = {}
 test_cfg = {}
