@@ -56,6 +56,11 @@ def memory_format(cfg):
     return 'channels-last' if speed and speed.get('channels_last', True) else None
 
 
+def loss(cfg):
+    settings = cfg.model.head.get('loss') or {}
+    return 'label-smooth' if settings.get('label_smooth_val') == 0.1 else None
+
+
 def class_balance(cfg):
     if kind(cfg.train_dataloader.sampler) == 'ClassBalancedSampler':
         return 'balanced'
@@ -97,6 +102,7 @@ def variants(cfg):
         'memory_format': memory_format(cfg),
         'averaging': 'ema' if hook(cfg, 'EMAHook') else None,
         'batch_norm': 'bn99' if backbone.get('bn_momentum') == 0.99 else None,
+        'loss': loss(cfg),
         'selection': 'no-crossing' if crossing else None,
         'class_balance': class_balance(cfg),
         'augmentation': augmentation(cfg),

@@ -175,6 +175,7 @@ PLACES = {
     'memory_format': ['custom_hooks.SpeedHook'],
     'averaging': ['custom_hooks.EMAHook'],
     'batch_norm': ['model.backbone.bn_momentum'],
+    'loss': ('model.head.loss',),
     'selection': ['train_dataloader.dataset.drop_crossing'],
     'class_balance': ['train_dataloader.sampler', 'custom_hooks.ClassWeightHook'],
     'augmentation': ['train_dataloader.dataset.pipeline'],

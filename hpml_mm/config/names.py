@@ -20,6 +20,7 @@ VARIANTS = {
     'memory_format': ('channels-last',),
     'averaging': ('ema',),
     'batch_norm': ('bn99',),
+    'loss': ('label-smooth',),
     'selection': ('no-crossing',),
     'class_balance': ('balanced', 'weighted-loss'),
     'augmentation': ('jitter-blur', 'rotate'),
