@@ -82,6 +82,7 @@ def test_training(tmp_path, clock):
     assert (tmp_path / summary['best']['checkpoint']).is_file()
     assert summary['train']['epochs'] == 3
     assert summary['train']['iters'] == 15
+    assert summary['train']['dataset_size'] == 5 * BATCH
     assert summary['train']['wall_time(s)'] > 3 * (2 + 5)
     assert summary['seed'] == 3
     assert summary['config'] == {'model': {'type': 'ToyNet'}}
@@ -239,7 +240,12 @@ def test_run_that_never_began(tmp_path, clock):
     assert hook.write(runner, 'failed') == tmp_path / 'summary.json'
     summary = read(tmp_path / 'summary.json')
     assert summary['status'] == 'failed'
-    assert summary['train'] == {'epochs': 0, 'iters': 0, 'wall_time(s)': None}
+    assert summary['train'] == {
+        'epochs': 0,
+        'iters': 0,
+        'dataset_size': 20,
+        'wall_time(s)': None,
+    }
 
 
 def test_unwritable_summary_is_kept_in_the_log(tmp_path, clock, monkeypatch):

@@ -3,7 +3,7 @@
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -29,8 +29,9 @@ class SummaryHook(Hook):
     The file holds ``status``, ``mode`` ('train' or 'test'), the ``metrics`` of the last
     evaluation, the ``best`` ones where a CheckpointHook keeps the best checkpoint,
     ``measurements`` (what every hook with a method ``summary`` returns), ``train``
-    (epochs, iterations and wall time in all), ``seed``, ``config``, ``config_file``
-    and ``environment``. It is strict JSON: what is not known, NaN included, is null.
+    (epochs, iterations and wall time in all, and the samples in the training set),
+    ``seed``, ``config``, ``config_file`` and ``environment``. It is strict JSON: what
+    is not known, NaN included, is null.
 
     A resumed training has the wall time that led to its checkpoint, and what it took
     from there. What is lost in between, and done again, counts once.
@@ -172,12 +173,14 @@ class SummaryHook(Hook):
 
     def _progress(self, runner: Runner) -> dict[str, float | None]:
         if self._mode == 'test':
-            return {'epochs': None, 'iters': None, 'wall_time(s)': None}
+            names = ('epochs', 'iters', 'dataset_size', 'wall_time(s)')
+            return dict.fromkeys(names)
         # An iteration-based loop knows no epochs: it would always say 0.
         endless = isinstance(runner._train_loop, IterBasedTrainLoop)
         return {
             'epochs': None if endless else runner.epoch,
             'iters': runner.iter,
+            'dataset_size': _dataset_size(runner),
             'wall_time(s)': self._seconds,
         }
 
@@ -226,6 +229,13 @@ def collect_measurements(runner: Runner) -> dict[str, Any]:
             )
         measurements.update(measured)
     return measurements
+
+
+def _dataset_size(runner: Runner) -> int | None:
+    """Samples to train with; None where they are endless."""
+    loader = getattr(runner._train_loop, 'dataloader', None)
+    dataset = getattr(loader, 'dataset', None)
+    return len(dataset) if isinstance(dataset, Sized) else None
 
 
 def _keep_other_mode(path: Path, mode: str) -> None:
