@@ -15,6 +15,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DefaultScope, Registry
 
 from . import sections as known
+from .codec import codec_problems
 from .lookup import MISSPELT, SUGGEST, all_registries, find, names, nearest
 from .signature import accepted
 from .slips import own_slips
@@ -32,6 +33,7 @@ def check_config(cfg: Config) -> None:
     """
     check = _Check(sure='default_scope' in cfg)
     check.problems += own_slips(cfg.filename)
+    check.problems += codec_problems(cfg)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         check.top_level(cfg)
         for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):

@@ -10,6 +10,7 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 
 from .check import check_config
+from .codec import rebind_codec
 from .lookup import MISSPELT, nearest
 from .sections import RUNNER_KEYS, UPSTREAM_SLIPS
 
@@ -42,6 +43,7 @@ def apply_options(cfg: Config, options: Mapping[str, Any]) -> None:
             (its value has been used by the time that it could be overridden),
             and for a near miss of an existing key.
     """
+    options = rebind_codec(cfg, options)
     for key, value in options.items():
         top = key.split('.')[0]
         if top not in RUNNER_KEYS:
@@ -49,7 +51,7 @@ def apply_options(cfg: Config, options: Mapping[str, Any]) -> None:
         _refuse_near_miss(cfg, key)
         _refuse_slip(key, value)
     try:
-        cfg.merge_from_dict(dict(options))
+        cfg.merge_from_dict(options)
     except (KeyError, TypeError) as error:
         reason = error.args[0] if error.args else error
         shown = ' '.join(f'{k}={v}' for k, v in options.items())

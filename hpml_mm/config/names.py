@@ -1,9 +1,14 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """What the file name of a leaf config claims.
 
-``{model}_{GPUS}xb{BATCH}[-variant]*-{EPOCHS}e_{dataset}-{px}px.py``: ``_`` between
-the parts, ``-`` inside a part. A variant that is not named has the default of its
-model and task. ``tests/test_configs.py`` compares every claim with the config.
+A face's: ``{model}_{GPUS}xb{BATCH}[-variant]*-{EPOCHS}e_{dataset}-{px}px.py``. A
+pose's has more in front, as MMPose's have, and names height and width:
+``[e{NUMBER}_]{algorithm}_{model}_..._{dataset}-{H}x{W}[-hm{H}x{W}].py``, where
+``hm`` is the heatmap's size if that is not a quarter of the input's.
+
+``_`` stands between the parts, ``-`` inside a part. A variant that is not named has
+the default of its model and task. ``tests/test_configs.py`` compares every claim with
+the config.
 """
 
 import re
@@ -13,18 +18,29 @@ from pathlib import Path
 
 #: The variants of each axis, as regular expressions, in the order of their place.
 VARIANTS = {
-    'weights': ('pretrained',),
+    'weights': ('pretrained', 'finetune'),
     'precision': ('fp16', 'bf16', 'amp'),
     'optimizer': ('sgd-nesterov', 'sgd', 'adam', 'adamax', 'adagrad', 'adadelta'),
+    'lr': (r'lr\de-\d',),
+    'lr_scaling': ('scaled-lr',),
     'compile': ('compile',),
     'memory_format': ('channels-last',),
     'averaging': ('ema',),
     'batch_norm': ('bn99',),
     'loss': ('label-smooth',),
-    'selection': ('no-crossing',),
+    'selection': ('no-crossing', 'first10k'),
     'class_balance': ('balanced', 'weighted-loss'),
-    'augmentation': ('jitter-blur', 'rotate'),
-    'schedule': ('step-tuned', 'step'),
+    'augmentation': (
+        'jitter-blur',
+        'rotate',
+        'halfbody-translation',
+        'halfbody',
+        'translation',
+        'albumentation',
+        'photometric',
+        'heavy',
+    ),
+    'schedule': ('step-tuned', 'step', 'warmup500'),
     'workers': (r'workers\d+',),
 }
 
@@ -34,6 +50,15 @@ _TRAINING = re.compile(
     r'(?P<gpus>\d+)xb(?P<batch>\d+)(?P<variants>-.+)?-(?P<epochs>\d+)e'
 )
 _DATA = re.compile(rf'(?P<dataset>{_WORD})-(?P<px>\d+)px')
+_POSE_DATA = re.compile(
+    rf'(?P<dataset>{_WORD})-(?P<size>\d+x\d+)(?:-hm(?P<heatmap>\d+x\d+))?'
+)
+_EXPERIMENT = re.compile(r'e\d\d[a-z]?')
+_FORM = '{model}_{GPUS}xb{BATCH}[-variant]*-{EPOCHS}e_{dataset}-{px}px.py'
+_POSE_FORM = (
+    '[e{NUMBER}_]{algorithm}_{model}_{GPUS}xb{BATCH}[-variant]*-{EPOCHS}e_'
+    '{dataset}-{H}x{W}[-hm{H}x{W}].py'
+)
 
 
 @dataclass(frozen=True)
@@ -46,8 +71,11 @@ class LeafName:
         batch_size: Samples of each process in a step.
         epochs: Length of the training.
         dataset: The data.
-        px: Side of the network's input in pixels.
+        size: Height and width of the network's input in pixels.
         variants: For each axis that is named, the variant: see :data:`VARIANTS`.
+        algorithm: MMPose's name of the method, such as ``td-hm``, for poses.
+        heatmap: Height and width of the heatmaps, for poses.
+        experiment: Number of the experiment in the source, if it is one's.
     """
 
     model: str
@@ -55,8 +83,11 @@ class LeafName:
     batch_size: int
     epochs: int
     dataset: str
-    px: int
+    size: tuple[int, int]
     variants: dict[str, str] = field(default_factory=dict)
+    algorithm: str = ''
+    heatmap: tuple[int, int] | None = None
+    experiment: str = ''
 
 
 def parse_leaf_name(path: str | Path) -> LeafName:
@@ -70,28 +101,56 @@ def parse_leaf_name(path: str | Path) -> LeafName:
             is wrong with it, and what it should look like.
     """
     name = Path(path).name
-    stem = name.removesuffix('.py')
-    parts = stem.split('_')
-    if len(parts) != 3:
-        raise ValueError(
-            f'config name {name!r}: {len(parts)} parts between "_", but it needs '
-            'three: {model}_{GPUS}xb{BATCH}[-variant]*-{EPOCHS}e_{dataset}-{px}px.py'
-        )
-    model, training, data = parts
+    parts = name.removesuffix('.py').split('_')
+    if len(parts) == 3:
+        data = _match(_DATA, parts[2], name, 'data', '{dataset}-{px}px')
+        return LeafName(size=(int(data['px']),) * 2, **_training(parts, data, name))
+    if len(parts) in (4, 5):
+        return _pose(parts, name)
+    raise ValueError(
+        f'config name {name!r}: {len(parts)} parts between "_", but it needs '
+        f'three, {_FORM}, or for a pose four or five, {_POSE_FORM}'
+    )
+
+
+def _pose(parts: list[str], name: str) -> LeafName:
+    *experiment, algorithm, model, training, data = parts
+    if experiment:
+        _match(_EXPERIMENT, parts[0], name, 'experiment', 'e{two digits}')
+    _match(_MODEL, algorithm, name, 'algorithm', 'lower-case words joined by "-"')
+    form = '{dataset}-{H}x{W}[-hm{H}x{W}]'
+    data = _match(_POSE_DATA, data, name, 'data', form)
+    size = _size(data['size'])
+    quarter = size[0] // 4, size[1] // 4
+    return LeafName(
+        size=size,
+        heatmap=_size(data['heatmap']) if data['heatmap'] else quarter,
+        algorithm=algorithm,
+        experiment=''.join(experiment),
+        **_training([model, training], data, name),
+    )
+
+
+def _size(text: str) -> tuple[int, int]:
+    height, width = text.split('x')
+    return int(height), int(width)
+
+
+def _training(parts: list[str], data: re.Match, name: str) -> dict:
+    """The claims that names of all tasks make."""
+    model, training = parts[:2]
     _match(_MODEL, model, name, 'model', 'lower-case words joined by "-"')
     train = _match(
         _TRAINING, training, name, 'training', '{GPUS}xb{BATCH}[-variant]*-{EPOCHS}e'
     )
-    source = _match(_DATA, data, name, 'data', '{dataset}-{px}px')
-    return LeafName(
-        model=model,
-        gpus=int(train['gpus']),
-        batch_size=int(train['batch']),
-        epochs=int(train['epochs']),
-        dataset=source['dataset'],
-        px=int(source['px']),
-        variants=_parse_variants((train['variants'] or '').removeprefix('-'), name),
-    )
+    return {
+        'model': model,
+        'gpus': int(train['gpus']),
+        'batch_size': int(train['batch']),
+        'epochs': int(train['epochs']),
+        'dataset': data['dataset'],
+        'variants': _parse_variants((train['variants'] or '').removeprefix('-'), name),
+    }
 
 
 def _match(pattern: re.Pattern, part: str, name: str, what: str, form: str) -> re.Match:

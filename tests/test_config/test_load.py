@@ -5,14 +5,9 @@ from mmengine.config import Config
 from hpml_mm.config.load import (
     apply_options,
     changed_options,
-    load_config,
     read_config,
 )
 
-POSE = (
-    'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
-    'td-hm_hrnet-w32_8xb64-210e_coco-256x192.py'
-)
 FILE = """
 root = 'faces'
 size = 4
@@ -66,13 +61,6 @@ def test_a_variable_that_was_used_already_is_refused(cfg, key, message):
         message = message.replace('data_root', 'root')
     with pytest.raises(ValueError, match=message):
         apply_options(cfg, {key: 'other'})
-
-
-def test_a_codec_is_a_variable_too():
-    with pytest.raises(ValueError, match='set model.head.decoder.input_size'):
-        load_config(POSE, {'codec.input_size': (288, 384)})
-    with pytest.raises(ValueError, match="did you mean 'input_size'"):
-        load_config(POSE, {'codec.input_sise': (288, 384)})
 
 
 def test_options_equal_to_the_config_change_nothing(cfg):

@@ -12,7 +12,7 @@ def test_a_full_name():
         batch_size=64,
         epochs=24,
         dataset='fer2013-csv',
-        px=44,
+        size=(44, 44),
         variants={
             'precision': 'bf16',
             'optimizer': 'sgd-nesterov',
@@ -25,7 +25,30 @@ def test_a_full_name():
 def test_what_is_not_named_is_absent():
     name = parse_leaf_name('efficientnet-b0_1xb16-30e_fer2013-224px.py')
     assert name.variants == {}
-    assert (name.gpus, name.batch_size, name.epochs, name.px) == (1, 16, 30, 224)
+    assert (name.gpus, name.batch_size, name.epochs) == (1, 16, 30)
+    assert name.size == (224, 224)
+
+
+def test_a_pose():
+    name = 'e31_td-hm_hrnet-w32_1xb32-adamax-lr5e-4-heavy-210e_cats-256x192.py'
+    assert parse_leaf_name(f'configs/cat_pose/{name}') == LeafName(
+        experiment='e31',
+        algorithm='td-hm',
+        model='hrnet-w32',
+        gpus=1,
+        batch_size=32,
+        epochs=210,
+        dataset='cats',
+        size=(256, 192),
+        heatmap=(64, 48),
+        variants={'optimizer': 'adamax', 'lr': 'lr5e-4', 'augmentation': 'heavy'},
+    )
+
+
+def test_heatmaps_that_are_no_quarter_are_named():
+    name = parse_leaf_name('td-hm_res50_1xb64-20e_cats-128x96-hm64x48.py')
+    assert (name.size, name.heatmap) == ((128, 96), (64, 48))
+    assert name.experiment == ''
 
 
 @pytest.mark.parametrize(
@@ -53,6 +76,8 @@ def test_a_variant_is_not_taken_for_a_shorter_one(variant, axis):
         ('m_b8-3e_d-8px.py', "the training part 'b8-3e' is not of the form {GPUS}xb"),
         ('m_1xb8_d-8px.py', "the training part '1xb8'"),
         ('m_1xb8-3e_d-8.py', "the data part 'd-8' is not of the form {dataset}-{px}px"),
+        ('a_m_1xb8-3e_d-8px.py', "the data part 'd-8px' is not of the form"),
+        ('e1_a_m_1xb8-3e_d-8x8.py', "the experiment part 'e1' is not of the form"),
         ('m_1xb8-chanels-last-3e_d-8px.py', "did you mean 'channels-last'"),
         ('m_1xb8-adamx-workers8-3e_d-8px.py', "at 'adamx-workers8'; did you mean"),
         ('m_1xb8-zebra-3e_d-8px.py', "unknown variant at 'zebra'; known: pretrained"),

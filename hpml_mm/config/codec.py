@@ -1,0 +1,130 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""One size for a pose model: codec, head and every transform agree.
+
+MMPose copies the variable ``codec`` into the head's decoder, the encoders of the
+pipelines and ``TopdownAffine`` while a config is read. An override of one copy leaves
+the others as they were, and the run trains at the old size without a word.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+#: What two copies of one codec must share. Encoders may differ from the decoder in
+#: other settings, such as a target's sigma.
+SHARED = ('type', 'input_size', 'heatmap_size')
+LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+
+
+def rebind_codec(cfg: Config, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring an override of ``codec`` to every copy of it.
+
+    Args:
+        cfg: The config as its file has it, changed in place.
+        options: Overrides by dotted key.
+
+    Returns:
+        The overrides that remain to be made: those of ``codec`` are done.
+
+    Raises:
+        ValueError: For a key that the codec has not got, and if the size of the
+            input changes its ratio to the heatmap's, which the network fixes.
+    """
+    prefix = 'codec.'
+    mine = {k[len(prefix) :]: v for k, v in options.items() if k.startswith(prefix)}
+    old = cfg.get('codec')
+    if not mine or not isinstance(old, Mapping):
+        return dict(options)
+    old = dict(old)
+    for key, value in mine.items():
+        if key not in old:
+            known = ', '.join(sorted(old))
+            raise ValueError(
+                f'--cfg-options codec.{key}={value}: the codec has no {key!r}; '
+                f'it has {known}'
+            )
+        if isinstance(value, list):  # the command line writes 96,96
+            mine[key] = tuple(value)
+    new = {**old, **mine}
+    _same_stride(old, new)
+    _replace(cfg._cfg_dict, old, new)
+    return {k: v for k, v in options.items() if not k.startswith(prefix)}
+
+
+def codec_problems(cfg: Config) -> list[str]:
+    """One line for each place whose size is not that of the head's decoder.
+
+    Codecs without one size (several of them, or none) are left alone.
+    """
+    model = cfg.get('model') or {}
+    head = model.get('head') if isinstance(model, Mapping) else None
+    decoder = head.get('decoder') if isinstance(head, Mapping) else None
+    if not isinstance(decoder, Mapping) or 'input_size' not in decoder:
+        return []
+    places = []
+    if isinstance(cfg.get('codec'), Mapping):
+        places.append(('codec', cfg.codec))
+    for loader in LOADERS:
+        places += _encoders(cfg.get(loader), loader)
+    problems = []
+    for place, codec in places:
+        for key in SHARED:
+            if key in codec and not _equal(codec[key], decoder.get(key)):
+                problems.append(
+                    f'{place}.{key} is {codec[key]!r}, but model.head.decoder.{key} '
+                    f'is {decoder.get(key)!r}; change both, or codec.{key} alone, '
+                    'which reaches all of them'
+                )
+    return problems
+
+
+def _encoders(part: Any, place: str) -> Iterator[tuple[str, Mapping]]:
+    """Each transform of a loader that knows a size, as a codec, with its place."""
+    if isinstance(part, Mapping):
+        if part.get('type') == 'TopdownAffine':
+            yield place, {'input_size': part.get('input_size')}
+        encoder = part.get('encoder')
+        if part.get('type') == 'GenerateTarget' and isinstance(encoder, Mapping):
+            yield f'{place}.encoder', encoder
+        for key, value in part.items():
+            yield from _encoders(value, f'{place}.{key}')
+    elif isinstance(part, list | tuple):
+        for index, value in enumerate(part):
+            yield from _encoders(value, f'{place}.{index}')
+
+
+def _same_stride(old: Mapping, new: Mapping) -> None:
+    if 'heatmap_size' not in old:
+        return
+    stride, changed = (
+        [c['input_size'][axis] / c['heatmap_size'][axis] for axis in (0, 1)]
+        for c in (old, new)
+    )
+    if stride == changed:
+        return
+    right = ','.join(str(int(new['input_size'][a] / stride[a])) for a in (0, 1))
+    raise ValueError(
+        f'codec.input_size={new["input_size"]} with codec.heatmap_size='
+        f'{new["heatmap_size"]}: this network gives one cell of a heatmap for '
+        f'{stride[0]:g} pixels; set codec.heatmap_size={right} too'
+    )
+
+
+def _replace(part: Any, old: dict, new: dict) -> None:
+    """Put the new codec in place of the old one, and its size into the affines."""
+    values = part.values() if isinstance(part, Mapping) else part
+    for value in list(values):
+        if isinstance(value, Mapping) and dict(value) == old:
+            value.update(new)
+        elif isinstance(value, Mapping | list | tuple):
+            _replace(value, old, new)
+    affine = isinstance(part, Mapping) and part.get('type') == 'TopdownAffine'
+    if affine and _equal(part.get('input_size'), old['input_size']):
+        part['input_size'] = new['input_size']
+
+
+def _equal(one: Any, other: Any) -> bool:
+    if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+        return list(one) == list(other)
+    return one == other

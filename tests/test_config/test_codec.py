@@ -1,0 +1,90 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""A pose model's size is one, whatever is overridden."""
+
+import pytest
+
+from hpml_mm.config.check import check_config
+from hpml_mm.config.load import load_config
+
+STOCK = (
+    'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
+    'td-hm_hrnet-w32_8xb64-210e_coco-256x192.py'
+)
+UDP = (
+    'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
+    'td-hm_hrnet-w32_udp-8xb64-210e_coco-256x192.py'
+)
+SIMCC = 'mmpose::body_2d_keypoint/simcc/coco/simcc_res50_8xb64-210e_coco-256x192.py'
+LARGER = {'codec.input_size': [288, 384], 'codec.heatmap_size': [72, 96]}
+
+
+def sizes(cfg):
+    """Every input size of a config, by the place that holds it."""
+    pipelines = {m: cfg[f'{m}_dataloader'].dataset.pipeline for m in ('train', 'val')}
+    found = {'codec': cfg.codec, 'decoder': cfg.model.head.decoder}
+    for mode, pipeline in pipelines.items():
+        for step in pipeline:
+            if step.type == 'TopdownAffine':
+                found[f'{mode} affine'] = step
+            if step.type == 'GenerateTarget':
+                found[f'{mode} target'] = step.encoder
+    return {place: tuple(part.input_size) for place, part in found.items()}
+
+
+@pytest.mark.parametrize('config', [STOCK, UDP])
+def test_one_override_reaches_every_copy(config):
+    before, cfg = load_config(config), load_config(config, LARGER)
+    assert set(sizes(before).values()) == {(192, 256)}
+    assert sizes(cfg) == dict.fromkeys(sizes(before), (288, 384))
+    assert len(sizes(cfg)) == 5
+    for part in (cfg.codec, cfg.model.head.decoder):
+        assert tuple(part.heatmap_size) == (72, 96)
+        assert part.sigma == 2
+
+
+def test_a_codec_without_heatmaps_has_no_stride_to_keep():
+    cfg = load_config(SIMCC, {'codec.input_size': [96, 128]})
+    assert set(sizes(cfg).values()) == {(96, 128)}
+
+
+def test_an_input_without_its_heatmap_is_told_the_right_one():
+    with pytest.raises(ValueError, match=r'set codec\.heatmap_size=72,96 too'):
+        load_config(STOCK, {'codec.input_size': [288, 384]})
+
+
+def test_a_key_that_the_codec_has_not_got():
+    with pytest.raises(ValueError, match="the codec has no 'input_sise'; it has heat"):
+        load_config(STOCK, {'codec.input_sise': [288, 384]})
+
+
+def test_other_settings_of_the_codec_may_change_alone():
+    cfg = load_config(STOCK, {'codec.sigma': 3})
+    assert cfg.model.head.decoder.sigma == 3
+    assert [s.encoder.sigma for s in cfg.train_pipeline if 'encoder' in s] == [3]
+
+
+@pytest.mark.parametrize(
+    ('change', 'place'),
+    [
+        ('decoder', r'codec\.input_size is \(192, 256\), but model\.head\.decoder'),
+        ('affine', r'train_dataloader\.dataset\.pipeline\.5\.input_size is \(96, 128'),
+        ('target', r'pipeline\.6\.encoder\.heatmap_size is \(24, 32\), but'),
+        (
+            'codec',
+            r'codec\.type is .UDPHeatmap., but model\.head\.decoder\.type is .MS',
+        ),
+    ],
+)
+def test_one_copy_alone_is_refused(change, place):
+    cfg = load_config(STOCK)
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    if change == 'decoder':
+        cfg.model.head.decoder.input_size = (96, 128)
+    elif change == 'affine':
+        pipeline[5].input_size = (96, 128)
+    elif change == 'target':
+        pipeline[6].encoder = {**pipeline[6].encoder, 'heatmap_size': (24, 32)}
+    else:
+        cfg.codec = {**cfg.codec, 'type': 'UDPHeatmap'}
+    with pytest.raises(ValueError, match=place):
+        check_config(cfg)
