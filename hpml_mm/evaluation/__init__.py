@@ -2,5 +2,6 @@
 """Metrics and their pure arithmetic."""
 
 from .fer_metric import FERMetric
+from .pck_metric import KeypointPCK
 
-__all__ = ['FERMetric']
+__all__ = ['FERMetric', 'KeypointPCK']

@@ -1,0 +1,85 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Object keypoint similarity, the number that COCO's AP of poses counts with."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+#: COCO's stand-in for the area of an object that has a box only, as a share of it.
+SHARE_OF_BOX = 0.53
+
+
+def oks(
+    predicted: np.ndarray,
+    truth: np.ndarray,
+    visible: np.ndarray,
+    area: np.ndarray,
+    sigmas: np.ndarray,
+) -> np.ndarray:
+    """Similarity of N predicted poses to the N true ones, pair by pair.
+
+    ``mean over visible keypoints of exp(-d^2 / (2 s k^2))``, with the distance d in
+    pixels, the area s in square pixels and ``k = 2 sigma``: see
+    https://cocodataset.org/#keypoints-eval. It equals ``COCOeval.computeOks`` of
+    xtcocotools, except that an object without a visible keypoint has none: COCO then
+    compares with its box, and leaves the object out of AP.
+
+    Args:
+        predicted: Pixels, shape (N, K, 2).
+        truth: Pixels, shape (N, K, 2).
+        visible: Whether the truth says where a keypoint is, shape (N, K): labelled
+            at all, be it hidden or not.
+        area: Square pixels of each true object, shape (N,). What an annotation calls
+            its area decides how strict the measure is: COCO's is that of the segment,
+            about half the box, many animal data sets' is the whole box, and then the
+            same distance costs half as much in the exponent.
+        sigmas: Spread of the annotators for each keypoint, as a share of the square
+            root of the area, shape (K,).
+
+    Returns:
+        0 to 1 for each pair, shape (N,); NaN where no keypoint is visible.
+
+    Raises:
+        ValueError: If the shapes do not agree.
+    """
+    predicted, truth = np.asarray(predicted, float), np.asarray(truth, float)
+    visible, area = np.asarray(visible).astype(bool), np.asarray(area, float)
+    sigmas = np.asarray(sigmas, float)
+    _check_shapes(predicted, truth, visible, area, sigmas)
+    squares = np.square(predicted - truth).sum(axis=2)
+    # xtcocotools adds the spacing too, for an object of no area.
+    denominator = 2 * np.square(2 * sigmas) * (area + np.spacing(1))[:, None]
+    similar = np.where(visible, np.exp(-squares / denominator), 0).sum(axis=1)
+    count = visible.sum(axis=1)
+    result = np.full(len(area), np.nan)
+    np.divide(similar, count, out=result, where=count > 0)
+    return result
+
+
+def object_area(annotation: Mapping[str, Any]) -> float:
+    """Square pixels of a COCO annotation: its own, or else from its box.
+
+    Without ``area`` it is the box's times .53, as ``CocoMetric(use_area=False)`` has.
+    """
+    if 'area' in annotation:
+        return float(annotation['area'])
+    _, _, width, height = annotation['bbox']
+    return float(SHARE_OF_BOX * width * height)
+
+
+def _check_shapes(
+    predicted: np.ndarray,
+    truth: np.ndarray,
+    visible: np.ndarray,
+    area: np.ndarray,
+    sigmas: np.ndarray,
+) -> None:
+    """Broadcasting would take some that do not agree, and be wrong."""
+    shape = (len(area), len(sigmas))
+    if not (predicted.shape == truth.shape == (*shape, 2) and visible.shape == shape):
+        raise ValueError(
+            f'oks: {len(area)} areas and {len(sigmas)} sigmas need poses of shape '
+            f'{(*shape, 2)} and visibilities of shape {shape}, got '
+            f'{predicted.shape}, {truth.shape} and {visible.shape}'
+        )
