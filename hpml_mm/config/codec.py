@@ -11,9 +11,11 @@ from typing import Any
 
 from mmengine.config import Config
 
-#: What two copies of one codec must share. Encoders may differ from the decoder in
-#: other settings, such as a target's sigma.
-SHARED = ('type', 'input_size', 'heatmap_size')
+#: What an encoder must share with the decoder, and what the variable must. Other
+#: settings may differ, such as a target's sigma; associative embedding decodes
+#: larger heatmaps than its variable says.
+ENCODER_KEYS = ('type', 'input_size', 'heatmap_size')
+VARIABLE_KEYS = ('type', 'input_size')
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -64,12 +66,13 @@ def codec_problems(cfg: Config) -> list[str]:
         return []
     places = []
     if isinstance(cfg.get('codec'), Mapping):
-        places.append(('codec', cfg.codec))
+        places.append(('codec', cfg.codec, VARIABLE_KEYS))
     for loader in LOADERS:
-        places += _encoders(cfg.get(loader), loader)
+        found = _encoders(cfg.get(loader), loader)
+        places += [(place, codec, ENCODER_KEYS) for place, codec in found]
     problems = []
-    for place, codec in places:
-        for key in SHARED:
+    for place, codec, keys in places:
+        for key in keys:
             if key in codec and not _equal(codec[key], decoder.get(key)):
                 problems.append(
                     f'{place}.{key} is {codec[key]!r}, but model.head.decoder.{key} '

@@ -13,6 +13,11 @@ from .sections import UPSTREAM_SLIPS
 _INSTALLED = '.mim'
 
 
+def is_stock(filename: str | Path | None) -> bool:
+    """Whether a config file belongs to an installed package."""
+    return _INSTALLED in Path(filename or '').parts
+
+
 def own_slips(filename: str | None) -> list[str]:
     """Slips of stock recipes that a config repeats in a file of its own.
 
@@ -32,7 +37,7 @@ def own_slips(filename: str | None) -> list[str]:
 
 def _own_files(path: Path | None) -> Iterator[Path]:
     """A config file and those below it that belong to no installed package."""
-    if path is None or path.suffix != '.py' or _INSTALLED in path.parts:
+    if path is None or path.suffix != '.py' or is_stock(path):
         return
     if not path.is_file():  # a config that was given its name only
         return

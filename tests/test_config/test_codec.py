@@ -2,6 +2,8 @@
 """A pose model's size is one, whatever is overridden."""
 
 import pytest
+from mmengine.config import Config
+from mmengine.logging import MMLogger
 
 from hpml_mm.config.check import check_config
 from hpml_mm.config.load import load_config
@@ -76,7 +78,7 @@ def test_other_settings_of_the_codec_may_change_alone():
     ],
 )
 def test_one_copy_alone_is_refused(change, place):
-    cfg = load_config(STOCK)
+    cfg = Config(load_config(STOCK).to_dict())  # no longer a stock file's
     pipeline = cfg.train_dataloader.dataset.pipeline
     if change == 'decoder':
         cfg.model.head.decoder.input_size = (96, 128)
@@ -88,3 +90,23 @@ def test_one_copy_alone_is_refused(change, place):
         cfg.codec = {**cfg.codec, 'type': 'UDPHeatmap'}
     with pytest.raises(ValueError, match=place):
         check_config(cfg)
+
+
+def test_a_child_that_sets_the_variable_alone_is_refused(tmp_path):
+    child = tmp_path / 'child.py'
+    child.write_text(f"_base_ = '{STOCK}'\ncodec = dict(input_size=(96, 128))\n")
+    with pytest.raises(ValueError, match=r'codec\.input_size is \(96, 128\), but mod'):
+        load_config(str(child))
+
+
+def test_a_stock_recipe_that_contradicts_itself_is_only_warned_about(tmp_path):
+    """It sets the codec to UDP and trains with its parent's."""
+    stock = (
+        'mmpose::fashion_2d_keypoint/topdown_heatmap/deepfashion/'
+        'td-hm_hrnet-w32_udp_8xb64-210e_deepfashion_full-256x192.py'
+    )
+    log = tmp_path / 'log'
+    logger = MMLogger.get_instance('codec', log_file=str(log))
+    assert load_config(stock).model.head.decoder.type == 'MSRAHeatmap'
+    logger.handlers[-1].flush()
+    assert "codec.type is 'UDPHeatmap', but model.head.decoder" in log.read_text()
