@@ -1,14 +1,18 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Data sets and samplers."""
 
+from .cat_pose import CatPoseDataset
 from .class_balance import ClassBalancedSampler
+from .coco_pose import CocoPoseDataset
 from .demo_faces import DemoFaceDataset
 from .fer_csv import FERCSVDataset
 from .fer_folder import FERFolderDataset
 from .limited_batch_sampler import LimitedBatchSampler
 
 __all__ = [
+    'CatPoseDataset',
     'ClassBalancedSampler',
+    'CocoPoseDataset',
     'DemoFaceDataset',
     'FERCSVDataset',
     'FERFolderDataset',
