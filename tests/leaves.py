@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The leaf configs, and what each does in the words of the file names."""
+"""The leaf configs, and what the parts that all tasks share do in words of a name."""
 
 from functools import cache
 from pathlib import Path
@@ -12,18 +12,10 @@ LEAVES = sorted(
     for path in CONFIGS.rglob('*.py')
     if '_base_' not in path.parts
 )
+POSE_LEAVES = [leaf for leaf in LEAVES if '_pose/' in leaf]
+FER_LEAVES = [leaf for leaf in LEAVES if leaf not in POSE_LEAVES]
 
-MODEL_OF = {'MiniXception': 'mini-xception', 'EfficientNet': 'efficientnet-b0'}
-DEFAULT_OPTIMIZER = {'mini-xception': 'sgd-nesterov', 'efficientnet-b0': 'adam'}
-DEFAULT_WORKERS = {'mini-xception': 2, 'efficientnet-b0': 4}
-DATASET_OF = {
-    ('FERFolderDataset', 'splits', 'fer2013'): 'fer2013',
-    ('FERFolderDataset', 'single', 'fer2013_single'): 'fer2013-single',
-    ('FERCSVDataset', 'splits', 'fer2013'): 'fer2013-csv',
-    ('DemoFaceDataset', 'splits', ''): 'demo-faces',
-}
 PRECISION_OF = {'bfloat16': 'bf16', 'float16': 'fp16', 'auto': 'amp'}
-STEPS_OF = {(80, 5, 0.9): 'step', (100, 15, 0.85): 'step-tuned'}
 
 
 @cache
@@ -40,85 +32,23 @@ def hook(cfg, name):
     return next((h for h in cfg.custom_hooks if kind(h) == name), None)
 
 
-def precision(cfg):
-    amp = hook(cfg, 'AmpHook')
-    return amp and PRECISION_OF[amp.get('dtype', 'auto')]
-
-
-def optimizer(cfg):
+def optimizer(cfg, default):
     settings = cfg.optim_wrapper.optimizer
     name = settings.type.lower() + ('-nesterov' if settings.get('nesterov') else '')
-    return None if name == DEFAULT_OPTIMIZER[model(cfg)] else name
+    return None if name == default else name
 
 
-def memory_format(cfg):
-    speed = hook(cfg, 'SpeedHook')
-    return 'channels-last' if speed and speed.get('channels_last', True) else None
-
-
-def loss(cfg):
-    settings = cfg.model.head.get('loss') or {}
-    return 'label-smooth' if settings.get('label_smooth_val') == 0.1 else None
-
-
-def class_balance(cfg):
-    if kind(cfg.train_dataloader.sampler) == 'ClassBalancedSampler':
-        return 'balanced'
-    return 'weighted-loss' if hook(cfg, 'ClassWeightHook') else None
-
-
-def augmentation(cfg):
-    for step in cfg.train_dataloader.dataset.pipeline:
-        if kind(step) == 'RandomApply':
-            names = [inner.type for inner in step.transforms]
-            assert names == ['torchvision/ColorJitter', 'torchvision/GaussianBlur']
-            return 'jitter-blur'
-        if kind(step) == 'Rotate':
-            assert (step.prob, step.magnitude_range) == (1.0, (0, 10))
-            return 'rotate'
-    return None
-
-
-def schedule(cfg):
-    if [s.type for s in cfg.param_scheduler] != ['StepLR']:
-        return None
-    (step,) = cfg.param_scheduler
-    return STEPS_OF[step.begin, step.step_size, step.gamma]
-
-
-def workers(cfg):
+def workers(cfg, default):
     number = cfg.train_dataloader.num_workers
-    return None if number == DEFAULT_WORKERS[model(cfg)] else f'workers{number}'
+    return None if number == default else f'workers{number}'
 
 
-def variants(cfg):
-    backbone = cfg.model.backbone
-    pretrained = backbone.get('init_cfg', {}).get('type') == 'Pretrained'
-    crossing = cfg.train_dataloader.dataset.get('drop_crossing')
-    found = {
-        'weights': 'pretrained' if pretrained else None,
-        'precision': precision(cfg),
-        'optimizer': optimizer(cfg),
-        'memory_format': memory_format(cfg),
+def common_variants(cfg):
+    """The variants of those axes whose place is the same in every config."""
+    amp, speed = hook(cfg, 'AmpHook'), hook(cfg, 'SpeedHook')
+    channels_last = speed and speed.get('channels_last', True)
+    return {
+        'precision': amp and PRECISION_OF[amp.get('dtype', 'auto')],
+        'memory_format': 'channels-last' if channels_last else None,
         'averaging': 'ema' if hook(cfg, 'EMAHook') else None,
-        'batch_norm': 'bn99' if backbone.get('bn_momentum') == 0.99 else None,
-        'loss': loss(cfg),
-        'selection': 'no-crossing' if crossing else None,
-        'class_balance': class_balance(cfg),
-        'augmentation': augmentation(cfg),
-        'schedule': schedule(cfg),
-        'workers': workers(cfg),
     }
-    return {axis: variant for axis, variant in found.items() if variant}
-
-
-def model(cfg):
-    backbone = cfg.model.backbone
-    assert backbone.get('arch') in (None, 'b0')
-    return MODEL_OF[kind(backbone)]
-
-
-def dataset(cfg):
-    data = cfg.train_dataloader.dataset
-    root = data.get('data_root', '').rpartition('/')[2]
-    return DATASET_OF[kind(data), data.get('layout', 'splits'), root]

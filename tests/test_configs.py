@@ -1,15 +1,15 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Every leaf config loads, builds, and is what its file name says."""
+"""Every leaf config loads, its parts build, and the tree is as it should be.
+
+What the models and pipelines of a task do is in its own file beside this one.
+"""
 
 import ast
 import json
-from functools import cache
 
-import numpy as np
 import pytest
 import torch
-from leaves import CONFIGS, LEAVES, dataset, kind, load, model, variants
-from mmengine.dataset import Compose
+from leaves import CONFIGS, LEAVES, kind, load
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.optim import build_optim_wrapper
@@ -18,7 +18,7 @@ from mmengine.registry import (
     DATASETS,
     FUNCTIONS,
     HOOKS,
-    MODELS,
+    METRICS,
     PARAM_SCHEDULERS,
     VISBACKENDS,
     VISUALIZERS,
@@ -27,70 +27,12 @@ from mmengine.registry import (
 
 from hpml_mm.config.load import load_config
 from hpml_mm.config.names import parse_leaf_name
-from hpml_mm.datasets.fer_classes import FER_CLASSES
 
 every_leaf = pytest.mark.parametrize('leaf', LEAVES)
 
 
 def test_there_are_leaves():
-    assert len(LEAVES) > 30
-
-
-@every_leaf
-def test_name_tells_the_truth(leaf):
-    cfg, name = load(leaf), parse_leaf_name(leaf)
-    assert model(cfg) == name.model
-    assert dataset(cfg) == name.dataset
-    assert cfg.train_dataloader.batch_size == name.batch_size
-    assert cfg.auto_scale_lr.base_batch_size == name.gpus * name.batch_size
-    assert cfg.train_cfg.max_epochs == name.epochs
-    assert variants(cfg) == name.variants
-
-
-@every_leaf
-def test_loaders_belong_together(leaf):
-    cfg = load(leaf)
-    train, val, test = (cfg[f'{mode}_dataloader'] for mode in ('train', 'val', 'test'))
-    assert val.batch_size == train.batch_size
-    assert val.num_workers == train.num_workers
-    assert val.dataset.pipeline == test.dataset.pipeline
-    assert train.dataset.split == 'train'
-    assert val.dataset.split == 'val'
-    assert kind(train.dataset) == kind(val.dataset) == kind(test.dataset)
-    assert not any(loader.sampler.shuffle for loader in (val, test))
-
-
-@every_leaf
-@pytest.mark.parametrize('mode', ['train', 'val', 'test'])
-def test_pipeline_gives_the_size_in_the_name(leaf, mode):
-    cfg, name = load(leaf), parse_leaf_name(leaf)
-    init_default_scope(cfg.default_scope)
-    pipeline = cfg[f'{mode}_dataloader'].dataset.pipeline
-    face = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
-    for _ in range(4):  # A transform may be left out at random.
-        packed = Compose(pipeline)({'img': face, 'gt_label': 3, 'split': mode})
-        channels = len(cfg.data_preprocessor.mean)
-        assert packed['inputs'].shape == (channels, name.px, name.px)
-        assert packed['inputs'].dtype == torch.uint8
-        assert packed['data_samples'].gt_label.item() == 3
-        assert packed['data_samples'].split == mode
-
-
-@cache
-def build(settings):
-    init_default_scope('mmpretrain')
-    return MODELS.build(json.loads(settings)).eval()
-
-
-@every_leaf
-def test_model_builds_and_knows_the_classes(leaf):
-    cfg, name = load(leaf), parse_leaf_name(leaf)
-    assert cfg.model.head.num_classes == len(FER_CLASSES)
-    settings = {**cfg.model.to_dict(), 'data_preprocessor': cfg.data_preprocessor}
-    network = build(json.dumps(settings))
-    faces = torch.zeros(2, len(cfg.data_preprocessor.mean), name.px, name.px)
-    with torch.inference_mode():
-        assert network(faces).shape == (2, len(FER_CLASSES))
+    assert len(LEAVES) > 80
 
 
 def resolves(registry, name):
@@ -112,12 +54,17 @@ def test_other_parts_build(leaf):
             dict(settings), default_args={'optimizer': wrapper, 'epoch_length': 10}
         )
     for mode in ('val', 'test'):
-        assert Evaluator(cfg[f'{mode}_evaluator'].to_dict()).metrics
+        metrics = cfg.to_dict()[f'{mode}_evaluator']
+        for metric in metrics if isinstance(metrics, list) else [metrics]:
+            assert resolves(METRICS, metric['type'])
+            if 'ann_file' not in metric:  # else it reads the file when it is built
+                assert Evaluator(metric).metrics
     for mode in ('train', 'val', 'test'):
         loader = cfg[f'{mode}_dataloader']
         assert resolves(DATASETS, loader.dataset.type)
         assert resolves(DATA_SAMPLERS, loader.sampler.type)
-        assert resolves(FUNCTIONS, loader.collate_fn.type)
+        if 'collate_fn' in loader:
+            assert resolves(FUNCTIONS, loader.collate_fn.type)
     assert resolves(VISUALIZERS, cfg.visualizer.type)
     assert all(resolves(VISBACKENDS, b.type) for b in cfg.visualizer.vis_backends)
 
@@ -159,6 +106,7 @@ PLACES = {
         *(f'{loader}.batch_size' for loader in LOADERS),
         'auto_scale_lr.base_batch_size',
     ],
+    'gpus': ['auto_scale_lr.base_batch_size'],
     'epochs': ['train_cfg.max_epochs', 'param_scheduler'],
     'dataset': [
         *(
@@ -172,11 +120,15 @@ PLACES = {
     'weights': ['model.backbone.init_cfg', 'data_preprocessor'],
     'precision': ['custom_hooks.AmpHook'],
     'optimizer': ['optim_wrapper', 'param_scheduler'],
+    'lr': ['optim_wrapper.optimizer.lr'],
     'memory_format': ['custom_hooks.SpeedHook'],
     'averaging': ['custom_hooks.EMAHook'],
     'batch_norm': ['model.backbone.bn_momentum'],
     'loss': ('model.head.loss',),
-    'selection': ['train_dataloader.dataset.drop_crossing'],
+    'selection': [
+        'train_dataloader.dataset.drop_crossing',
+        'train_dataloader.dataset.max_images',
+    ],
     'class_balance': ['train_dataloader.sampler', 'custom_hooks.ClassWeightHook'],
     'augmentation': ['train_dataloader.dataset.pipeline'],
     'schedule': ['param_scheduler', 'optim_wrapper.optimizer.lr'],
@@ -220,7 +172,7 @@ def test_a_child_of_a_leaf_changes_one_claim_and_what_belongs_to_it(leaf, parent
         {**vars(name), **name.variants, 'variants': None}
         for name in (parse_leaf_name(leaf), parse_leaf_name(parent))
     ]
-    (axis,) = differing(*claims)
+    (axis,) = differing(*claims) - {'experiment'}  # its number in the source
     changed = differing(
         settings(load(leaf)._cfg_dict), settings(load(parent)._cfg_dict)
     )

@@ -1,0 +1,87 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+# COCO persons of 256x192 (height x width; the codec says width first), as HRNet's
+# authors trained them. Boxes of a detector: `bbox_file` of the two evaluation loaders.
+codec = dict(
+    type='MSRAHeatmap', input_size=(192, 256), heatmap_size=(48, 64), sigma=2.0
+)
+jitter = dict(
+    type='RandomBBoxTransform',
+    scale_factor=(0.65, 1.35),
+    rotate_factor=90,
+    rotate_prob=0.6,
+    shift_prob=0,
+)
+train_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='GetBBoxCenterScale'),
+    dict(type='RandomFlip', direction='horizontal'),
+    dict(type='RandomHalfBody', min_total_keypoints=9, prob=0.3),
+    jitter,
+    dict(type='TopdownAffine', input_size=codec['input_size']),
+    dict(type='GenerateTarget', encoder=codec),
+    dict(type='PackPoseInputs'),
+]
+eval_pipeline = [
+    dict(type='LoadImage'),
+    dict(type='GetBBoxCenterScale'),
+    dict(type='TopdownAffine', input_size=codec['input_size']),
+    dict(type='PackPoseInputs'),
+]
+data_root = '{{$HPML_MM_DATA:data}}/coco_person'
+dataset = dict(type='hpml_mm.CocoPoseDataset', data_root=data_root)
+loader = dict(num_workers=2, persistent_workers=True)
+val_data = dict(
+    **loader,
+    batch_size=32,
+    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
+    dataset=dict(
+        **dataset,
+        ann_file='annotations/person_keypoints_val2017.json',
+        data_prefix=dict(img='val2017/'),
+        pipeline=eval_pipeline,
+        test_mode=True,
+    ),
+)
+metrics = [
+    dict(
+        type='CocoMetric',
+        ann_file=f'{data_root}/annotations/person_keypoints_val2017.json',
+    ),
+]
+
+model = dict(
+    type='TopdownPoseEstimator',
+    data_preprocessor=dict(
+        type='PoseDataPreprocessor',
+        mean=[123.675, 116.28, 103.53],
+        std=[58.395, 57.12, 57.375],
+        bgr_to_rgb=True,
+    ),
+    head=dict(
+        type='HeatmapHead',
+        out_channels=17,
+        loss=dict(type='KeypointMSELoss', use_target_weight=True),
+        decoder=codec,
+    ),
+    test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=True),
+)
+train_dataloader = dict(
+    **loader,
+    batch_size=32,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(
+        **dataset,
+        ann_file='annotations/person_keypoints_train2017.json',
+        data_prefix=dict(img='train2017/'),
+        pipeline=train_pipeline,
+    ),
+)
+val_dataloader = val_data
+test_dataloader = val_data
+val_evaluator = metrics
+test_evaluator = metrics
+# GPUs times batch size that the learning rates are meant for.
+auto_scale_lr = dict(base_batch_size=32)
+
+# These names end here: an override of one of them would reach nothing above.
+del jitter, train_pipeline, eval_pipeline, data_root, dataset, loader, val_data, metrics

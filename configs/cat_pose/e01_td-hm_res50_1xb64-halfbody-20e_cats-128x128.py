@@ -1,0 +1,8 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+# Experiment 1: half of the body is cut out at times.
+_base_ = './e00_td-hm_res50_1xb64-20e_cats-128x128.py'
+
+train_pipeline = _base_.train_dataloader.dataset.pipeline
+train_pipeline.insert(3, dict(type='RandomHalfBody', min_total_keypoints=9, prob=0.3))
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+del train_pipeline

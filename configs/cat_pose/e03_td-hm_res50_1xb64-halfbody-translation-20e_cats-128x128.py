@@ -1,0 +1,10 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+# Experiment 3: experiments 1 and 2 together.
+_base_ = './e00_td-hm_res50_1xb64-20e_cats-128x128.py'
+
+train_pipeline = _base_.train_dataloader.dataset.pipeline
+train_pipeline.insert(3, dict(type='RandomHalfBody', min_total_keypoints=9, prob=0.3))
+# The original's default moves every box.
+train_pipeline[4].update(shift_factor=0.15, shift_prob=1.0)
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+del train_pipeline

@@ -1,0 +1,7 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+# Experiment 19: 200 epochs.
+_base_ = './e15_td-hm_res50_1xb32-lr5e-4-150e_cats-128x128.py'
+
+train_cfg = dict(max_epochs=200)
+param_scheduler = _base_.param_scheduler
+param_scheduler[1].update(milestones=[162, 190])

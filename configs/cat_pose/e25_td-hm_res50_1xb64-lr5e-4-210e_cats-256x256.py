@@ -1,0 +1,14 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+# Experiment 25: 256x256, batch 64, 210 epochs.
+_base_ = [
+    '../_base_/topdown/cats_256x256.py',
+    '../_base_/backbones/res50.py',
+    '../_base_/schedules/step_210e.py',
+    '../_base_/optimizers/adam.py',
+    '../_base_/pose_runtime.py',
+]
+
+model = _base_.network
+optim_wrapper = dict(optimizer=dict(lr=5e-4))
+train_dataloader = dict(batch_size=64)
+auto_scale_lr = dict(base_batch_size=64)

@@ -1,0 +1,15 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+# A usable model of cats from two CPU cores.
+_base_ = [
+    '../_base_/topdown/cats_128x128.py',
+    '../_base_/backbones/mobilenet_v2.py',
+    '../_base_/schedules/step_60e.py',
+    '../_base_/optimizers/adam.py',
+    '../_base_/speed/bf16_channels_last.py',
+    '../_base_/pose_runtime.py',
+]
+
+model = _base_.network
+train_dataloader = dict(batch_size=32)
+auto_scale_lr = dict(base_batch_size=32)
+custom_hooks = _base_.custom_hooks + _base_.speed_hooks

@@ -1,0 +1,213 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Every leaf config for poses builds, and is what its file name says."""
+
+import json
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from leaves import CONFIGS, POSE_LEAVES, kind, load
+from mmengine.dataset import Compose
+from mmengine.registry import DATASETS, init_default_scope
+from mmpose.registry import MODELS
+from pose_leaves import dataset, model, variants
+
+from hpml_mm.config.load import load_config
+from hpml_mm.config.names import parse_leaf_name
+
+every_leaf = pytest.mark.parametrize('leaf', POSE_LEAVES)
+EXPERIMENTS = {
+    leaf.split('/')[1].split('_')[0]: leaf
+    for leaf in POSE_LEAVES
+    if leaf.startswith('cat_pose/e')
+}
+# The cat project's table, experiment by experiment: model, input side, batch, learning
+# rate, optimizer, epochs.
+TABLE = {
+    **{f'e{n:02d}': ('res50', 128, 64, 1e-5, 'Adam', 20) for n in range(6)},
+    'e06': ('res50', 128, 64, 1e-5, 'Adam', 100),
+    'e07': ('res50', 128, 64, 1e-5, 'Adam', 200),
+    'e08': ('res50', 128, 64, 1e-5, 'Adam', 150),
+    'e09': ('res50', 128, 16, 1e-4, 'Adam', 150),
+    'e10': ('res50', 128, 32, 1e-4, 'Adam', 150),
+    'e11': ('res50', 128, 24, 1e-4, 'Adam', 150),
+    'e12': ('res50', 128, 64, 1e-4, 'Adam', 150),
+    'e13': ('res50', 128, 48, 1e-4, 'Adam', 150),
+    'e14': ('res50', 128, 32, 1e-3, 'Adam', 150),
+    'e15': ('res50', 128, 32, 5e-4, 'Adam', 150),
+    'e16': ('res50', 128, 64, 5e-4, 'Adam', 150),
+    'e17': ('res50', 128, 48, 5e-4, 'Adam', 150),
+    'e18': ('res50', 128, 24, 5e-4, 'Adam', 150),
+    'e19': ('res50', 128, 32, 5e-4, 'Adam', 200),
+    'e20': ('res50', 128, 32, 5e-4, 'Adam', 175),
+    'e21': ('res50', 256, 32, 5e-4, 'Adam', 150),
+    'e22': ('res50', 192, 32, 5e-4, 'Adam', 150),
+    'e23': ('res50', 256, 64, 5e-4, 'Adam', 150),
+    'e24': ('res50', 256, 48, 5e-4, 'Adam', 150),
+    'e25': ('res50', 256, 64, 5e-4, 'Adam', 210),
+    'e26': ('res50', 256, 64, 5e-4, 'Adam', 210),
+    'e26b': ('hrnet-w32', 256, 64, 5e-4, 'Adam', 210),
+    'e27': ('hrnet-w32', 256, 32, 5e-4, 'Adam', 210),
+    'e28': ('hrnet-w32', 256, 48, 5e-4, 'Adam', 210),
+    'e29': ('hrnet-w32', 256, 40, 5e-4, 'Adam', 210),
+    'e30': ('hrnet-w32', 256, 36, 5e-4, 'Adam', 210),
+    'e31': ('hrnet-w32', 256, 32, 5e-4, 'Adamax', 210),
+}
+
+
+@every_leaf
+def test_name_tells_the_truth(leaf):
+    cfg, name = load(leaf), parse_leaf_name(leaf)
+    assert cfg.model.type == 'TopdownPoseEstimator'
+    assert name.algorithm == {'HeatmapHead': 'td-hm'}[cfg.model.head.type]
+    assert model(cfg) == name.model
+    assert dataset(cfg) == name.dataset
+    assert cfg.train_dataloader.batch_size == name.batch_size
+    assert cfg.train_cfg.max_epochs == name.epochs
+    if not cfg.auto_scale_lr.get('enable'):
+        assert cfg.auto_scale_lr.base_batch_size == name.gpus * name.batch_size
+    assert variants(cfg) == name.variants
+
+
+def test_every_experiment_of_the_source_is_there():
+    assert set(EXPERIMENTS) == set(TABLE)
+    assert len(TABLE) == 33
+
+
+@pytest.mark.parametrize('number', TABLE)
+def test_an_experiment_is_what_the_source_says(number):
+    cfg = load(EXPERIMENTS[number])
+    optimizer = cfg.optim_wrapper.optimizer
+    assert TABLE[number] == (
+        model(cfg),
+        cfg.codec.input_size[0],
+        cfg.train_dataloader.batch_size,
+        optimizer.lr,
+        optimizer.type,
+        cfg.train_cfg.max_epochs,
+    )
+
+
+def test_the_last_experiments_augment_more():
+    late = ['e26', 'e26b', 'e27', 'e28', 'e29', 'e30', 'e31']
+    assert {n for n, leaf in EXPERIMENTS.items() if 'heavy' in leaf} == set(late)
+
+
+@every_leaf
+def test_every_part_has_the_size_in_the_name(leaf):
+    cfg, name = load(leaf), parse_leaf_name(leaf)
+    height, width = name.size
+    assert cfg.codec.input_size == (width, height)
+    assert cfg.codec.heatmap_size == name.heatmap[::-1]
+    assert cfg.model.head.decoder == cfg.codec
+    pipelines = [cfg[f'{m}_dataloader'].dataset.pipeline for m in ('train', 'val')]
+    steps = [step for pipeline in pipelines for step in pipeline]
+    assert [s.encoder for s in steps if kind(s) == 'GenerateTarget'] == [cfg.codec]
+    sizes = [s.input_size for s in steps if kind(s) == 'TopdownAffine']
+    assert sizes == [(width, height)] * 2
+    # A cell of the heatmap is as wide a part of the picture at each size.
+    assert cfg.codec.sigma / cfg.codec.heatmap_size[0] in (1 / 32, 2 / 48)
+
+
+@every_leaf
+def test_loaders_belong_together(leaf):
+    cfg = load(leaf)
+    train, val, test = (cfg[f'{mode}_dataloader'] for mode in ('train', 'val', 'test'))
+    assert val == test
+    assert kind(train.dataset) == kind(val.dataset)
+    assert train.dataset.data_root == val.dataset.data_root
+    assert 'train' in train.dataset.ann_file
+    assert val.dataset.ann_file == train.dataset.ann_file.replace('train', 'val')
+    assert not val.sampler.shuffle
+    for evaluator in (cfg.val_evaluator, cfg.test_evaluator):
+        coco = next(metric for metric in evaluator if kind(metric) == 'CocoMetric')
+        assert coco.ann_file == f'{val.dataset.data_root}/{val.dataset.ann_file}'
+
+
+@cache
+def metainfo(settings):
+    return DATASETS.build(dict(json.loads(settings), lazy_init=True)).metainfo
+
+
+def metainfo_of(cfg):
+    settings = {
+        key: value
+        for key, value in cfg.train_dataloader.dataset.items()
+        if key in ('type', 'keypoints')
+    }
+    return metainfo(json.dumps(settings))
+
+
+def sample(info):
+    """An animal in a picture, as a data set hands it to the pipeline."""
+    rng = np.random.default_rng(0)
+    number = info['num_keypoints']
+    return {
+        'img_shape': (200, 300),
+        'img': rng.integers(0, 256, (200, 300, 3), dtype=np.uint8),
+        'bbox': np.array([[40, 30, 240, 190]], np.float32),
+        'bbox_score': np.ones(1, np.float32),
+        'keypoints': rng.uniform((60, 50), (220, 170), (1, number, 2)),
+        'keypoints_visible': np.ones((1, number), np.float32),
+        **{key: info[key] for key in ('flip_indices', 'flip_pairs')},
+        **{key: info[key] for key in ('upper_body_ids', 'lower_body_ids')},
+        'dataset_keypoint_weights': info['dataset_keypoint_weights'],
+    }
+
+
+@every_leaf
+def test_pipelines_give_the_size_in_the_name(leaf):
+    cfg, name = load(leaf), parse_leaf_name(leaf)
+    init_default_scope(cfg.default_scope)
+    info = metainfo_of(cfg)
+    for mode in ('train', 'val'):
+        pipeline = cfg[f'{mode}_dataloader'].dataset.pipeline
+        assert kind(pipeline[0]) == 'LoadImage'
+        steps = Compose(pipeline[1:])
+        for _ in range(4):  # A transform may be left out at random.
+            packed = steps(sample(info))
+            assert packed['inputs'].shape == (3, *name.size)
+            assert packed['inputs'].dtype == torch.uint8
+            if mode == 'train':
+                heatmaps = packed['data_samples'].gt_fields.heatmaps
+                assert heatmaps.shape == (info['num_keypoints'], *name.heatmap)
+                assert heatmaps.max() > 0.8
+
+
+@cache
+def build(settings):
+    init_default_scope('mmpose')
+    return MODELS.build(json.loads(settings)).eval()
+
+
+@every_leaf
+def test_model_gives_the_heatmaps_in_the_name(leaf):
+    cfg, name = load(leaf), parse_leaf_name(leaf)
+    network = build(json.dumps(cfg.model.to_dict()))
+    with torch.inference_mode():
+        heatmaps = network(torch.zeros(1, 3, *name.size), None)
+    keypoints = metainfo_of(cfg)['num_keypoints']
+    assert heatmaps.shape == (1, keypoints, *name.heatmap)
+
+
+@every_leaf
+def test_training_ends_after_the_last_step(leaf):
+    cfg = load(leaf)
+    milestones = cfg.param_scheduler[1].milestones
+    assert milestones == sorted(milestones)
+    assert milestones[-1] < cfg.train_cfg.max_epochs
+
+
+def test_the_size_from_the_command_line_reaches_every_part():
+    options = {'codec.input_size': [96, 96], 'codec.heatmap_size': [24, 24]}
+    cfg = load_config(str(CONFIGS / EXPERIMENTS['e00']), options)
+    smaller = load_config(str(CONFIGS / EXPERIMENTS['e00']))
+    for part in (cfg, smaller):
+        part.codec = part.model.head.decoder
+    pipeline = cfg.train_dataloader.dataset.pipeline
+    assert tuple(cfg.codec.heatmap_size) == (24, 24)
+    assert pipeline[4].input_size == cfg.codec.input_size == (96, 96)
+    assert pipeline[5].encoder == cfg.codec
+    assert cfg.val_dataloader.dataset.pipeline[2].input_size == (96, 96)
+    assert smaller.codec.input_size == (128, 128)
