@@ -15,11 +15,6 @@ DATASET_OF = {
 STEPS_OF = {(80, 5, 0.9): 'step', (100, 15, 0.85): 'step-tuned'}
 
 
-def loss(cfg):
-    settings = cfg.model.head.get('loss') or {}
-    return 'label-smooth' if settings.get('label_smooth_val') == 0.1 else None
-
-
 def class_balance(cfg):
     if kind(cfg.train_dataloader.sampler) == 'ClassBalancedSampler':
         return 'balanced'
@@ -54,7 +49,6 @@ def variants(cfg):
         **common_variants(cfg),
         'optimizer': optimizer(cfg, DEFAULT_OPTIMIZER[model(cfg)]),
         'batch_norm': 'bn99' if backbone.get('bn_momentum') == 0.99 else None,
-        'loss': loss(cfg),
         'selection': 'no-crossing' if crossing else None,
         'class_balance': class_balance(cfg),
         'augmentation': augmentation(cfg),

@@ -124,7 +124,6 @@ PLACES = {
     'memory_format': ['custom_hooks.SpeedHook'],
     'averaging': ['custom_hooks.EMAHook'],
     'batch_norm': ['model.backbone.bn_momentum'],
-    'loss': ('model.head.loss',),
     'selection': [
         'train_dataloader.dataset.drop_crossing',
         'train_dataloader.dataset.max_images',

@@ -27,7 +27,6 @@ VARIANTS = {
     'memory_format': ('channels-last',),
     'averaging': ('ema',),
     'batch_norm': ('bn99',),
-    'loss': ('label-smooth',),
     'selection': ('no-crossing', 'first10k'),
     'class_balance': ('balanced', 'weighted-loss'),
     'augmentation': (
