@@ -9,9 +9,11 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from hpml_mm.engine.hooks import LoadFromHook
+
 
 def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
-    """Build the runner that ``cfg`` asks for.
+    """Build the runner that ``cfg`` asks for, with a :class:`LoadFromHook`.
 
     Args:
         cfg: A checked config.
@@ -20,7 +22,9 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
     cfg.launcher = launcher
     if launcher != 'none':
         _join_processes(cfg)
-    return RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+    runner.register_hook(LoadFromHook())
+    return runner
 
 
 def _join_processes(cfg: Config) -> None:

@@ -2,7 +2,8 @@
 """Weights as safetensors, and weights that really fit their model.
 
 Importing this module lets MMEngine load ``.safetensors`` wherever it takes a
-checkpoint's path: ``load_from``, ``init_cfg``, ``tools/test.py``.
+checkpoint's path: ``load_from``, ``init_cfg``, ``tools/test.py``. Checkpoints of the
+original HRNet code are understood as well.
 """
 
 import json
@@ -20,6 +21,8 @@ from mmengine.runner import CheckpointLoader
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
+
+from .hrnet_weights import HRNetReport, is_original_hrnet, rename_hrnet
 
 _UNREADABLE = (
     SafetensorError,
@@ -81,6 +84,34 @@ def state_dict_of(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     }
 
 
+def weights_for(
+    model: nn.Module, checkpoint: Mapping[str, Any], source: str
+) -> tuple[dict[str, torch.Tensor], HRNetReport | None]:
+    """A checkpoint's weights under the model's names.
+
+    Args:
+        model: What they are meant for, unwrapped.
+        checkpoint: As MMEngine reads it.
+        source: Its file, for errors.
+
+    Returns:
+        The weights, and, where they come from the original HRNet code, what became
+        of them.
+
+    Raises:
+        ValueError: If it is a checkpoint of another model.
+    """
+    state, wanted = state_dict_of(checkpoint), model.state_dict()
+    if is_original_hrnet(state):
+        return rename_hrnet(state, wanted, source)
+    if not state.keys() & wanted.keys():
+        raise ValueError(
+            f'{source} holds no weight of this model: it has {_some(state)}, the model '
+            f'{_some(wanted)}. Is it the checkpoint of another config?'
+        )
+    return state, None
+
+
 def load_fitting(model: nn.Module, path: str) -> None:
     """Load weights and make sure that none of the model stays as it was drawn.
 
@@ -90,13 +121,8 @@ def load_fitting(model: nn.Module, path: str) -> None:
     """
     if is_model_wrapper(model):
         model = model.module
-    state = state_dict_of(read_checkpoint(path))
+    state, _ = weights_for(model, read_checkpoint(path), path)
     wanted = model.state_dict()
-    if not state.keys() & wanted.keys():
-        raise ValueError(
-            f'{path} holds no weight of this model: it has {_some(state)}, the model '
-            f'{_some(wanted)}. Is it the checkpoint of another config?'
-        )
     try:
         result = model.load_state_dict(state, strict=False)
     except RuntimeError as error:  # a shape that differs

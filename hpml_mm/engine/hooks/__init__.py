@@ -6,6 +6,7 @@ from .class_weight_hook import ClassWeightHook
 from .confusion_matrix_hook import ConfusionMatrixHook
 from .data_load_ratio_hook import DataLoadRatioHook
 from .graceful_stop_hook import GracefulStopHook
+from .load_from_hook import LoadFromHook
 from .progress_hook import ProgressHook
 from .speed_hook import SpeedHook
 from .summary_hook import SummaryHook
@@ -18,6 +19,7 @@ __all__ = [
     'ConfusionMatrixHook',
     'DataLoadRatioHook',
     'GracefulStopHook',
+    'LoadFromHook',
     'ProgressHook',
     'SpeedHook',
     'SummaryHook',

@@ -1,0 +1,44 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Checkpoints of other code in ``load_from``, and none that gives nothing."""
+
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from hpml_mm.engine.weights import weights_for
+from hpml_mm.registry import HOOKS
+
+from .training_clock_hook import bare_model
+
+
+@HOOKS.register_module()
+class LoadFromHook(Hook):
+    """Has ``load_from`` take checkpoints of the original HRNet code.
+
+    Their weights get MMPose's names; the log tells which were taken, missing, left
+    over or of another shape. A checkpoint that shares no weight with the model is an
+    error: MMEngine would only warn, and train from nothing.
+
+    ``tools/train.py`` and ``tools/test.py`` add this hook to every run. A run that is
+    resumed loads its own checkpoint, as it is.
+    """
+
+    # The averaged model of an EMAHook loads the same checkpoint after it.
+    priority = 'VERY_HIGH'
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Rename the weights in the checkpoint.
+
+        Raises:
+            ValueError: If the checkpoint is one of another model.
+        """
+        if runner._resume:  # the runner tells it in no public way
+            return
+        source = str(runner._load_from or 'the checkpoint')
+        state, report = weights_for(bare_model(runner.model), checkpoint, source)
+        if report is None:
+            return
+        checkpoint.clear()
+        checkpoint['state_dict'] = state
+        runner.logger.info(f'{source} is {report.text()}')
