@@ -30,8 +30,10 @@ class SkipFirst:
         self._skip = skip
 
     def __iter__(self) -> Iterator[list[int]]:
+        # A generator, so that only what is read counts as the first time: a loader
+        # with workers makes two iterators and reads the second.
         skip, self._skip = self._skip, 0
-        return islice(iter(self._batch_sampler), skip, None)
+        yield from islice(iter(self._batch_sampler), skip, None)
 
     def __len__(self) -> int:
         """Batches of a whole epoch: schedules and logs count by it."""
