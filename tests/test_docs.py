@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmpretrain.models import EfficientNet
+from mmpretrain.models import EfficientNet, ResNet
 
 from hpml_mm.report.markdown import markdown_table
 from hpml_mm.report.results import read_results
@@ -27,6 +27,8 @@ DOCUMENTS = (
     'CONTRIBUTING.md',
     'configs/README.md',
     'configs/fer/README.md',
+    'configs/cat_pose/README.md',
+    'configs/coco_pose/README.md',
 )
 BLOCK = re.compile(r'^```bash\n(.*?)^```', re.MULTILINE | re.DOTALL)
 # Three shuffled batches of each loader, and one epoch.
@@ -82,6 +84,7 @@ def checkout(tmp_path, real_data):
     backbone = EfficientNet(arch='b0').state_dict()
     weights = {f'backbone.{name}': weight for name, weight in backbone.items()}
     torch.save({'state_dict': weights}, tmp_path / 'efficientnet-b0.pth')
+    torch.save(ResNet(depth=50).state_dict(), tmp_path / 'resnet50.pth')
     return tmp_path
 
 
