@@ -1,0 +1,195 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Build albumentations transforms from dicts and refuse what they would ignore.
+
+Albumentations 2 only warns about an argument that it does not know and goes on with
+its default, so a config written for version 1 silently becomes another augmentation.
+"""
+
+import difflib
+import inspect
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import albumentations as A
+import numpy as np
+from albumentations.augmentations.dropout.transforms import BaseDropout
+from albumentations.augmentations.geometric.distortion import BaseDistortion
+from albumentations.core.composition import BaseCompose
+from albumentations.core.transforms_interface import BasicTransform, Transform3D
+from mmengine.config import ConfigDict
+
+Transform = BasicTransform | BaseCompose
+
+# Base classes, what only makes sense outermost (``Compose``), what wants a function
+# or makes a tensor. Transforms of volumes are left out by their base class.
+_NOT_OFFERED = frozenset(
+    {
+        'BaseCompose',
+        'BasicTransform',
+        'Compose',
+        'DualTransform',
+        'ImageOnlyTransform',
+        'Lambda',
+        'ReplayCompose',
+        'ToTensor3D',
+        'ToTensorV2',
+    }
+)
+# Arguments of compositions that hold transforms.
+_CHILDREN = ('transforms', 'first', 'second')
+# They change masks beside the image, which makes them "dual", but move no point.
+_STILL = (A.Morphological, A.NoOp, A.OverlayElements, A.PixelDropout, BaseDropout)
+
+
+def build_transforms(configs: Any, place: str = 'transforms') -> list[Transform]:
+    """Build a list of albumentations transforms.
+
+    Args:
+        configs: Dicts such as ``dict(type='HorizontalFlip', p=.5)``. ``type`` is a
+            name in ``albumentations``; compositions (``OneOf``, ``Sequential``,
+            ``SomeOf``, ...) hold such lists in turn.
+        place: Where this list stands in the config, for error messages.
+
+    Raises:
+        ValueError: If a transform or an argument is unknown or its value is not
+            valid, with the place, the value and the nearest right names.
+    """
+    if not isinstance(configs, Sequence) or isinstance(configs, str) or not configs:
+        raise ValueError(
+            f'{place} must be a list of one or more dicts with a type, not {configs!r}'
+        )
+    return [_build(cfg, f'{place}[{index}]') for index, cfg in enumerate(configs)]
+
+
+def moving(transforms: Sequence[Transform]) -> list[str]:
+    """Names of those transforms, nested ones too, that may move points."""
+    return [
+        type(leaf).__name__
+        for leaf in _leaves(transforms)
+        if isinstance(leaf, A.DualTransform) and not isinstance(leaf, _STILL)
+    ]
+
+
+def _leaves(transforms: Sequence[Transform]) -> Iterator[BasicTransform]:
+    for transform in transforms:
+        if isinstance(transform, BaseCompose):
+            yield from _leaves(transform.transforms)
+        else:
+            yield transform
+
+
+def _offered() -> dict[str, type]:
+    """Every transform of an image that a config may name."""
+    return {
+        name: kind
+        for name, kind in vars(A).items()
+        if inspect.isclass(kind)
+        and issubclass(kind, BasicTransform | BaseCompose)
+        and not issubclass(kind, Transform3D)
+        and name not in _NOT_OFFERED
+    }
+
+
+def _build(config: Any, place: str) -> Transform:
+    if not isinstance(config, Mapping) or 'type' not in config:
+        raise ValueError(
+            f"{place} must be a dict with a 'type', such as "
+            f"dict(type='HorizontalFlip', p=0.5), not {config!r}"
+        )
+    plain = config.to_dict() if isinstance(config, ConfigDict) else dict(config)
+    name = plain.pop('type')
+    offered = _offered()
+    if name not in offered:
+        raise ValueError(
+            f'{place}: albumentations {A.__version__} has no transform {name!r} for '
+            f'images{_did_you_mean(str(name), offered)}'
+        )
+    kind = offered[name]
+    _check_arguments(kind, plain, place)
+    if issubclass(kind, BaseCompose):
+        for key in _CHILDREN:
+            if plain.get(key) is not None:
+                plain[key] = _build_children(plain[key], f'{place}.{key}')
+    return _construct(kind, plain, place)
+
+
+def _build_children(config: Any, place: str) -> Transform | list[Transform]:
+    """One transform (``first``, ``second``) or a list of them (``transforms``)."""
+    if isinstance(config, Mapping):
+        return _build(config, place)
+    return build_transforms(config, place)
+
+
+def _check_arguments(kind: type, arguments: Mapping, place: str) -> None:
+    known = list(inspect.signature(kind).parameters)
+    for name, value in arguments.items():
+        if name not in known:
+            raise ValueError(
+                f'{place}: {kind.__name__} of albumentations {A.__version__} has no '
+                f'argument {name!r} (value {value!r}){_did_you_mean(name, known)} '
+                f'It takes {", ".join(known)}'
+            )
+
+
+def _construct(kind: type, arguments: dict, place: str) -> Transform:
+    strict = {'strict': True} if _takes_strict(kind) else {}
+    try:
+        with warnings.catch_warnings():
+            if not strict:
+                # Where a value cannot be used, these warn and take another one.
+                warnings.simplefilter('error', UserWarning)
+            built = kind(**arguments, **strict)
+    except (TypeError, ValueError, ArithmeticError, UserWarning) as error:
+        shown = ', '.join(
+            f'{name}={value!r}'
+            for name, value in arguments.items()
+            if name not in _CHILDREN
+        )
+        raise ValueError(f'{place}: {kind.__name__}({shown}): {error}') from error
+    if isinstance(built, BaseDistortion):
+        # Its own two ways are off by a pixel on average (the top of a dot that is
+        # looked for in the distorted image) or take hundreds of milliseconds.
+        built._key2func['keypoints'] = remapped
+    return built
+
+
+def remapped(
+    points: np.ndarray, map_x: np.ndarray, map_y: np.ndarray, **params: Any
+) -> np.ndarray:
+    """Where points of an image are after ``cv2.remap``, to a fraction of a pixel.
+
+    Args:
+        points: (P, 2 or more), of which x and y change, in pixels.
+        map_x: (H, W), the x that each pixel of the distorted image comes from.
+        map_y: The same for y.
+
+    Returns:
+        The points that any pixel shows, in their order.
+    """
+    if map_x is None:  # this time the distortion does nothing
+        return points
+    moved, shown = points.copy(), []
+    for number, (x, y) in enumerate(points[:, :2]):
+        away = (map_x - x) ** 2 + (map_y - y) ** 2
+        row, column = np.unravel_index(away.argmin(), away.shape)
+        if away[row, column] <= 2**2:
+            # From one pixel to the next the map is next to a shift.
+            moved[number, 0] = column + x - map_x[row, column]
+            moved[number, 1] = row + y - map_y[row, column]
+            shown.append(number)
+    return moved[shown]
+
+
+def _takes_strict(kind: type) -> bool:
+    """Whether a class checks its arguments itself, which its signature hides."""
+    owner = next(base for base in kind.__mro__ if '__init__' in vars(base))
+    return 'InitSchema' in vars(owner)
+
+
+def _did_you_mean(name: str, known: Iterable[str]) -> str:
+    by_lower = {other.lower(): other for other in known}
+    close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.45)
+    return (
+        f': did you mean {" or ".join(by_lower[c] for c in close)}?' if close else '.'
+    )
