@@ -8,6 +8,7 @@ from .data_load_ratio_hook import DataLoadRatioHook
 from .graceful_stop_hook import GracefulStopHook
 from .load_from_hook import LoadFromHook
 from .progress_hook import ProgressHook
+from .sample_seed_hook import SampleSeedHook
 from .speed_hook import SpeedHook
 from .summary_hook import SummaryHook
 from .throughput_hook import ThroughputHook
@@ -21,6 +22,7 @@ __all__ = [
     'GracefulStopHook',
     'LoadFromHook',
     'ProgressHook',
+    'SampleSeedHook',
     'SpeedHook',
     'SummaryHook',
     'ThroughputHook',
