@@ -128,13 +128,18 @@ def result_rows(
                 n=len(summaries[label]),
                 baseline=found[baseline][0] if baseline else None,
                 command=command_for(argv, (label, baseline)),
-                **_ground(summaries[label][-1]['environment']),
+                **ground_columns(summaries[label][-1]['environment']),
             )
             rows.append(row)
     return rows
 
 
-def _ground(environment: Mapping[str, Any]) -> dict[str, str]:
+def ground_columns(environment: Mapping[str, Any]) -> dict[str, str]:
+    """Commit, device, PyTorch and day of a row.
+
+    Args:
+        environment: That of a run's summary.
+    """
     dirty = '+dirty' if environment['dirty'] else ''
     return {
         'commit': f'{environment["commit"] or ""}{dirty}',

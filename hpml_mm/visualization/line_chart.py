@@ -1,0 +1,99 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Curves with their spread as an image, in one panel or several."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True)
+class Line:
+    """One curve.
+
+    Attributes:
+        label: Its name in the legend.
+        x: Places, from left to right.
+        y: A value for each place.
+        spreads: Half the height of the band around each value; None for none.
+        reference: Whether it is no measurement: dashed, grey and without marks.
+    """
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    spreads: Sequence[float | None] | None = None
+    reference: bool = False
+
+    def __post_init__(self) -> None:
+        spreads = self.y if self.spreads is None else self.spreads
+        if not len(self.x) == len(self.y) == len(spreads) or not len(self.x):
+            raise ValueError(
+                f'line {self.label!r} has {len(self.x)} places, {len(self.y)} values '
+                f'and {len(spreads)} spreads: give one of each, and at least one'
+            )
+
+
+@dataclass(frozen=True)
+class Panel:
+    """Curves over one axis.
+
+    Attributes:
+        x_label: Meaning and unit of the places.
+        y_label: Meaning and unit of the values.
+        lines: The curves.
+        ticks: Places to name on the axis; chosen where None.
+    """
+
+    x_label: str
+    y_label: str
+    lines: Sequence[Line]
+    ticks: Sequence[float] | None = None
+
+
+def line_chart(panels: Sequence[Panel], title: str = '') -> np.ndarray:
+    """Draw panels side by side.
+
+    Args:
+        panels: At least one.
+        title: Heading of all.
+
+    Returns:
+        RGB image of type uint8, height x width x 3.
+
+    Raises:
+        ValueError: If there is no panel, or one without a line.
+    """
+    if not panels or not all(panel.lines for panel in panels):
+        raise ValueError('line_chart needs a panel, and a line in each')
+    # A figure of its own: pyplot would keep global state and choose a backend.
+    figure = Figure(figsize=(1 + 6 * len(panels), 4.5), dpi=100, layout='tight')
+    canvas = FigureCanvasAgg(figure)
+    figure.suptitle(title)
+    for number, panel in enumerate(panels, start=1):
+        _draw(figure.add_subplot(1, len(panels), number), panel)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+
+
+def _draw(axes: Axes, panel: Panel) -> None:
+    for line in panel.lines:
+        if line.reference:
+            axes.plot(line.x, line.y, '--', color='grey', label=line.label)
+            continue
+        (drawn,) = axes.plot(line.x, line.y, marker='o', markersize=4, label=line.label)
+        spreads = [spread or 0.0 for spread in line.spreads or []]
+        if any(spreads):
+            low = np.subtract(line.y, spreads)
+            high = np.add(line.y, spreads)
+            colour = drawn.get_color()
+            axes.fill_between(line.x, low, high, color=colour, alpha=0.2, linewidth=0)
+    if panel.ticks is not None:
+        axes.set_xticks(panel.ticks)
+    axes.set_xlabel(panel.x_label)
+    axes.set_ylabel(panel.y_label)
+    axes.legend()
+    axes.spines[['top', 'right']].set_visible(False)
