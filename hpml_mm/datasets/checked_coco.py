@@ -104,8 +104,8 @@ class CheckedCocoDataset(BaseCocoStyleDataset):
 
     def _load_detection_results(self) -> list[dict]:
         whole = read_annotations(self.ann_file, labelled=False)
-        check_detections(self.bbox_file, {each['id'] for each in whole['images']})
         image_ids = {each['id'] for each in self._checked(whole)['images']}
+        check_detections(self.bbox_file, {each.get('id') for each in whole['images']})
         used = [
             each
             for each in super()._load_detection_results()
@@ -121,6 +121,13 @@ class CheckedCocoDataset(BaseCocoStyleDataset):
     def _checked(self, whole: dict) -> dict:
         """The part of the annotation file that is used, without bad annotations."""
         chosen = self.select(whole)
+        if _is_part(chosen, whole):
+            print_log(
+                f'{self.ann_file}: chose {len(chosen["images"]):,} of '
+                f'{len(whole["images"]):,} images and {len(chosen["annotations"]):,} '
+                f'of {len(whole["annotations"]):,} annotations',
+                logger='current',
+            )
         content, problems = check_annotations(
             chosen,
             self.metainfo['num_keypoints'],
@@ -129,9 +136,7 @@ class CheckedCocoDataset(BaseCocoStyleDataset):
         )
         self.num_skipped = len(chosen['annotations']) - len(content['annotations'])
         self._report(problems)
-        if self.test_mode and any(
-            len(content[key]) < len(whole[key]) for key in ('images', 'annotations')
-        ):
+        if self.test_mode and _is_part(content, whole):
             self._used_file = write_temporary(content)
             self._tell_metric()
         return content
@@ -158,6 +163,10 @@ class CheckedCocoDataset(BaseCocoStyleDataset):
         if self._used_file:
             key = f'{self.metainfo["dataset_name"]}_ann_file'
             MessageHub.get_current_instance().update_info(key, self._used_file)
+
+
+def _is_part(content: Mapping, whole: Mapping) -> bool:
+    return any(len(content[key]) < len(whole[key]) for key in ('images', 'annotations'))
 
 
 def write_temporary(content: dict) -> str:

@@ -47,22 +47,17 @@ def check_images(entries: list[dict]) -> tuple[dict, set, list[Problem]]:
     bad: set = set()
     problems = []
     for place, image in enumerate(entries):
-        missing = [key for key in _IMAGE_KEYS if image.get(key) is None]
-        name = f'images[{place}]' if 'id' in missing else f'image {image["id"]}'
-        if missing:
-            problems.append(Problem('missing key', name, f'has no {missing[0]!r}'))
-            bad.add(image.get('id'))
-        elif image['id'] in images:
-            problems.append(
-                Problem(
-                    'duplicate image id',
-                    name,
-                    f'is there twice: {images[image["id"]]["file_name"]!r} and '
-                    f'{image["file_name"]!r}',
-                )
-            )
+        number = image.get('id')
+        found = _image_problem(image)
+        if not found and number in images:
+            names = f'{images[number]["file_name"]!r} and {image["file_name"]!r}'
+            found = ('duplicate image id', f'is there twice: {names}')
+        if found:
+            name = f'images[{place}]' if number is None else f'image {number}'
+            problems.append(Problem(found[0], name, found[1]))
+            bad.add(number)
         else:
-            images[image['id']] = image
+            images[number] = image
     return images, bad - images.keys(), problems
 
 
@@ -125,10 +120,30 @@ def detection_problem(detection: Any, image_ids: Container) -> str | None:
     return None
 
 
-def _form_problem(annotation: dict, images: Mapping) -> tuple[str, str] | None:
-    for key in _ANNOTATION_KEYS:
-        if annotation.get(key) is None:
+def _image_problem(image: dict) -> tuple[str, str] | None:
+    problem = _key_problem(image, _IMAGE_KEYS)
+    if problem:
+        return problem
+    size = [image['width'], image['height']]
+    if _first_not_finite(size) is not None or min(size) <= 0:
+        return 'image size', f'has the size {size[0]!r} x {size[1]!r}'
+    return None
+
+
+def _key_problem(entry: dict, keys: Iterable[str]) -> tuple[str, str] | None:
+    for key in keys:
+        if entry.get(key) is None:
             return 'missing key', f'has no {key!r}'
+        # MMPose and xtcocotools compute with ids.
+        if key.endswith('id') and not isinstance(entry[key], int):
+            return 'id', f'has the {key} {entry[key]!r}, not an integer'
+    return None
+
+
+def _form_problem(annotation: dict, images: Mapping) -> tuple[str, str] | None:
+    problem = _key_problem(annotation, _ANNOTATION_KEYS)
+    if problem:
+        return problem
     if annotation['image_id'] not in images:
         return 'unknown image', 'names an image that is not in the file'
     if not _has_four(annotation['bbox']):

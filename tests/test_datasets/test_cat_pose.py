@@ -224,8 +224,10 @@ def test_all_items_of_an_image_in_bottomup_mode(load):
     assert [item['id'] for item in items(cats)] == [[1, 3], [2], []]
 
 
-def test_ap10k_gives_its_cats_alone(load):
+def test_ap10k_gives_its_cats_alone(load, messages):
     cats = load(ap10k())
+    assert len(messages) == 1
+    assert messages[0].endswith('chose 2 of 3 images and 2 of 4 annotations')
     assert [item['id'] for item in items(cats)] == [1, 4]
     assert [int(item['category_id']) for item in items(cats)] == [21, 21]
     with pytest.raises(ValueError, match="no category 'cat'; it has: cow"):

@@ -105,6 +105,11 @@ def without(key: str) -> dict:
             'visibility',
             'has visibility 0.5 at keypoint 16, not 0 ',
         ),
+        (
+            annotation(7, 2, category_id='cat'),
+            'id',
+            "has the category_id 'cat', not an integer",
+        ),
         (without('bbox'), 'missing key', "has no 'bbox'"),
         (without('keypoints'), 'missing key', "has no 'keypoints'"),
         (without('category_id'), 'missing key', "has no 'category_id'"),
@@ -168,6 +173,21 @@ def test_a_bad_image_is_one_problem_and_takes_its_annotations_along(check):
     assert problem.text == "has no 'width'"
     assert [each['id'] for each in kept['annotations']] == [1, 3]
     assert [each['id'] for each in kept['images']] == [1, 3]
+
+
+@pytest.mark.parametrize(
+    ('changes', 'sentence'),
+    [
+        ({'height': 0}, 'has the size 100 x 0'),
+        ({'width': '100'}, "has the size '100' x 80"),
+        ({'file_name': None}, "has no 'file_name'"),
+        ({'id': '2'}, "has the id '2', not an integer"),
+    ],
+)
+def test_a_bad_image_is_told(check, changes, sentence):
+    _, (problem,) = check(content([], [image(1), image(2) | changes]))
+    assert problem.entry == 'image 2'
+    assert problem.text == sentence
 
 
 def test_an_image_that_is_not_on_disk(tmp_path):

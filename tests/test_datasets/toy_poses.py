@@ -44,10 +44,10 @@ def content(annotations: list, images: list | None = None, name: str = 'cat') ->
 
 
 def write(root: Path, what: dict, name: str = 'poses.json') -> str:
-    """Write the file and an empty file for each of its images; returns its name."""
+    """Write the file and the empty files of its images; returns its name."""
     (root / 'images').mkdir(exist_ok=True)
     for each in what['images']:
-        (root / 'images' / each['file_name']).touch()
+        (root / 'images' / f'{each["id"]}.jpg').touch()
     (root / name).write_text(json.dumps(what))
     return name
 
