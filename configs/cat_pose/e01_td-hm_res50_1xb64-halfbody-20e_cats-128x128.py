@@ -3,6 +3,7 @@
 _base_ = './e00_td-hm_res50_1xb64-20e_cats-128x128.py'
 
 train_pipeline = _base_.train_dataloader.dataset.pipeline
-train_pipeline.insert(3, dict(type='RandomHalfBody', min_total_keypoints=9, prob=0.3))
+half_body = dict(type='RandomHalfBody', min_total_keypoints=9, min_upper_keypoints=3)
+train_pipeline.insert(3, half_body)
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-del train_pipeline
+del train_pipeline, half_body

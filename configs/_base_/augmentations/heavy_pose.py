@@ -10,8 +10,15 @@ augmentation = [
         hue_delta=18,
     ),
     dict(type='RandomFlip', direction='horizontal'),
-    # More than eight keypoints: mmpose 0 compared with >, mmpose 1 does with >=.
-    dict(type='RandomHalfBody', min_total_keypoints=9, prob=0.3),
+    # MMPose 0 asks for more than eight keypoints and more than two of a half, and
+    # MMPose 1 for at least so many.
+    dict(
+        type='RandomHalfBody',
+        min_total_keypoints=9,
+        min_upper_keypoints=3,
+        min_lower_keypoints=3,
+        prob=0.3,
+    ),
     dict(
         type='RandomBBoxTransform',
         scale_factor=(0.5, 1.5),

@@ -46,9 +46,7 @@ val_data = dict(
         test_mode=True,
     ),
 )
-metrics = [
-    dict(type='CocoMetric', ann_file=f'{data_root}/annotations/cats17_val.json'),
-]
+metrics = [dict(type='CocoMetric'), dict(type='hpml_mm.KeypointPCK')]
 
 model = dict(
     type='TopdownPoseEstimator',

@@ -15,7 +15,7 @@ train_pipeline = [
     dict(type='LoadImage'),
     dict(type='GetBBoxCenterScale'),
     dict(type='RandomFlip', direction='horizontal'),
-    dict(type='RandomHalfBody', min_total_keypoints=9, prob=0.3),
+    dict(type='RandomHalfBody', min_total_keypoints=9, min_upper_keypoints=3),
     jitter,
     dict(type='TopdownAffine', input_size=codec['input_size']),
     dict(type='GenerateTarget', encoder=codec),
@@ -42,12 +42,7 @@ val_data = dict(
         test_mode=True,
     ),
 )
-metrics = [
-    dict(
-        type='CocoMetric',
-        ann_file=f'{data_root}/annotations/person_keypoints_val2017.json',
-    ),
-]
+metrics = [dict(type='CocoMetric'), dict(type='hpml_mm.KeypointPCK')]
 
 model = dict(
     type='TopdownPoseEstimator',
