@@ -10,6 +10,8 @@ from mmpose.evaluation.metrics import PCKAccuracy
 
 from hpml_mm.registry import METRICS
 
+from .annotated import check_annotated
+
 
 @METRICS.register_module()
 class KeypointPCK(PCKAccuracy):
@@ -59,15 +61,7 @@ class KeypointPCK(PCKAccuracy):
             ValueError: If a sample comes from a detected box: its keypoints are
                 placeholders, which MMPose marks as visible.
         """
-        for data_sample in data_samples:
-            if 'raw_ann_info' not in data_sample:
-                raise ValueError(
-                    f'KeypointPCK: sample {data_sample.get("id")} of '
-                    f'{data_sample.get("img_path")} has no annotation to compare '
-                    'with. Boxes of a bbox_file have none: evaluate them with '
-                    "CocoMetric alone; elsewhere PackPoseInputs needs 'raw_ann_info' "
-                    'among its meta_keys'
-                )
+        check_annotated(data_samples, type(self).__name__)
         super().process(data_batch, data_samples)
 
     def compute_metrics(self, results: list) -> dict[str, float]:

@@ -7,6 +7,7 @@ from .confusion_matrix_hook import ConfusionMatrixHook
 from .data_load_ratio_hook import DataLoadRatioHook
 from .graceful_stop_hook import GracefulStopHook
 from .load_from_hook import LoadFromHook
+from .pose_sheet_hook import PoseSheetHook
 from .progress_hook import ProgressHook
 from .sample_seed_hook import SampleSeedHook
 from .speed_hook import SpeedHook
@@ -21,6 +22,7 @@ __all__ = [
     'DataLoadRatioHook',
     'GracefulStopHook',
     'LoadFromHook',
+    'PoseSheetHook',
     'ProgressHook',
     'SampleSeedHook',
     'SpeedHook',

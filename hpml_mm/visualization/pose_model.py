@@ -1,0 +1,93 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""A trained pose model together with the objects it is to be looked at on."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.dataset import pseudo_collate
+from mmengine.device import get_device
+from mmengine.registry import DATASETS, MODELS, DefaultScope
+from torch.utils.data import DataLoader, Subset
+
+from hpml_mm.config.load import load_config
+from hpml_mm.engine.weights import load_fitting
+
+from .pose_case import PoseCase, heatmaps_given, read_cases
+
+
+class PoseModel:
+    """The model of a config, the weights of a checkpoint and one split of the data.
+
+    Objects come in the order of the data set, each with its ground-truth box.
+
+    Args:
+        config: Config file, or ``package::name``.
+        checkpoint: Weights that fit it.
+        split: ``'val'`` or ``'test'``, whose data loader to take.
+        options: Overrides of the config by dotted key.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If the config or the weights are not right, or the split is absent.
+    """
+
+    def __init__(
+        self,
+        config: str,
+        checkpoint: str,
+        split: str = 'val',
+        options: Mapping[str, Any] | None = None,
+    ) -> None:
+        cfg = load_config(config, options)
+        self.name = checkpoint
+        self._loader = cfg.get(f'{split}_dataloader')
+        if self._loader is None:
+            raise ValueError(f'{config} has no {split}_dataloader: nothing to draw')
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+            self.dataset = DATASETS.build(self._loader['dataset'])
+            self.model = MODELS.build(cfg.model)
+        self.meta = self.dataset.metainfo
+        if 'keypoint_id2name' not in self.meta:
+            raise ValueError(f'{config}: the data of {split} has no keypoints to draw')
+        load_fitting(self.model, checkpoint)
+        self.model.to(get_device()).eval()
+
+    def __len__(self) -> int:
+        return len(self.dataset)
+
+    @property
+    def keypoints(self) -> list[str]:
+        """Names of the keypoints in their order."""
+        names = self.meta['keypoint_id2name']
+        return [names[index] for index in range(len(names))]
+
+    def find(self, ids: Sequence[int]) -> list[int | None]:
+        """Places of the objects with these annotation ids; None where there is none."""
+        wanted, places = set(ids), {}
+        for index in range(len(self)):
+            number = self.dataset.get_data_info(index)['id']
+            if number in wanted:
+                places[number] = index
+        return [places.get(number) for number in ids]
+
+    @torch.no_grad()
+    def cases(self, indices: Sequence[int]) -> Iterator[PoseCase]:
+        """Predict some objects, in the given order.
+
+        Args:
+            indices: Places in the data set.
+
+        Raises:
+            ValueError: See :func:`~hpml_mm.visualization.pose_case.read_cases`.
+        """
+        loader = DataLoader(
+            Subset(self.dataset, indices),
+            batch_size=self._loader.get('batch_size') or 1,
+            num_workers=self._loader.get('num_workers', 0),
+            collate_fn=pseudo_collate,
+        )
+        with heatmaps_given(self.model):
+            for batch in loader:
+                predicted = self.model.test_step(batch)
+                yield from read_cases(predicted, self.meta['sigmas'])

@@ -1,0 +1,98 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Draw the poses of a checkpoint, or of two, beside the ground truth.
+
+python tools/visualize.py CONFIG CHECKPOINT --out sheet.png --worst --heatmaps
+"""
+
+import argparse
+from pathlib import Path
+
+import mmcv
+import numpy as np
+
+import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
+from hpml_mm.config.cli import add_config_arguments, clear_errors
+from hpml_mm.visualization.pose_case import PoseCase
+from hpml_mm.visualization.pose_choice import (
+    check_request,
+    check_same_keypoints,
+    given_cases,
+    same_cases,
+    spaced_cases,
+    worst_cases,
+)
+from hpml_mm.visualization.pose_model import PoseModel
+from hpml_mm.visualization.pose_sheet import (
+    ALL_KEYPOINTS,
+    draw_pose_sheet,
+    find_keypoint,
+)
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Draw predicted poses beside the ground truth, one row an object.'
+    )
+    add_config_arguments(parser)
+    parser.add_argument('checkpoint', help='.pth or .safetensors')
+    parser.add_argument(
+        '--compare',
+        nargs=2,
+        metavar=('CONFIG', 'CHECKPOINT'),
+        help='a second model, on the same objects; --cfg-options go for both',
+    )
+    parser.add_argument('--out', required=True, help='picture to write, such as a.png')
+    parser.add_argument('--split', choices=('val', 'test'), default='val')
+    parser.add_argument('--num', type=int, default=12, help='number of objects')
+    choice = parser.add_mutually_exclusive_group()
+    choice.add_argument(
+        '--worst',
+        action='store_true',
+        help='those of the lowest OKS of the first model; else evenly spaced ones',
+    )
+    choice.add_argument('--indices', type=int, nargs='+', help='places in the data set')
+    parser.add_argument(
+        '--heatmaps',
+        nargs='?',
+        const=ALL_KEYPOINTS,
+        metavar='KEYPOINT',
+        help='lay them over the image: of one keypoint, or the maximum over all',
+    )
+    return parser.parse_args(argv)
+
+
+def choose(model: PoseModel, args: argparse.Namespace) -> list[PoseCase]:
+    """Predictions of the first model for the objects that are asked for."""
+    if args.indices:
+        return given_cases(model, args.indices)
+    if not args.worst:
+        return spaced_cases(model, args.num)
+    cases, similar = worst_cases(model, args.num)
+    print(f'Mean OKS of {len(similar)} objects: {np.mean(similar):.3f}')
+    return cases
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    with clear_errors():
+        check_request(args.out, args.num)
+        pairs = [(args.config, args.checkpoint), *filter(None, [args.compare])]
+        models = [PoseModel(*pair, args.split, args.cfg_options) for pair in pairs]
+        first, *others = models
+        find_keypoint(first.meta, args.heatmaps)
+        for other in others:
+            check_same_keypoints(first, other)
+        columns = [choose(first, args)]
+        columns += [same_cases(first, other, columns[0]) for other in others]
+        rows = list(zip(*columns, strict=True))
+        names = [model.name for model in models]
+        sheet = draw_pose_sheet(rows, first.meta, names, args.heatmaps)
+        mmcv.imwrite(mmcv.rgb2bgr(sheet), args.out)
+    for cases in rows:
+        shown = '  '.join(f'OKS {case.oks:.3f}' for case in cases)
+        print(f'{Path(cases[0].image).name}  #{cases[0].id}  {shown}')
+    print(f'Written to {args.out}')
+
+
+if __name__ == '__main__':
+    main()
