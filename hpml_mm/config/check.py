@@ -146,10 +146,12 @@ class _Check:
 
     def children(self, cfg: Mapping, path: str) -> None:
         """Check every dict below this one that says what it is."""
+        kind = str(cfg.get('type')).rpartition('.')[2]
+        unchecked = known.UNCHECKED | known.UNCHECKED_OF.get(kind, frozenset())
         for key, value in cfg.items():
+            if key in unchecked:
+                continue
             for entry, place in _entries(value, f'{path}.{key}'):
-                if key in known.UNCHECKED:
-                    continue
                 if 'type' in entry:
                     self.nested(entry, place, key)
                 else:

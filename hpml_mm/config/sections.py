@@ -183,6 +183,10 @@ BY_NAME = {
 }
 # Dicts whose ``type`` is not a registry's, or that are merged into others.
 UNCHECKED = frozenset({'override', 'clip_grad', 'paramwise_cfg', 'metainfo'})
+# Names of albumentations, some of which (Resize, Rotate) others have as well.
+UNCHECKED_OF = dict.fromkeys(
+    ('Albumentation', 'Albumentations'), frozenset({'transforms'})
+)
 
 # Misspelt in recipes that MMPretrain (Twins) and MMPose (ViTPose) ship; who
 # inherits from these cannot mend them. Errors in files of one's own.

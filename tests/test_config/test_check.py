@@ -243,3 +243,17 @@ def test_any_variable_may_stand_at_the_top(stock):
     cfg.my_learning_rate = 1
     cfg.train_pipelines = []
     check_config(cfg)
+
+
+@pytest.mark.parametrize('kind', ['hpml_mm.Albumentation', 'Albumentation'])
+def test_names_of_albumentations_are_left_to_it(kind):
+    """MMCV has a Resize with other arguments, MMPose an Albumentation of its own."""
+    inner = dict(type='OneOf', transforms=[dict(type='Resize', height=8, width=8)])
+    step = ConfigDict(type=kind, transforms=[inner])
+    cfg = get_config(POSE)
+    cfg.train_dataloader.dataset.pipeline.append(step)
+    check_config(cfg)
+    step.transform = []
+    cfg.train_dataloader.dataset.pipeline[-1] = step
+    with pytest.raises(ValueError, match="unknown key 'transform'"):
+        check_config(cfg)
