@@ -1,18 +1,16 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """A small convolutional model and a runner for it, for tests of hooks."""
 
-import gc
 import uuid
-from collections.abc import Callable
-from pathlib import Path
 
 import torch
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
-from torch import distributed, multiprocessing, nn
+from torch import nn
 from torch.utils.data import Dataset
+from two_ranks import on_two_ranks as on_two_ranks
 
 NUM_IMAGES = 16
 BATCH = 4
@@ -117,19 +115,3 @@ def for_testing() -> dict:
         'test_cfg': {},
         'test_evaluator': Evaluator(ToyMetric()),
     }
-
-
-def on_two_ranks(function: Callable, folder: Path, *args) -> None:
-    """Call ``function(rank, folder, *args)`` in two processes of one gloo group."""
-    multiprocessing.spawn(_on_rank, args=(function, folder, args), nprocs=2)
-
-
-def _on_rank(rank: int, function: Callable, folder: Path, args: tuple) -> None:
-    torch.set_num_threads(1)
-    store = f'file://{folder}/rendezvous'
-    distributed.init_process_group('gloo', store, rank=rank, world_size=2)
-    function(rank, folder, *args)
-    # A distributed model that outlives its process group can hang.
-    gc.collect()
-    distributed.barrier()
-    distributed.destroy_process_group()
