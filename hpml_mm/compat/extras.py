@@ -2,7 +2,13 @@
 """Packages that only some parts of the project need."""
 
 import importlib
+from importlib.util import find_spec
 from types import ModuleType
+
+
+def has_mmpose() -> bool:
+    """Whether MMPose is installed: a project of faces needs none."""
+    return find_spec('mmpose') is not None
 
 
 def require(module: str, extra: str) -> ModuleType:

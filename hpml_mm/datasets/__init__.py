@@ -1,13 +1,17 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Data sets and samplers."""
 
-from .cat_pose import CatPoseDataset
+from hpml_mm.compat import has_mmpose
+
 from .class_balance import ClassBalancedSampler
-from .coco_pose import CocoPoseDataset
 from .demo_faces import DemoFaceDataset
 from .fer_csv import FERCSVDataset
 from .fer_folder import FERFolderDataset
 from .limited_batch_sampler import LimitedBatchSampler
+
+if has_mmpose():
+    from .cat_pose import CatPoseDataset
+    from .coco_pose import CocoPoseDataset
 
 __all__ = [
     'CatPoseDataset',

@@ -1,7 +1,11 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Metrics and their pure arithmetic."""
 
+from hpml_mm.compat import has_mmpose
+
 from .fer_metric import FERMetric
-from .pck_metric import KeypointPCK
+
+if has_mmpose():
+    from .pck_metric import KeypointPCK
 
 __all__ = ['FERMetric', 'KeypointPCK']

@@ -1,19 +1,23 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Hooks for any MMEngine runner."""
 
+from hpml_mm.compat import has_mmpose
+
 from .amp_hook import AmpHook
 from .class_weight_hook import ClassWeightHook
 from .confusion_matrix_hook import ConfusionMatrixHook
 from .data_load_ratio_hook import DataLoadRatioHook
 from .graceful_stop_hook import GracefulStopHook
 from .load_from_hook import LoadFromHook
-from .pose_sheet_hook import PoseSheetHook
 from .progress_hook import ProgressHook
 from .sample_seed_hook import SampleSeedHook
 from .speed_hook import SpeedHook
 from .summary_hook import SummaryHook
 from .throughput_hook import ThroughputHook
 from .torch_profiler_hook import TorchProfilerHook
+
+if has_mmpose():
+    from .pose_sheet_hook import PoseSheetHook
 
 __all__ = [
     'AmpHook',
