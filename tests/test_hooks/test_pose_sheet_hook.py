@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from toy_runs import on_two_ranks
 
 from hpml_mm.engine.hooks import PoseSheetHook
-from hpml_mm.engine.hooks.pose_sheet_hook import spread
+from hpml_mm.engine.hooks.pose_sheet_hook import SIDE, spread
 from hpml_mm.visualization.pose_case import heatmaps_given, read_cases
 from hpml_mm.visualization.pose_sheet import draw_pose_sheet
 
@@ -83,17 +83,15 @@ def expected_sheet(runner, numbers):
         predicted = runner.model.eval().test_step(
             pseudo_collate([dataset[number] for number in numbers])
         )
-    rows = [
-        [case.to_keep()] for case in read_cases(predicted, dataset.metainfo['sigmas'])
-    ]
-    return draw_pose_sheet(rows, dataset.metainfo, ['prediction'])
+    meta = dataset.metainfo
+    rows = [[case.to_keep()] for case in read_cases(predicted, meta['sigmas'])]
+    return draw_pose_sheet(rows, meta, ['prediction'], side=SIDE)
 
 
 def test_training_shows_fixed_and_worst_objects_in_tensorboard(tmp_path):
     root = write_spots(tmp_path / 'data', OFFSETS)
     hook = {'type': 'hpml_mm.PoseSheetHook', 'num': 2, 'interval': 2}
-    watch = Watch()
-    runner = build_runner(tmp_path / 'run', root, [hook, watch])
+    runner = build_runner(tmp_path / 'run', root, [hook])
     runner.train()
     found = pictures(tmp_path / 'run')
     # Every second epoch, and the last one.

@@ -20,6 +20,9 @@ from hpml_mm.visualization.pose_case import (
 )
 from hpml_mm.visualization.pose_sheet import ALL_KEYPOINTS, draw_pose_sheet
 
+#: Width and height of a picture in pixels.
+SIDE = 256
+
 
 @HOOKS.register_module()
 class PoseSheetHook(Hook):
@@ -32,7 +35,8 @@ class PoseSheetHook(Hook):
 
     The predictions are those of the validation itself, with its averaged weights and
     its precision. Those of the drawn objects are kept, with their heatmaps, and the
-    images are read again at the end; training is not touched.
+    images are read again at the end; training is not touched. A sheet of four rows
+    takes about .2 s and 1 MB in each backend: give long trainings an ``interval``.
 
     Of several processes the first one draws, from its own share of the data.
 
@@ -47,9 +51,6 @@ class PoseSheetHook(Hook):
         ValueError: If ``num`` or ``interval`` is below 1, if the model is not a
             top-down one of MMPose, or if the data has no annotations to compare with.
     """
-
-    # After EMAHook, which puts the averaged weights away again.
-    priority = 'BELOW_NORMAL'
 
     def __init__(self, num: int = 4, interval: int = 1, heatmaps: bool = True) -> None:
         if num < 1 or interval < 1:
@@ -122,7 +123,7 @@ class PoseSheetHook(Hook):
         ):
             if cases:
                 rows = [[case] for case in cases]
-                sheet = draw_pose_sheet(rows, meta, ['prediction'], shown)
+                sheet = draw_pose_sheet(rows, meta, ['prediction'], shown, SIDE)
                 runner.visualizer.add_image(tag, sheet, step=runner.epoch)
         self._fixed, self._worst = [], WorstCases(self.num)
 
