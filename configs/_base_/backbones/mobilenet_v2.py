@@ -9,6 +9,7 @@ network = dict(
         init_cfg=dict(
             type='Pretrained',
             checkpoint='{{$HPML_MM_DATA:data}}/weights/mobilenet_v2_imagenet.pth',
+            prefix='backbone.',
         ),
     ),
     head=dict(in_channels=1280),
