@@ -212,3 +212,19 @@ def test_the_size_from_the_command_line_reaches_every_part():
     assert pipeline[5].encoder == cfg.codec
     assert cfg.val_dataloader.dataset.pipeline[2].input_size == (96, 96)
     assert smaller.codec.input_size == (128, 128)
+
+
+@pytest.mark.real_data
+def test_the_whole_of_mobilenets_checkpoint_is_taken(real_data):
+    leaf = next(leaf for leaf in POSE_LEAVES if 'mobilenet' in leaf)
+    settings = load(leaf).model.to_dict()
+    weights = real_data / 'weights' / 'mobilenet_v2_imagenet.pth'
+    settings['backbone']['init_cfg']['checkpoint'] = str(weights)
+    init_default_scope('mmpose')
+    network = MODELS.build(settings)
+    network.init_weights()
+    saved = torch.load(weights, map_location='cpu')
+    saved = saved.get('state_dict', saved)
+    taken = network.backbone.state_dict()
+    assert len(taken) == len(saved)
+    assert all(torch.equal(taken[k], saved[f'backbone.{k}']) for k in taken)

@@ -112,6 +112,40 @@ def weights_for(
     return state, None
 
 
+def check_pretrained(model: nn.Module) -> None:
+    """Make sure that no ``init_cfg`` of type ``Pretrained`` gives a module nothing.
+
+    MMEngine logs the names that do not match and trains on from random weights.
+
+    Raises:
+        ValueError: If a checkpoint shares no weight with its module; it names the
+            prefix under which they are there.
+    """
+    for name, module in model.named_modules():
+        settings = getattr(module, 'init_cfg', None) or []
+        for init in [settings] if isinstance(settings, Mapping) else settings:
+            if init['type'] == 'Pretrained':
+                _check_shared(name, module, init)
+
+
+def _check_shared(name: str, module: nn.Module, init: Mapping[str, Any]) -> None:
+    prefix = init.get('prefix') or ''
+    prefix += '.' if prefix and not prefix.endswith('.') else ''
+    state = state_dict_of(read_checkpoint(init['checkpoint']))
+    wanted = module.state_dict().keys()
+    if any(f'{prefix}{key}' in state for key in wanted):
+        return
+    prefixes = {
+        key.removesuffix(own) for own in wanted for key in state if key.endswith(own)
+    }
+    fits = [p for p in sorted(prefixes) if all(f'{p}{own}' in state for own in wanted)]
+    remedy = f'; set init_cfg.prefix={fits[0]!r}' if fits else ''
+    raise ValueError(
+        f'{init["checkpoint"]} holds no weight of {name or "the model"}: it has '
+        f'{_some(state)}, wanted are {_some(wanted)}{remedy}'
+    )
+
+
 def load_fitting(model: nn.Module, path: str) -> None:
     """Load weights and make sure that none of the model stays as it was drawn.
 

@@ -1,11 +1,17 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import pytest
 import torch
+from mmengine.model import BaseModule
 from mmengine.runner import load_checkpoint
 from safetensors import safe_open
 from torch import nn
 
-from hpml_mm.engine.weights import export_weights, load_fitting, read_checkpoint
+from hpml_mm.engine.weights import (
+    check_pretrained,
+    export_weights,
+    load_fitting,
+    read_checkpoint,
+)
 
 
 class Net(nn.Module):
@@ -120,3 +126,36 @@ def test_tied_weights_are_exported(tmp_path):
     checkpoint = read_checkpoint(str(tmp_path / 'a.safetensors'))
     assert set(checkpoint['state_dict']) == {'a', 'b'}
     assert checkpoint['meta']['config'] == 'mine'
+
+
+class Small(BaseModule):
+    def __init__(self, init_cfg=None):
+        super().__init__(init_cfg)
+        self.fc = torch.nn.Linear(2, 2)
+
+
+@pytest.mark.parametrize(
+    ('saved', 'prefix'), [('', None), ('backbone.', 'backbone.'), ('a.b.', 'a.b')]
+)
+def test_pretrained_weights_that_fit_pass(tmp_path, saved, prefix):
+    path = tmp_path / 'w.pth'
+    torch.save({f'{saved}fc.weight': torch.ones(2, 2)}, path)
+    init = dict(type='Pretrained', checkpoint=str(path), prefix=prefix)
+    check_pretrained(torch.nn.Sequential(Small(init), Small()))
+
+
+def test_pretrained_weights_under_a_prefix_are_told_of(tmp_path):
+    path = tmp_path / 'w.pth'
+    state = Small().state_dict()
+    torch.save({f'backbone.{key}': value for key, value in state.items()}, path)
+    init = [dict(type='Pretrained', checkpoint=str(path))]
+    with pytest.raises(ValueError, match="of 0: it has .*set init_cfg.prefix='backbo"):
+        check_pretrained(torch.nn.Sequential(Small(init)))
+
+
+def test_pretrained_weights_of_another_model_are_refused(tmp_path):
+    path = tmp_path / 'w.pth'
+    torch.save({'conv.weight': torch.ones(1)}, path)
+    init = dict(type='Pretrained', checkpoint=str(path))
+    with pytest.raises(ValueError, match=r'holds no weight of the model.*fc\.bias$'):
+        check_pretrained(Small(init))

@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from hpml_mm.engine.weights import weights_for
+from hpml_mm.engine.weights import check_pretrained, weights_for
 from hpml_mm.registry import HOOKS
 
 from .training_clock_hook import bare_model
@@ -18,7 +18,8 @@ class LoadFromHook(Hook):
 
     Their weights get MMPose's names; the log tells which were taken, missing, left
     over or of another shape. A checkpoint that shares no weight with the model is an
-    error: MMEngine would only warn, and train from nothing.
+    error, in ``load_from`` and in an ``init_cfg``: MMEngine would only warn, and train
+    from nothing.
 
     ``tools/train.py`` and ``tools/test.py`` add this hook to every run. A run that is
     resumed loads its own checkpoint, as it is.
@@ -42,3 +43,12 @@ class LoadFromHook(Hook):
         checkpoint.clear()
         checkpoint['state_dict'] = state
         runner.logger.info(f'{source} is {report.text()}')
+
+    def before_train(self, runner: Runner) -> None:
+        """Look at what ``init_cfg`` has given the model.
+
+        Raises:
+            ValueError: If one is of another model.
+        """
+        if not runner._resume:
+            check_pretrained(bare_model(runner.model))
