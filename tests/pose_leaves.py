@@ -83,6 +83,7 @@ def variants(cfg):
         'lr': learning_rate(cfg),
         'lr_scaling': 'scaled-lr' if cfg.auto_scale_lr.get('enable') else None,
         'selection': {None: None, 10_000: 'first10k'}[first],
+        'boxes': 'detected' if cfg.val_dataloader.dataset.get('bbox_file') else None,
         'augmentation': augmentation(cfg),
         'schedule': schedule(cfg),
         'workers': workers(cfg, 2),

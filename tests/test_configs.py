@@ -123,6 +123,11 @@ PLACES = {
         'train_dataloader.dataset.drop_crossing',
         'train_dataloader.dataset.max_images',
     ],
+    'boxes': [
+        *(f'{mode}_dataloader.dataset.bbox_file' for mode in ('val', 'test')),
+        *(f'{mode}_evaluator' for mode in ('val', 'test')),
+        'custom_hooks.PoseSheetHook',
+    ],
     'class_balance': ['train_dataloader.sampler', 'custom_hooks.ClassWeightHook'],
     'augmentation': ['train_dataloader.dataset.pipeline'],
     'schedule': ['param_scheduler', 'optim_wrapper.optimizer.lr'],

@@ -22,6 +22,7 @@ custom_hooks = [
     dict(type='hpml_mm.SampleSeedHook'),
     dict(type='hpml_mm.ThroughputHook'),
     dict(type='hpml_mm.DataLoadRatioHook'),
+    dict(type='hpml_mm.PoseSheetHook', interval=2),
     dict(type='hpml_mm.ProgressHook'),
     dict(type='hpml_mm.GracefulStopHook'),
     dict(type='hpml_mm.SummaryHook'),

@@ -28,6 +28,7 @@ VARIANTS = {
     'averaging': ('ema',),
     'batch_norm': ('bn99',),
     'selection': ('no-crossing', 'first10k'),
+    'boxes': ('detected',),
     'class_balance': ('balanced', 'weighted-loss'),
     'augmentation': (
         'jitter-blur',
