@@ -8,7 +8,7 @@ DATASET_OF = {'cats': 'cats', 'coco_person': 'coco'}
 # What is not named, for each data set.
 DEFAULT_LR = {'cats': 1e-5, 'coco': 1e-3}
 DEFAULT_WEIGHTS = {'cats': 'pretrained', 'coco': 'scratch'}
-DEFAULT_WARMUP = {20: 10, 210: 500, 100: 10, 150: 10, 175: 10, 200: 10, 10: 10, 60: 10}
+DEFAULT_WARMUP = {20: 10, 210: 500, 100: 10, 150: 10, 175: 10, 200: 10, 10: 10, 70: 10}
 # Scale, rotation, (shift, its probability), half body, colours, albumentations.
 MILD, COCO = ((0.8, 1.2), 20), ((0.65, 1.35), 90)
 STILL, MOVED = (None, 0), (0.15, 1.0)
@@ -52,6 +52,13 @@ def learning_rate(cfg):
     return f'lr{float(mantissa):g}e{int(exponent)}'
 
 
+def sigma(cfg):
+    """Named where a target is not as wide a part of the picture as the source's."""
+    width = cfg.codec.heatmap_size[0]
+    default = width / {'cats': 32, 'coco': 24}[dataset(cfg)]
+    return None if cfg.codec.sigma == default else f'sigma{cfg.codec.sigma:g}'
+
+
 def augmentation(cfg):
     steps = {kind(step): step for step in cfg.train_dataloader.dataset.pipeline}
     box = steps['RandomBBoxTransform']
@@ -82,6 +89,7 @@ def variants(cfg):
         'optimizer': optimizer(cfg, 'adam'),
         'lr': learning_rate(cfg),
         'lr_scaling': 'scaled-lr' if cfg.auto_scale_lr.get('enable') else None,
+        'sigma': sigma(cfg),
         'selection': {None: None, 10_000: 'first10k'}[first],
         'boxes': 'detected' if cfg.val_dataloader.dataset.get('bbox_file') else None,
         'augmentation': augmentation(cfg),

@@ -11,10 +11,13 @@ import signal
 import subprocess
 import sys
 import threading
+from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
+from mmpose.registry import MODELS as POSE_MODELS
 from mmpretrain.models import EfficientNet, ResNet
 
 from hpml_mm.report.markdown import markdown_table
@@ -73,6 +76,14 @@ def shortened(command):
     return words
 
 
+@cache
+def pose_weights():
+    (leaf,) = (ROOT / 'configs' / 'cat_pose').glob('*mobilenet-v2_1xb32-*70e_*')
+    settings = Config.fromfile(leaf).model
+    settings.backbone.init_cfg = None
+    return POSE_MODELS.build(settings).state_dict()
+
+
 @pytest.fixture
 def checkout(tmp_path, real_data):
     """A stand-in for the checkout whose work_dirs is the test's own."""
@@ -85,6 +96,8 @@ def checkout(tmp_path, real_data):
     weights = {f'backbone.{name}': weight for name, weight in backbone.items()}
     torch.save({'state_dict': weights}, tmp_path / 'efficientnet-b0.pth')
     torch.save(ResNet(depth=50).state_dict(), tmp_path / 'resnet50.pth')
+    for name in ('ten.pth', 'seventy.pth'):
+        torch.save(pose_weights(), tmp_path / name)
     return tmp_path
 
 

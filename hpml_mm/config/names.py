@@ -27,6 +27,7 @@ VARIANTS = {
     'memory_format': ('channels-last',),
     'averaging': ('ema',),
     'batch_norm': ('bn99',),
+    'sigma': (r'sigma\d+',),
     'selection': ('no-crossing', 'first10k'),
     'boxes': ('detected',),
     'class_balance': ('balanced', 'weighted-loss'),
