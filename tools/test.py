@@ -25,6 +25,9 @@ def parse_args() -> argparse.Namespace:
     add_config_arguments(parser)
     parser.add_argument('checkpoint', help='.pth or .safetensors')
     parser.add_argument('--work-dir', help='where the result goes')
+    parser.add_argument(
+        '--tta', action='store_true', help='average with the mirror image'
+    )
     parser.add_argument('--launcher', choices=['none', 'pytorch'], default='none')
     return parser.parse_args()
 
@@ -33,7 +36,11 @@ def main() -> None:
     args = parse_args()
     with clear_errors():
         cfg = configure_test(
-            args.config, args.checkpoint, args.cfg_options, work_dir=args.work_dir
+            args.config,
+            args.checkpoint,
+            args.cfg_options,
+            tta=args.tta,
+            work_dir=args.work_dir,
         )
         runner = build_runner(cfg, args.launcher)
         load_fitting(runner.model, args.checkpoint)

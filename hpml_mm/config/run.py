@@ -10,6 +10,7 @@ from mmengine.config import Config, ConfigDict
 
 from .check import check_config
 from .load import apply_options, changed_options, read_config
+from .tta import add_tta
 from .work_dir import claim_work_dir, derive_work_dir, find_checkpoint
 
 AMP_HOOK = 'hpml_mm.AmpHook'
@@ -70,9 +71,17 @@ def configure_test(
     checkpoint: str,
     options: Mapping[str, Any],
     *,
+    tta: bool = False,
     work_dir: str | None = None,
 ) -> Config:
     """Config of a test run; its directory is ``test`` below the training's.
+
+    Args:
+        config: Config file, or ``package::name``.
+        checkpoint: What is tested.
+        options: Overrides by dotted key.
+        tta: Average over several views of each image; the directory is ``test_tta``.
+        work_dir: Another directory.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint is missing.
@@ -85,11 +94,13 @@ def configure_test(
     for part in ('test_dataloader', 'test_cfg', 'test_evaluator'):
         if cfg.get(part) is None:
             raise ValueError(f'{config} has no {part}: there is nothing to test')
+    if tta:
+        add_tta(cfg)
     if '://' not in checkpoint and not Path(checkpoint).is_file():
         raise FileNotFoundError(f'no checkpoint {checkpoint!r}')
     cfg.load_from, cfg.resume = checkpoint, False
-    derived = derive_work_dir(config, changes, configured=plain) / 'test'
-    cfg.work_dir = work_dir or str(derived)
+    derived = derive_work_dir(config, changes, configured=plain)
+    cfg.work_dir = work_dir or str(derived / ('test_tta' if tta else 'test'))
     return cfg
 
 

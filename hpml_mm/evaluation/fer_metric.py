@@ -86,12 +86,12 @@ class FERMetric(BaseMetric):
 
         Args:
             data_batch: Not used.
-            data_samples: Samples with ``pred_label``, ``gt_label`` and, if it is
-                known, ``split``.
+            data_samples: Samples with ``pred_score``, of which the largest counts,
+                or ``pred_label``; ``gt_label``; and, if it is known, ``split``.
         """
         # One transfer a batch: `.item()` for each sample would wait for the device
         # as many times.
-        predictions = torch.cat([s['pred_label'] for s in data_samples]).tolist()
+        predictions = torch.cat([_label(s) for s in data_samples]).tolist()
         targets = torch.cat([s['gt_label'] for s in data_samples]).tolist()
         splits = [s.get('split') for s in data_samples]
         self.results.extend(zip(predictions, targets, splits, strict=True))
@@ -131,3 +131,13 @@ class FERMetric(BaseMetric):
             if not np.isnan(value):
                 values[f'recall/{name}'] = float(value)
         return values
+
+
+def _label(sample: dict) -> torch.Tensor:
+    """The predicted class, of shape (1,).
+
+    A score that was averaged over views stands beside the label of one of them.
+    """
+    if 'pred_score' in sample:
+        return sample['pred_score'].argmax(dim=-1, keepdim=True)
+    return sample['pred_label']
