@@ -11,12 +11,12 @@ import signal
 import subprocess
 import sys
 import threading
-from functools import cache
 from pathlib import Path
 
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS as POSE_MODELS
 from mmpretrain.models import EfficientNet, ResNet
 
@@ -76,28 +76,33 @@ def shortened(command):
     return words
 
 
-@cache
-def pose_weights():
+@pytest.fixture(scope='session')
+def downloads(tmp_path_factory):
+    """Stand-ins for what a user has downloaded or trained."""
+    place = tmp_path_factory.mktemp('downloads')
+    backbone = EfficientNet(arch='b0').state_dict()
+    weights = {f'backbone.{name}': weight for name, weight in backbone.items()}
+    torch.save({'state_dict': weights}, place / 'efficientnet-b0.pth')
+    torch.save(ResNet(depth=50).state_dict(), place / 'resnet50.pth')
     (leaf,) = (ROOT / 'configs' / 'cat_pose').glob('*mobilenet-v2_1xb32-*70e_*')
     settings = Config.fromfile(leaf).model
     settings.backbone.init_cfg = None
-    return POSE_MODELS.build(settings).state_dict()
+    init_default_scope('mmpose')
+    pose = POSE_MODELS.build(settings).state_dict()
+    for name in ('ten.pth', 'seventy.pth'):
+        torch.save(pose, place / name)
+    return place
 
 
 @pytest.fixture
-def checkout(tmp_path, real_data):
+def checkout(tmp_path, real_data, downloads):
     """A stand-in for the checkout whose work_dirs is the test's own."""
     for name in ('configs', 'hpml_mm', 'tools', 'tests', 'results'):
         (tmp_path / name).symlink_to(ROOT / name)
+    for file in downloads.iterdir():
+        (tmp_path / file.name).symlink_to(file)
     (tmp_path / 'data').symlink_to(real_data)
     (tmp_path / 'work_dirs').mkdir()
-    # Stands for what a user has downloaded.
-    backbone = EfficientNet(arch='b0').state_dict()
-    weights = {f'backbone.{name}': weight for name, weight in backbone.items()}
-    torch.save({'state_dict': weights}, tmp_path / 'efficientnet-b0.pth')
-    torch.save(ResNet(depth=50).state_dict(), tmp_path / 'resnet50.pth')
-    for name in ('ten.pth', 'seventy.pth'):
-        torch.save(pose_weights(), tmp_path / name)
     return tmp_path
 
 
