@@ -53,10 +53,11 @@ def learning_rate(cfg):
 
 
 def sigma(cfg):
-    """Named where a target is not as wide a part of the picture as the source's."""
+    """How much wider a target is than the source's at this size, if it is."""
     width = cfg.codec.heatmap_size[0]
     default = width / {'cats': 32, 'coco': 24}[dataset(cfg)]
-    return None if cfg.codec.sigma == default else f'sigma{cfg.codec.sigma:g}'
+    times = cfg.codec.sigma / default
+    return None if times == 1 else f'sigma{times:g}'
 
 
 def augmentation(cfg):

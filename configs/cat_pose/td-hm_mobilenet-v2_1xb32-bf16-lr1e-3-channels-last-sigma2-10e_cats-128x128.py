@@ -9,7 +9,7 @@ _base_ = [
     '../_base_/pose_runtime.py',
 ]
 
-codec = dict(sigma=2)  # with 1 it says "nothing anywhere" for ten epochs
+codec = dict(sigma=2)
 model = _base_.network
 model.head.decoder = codec
 train_pipeline = _base_.train_dataloader.dataset.pipeline

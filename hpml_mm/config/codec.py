@@ -30,8 +30,9 @@ def rebind_codec(cfg: Config, options: Mapping[str, Any]) -> dict[str, Any]:
         The overrides that remain to be made: those of ``codec`` are done.
 
     Raises:
-        ValueError: For a key that the codec has not got, and if the size of the
-            input changes its ratio to the heatmap's, which the network fixes.
+        ValueError: For a key that the codec has not got, a size that is none, and a
+            size of input or heatmap that the network cannot have: it fixes their
+            ratio, and takes multiples of 32 where the file's size is one.
     """
     prefix = 'codec.'
     mine = {k[len(prefix) :]: v for k, v in options.items() if k.startswith(prefix)}
@@ -46,8 +47,8 @@ def rebind_codec(cfg: Config, options: Mapping[str, Any]) -> dict[str, Any]:
                 f'--cfg-options codec.{key}={value}: the codec has no {key!r}; '
                 f'it has {known}'
             )
-        if isinstance(value, list):  # the command line writes 96,96
-            mine[key] = tuple(value)
+        if key in ('input_size', 'heatmap_size'):
+            mine[key] = _two_sides(key, value)
     new = {**old, **mine}
     _same_stride(old, new)
     _replace(cfg._cfg_dict, old, new)
@@ -97,7 +98,25 @@ def _encoders(part: Any, place: str) -> Iterator[tuple[str, Mapping]]:
             yield from _encoders(value, f'{place}.{index}')
 
 
+def _two_sides(key: str, value: Any) -> tuple[int, int]:
+    sides = tuple(value) if isinstance(value, list | tuple) else ()
+    if len(sides) != 2 or not all(isinstance(s, int) and s > 0 for s in sides):
+        raise ValueError(
+            f'--cfg-options codec.{key}={value}: give width and height in pixels, as '
+            f'in codec.{key}=192,256'
+        )
+    return sides
+
+
 def _same_stride(old: Mapping, new: Mapping) -> None:
+    # The deepest features of these networks are a 32nd as wide, rounded up: another
+    # size would give heatmaps that are larger than the codec says.
+    odd = [size % 32 for size in new['input_size']]
+    if any(odd) and not any(size % 32 for size in old['input_size']):
+        raise ValueError(
+            f'codec.input_size={new["input_size"]}: take multiples of 32, as in '
+            f'{old["input_size"]}'
+        )
     if 'heatmap_size' not in old:
         return
     stride, changed = (

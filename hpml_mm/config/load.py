@@ -10,7 +10,7 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 
 from .check import check_config
-from .codec import rebind_codec
+from .codec import codec_problems, rebind_codec
 from .lookup import MISSPELT, nearest
 from .sections import RUNNER_KEYS, UPSTREAM_SLIPS
 
@@ -50,12 +50,16 @@ def apply_options(cfg: Config, options: Mapping[str, Any]) -> None:
             raise ValueError(_not_read(cfg, key, top, value))
         _refuse_near_miss(cfg, key)
         _refuse_slip(key, value)
+    known = set(codec_problems(cfg))  # a stock recipe's own
     try:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError) as error:
         reason = error.args[0] if error.args else error
         shown = ' '.join(f'{k}={v}' for k, v in options.items())
         raise ValueError(f'cannot apply {shown}: {reason}') from error
+    for problem in codec_problems(cfg):
+        if problem not in known:
+            raise ValueError(problem)
 
 
 def changed_options(cfg: Config, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ pose's has more in front, as MMPose's have, and names height and width:
 ``hm`` is the heatmap's size if that is not a quarter of the input's.
 
 ``_`` stands between the parts, ``-`` inside a part. A variant that is not named has
-the default of its model and task. ``tests/test_configs.py`` compares every claim with
+the default of its model and task. ``tests/test_*_configs.py`` compare every claim with
 the config.
 """
 
@@ -27,7 +27,7 @@ VARIANTS = {
     'memory_format': ('channels-last',),
     'averaging': ('ema',),
     'batch_norm': ('bn99',),
-    'sigma': (r'sigma\d+',),
+    'sigma': (r'sigma\d+',),  # times the source's at that size
     'selection': ('no-crossing', 'first10k'),
     'boxes': ('detected',),
     'class_balance': ('balanced', 'weighted-loss'),

@@ -15,10 +15,13 @@ def add_tta(cfg: Config) -> None:
 
     Raises:
         ValueError: If the model is no classifier of MMPretrain and the config does not
-            say how to merge.
+            say how to merge, or says half of it.
     """
     loader = cfg.test_dataloader
-    if not (cfg.get('tta_model') and cfg.get('tta_pipeline')):
+    given = [key for key in ('tta_model', 'tta_pipeline') if cfg.get(key)]
+    if len(given) == 1:
+        raise ValueError(f'--tta: {cfg.filename} has {given[0]} and not the other')
+    if not given:
         if cfg.get('default_scope') != 'mmpretrain':
             raise ValueError(
                 f'--tta: {cfg.filename} has no tta_model and tta_pipeline, and only a '

@@ -86,15 +86,15 @@ def select_category(content: Mapping, name: str, path: str) -> dict:
         names = ', '.join(str(each.get('name')) for each in content['categories'])
         raise ValueError(f'{path} has no category {name!r}; it has: {names or "none"}')
     # An annotation without a category shows no other one: it is an error to be told.
-    ids = {each.get('id') for each in kept} | {None}
+    ids = {_number(each, 'id') for each in kept} | {None}
     chosen, others = [], set()
     for annotation in content['annotations']:
-        if annotation.get('category_id') in ids:
+        if _number(annotation, 'category_id') in ids:
             chosen.append(annotation)
         else:
-            others.add(annotation.get('image_id'))
-    others -= {annotation.get('image_id') for annotation in chosen}
-    images = [each for each in content['images'] if each.get('id') not in others]
+            others.add(_number(annotation, 'image_id'))
+    others -= {_number(annotation, 'image_id') for annotation in chosen} | {None}
+    images = [each for each in content['images'] if _number(each, 'id') not in others]
     return {**content, 'categories': kept, 'annotations': chosen, 'images': images}
 
 
@@ -106,18 +106,24 @@ def select_images(content: Mapping, number: int, category_id: int) -> dict:
     ``number`` is returned whole, images of no such category included.
     """
     shown = [
-        annotation.get('image_id')
+        _number(annotation, 'image_id')
         for annotation in content['annotations']
-        if annotation.get('category_id') == category_id
+        if _number(annotation, 'category_id') == category_id
     ]
     ids = list(set(shown))
     if len(ids) <= number:
         return dict(content)
     rank = {image_id: place for place, image_id in enumerate(ids[:number])}
-    images = [image for image in content['images'] if image.get('id') in rank]
+    images = [image for image in content['images'] if _number(image, 'id') in rank]
     images.sort(key=lambda image: rank[image['id']])
-    annotations = [a for a in content['annotations'] if a.get('image_id') in rank]
+    annotations = [a for a in content['annotations'] if _number(a, 'image_id') in rank]
     return {**content, 'images': images, 'annotations': annotations}
+
+
+def _number(entry: Mapping, key: str) -> int | None:
+    """An entry's id; None for what is none, which the checks will tell."""
+    value = entry.get(key)
+    return value if isinstance(value, int) else None
 
 
 def check_annotations(

@@ -55,7 +55,8 @@ def check_images(entries: list[dict]) -> tuple[dict, set, list[Problem]]:
         if found:
             name = f'images[{place}]' if number is None else f'image {number}'
             problems.append(Problem(found[0], name, found[1]))
-            bad.add(number)
+            if isinstance(number, int):
+                bad.add(number)
         else:
             images[number] = image
     return images, bad - images.keys(), problems
@@ -76,7 +77,7 @@ def check_entries(
     problems = []
     for place, annotation in enumerate(entries):
         image_id = annotation.get('image_id')
-        if image_id is not None and image_id in bad_images:
+        if isinstance(image_id, int) and image_id in bad_images:
             continue  # The image has been told.
         found = (
             _form_problem(annotation, images)
@@ -124,6 +125,8 @@ def _image_problem(image: dict) -> tuple[str, str] | None:
     problem = _key_problem(image, _IMAGE_KEYS)
     if problem:
         return problem
+    if not isinstance(image['file_name'], str):
+        return 'file name', f'has the file_name {image["file_name"]!r}, not a text'
     size = [image['width'], image['height']]
     if _first_not_finite(size) is not None or min(size) <= 0:
         return 'image size', f'has the size {size[0]!r} x {size[1]!r}'
@@ -181,6 +184,8 @@ def _number_problem(annotation: dict) -> tuple[str, str] | None:
         bad = _first_not_finite(values)
         if bad is not None:
             return 'not a number', f'has {values[bad]!r} at {key}[{bad}]'
+    if annotation.get('area', 0) < 0:
+        return 'area', f'has the area {annotation["area"]!r}, below 0'
     if not _VISIBILITIES.issuperset(keypoints[2::3]):
         bad = next(i for i, v in enumerate(keypoints[2::3]) if v not in _VISIBILITIES)
         return (

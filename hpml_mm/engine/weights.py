@@ -99,17 +99,56 @@ def weights_for(
         of them.
 
     Raises:
-        ValueError: If it is a checkpoint of another model.
+        ValueError: If it shares no weight's name with the model.
     """
     state, wanted = state_dict_of(checkpoint), model.state_dict()
     if is_original_hrnet(state):
         return rename_hrnet(state, wanted, source)
+    _check_names(source, state, wanted, 'this model')
+    return state, None
+
+
+def _check_names(
+    source: str, state: Mapping[str, Any], wanted: Mapping[str, Any], owner: str
+) -> None:
     if not state.keys() & wanted.keys():
         raise ValueError(
-            f'{source} holds no weight of this model: it has {_some(state)}, the model '
+            f'{source} holds no weight of {owner}: it has {_some(state)}, the model '
             f'{_some(wanted)}. Is it the checkpoint of another config?'
         )
-    return state, None
+
+
+def check_start(
+    source: str,
+    state: Mapping[str, Any],
+    wanted: Mapping[str, Any],
+    owner: str = 'this model',
+) -> None:
+    """Make sure that a training starts from weights of its own network.
+
+    A head for other classes may stay as it was drawn. Another network, such as a wider
+    one, has the same names and a few equal shapes, and MMEngine trains on from those.
+
+    Args:
+        source: Where the weights come from, for errors.
+        state: They, by name.
+        wanted: Those of the model, or of the part that takes them.
+        owner: Name of that part.
+
+    Raises:
+        ValueError: If less than half of the wanted weights are there in their shape.
+    """
+    _check_names(source, state, wanted, owner)
+    fits = [
+        key
+        for key, weight in wanted.items()
+        if key in state and state[key].shape == weight.shape
+    ]
+    if 2 * len(fits) < len(wanted):
+        raise ValueError(
+            f'{source} is of another model: it holds {len(fits)} of the {len(wanted)} '
+            f'weights of {owner} in their shape'
+        )
 
 
 def check_pretrained(model: nn.Module) -> None:
@@ -132,18 +171,26 @@ def _check_shared(name: str, module: nn.Module, init: Mapping[str, Any]) -> None
     prefix = init.get('prefix') or ''
     prefix += '.' if prefix and not prefix.endswith('.') else ''
     state = state_dict_of(read_checkpoint(init['checkpoint']))
-    wanted = module.state_dict().keys()
-    if any(f'{prefix}{key}' in state for key in wanted):
-        return
-    prefixes = {
-        key.removesuffix(own) for own in wanted for key in state if key.endswith(own)
+    wanted = module.state_dict()
+    own = {
+        key.removeprefix(prefix): weight
+        for key, weight in state.items()
+        if key.startswith(prefix)
     }
-    fits = [p for p in sorted(prefixes) if all(f'{p}{own}' in state for own in wanted)]
-    remedy = f'; set init_cfg.prefix={fits[0]!r}' if fits else ''
-    raise ValueError(
-        f'{init["checkpoint"]} holds no weight of {name or "the model"}: it has '
-        f'{_some(state)}, wanted are {_some(wanted)}{remedy}'
-    )
+    if not own.keys() & wanted.keys():
+        prefixes = {
+            key.removesuffix(mine)
+            for mine in wanted
+            for key in state
+            if key.endswith(mine)
+        }
+        for fit in sorted(prefixes):
+            if all(f'{fit}{mine}' in state for mine in wanted):
+                raise ValueError(
+                    f'{init["checkpoint"]} holds the weights of {name or "the model"} '
+                    f'under another name: set init_cfg.prefix={fit!r}'
+                )
+    check_start(init['checkpoint'], own, wanted, name or 'this model')
 
 
 def load_fitting(model: nn.Module, path: str) -> None:

@@ -10,6 +10,8 @@ from pathlib import Path
 from .results import ResultRow
 
 SOURCE_COLUMNS = ('experiment', 'change', 'final', 'best')
+# A run may have given none.
+_CELL = re.compile(r'0?\.\d+|not converged|out of memory')
 _NUMBERED = re.compile(r'e\d\d[a-z]?')
 _MARKS = ('<!-- grid -->\n', '<!-- /grid -->')
 
@@ -35,14 +37,14 @@ def read_source(path: Path) -> dict[str, dict[str, str]]:
             if cells['experiment'] in found:
                 raise ValueError(f'{place}: {cells["experiment"]} is there twice')
             for name in ('final', 'best'):
-                if cells[name] and not re.fullmatch(r'0?\.\d+', cells[name]):
+                if cells[name] and not _CELL.fullmatch(cells[name]):
                     raise ValueError(f'{place}: {name} is no score: {cells[name]!r}')
             found[cells['experiment']] = cells
     return found
 
 
 def measured(rows: Iterable[ResultRow], metric: str) -> dict[str, ResultRow]:
-    """The last row of a metric for each config file that was run unchanged.
+    """The last row of a metric for each config file that was trained unchanged.
 
     A row's command says which config it is of: the one behind its own label in a
     sweep, or the one that was trained. Overrides on the command line make it another
@@ -64,8 +66,8 @@ def _config_of(row: ResultRow) -> str | None:
             overridden = words[at + 3 : at + 4]
             changed = overridden and not overridden[0].startswith('--')
             return None if changed else words[at + 2]
-    trained = [word for word in words if word.endswith('.py') and 'configs/' in word]
-    return trained[0] if len(trained) == 1 and '--cfg-options' not in words else None
+    trained = words[:2] == ['python', 'tools/train.py'] and len(words) == 3
+    return words[2] if trained else None
 
 
 def grid_table(

@@ -15,8 +15,8 @@ from hpml_mm.measure.strict_json import write_atomic
 _DIGITS = 6
 _TOLERANCE = 1e-4
 # Metrics whose names hold no unit: FERMetric and MMPretrain give percentages, after
-# the split's name where there are several; MMPose gives fractions. Its PCK is left out:
-# that of MPII is a percentage, the others are fractions.
+# the split's name where there are several; MMPose gives fractions. Its PCK is left
+# out: that of MPII is a percentage, the others are fractions. PCK@... is KeypointPCK's.
 _COUNTS = ('epochs', 'iters', 'step_time/n')
 _PERCENTAGES = {'accuracy', 'f1-score', 'precision', 'recall'}
 _FRACTIONS = {'coco', 'crowdpose', 'AUC', 'NME'}
@@ -141,7 +141,8 @@ def unit_of(metric: str) -> str:
         ValueError: If the metric is not known, and its name holds no unit.
     """
     parts = metric.removeprefix('best/').split('/')
-    if metric in _COUNTS or parts[0] in _FRACTIONS:  # 'coco/AP (M)' holds no unit
+    fraction = parts[0] in _FRACTIONS or parts[0].startswith('PCK@')
+    if metric in _COUNTS or fraction:  # 'coco/AP (M)' holds no unit
         return '1'
     if metric.endswith(')') and '(' in metric:
         return metric[metric.rindex('(') + 1 : -1]

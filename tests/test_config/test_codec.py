@@ -54,6 +54,32 @@ def test_an_input_without_its_heatmap_is_told_the_right_one():
         load_config(STOCK, {'codec.input_size': [288, 384]})
 
 
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        ({'codec.input_size': 96}, 'codec.input_size=96: give width and height'),
+        ({'codec.heatmap_size': [0, 0]}, 'give width and height in pixels'),
+        ({'codec.heatmap_size': [24]}, 'give width and height in pixels'),
+        (
+            {'codec.input_size': [144, 144], 'codec.heatmap_size': [36, 36]},
+            r'input_size=\(144, 144\): take multiples of 32, as in \(192, 256\)',
+        ),
+    ],
+)
+def test_a_size_that_cannot_be_is_one_clear_error(options, message):
+    with pytest.raises(ValueError, match=message):
+        load_config(STOCK, options)
+
+
+@pytest.mark.parametrize(
+    'place',
+    ['model.head.decoder', 'train_dataloader.dataset.pipeline.5'],
+)
+def test_an_override_of_one_copy_is_refused_of_a_stock_recipe_too(place):
+    with pytest.raises(ValueError, match='change both, or codec.input_size alone'):
+        load_config(STOCK, {f'{place}.input_size': [96, 128]})
+
+
 def test_a_key_that_the_codec_has_not_got():
     with pytest.raises(ValueError, match="the codec has no 'input_sise'; it has heat"):
         load_config(STOCK, {'codec.input_sise': [288, 384]})

@@ -79,6 +79,13 @@ def test_a_config_of_its_own_views_keeps_them(tmp_path):
     assert cfg.work_dir.endswith('test_tta')
 
 
+def test_half_of_its_own_views_is_refused(tmp_path):
+    child = tmp_path / 'child.py'
+    child.write_text(f"_base_ = '{DEMO}'\ntta_pipeline = [dict(type='PackInputs')]\n")
+    with pytest.raises(ValueError, match='has tta_pipeline and not the other'):
+        configure_test(str(child), str(DEMO), {}, tta=True)
+
+
 def test_a_pose_is_told_of_its_own_way():
     with pytest.raises(ValueError, match='--tta: .*model.test_cfg.flip_test=True'):
         configure_test(str(POSE), str(POSE), {}, tta=True)

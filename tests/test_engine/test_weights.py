@@ -8,9 +8,11 @@ from torch import nn
 
 from hpml_mm.engine.weights import (
     check_pretrained,
+    check_start,
     export_weights,
     load_fitting,
     read_checkpoint,
+    weights_for,
 )
 
 
@@ -139,7 +141,8 @@ class Small(BaseModule):
 )
 def test_pretrained_weights_that_fit_pass(tmp_path, saved, prefix):
     path = tmp_path / 'w.pth'
-    torch.save({f'{saved}fc.weight': torch.ones(2, 2)}, path)
+    state = {f'{saved}fc.weight': torch.ones(2, 2)}  # half of it
+    torch.save(state, path)
     init = dict(type='Pretrained', checkpoint=str(path), prefix=prefix)
     check_pretrained(torch.nn.Sequential(Small(init), Small()))
 
@@ -149,7 +152,9 @@ def test_pretrained_weights_under_a_prefix_are_told_of(tmp_path):
     state = Small().state_dict()
     torch.save({f'backbone.{key}': value for key, value in state.items()}, path)
     init = [dict(type='Pretrained', checkpoint=str(path))]
-    with pytest.raises(ValueError, match="of 0: it has .*set init_cfg.prefix='backbo"):
+    with pytest.raises(
+        ValueError, match="of 0 under.*: set init_cfg.prefix='backbone.'"
+    ):
         check_pretrained(torch.nn.Sequential(Small(init)))
 
 
@@ -157,5 +162,23 @@ def test_pretrained_weights_of_another_model_are_refused(tmp_path):
     path = tmp_path / 'w.pth'
     torch.save({'conv.weight': torch.ones(1)}, path)
     init = dict(type='Pretrained', checkpoint=str(path))
-    with pytest.raises(ValueError, match=r'holds no weight of the model.*fc\.bias$'):
+    with pytest.raises(ValueError, match=r'no weight of this model: it has conv.w'):
         check_pretrained(Small(init))
+
+
+def test_a_checkpoint_that_fits_in_name_only_is_refused(tmp_path):
+    path = tmp_path / 'w.pth'
+    torch.save(Net(width=4).state_dict(), path)  # two buffers are alike by chance
+    with pytest.raises(ValueError, match='holds 1 of the 7 weights of this model in'):
+        check_start(str(path), torch.load(path), Net().state_dict())
+    model = Small(dict(type='Pretrained', checkpoint=str(path)))
+    model.fc = Net()
+    torch.save({f'fc.{k}': v for k, v in Net(width=4).state_dict().items()}, path)
+    with pytest.raises(ValueError, match='holds 1 of the 7 weights of this model'):
+        check_pretrained(model)
+
+
+def test_another_head_is_no_other_model():
+    state = Net().state_dict() | {'norm.weight': torch.ones(9)}
+    check_start('a.pth', state, Net().state_dict())
+    assert weights_for(Net(), state, 'a.pth') == (state, None)

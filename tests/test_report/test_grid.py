@@ -43,8 +43,12 @@ def test_a_row_belongs_to_the_config_behind_its_label():
 def test_a_training_belongs_to_its_config_unless_it_was_overridden():
     train = 'python tools/train.py configs/p/a_1.py'
     assert list(measured([row('t', train)], 'coco/AP')) == ['a_1']
-    changed = row('t', f'{train} --cfg-options train_cfg.max_epochs=1')
-    assert measured([changed], 'coco/AP') == {}
+    for other in (
+        f'{train} --cfg-options train_cfg.max_epochs=1',
+        f'{train} --amp',
+        'python tools/test.py configs/p/a_1.py a.pth',
+    ):
+        assert measured([row('t', other)], 'coco/AP') == {}
     assert measured([row('t', train)], 'coco/AR') == {}
 
 

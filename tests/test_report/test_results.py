@@ -132,6 +132,8 @@ def test_a_full_disk_leaves_the_old_rows(tmp_path, monkeypatch):
         ('PublicTest/f1-score/macro', '%'),
         ('best/PrivateTest/precision/macro', '%'),
         ('single-label/precision', '%'),
+        ('PCK@0.2/L_Eye', '1'),
+        ('best/PCK@0.05', '1'),
         ('iters', '1'),
         ('epochs', '1'),
         ('step_time/n', '1'),

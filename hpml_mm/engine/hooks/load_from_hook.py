@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from hpml_mm.engine.weights import check_pretrained, weights_for
+from hpml_mm.engine.weights import check_pretrained, check_start, weights_for
 from hpml_mm.registry import HOOKS
 
 from .training_clock_hook import bare_model
@@ -17,7 +17,7 @@ class LoadFromHook(Hook):
     """Has ``load_from`` take checkpoints of the original HRNet code.
 
     Their weights get MMPose's names; the log tells which were taken, missing, left
-    over or of another shape. A checkpoint that shares no weight with the model is an
+    over or of another shape. A checkpoint of another network is an
     error, in ``load_from`` and in an ``init_cfg``: MMEngine would only warn, and train
     from nothing.
 
@@ -37,8 +37,10 @@ class LoadFromHook(Hook):
         if runner._resume:  # the runner tells it in no public way
             return
         source = str(runner._load_from or 'the checkpoint')
-        state, report = weights_for(bare_model(runner.model), checkpoint, source)
+        model = bare_model(runner.model)
+        state, report = weights_for(model, checkpoint, source)
         if report is None:
+            check_start(source, state, model.state_dict())
             return
         checkpoint.clear()
         checkpoint['state_dict'] = state
