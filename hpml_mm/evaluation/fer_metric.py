@@ -91,7 +91,7 @@ class FERMetric(BaseMetric):
         """
         # One transfer a batch: `.item()` for each sample would wait for the device
         # as many times.
-        predictions = torch.cat([_label(s) for s in data_samples]).tolist()
+        predictions = _labels(data_samples).tolist()
         targets = torch.cat([s['gt_label'] for s in data_samples]).tolist()
         splits = [s.get('split') for s in data_samples]
         self.results.extend(zip(predictions, targets, splits, strict=True))
@@ -133,11 +133,11 @@ class FERMetric(BaseMetric):
         return values
 
 
-def _label(sample: dict) -> torch.Tensor:
-    """The predicted class, of shape (1,).
+def _labels(samples: Sequence[dict]) -> torch.Tensor:
+    """The predicted classes, of shape (samples,).
 
     A score that was averaged over views stands beside the label of one of them.
     """
-    if 'pred_score' in sample:
-        return sample['pred_score'].argmax(dim=-1, keepdim=True)
-    return sample['pred_label']
+    if all('pred_score' in sample for sample in samples):
+        return torch.stack([sample['pred_score'] for sample in samples]).argmax(dim=1)
+    return torch.cat([sample['pred_label'] for sample in samples])

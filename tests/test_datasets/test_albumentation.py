@@ -3,42 +3,14 @@
 
 import copy
 import pickle
-import warnings
 
 import albumentations as A
 import numpy as np
 import pytest
-from mmengine.config import ConfigDict
-from mmengine.registry import DefaultScope
+from toy_crops import FLIP_INDICES, FLIPS, POINTS, SIZE, always, crop
 
 from hpml_mm.datasets.transforms import Albumentation
-from hpml_mm.datasets.transforms.albumentation_build import _offered, remapped
-from hpml_mm.registry import TRANSFORMS
-
-SIZE = 65  # with a middle pixel
-# Left eye, right eye, nose.
-FLIP_INDICES = [1, 0, 2]
-POINTS = np.array([[[16.0, 20.0], [40.0, 24.0], [28.0, 36.0]]], np.float32)
-
-
-def always(name, **arguments):
-    return [{'type': name, **arguments, 'p': 1.0}]
-
-
-def crop(points=POINTS, size=(SIZE, SIZE)) -> dict:
-    """An item as TopdownAffine leaves it: a dot of its own grey at each keypoint."""
-    image = np.zeros((*size[::-1], 3), np.uint8)
-    for number, (x, y) in enumerate(points[0].astype(int)):
-        if 0 <= x < size[0] and 0 <= y < size[1]:
-            image[y, x] = 80 * (number + 1)
-    return {
-        'img': image,
-        'img_shape': (480, 640),
-        'keypoints': points + 100,
-        'transformed_keypoints': points.copy(),
-        'keypoints_visible': np.ones(points.shape[:2], np.float32),
-        'flip_indices': FLIP_INDICES,
-    }
+from hpml_mm.datasets.transforms.albumentation_build import remapped
 
 
 def dot(image, number) -> np.ndarray:
@@ -272,9 +244,6 @@ def test_albumentations_sees_the_channels_in_its_order(bgr, red):
     np.testing.assert_array_equal(done['img'][0, 0], expected)
 
 
-FLIPS = [{'type': 'HorizontalFlip', 'p': 0.5}, {'type': 'VerticalFlip', 'p': 0.5}]
-
-
 def test_numpys_seed_decides():
     noise = Albumentation([*always('GaussNoise'), *FLIPS])
     images = []
@@ -305,126 +274,6 @@ def test_albumentations_alone_does_not_follow_numpys_seed():
         np.random.seed(0)
         images.append(compose(image=np.full((8, 8, 3), 99, np.uint8))['image'])
     assert not np.array_equal(*images)
-
-
-def refused(*transforms) -> str:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 - the caller looks
-        Albumentation(list(transforms))
-    return str(caught.value)
-
-
-def test_an_old_argument_is_refused():
-    message = refused({'type': 'HorizontalFlip'}, *always('CoarseDropout', max_holes=8))
-    assert message.startswith('transforms[1]: CoarseDropout of albumentations 2')
-    assert "no argument 'max_holes' (value 8)" in message
-    assert 'did you mean num_holes_range' in message
-    assert 'It takes num_holes_range, hole_height_range, hole_width_range' in message
-
-
-@pytest.mark.parametrize(
-    'composition', ['OneOf', 'Sequential', 'SomeOf', 'RandomOrder']
-)
-def test_a_nested_one_too(composition):
-    message = refused(*always(composition, transforms=always('Blur', blur_limits=3)))
-    assert 'transforms[0].transforms[0]: Blur' in message
-    assert 'did you mean blur_limit? It takes blur_limit, p' in message
-
-
-def test_and_an_old_argument_of_a_composition():
-    assert "no argument 'always_apply'" in refused(
-        *always('OneOf', transforms=always('Blur'), always_apply=True)
-    )
-
-
-def test_both_ways_of_one_or_other():
-    one, other = always('HorizontalFlip')[0], always('NoOp')[0]
-    assert Albumentation([{'type': 'OneOrOther', 'first': one, 'second': other}])
-    other = {'type': 'NoOps'}
-    message = refused({'type': 'OneOrOther', 'first': one, 'second': other})
-    assert 'transforms[0].second: albumentations' in message
-
-
-@pytest.mark.parametrize(
-    ('name', 'hint'),
-    [
-        ('HorizontalFlips', 'HorizontalFlip'),
-        ('hueSaturationvalue', 'HueSaturationValue'),
-        ('Compose', ''),
-        ('DualTransform', ''),
-        ('RandomCrop3D', 'RandomCrop'),
-    ],
-)
-def test_an_unknown_transform_is_refused(name, hint):
-    message = refused({'type': name})
-    assert f'has no transform {name!r} for images' in message
-    assert hint in message
-
-
-@pytest.mark.parametrize(
-    ('config', 'problem'),
-    [
-        ({'type': 'Blur', 'blur_limit': 'wide'}, "blur_limit='wide'"),
-        ({'type': 'HorizontalFlip', 'p': 1.5}, 'less than or equal to 1'),
-        ({'type': 'RandomCrop', 'height': 8}, 'width'),
-        ({'type': 'SomeOf', 'n': 3, 'transforms': FLIPS}, 'will be set to 2'),
-        ({'type': 'OneOf', 'transforms': always('NoOp') + [{}]}, "a 'type'"),
-        (
-            {'type': 'OneOf', 'transforms': []},
-            'transforms[0].transforms must be a list',
-        ),
-        ({'p': 0.5}, "a 'type'"),
-        ('HorizontalFlip', "a 'type'"),
-    ],
-)
-def test_a_bad_value_is_one_error_with_its_place(config, problem):
-    message = refused(config)
-    assert message.startswith('transforms[0]')
-    assert problem in message
-
-
-@pytest.mark.parametrize('transforms', [[], None, {'type': 'Blur'}, 'Blur'])
-def test_transforms_are_a_list(transforms):
-    with pytest.raises(ValueError, match='transforms must be a list'):
-        Albumentation(transforms)
-
-
-def test_nothing_is_warned_of():
-    with warnings.catch_warnings():
-        warnings.simplefilter('error')
-        Albumentation([*always('Blur'), *FLIPS])(crop())
-
-
-# They want a font, a number, a size, or transforms of their own.
-NEED_MORE = {
-    *('AtLeastOneBBoxRandomCrop', 'CenterCrop', 'CropNonEmptyMaskIfExists'),
-    *('GridElasticDeform', 'RandomCrop', 'RandomResizedCrop', 'Resize', 'TextImage'),
-    *('RandomSizedBBoxSafeCrop', 'RandomSizedCrop', 'Crop', 'CropAndPad'),
-    *('LongestMaxSize', 'SmallestMaxSize'),
-    *('OneOf', 'OneOrOther', 'RandomOrder', 'Sequential', 'SomeOf'),
-    'SelectiveChannelTransform',
-}
-
-
-@pytest.mark.parametrize('name', sorted(set(_offered()) - NEED_MORE))
-@pytest.mark.filterwarnings('ignore::UserWarning:albumentations')
-def test_every_transform_refuses_what_it_does_not_take(name):
-    Albumentation([{'type': name}])
-    assert "has no argument 'always_apply'" in refused(
-        {'type': name, 'always_apply': True}
-    )
-
-
-def test_it_is_built_by_its_name_from_a_config():
-    cfg = ConfigDict(
-        type='hpml_mm.Albumentation',
-        transforms=[
-            dict(type='OneOf', transforms=[dict(type='Blur', blur_limit=[3, 5])])
-        ],
-    )
-    with DefaultScope.overwrite_default_scope('mmpose'):
-        transform = TRANSFORMS.build(cfg)
-    assert 'blur_limit' in repr(transform)
-    assert cfg.transforms[0].type == 'OneOf'
 
 
 @pytest.mark.parametrize(
