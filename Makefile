@@ -26,7 +26,7 @@ demo: env  ## Install what is missing, then train on faces that the demo draws i
 # Tests use small tensors: one thread is as fast, and not slowed down by other programs.
 test: export OMP_NUM_THREADS ?= 1
 test: env-extras  ## Install what is missing, the optional extras too, then test everything.
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal $(ARGS)
 
 lint: env-extras  ## Check style and format.
 	$(BIN)/ruff check

@@ -18,6 +18,9 @@ def pytest_configure(config: pytest.Config):
         os.environ['CUDA_VISIBLE_DEVICES'] = ''
     if root := os.environ.get('HPML_MM_DATA'):
         os.environ['HPML_MM_DATA'] = os.path.abspath(root)
+    if worker := os.environ.get('PYTEST_XDIST_WORKER'):
+        # Launchers of two test processes at once must not meet at one port.
+        os.environ['PORT'] = str(29500 + int(worker.removeprefix('gw')))
 
 
 @pytest.hookimpl(wrapper=True)
