@@ -10,6 +10,7 @@ import json
 import logging
 import pickle
 import re
+import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,19 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         kind = type(checkpoint).__name__
         raise ValueError(f'{path} holds a {kind}, not a dict of weights')
     return dict(checkpoint)
+
+
+def check_readable(path: str) -> None:
+    """Refuse a local checkpoint that is cut off, before much is done for nothing.
+
+    Whole checkpoints of torch are ZIP files, whose table stands at their end, so only
+    those of other formats are read here.
+
+    Raises:
+        ValueError: If it cannot be read as a checkpoint.
+    """
+    if Path(path).expanduser().is_file() and not zipfile.is_zipfile(path):
+        read_checkpoint(path)
 
 
 def state_dict_of(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:

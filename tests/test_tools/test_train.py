@@ -75,6 +75,17 @@ def test_a_mistake_is_one_line_and_code_2(tmp_path, arguments, message):
     assert not (tmp_path / 'work_dirs' / 'toy_2e').exists()
 
 
+@pytest.mark.parametrize('content', [b'no checkpoint', b'PK\x03\x04 the first half'])
+def test_a_checkpoint_that_is_cut_off_is_named(tmp_path, content):
+    (tmp_path / 'half.pth').write_bytes(content)
+    done = run_tool(
+        'train.py', TOY, '--cfg-options', 'load_from=half.pth', cwd=tmp_path
+    )
+    assert done.returncode == 2
+    assert 'error: half.pth cannot be read as a checkpoint: ' in done.stderr
+    assert 'Traceback' not in done.stderr + done.stdout
+
+
 def test_a_traceback_is_shown_on_request(tmp_path):
     done = run_tool('train.py', 'gone.py', cwd=tmp_path, HPML_MM_DEBUG='1')
     assert 'Traceback' in done.stderr

@@ -6,7 +6,12 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from hpml_mm.engine.weights import check_pretrained, check_start, weights_for
+from hpml_mm.engine.weights import (
+    check_pretrained,
+    check_readable,
+    check_start,
+    weights_for,
+)
 from hpml_mm.registry import HOOKS
 
 from .training_clock_hook import bare_model
@@ -27,6 +32,15 @@ class LoadFromHook(Hook):
 
     # The averaged model of an EMAHook loads the same checkpoint after it.
     priority = 'VERY_HIGH'
+
+    def before_run(self, runner: Runner) -> None:
+        """Look at the file, which may have been cut off when it was fetched.
+
+        Raises:
+            ValueError: If it cannot be read as a checkpoint.
+        """
+        if runner._load_from:
+            check_readable(str(runner._load_from))
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Rename the weights in the checkpoint.
