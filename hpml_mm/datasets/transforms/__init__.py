@@ -1,7 +1,20 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Transforms that MMCV, MMPretrain and MMPose lack."""
 
+from hpml_mm.compat import has_mmpose
+
 from .albumentation import Albumentation
+from .cached_image import LoadCachedImage
 from .load_face import LoadFace
 
-__all__ = ['Albumentation', 'LoadFace']
+if has_mmpose():
+    from .fused_topdown import FusedTopdownWarp
+    from .pack_keypoints import PackKeypoints
+
+__all__ = [
+    'Albumentation',
+    'FusedTopdownWarp',
+    'LoadCachedImage',
+    'LoadFace',
+    'PackKeypoints',
+]

@@ -1,0 +1,110 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Read each image of a pose data set from disk once."""
+
+import logging
+import os
+from pathlib import Path
+
+import cv2
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmengine.logging import print_log
+
+from hpml_mm.datasets.image_cache import FileState, ImageCache
+from hpml_mm.datasets.image_io import BrokenImageError, image_problem
+from hpml_mm.registry import TRANSFORMS
+
+
+@TRANSFORMS.register_module()
+class LoadCachedImage(BaseTransform):
+    """MMPose's ``LoadImage`` with the decoded images kept in memory.
+
+    All workers of a loader share one cache, which they fill as they read. What does
+    not fit is decoded each time, as without a cache, and one warning says so. Each
+    data set and each process of a distributed run has a cache of its own.
+
+    A file is looked at each time: one whose size or time of change is another than
+    when it was read is decoded anew. Nothing is kept on disk.
+
+    The image cannot be written to: a transform that changes it in place, instead of
+    a copy, ends in NumPy's ``assignment destination is read-only`` and not in a
+    cache whose images change from epoch to epoch.
+
+    Required Keys:
+
+    - img_path
+    - img (optional): taken as it is
+
+    Modified Keys:
+
+    - img: uint8 of shape (H, W, 3), BGR
+
+    Added Keys:
+
+    - img_shape
+    - ori_shape
+
+    Args:
+        memory_gib: How much memory the images may take, in GiB. Width times height
+            times three bytes each. It is taken as images come in, not at once. With
+            0 nothing is kept.
+
+    Raises:
+        ValueError: ``memory_gib`` is below 0 or more than can be set aside.
+    """
+
+    def __init__(self, memory_gib: float = 1.0) -> None:
+        if memory_gib < 0:
+            raise ValueError(
+                f'LoadCachedImage: memory_gib={memory_gib} must be 0 or more'
+            )
+        self.memory_gib = memory_gib
+        num_bytes = int(memory_gib * 2**30)
+        self.cache = ImageCache(num_bytes) if num_bytes else None
+
+    def transform(self, results: dict) -> dict:
+        """Set the pixels and their shape.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            BrokenImageError: The image is incomplete or not an image.
+        """
+        image = results.get('img')
+        if image is None:
+            image = self._load(results['img_path'])
+        results['img'] = image
+        results['img_shape'] = results['ori_shape'] = image.shape[:2]
+        return results
+
+    def _load(self, path: str) -> np.ndarray:
+        if self.cache is None:
+            return _decode(path)
+        found = os.stat(path)
+        state = FileState(found.st_size, found.st_mtime_ns)
+        image, is_first_miss = self.cache.get(path, state, lambda: _decode(path))
+        if is_first_miss:
+            print_log(
+                f'LoadCachedImage: memory_gib={self.memory_gib:g} holds '
+                f'{len(self.cache):,} images and is full; the others are decoded each '
+                'time they are needed',
+                logger='current',
+                level=logging.WARNING,
+            )
+        return image
+
+    def __repr__(self) -> str:
+        return f'{type(self).__name__}(memory_gib={self.memory_gib:g})'
+
+
+def _decode(path: str) -> np.ndarray:
+    data = Path(path).read_bytes()
+    problem = image_problem(data)
+    if problem is None:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+        if image is not None:
+            return image
+        problem = 'cannot be decoded'
+    raise BrokenImageError(
+        f'{path} {problem}; replace it, or take its annotations out of the '
+        'annotation file'
+    )
