@@ -8,10 +8,12 @@ surfaces as "not in the registry", so it imports nothing but MMEngine.
 
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.registry import FUNCTIONS as MMENGINE_FUNCTIONS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
+from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
@@ -24,12 +26,24 @@ OPTIM_WRAPPERS = Registry(
     scope='hpml_mm',
     locations=['hpml_mm.engine.amp'],
 )
+RUNNERS = Registry(
+    'runner',
+    parent=MMENGINE_RUNNERS,
+    scope='hpml_mm',
+    locations=['hpml_mm.engine.lean_runner'],
+)
 DATASETS = Registry(
     'dataset', parent=MMENGINE_DATASETS, scope='hpml_mm', locations=['hpml_mm.datasets']
 )
 DATA_SAMPLERS = Registry(
     'data sampler',
     parent=MMENGINE_DATA_SAMPLERS,
+    scope='hpml_mm',
+    locations=['hpml_mm.datasets'],
+)
+FUNCTIONS = Registry(
+    'function',
+    parent=MMENGINE_FUNCTIONS,
     scope='hpml_mm',
     locations=['hpml_mm.datasets'],
 )

@@ -5,6 +5,7 @@ from hpml_mm.compat import has_mmpose
 
 from .class_balance import ClassBalancedSampler
 from .demo_faces import DemoFaceDataset
+from .face_array import FaceArrayDataset, keep_batch
 from .fer_csv import FERCSVDataset
 from .fer_folder import FERFolderDataset
 from .limited_batch_sampler import LimitedBatchSampler
@@ -20,5 +21,7 @@ __all__ = [
     'DemoFaceDataset',
     'FERCSVDataset',
     'FERFolderDataset',
+    'FaceArrayDataset',
     'LimitedBatchSampler',
+    'keep_batch',
 ]

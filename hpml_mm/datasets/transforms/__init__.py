@@ -4,6 +4,18 @@
 from hpml_mm.compat import has_mmpose
 
 from .albumentation import Albumentation
+from .batch import (
+    BatchCenterCrop,
+    BatchColorJitter,
+    BatchGaussianBlur,
+    BatchRandomAdjustSharpness,
+    BatchRandomApply,
+    BatchRandomCrop,
+    BatchRandomErasing,
+    BatchRandomFlip,
+    BatchResize,
+    BatchRotate,
+)
 from .cached_image import LoadCachedImage
 from .load_face import LoadFace
 
@@ -13,6 +25,16 @@ if has_mmpose():
 
 __all__ = [
     'Albumentation',
+    'BatchCenterCrop',
+    'BatchColorJitter',
+    'BatchGaussianBlur',
+    'BatchRandomAdjustSharpness',
+    'BatchRandomApply',
+    'BatchRandomCrop',
+    'BatchRandomErasing',
+    'BatchRandomFlip',
+    'BatchResize',
+    'BatchRotate',
     'FusedTopdownWarp',
     'LoadCachedImage',
     'LoadFace',

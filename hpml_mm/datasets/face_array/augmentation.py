@@ -1,0 +1,87 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""A list of batched augmentations, applied piece by piece."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from hpml_mm.datasets.transforms.batch import BatchTransform
+from hpml_mm.datasets.transforms.batch.base import FaceBatch, Size
+from hpml_mm.registry import TRANSFORMS
+
+# Bytes of the faces, as float32, that are augmented at once on a CPU: some copies of
+# them have to fit into its second cache.
+_PIECE = 1_600_000
+
+
+class Augmentation:
+    """Applies batched transforms one after another.
+
+    Args:
+        transforms: Their configs, or themselves.
+        size: (height, width) of the faces that come.
+
+    Raises:
+        TypeError: One of them is no :class:`BatchTransform`.
+        ValueError: One of them cannot take faces of the size that comes to it.
+    """
+
+    def __init__(self, transforms: Sequence[dict | BatchTransform], size: Size) -> None:
+        self.transforms = [_build(transform) for transform in transforms]
+        sizes = [tuple(size)]
+        for transform in self.transforms:
+            sizes.append(transform.out_size(sizes[-1]))
+        self.out_size = sizes[-1]
+        self._piece = max(1, _PIECE // (4 * max(h * w for h, w in sizes)))
+        self.streams = _streams(self.transforms)
+
+    def __call__(self, levels: Tensor, draws: Tensor) -> Tensor:
+        """Augment a batch.
+
+        Args:
+            levels: uint8 of shape (N, H, W); left as it is.
+            draws: A number from [0, 1) for each stream and face, float32 of shape
+                (len(streams), N).
+
+        Returns:
+            uint8 of shape (N, 1, H', W').
+        """
+        out = levels.new_empty(len(levels), 1, *self.out_size)
+        step = self._piece if levels.device.type == 'cpu' else max(1, len(levels))
+        for start in range(0, len(levels), step):
+            piece = slice(start, start + step)
+            faces = FaceBatch(levels[piece])
+            self._apply(faces, draws[:, piece])
+            out[piece, 0] = faces.levels
+        return out
+
+    def _apply(self, faces: FaceBatch, draws: Tensor) -> None:
+        used = 0
+        for transform in self.transforms:
+            transform.apply(faces, draws[used : used + transform.num_draws])
+            used += transform.num_draws
+
+
+def _streams(transforms: Sequence[BatchTransform]) -> tuple[str, ...]:
+    """A name for each number that a face takes.
+
+    It depends on the transform and on others of its kind alone, so that another one
+    more does not change what this one does.
+    """
+    names, seen = [], Counter()
+    for transform in transforms:
+        kind = type(transform).__name__
+        names += [f'{kind}/{seen[kind]}/{n}' for n in range(transform.num_draws)]
+        seen[kind] += 1
+    return tuple(names)
+
+
+def _build(transform: dict | BatchTransform) -> BatchTransform:
+    built = TRANSFORMS.build(transform) if isinstance(transform, dict) else transform
+    if not isinstance(built, BatchTransform):
+        raise TypeError(
+            f'augment: {type(built).__name__} changes one sample at a time; use a '
+            'transform of whole batches such as hpml_mm.BatchRandomCrop'
+        )
+    return built

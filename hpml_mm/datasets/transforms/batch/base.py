@@ -1,0 +1,183 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""What a batched augmentation is, and what it changes."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from .separable import SeparableMap
+
+Size = tuple[int, int]
+
+
+class FaceBatch:
+    """Grey faces on their way through the augmentations.
+
+    A resizing may be pending: a blur that follows costs little if it is done with it,
+    and a mirror image of a small face is made sooner than that of a large one.
+
+    Args:
+        levels: Whole numbers from 0 to 255 of shape (N, H, W), uint8 or float32. They
+            are never changed in place.
+    """
+
+    def __init__(self, levels: Tensor) -> None:
+        self._levels = levels
+        self._pending: SeparableMap | None = None
+
+    def __len__(self) -> int:
+        return len(self._levels)
+
+    @property
+    def levels(self) -> Tensor:
+        """The faces with all done that was asked for; may be set."""
+        if self._pending is not None:
+            self.levels = self._pending(self._levels)
+        return self._levels
+
+    @levels.setter
+    def levels(self, levels: Tensor) -> None:
+        self._levels, self._pending = levels, None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the faces are."""
+        return self._levels.device
+
+    def resize(self, resizing: SeparableMap) -> None:
+        """Resize, sooner or later."""
+        self.levels = self.levels
+        self._pending = resizing
+
+    def mirror(self, chosen: Tensor) -> None:
+        """Flip some faces left to right.
+
+        The mirror image of a resized face is the resized mirror image.
+
+        Args:
+            chosen: bool of shape (N,).
+        """
+        self._levels = changed(self._levels, chosen, lambda part: part.flip(-1))
+
+    def blur(
+        self,
+        taps: tuple[Tensor, Tensor],
+        identity: Callable[[Size, torch.device], SeparableMap],
+    ) -> None:
+        """Blur each face with weights of its own.
+
+        Args:
+            taps: See :meth:`SeparableMap.blurred`.
+            identity: Gives the map to use where no resizing is pending.
+        """
+        size = tuple(self._levels.shape[1:])
+        resizing = self._pending or identity(size, self.device)
+        self.levels = resizing.blurred(self._levels, taps)
+
+
+class BatchTransform(ABC):
+    """Changes the faces of a batch, each by random numbers of its own.
+
+    Attributes:
+        num_draws: How many random numbers a face takes.
+    """
+
+    num_draws = 0
+
+    def out_size(self, size: Size) -> Size:
+        """(height, width) of the faces after this, from that before.
+
+        Raises:
+            ValueError: If faces of that size cannot be taken.
+        """
+        return size
+
+    @abstractmethod
+    def apply(self, faces: FaceBatch, draws: Tensor) -> None:
+        """Change the faces.
+
+        Nothing here may wait for the device: no ``.item()``, no boolean index.
+
+        Args:
+            faces: The batch of N faces.
+            draws: Numbers from [0, 1), float32 of shape (num_draws, N).
+        """
+
+    def __repr__(self) -> str:
+        shown = {k: v for k, v in vars(self).items() if not k.startswith('_')}
+        return (
+            f'{type(self).__name__}({", ".join(f"{k}={v}" for k, v in shown.items())})'
+        )
+
+
+def changed(
+    levels: Tensor, chosen: Tensor, change: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """The faces, some of them changed.
+
+    On a CPU only those are computed; which they are is known there without waiting.
+
+    Args:
+        levels: Faces of shape (N, H, W); left as they are.
+        chosen: bool of shape (N,).
+        change: Takes faces and gives as many of the same size.
+    """
+    if levels.device.type != 'cpu':
+        return torch.where(chosen[:, None, None], change(levels), levels)
+    index = chosen.nonzero()[:, 0]
+    part = change(levels.index_select(0, index))
+    return levels.to(part.dtype, copy=True).index_copy_(0, index, part)
+
+
+def uniform(draws: Tensor, bounds: Sequence[float]) -> Tensor:
+    """Spread numbers from [0, 1) over an interval."""
+    low, high = bounds
+    return draws * (high - low) + low
+
+
+def integers(draws: Tensor, count: int | Tensor) -> Tensor:
+    """Spread numbers from [0, 1) over 0 ... count - 1, as int64.
+
+    A multiple of 2**-24 below 1, times a count of at most 2**23, rounds to a float32
+    below the count.
+    """
+    return (draws * count).long()
+
+
+def as_size(size: int | Sequence[int], name: str) -> Size:
+    """A side, or (height, width), of at least 1.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    pair = (size, size) if isinstance(size, int) else tuple(size)
+    if len(pair) != 2 or not all(isinstance(n, int) and n >= 1 for n in pair):
+        raise ValueError(f'{name}: size={size!r}, not a side or (height, width) from 1')
+    return pair
+
+
+def as_probability(prob: float, name: str) -> float:
+    """A probability.
+
+    Raises:
+        ValueError: It is not from 0 to 1.
+    """
+    if not 0 <= prob <= 1:
+        raise ValueError(f'{name}: prob={prob!r}, not from 0 to 1')
+    return prob
+
+
+def as_range(bounds: Sequence[float], name: str, key: str, least: float) -> tuple:
+    """(smallest, largest) of some value.
+
+    Raises:
+        ValueError: They are not two, not in order, or not above ``least``.
+    """
+    bounds = tuple(bounds)
+    if len(bounds) != 2 or not least < bounds[0] <= bounds[1]:
+        raise ValueError(
+            f'{name}: {key}={bounds!r}, not (smallest, largest) above {least:g}'
+        )
+    return bounds

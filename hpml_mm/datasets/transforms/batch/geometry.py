@@ -1,0 +1,191 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Crops, mirror images, sizes and rotations of a batch of faces."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from hpml_mm.registry import TRANSFORMS
+
+from .base import (
+    BatchTransform,
+    FaceBatch,
+    Size,
+    as_probability,
+    as_size,
+    integers,
+)
+from .separable import SeparableMap
+
+
+@TRANSFORMS.register_module()
+class BatchRandomCrop(BatchTransform):
+    """Cut a window out of each face, anywhere with equal probability.
+
+    As MMPretrain's ``RandomCrop`` with ``crop_size``.
+
+    Args:
+        size: Side of the window, or (height, width).
+        padding: Pixels of level 0 to put around the faces first.
+    """
+
+    num_draws = 2
+
+    def __init__(self, size: int | Sequence[int], padding: int = 0) -> None:
+        self.size = as_size(size, type(self).__name__)
+        if padding < 0:
+            raise ValueError(f'{type(self).__name__}: padding={padding} is negative')
+        self.padding = padding
+
+    def out_size(self, size: Size) -> Size:
+        """Size of the window."""
+        padded = tuple(n + 2 * self.padding for n in size)
+        return _window(self, self.size, padded)
+
+    def apply(self, faces: FaceBatch, draws: Tensor) -> None:
+        """Cut, see :class:`BatchTransform`."""
+        levels = faces.levels
+        if self.padding:
+            levels = F.pad(levels, [self.padding] * 4)
+        height, width = self.size
+        windows = levels.unfold(1, height, 1).unfold(2, width, 1)
+        top = integers(draws[0], windows.shape[1])
+        left = integers(draws[1], windows.shape[2])
+        every = torch.arange(len(faces), device=faces.device)
+        faces.levels = windows[every, top, left]
+
+
+@TRANSFORMS.register_module()
+class BatchCenterCrop(BatchTransform):
+    """Cut the middle out of each face, as MMPretrain's ``CenterCrop``.
+
+    Args:
+        size: Side of the window, or (height, width).
+    """
+
+    def __init__(self, size: int | Sequence[int]) -> None:
+        self.size = as_size(size, type(self).__name__)
+
+    def out_size(self, size: Size) -> Size:
+        """Size of the window."""
+        return _window(self, self.size, size)
+
+    def apply(self, faces: FaceBatch, draws: Tensor) -> None:
+        """Cut, see :class:`BatchTransform`."""
+        levels = faces.levels
+        top, left = (
+            max(0, round((n - new) / 2))
+            for n, new in zip(levels.shape[1:], self.size, strict=True)
+        )
+        height, width = self.size
+        faces.levels = levels[:, top : top + height, left : left + width]
+
+
+@TRANSFORMS.register_module()
+class BatchRandomFlip(BatchTransform):
+    """Flip faces left to right, as ``RandomFlip(direction='horizontal')``.
+
+    Args:
+        prob: How probable that is for a face.
+    """
+
+    num_draws = 1
+
+    def __init__(self, prob: float = 0.5) -> None:
+        self.prob = as_probability(prob, type(self).__name__)
+
+    def apply(self, faces: FaceBatch, draws: Tensor) -> None:
+        """Flip, see :class:`BatchTransform`."""
+        faces.mirror(draws[0] < self.prob)
+
+
+@TRANSFORMS.register_module()
+class BatchResize(BatchTransform):
+    """Resize as torchvision's ``Resize`` does on Pillow's images, bilinearly.
+
+    Levels differ by one at most, where they fall halfway between two.
+
+    Args:
+        size: New side, or (height, width).
+    """
+
+    def __init__(self, size: int | Sequence[int]) -> None:
+        self.size = as_size(size, type(self).__name__)
+        self._maps: dict[tuple, SeparableMap] = {}
+
+    def out_size(self, size: Size) -> Size:
+        """The new size."""
+        return self.size
+
+    def apply(self, faces: FaceBatch, draws: Tensor) -> None:
+        """Resize, see :class:`BatchTransform`."""
+        key = (tuple(faces.levels.shape[1:]), faces.device)
+        if key not in self._maps:
+            self._maps[key] = SeparableMap.resizing(key[0], self.size, key[1])
+        faces.resize(self._maps[key])
+
+
+@TRANSFORMS.register_module()
+class BatchRotate(BatchTransform):
+    """Turn faces about their centre, with bilinear interpolation.
+
+    As MMPretrain's ``Rotate`` with ``interpolation='bilinear'``,
+    ``magnitude_std='inf'`` and ``magnitude_range=(0, degrees)``; OpenCV rounds
+    positions to 1/32 of a pixel, this does not.
+
+    Args:
+        degrees: Angles are from ``-degrees`` to ``degrees``, all equally probable.
+        prob: How probable it is that a face is turned.
+        pad_val: Level outside of the face.
+    """
+
+    num_draws = 2
+
+    def __init__(self, degrees: float, prob: float = 1.0, pad_val: float = 128) -> None:
+        self.degrees = degrees
+        self.prob = as_probability(prob, type(self).__name__)
+        self.pad_val = pad_val
+
+    def apply(self, faces: FaceBatch, draws: Tensor) -> None:
+        """Turn, see :class:`BatchTransform`."""
+        turned = draws[0] < self.prob
+        angles = math.radians(self.degrees) * (2 * draws[1] - 1) * turned
+        faces.levels = rotate(faces.levels, angles, self.pad_val)
+
+
+def rotate(levels: Tensor, angles: Tensor, pad_val: float = 0) -> Tensor:
+    """Turn images about their centres.
+
+    Args:
+        levels: Of shape (N, H, W).
+        angles: Clockwise, in radians, of shape (N,).
+        pad_val: Level outside of the images.
+
+    Returns:
+        Whole levels, float32 of shape (N, H, W).
+    """
+    height, width = levels.shape[1:]
+    cos, sin = angles.cos(), angles.sin()
+    # From a place in the new image to that in the old one; affine_grid counts both
+    # from -1 to 1, whatever the sides are.
+    ratio = (height - 1) / max(width - 1, 1)
+    zero = torch.zeros_like(cos)
+    theta = torch.stack([cos, sin * ratio, zero, -sin / ratio, cos, zero], 1)
+    shape = (len(levels), 1, height, width)
+    grid = F.affine_grid(theta.view(-1, 2, 3), list(shape), align_corners=True)
+    # grid_sample puts zeros outside.
+    centred = levels[:, None].float() - pad_val
+    turned = F.grid_sample(centred, grid, align_corners=True)[:, 0]
+    return turned.add_(pad_val).round_()
+
+
+def _window(transform: BatchTransform, window: Size, size: Size) -> Size:
+    if any(part > whole for part, whole in zip(window, size, strict=True)):
+        raise ValueError(
+            f'{type(transform).__name__}: a window of {window} does not fit into faces '
+            f'of {size} (height, width)'
+        )
+    return window

@@ -1,0 +1,134 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Brightness, contrast and sharpness, in Pillow's arithmetic."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from hpml_mm.registry import TRANSFORMS
+
+from .base import (
+    BatchTransform,
+    FaceBatch,
+    as_probability,
+    as_range,
+    changed,
+    uniform,
+)
+
+
+@TRANSFORMS.register_module()
+class BatchColorJitter(BatchTransform):
+    """Change brightness and contrast of each face, in either order.
+
+    As torchvision's ``ColorJitter`` on a grey image, which has no saturation or hue.
+
+    Args:
+        brightness: Factors are from ``1 - brightness``, but at least 0, to
+            ``1 + brightness``; or these two bounds.
+        contrast: The same.
+    """
+
+    num_draws = 3
+
+    def __init__(
+        self,
+        brightness: float | Sequence[float] = 0.0,
+        contrast: float | Sequence[float] = 0.0,
+    ) -> None:
+        self.brightness = self._factors(brightness, 'brightness')
+        self.contrast = self._factors(contrast, 'contrast')
+
+    def apply(self, faces: FaceBatch, draws: Tensor) -> None:
+        """Change, see :class:`BatchTransform`."""
+        first = (draws[0] < 0.5)[:, None, None]
+        brightness = uniform(draws[1], self.brightness)
+        contrast = uniform(draws[2], self.contrast)
+        levels = faces.levels.float()
+        levels = torch.where(first, adjust_brightness(levels, brightness), levels)
+        levels = adjust_contrast(levels, contrast)
+        faces.levels = torch.where(first, levels, adjust_brightness(levels, brightness))
+
+    def _factors(self, value: float | Sequence[float], key: str) -> tuple[float, float]:
+        if isinstance(value, int | float):
+            value = (max(0.0, 1.0 - value), 1.0 + value)
+        # A factor may be 0 itself.
+        return as_range(value, type(self).__name__, key, -1e-9)
+
+
+@TRANSFORMS.register_module()
+class BatchRandomAdjustSharpness(BatchTransform):
+    """Sharpen or smooth faces, as torchvision's ``RandomAdjustSharpness``.
+
+    Args:
+        sharpness_factor: 0 smooths, 1 does nothing, 2 sharpens.
+        prob: How probable that is for a face.
+    """
+
+    num_draws = 1
+
+    def __init__(self, sharpness_factor: float, prob: float = 0.5) -> None:
+        name = type(self).__name__
+        if sharpness_factor < 0:
+            raise ValueError(f'{name}: sharpness_factor={sharpness_factor} is negative')
+        self.sharpness_factor = sharpness_factor
+        self.prob = as_probability(prob, name)
+
+    def apply(self, faces: FaceBatch, draws: Tensor) -> None:
+        """Sharpen, see :class:`BatchTransform`."""
+        faces.levels = changed(
+            faces.levels,
+            draws[0] < self.prob,
+            lambda part: adjust_sharpness(part, self.sharpness_factor),
+        )
+
+
+def adjust_brightness(levels: Tensor, factors: Tensor) -> Tensor:
+    """Blend images with black, as ``ImageEnhance.Brightness``.
+
+    Args:
+        levels: float32 of shape (N, H, W).
+        factors: Of shape (N,); 1 changes nothing.
+    """
+    return _blend_(levels * factors[:, None, None])
+
+
+def adjust_contrast(levels: Tensor, factors: Tensor) -> Tensor:
+    """Blend images with their mean level, as ``ImageEnhance.Contrast``.
+
+    Args:
+        levels: float32 of shape (N, H, W).
+        factors: Of shape (N,); 1 changes nothing.
+    """
+    # Whole levels: their sum is exact in float64, and so is which way its mean rounds.
+    mean = levels.mean((1, 2), keepdim=True, dtype=torch.float64)
+    mean = mean.add_(0.5).floor_().float()
+    return _blend_((levels - mean).mul_(factors[:, None, None]).add_(mean))
+
+
+def adjust_sharpness(levels: Tensor, factor: float) -> Tensor:
+    """Blend images with smoothed ones, as ``ImageEnhance.Sharpness``.
+
+    The smooth image has weights [[1, 1, 1], [1, 5, 1], [1, 1, 1]] / 13; pixels at the
+    border stay what they are.
+
+    Args:
+        levels: Of shape (N, H, W).
+        factor: 0 gives the smooth image, 1 changes nothing.
+    """
+    sharp = levels.to(torch.float32, copy=True)
+    if min(sharp.shape[1:]) < 3:  # nothing but border
+        return sharp
+    inner = sharp[:, 1:-1, 1:-1]
+    rows = (sharp[:, :-2] + sharp[:, 1:-1]).add_(sharp[:, 2:])
+    smooth = (rows[..., :-2] + rows[..., 1:-1]).add_(rows[..., 2:])
+    # Thirteenths are never halfway between two levels.
+    smooth.add_(inner, alpha=4).mul_(1 / 13).round_()
+    inner.copy_(_blend_(smooth.mul_(1 - factor).add_(inner, alpha=factor)))
+    return sharp
+
+
+def _blend_(levels: Tensor) -> Tensor:
+    """What Pillow's ``blend`` makes of a weighted sum: cut off, and rounded down."""
+    return levels.clamp_(0, 255).floor_()
