@@ -1,0 +1,141 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""What the training loop costs beside the model: hooks around a toy network."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.model import BaseModel
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+from torch import nn
+from torch.utils.data import DataLoader, Dataset
+
+from hpml_mm.engine.hooks.training_clock_hook import model_device
+
+from .jobs import Job
+from .profiles import hook_profile
+from .session import Session, Steps, endless, looped
+from .subject import job_config
+
+_BATCH = 4
+_SIZE = 40_000
+_RUNNER_HOOKS = (
+    *('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler'),
+    'checkpoint',
+)
+# Hooks that change the model rather than the loop: their cost is the step's.
+_OF_THE_MODEL = frozenset({'AmpHook', 'ClassWeightHook', 'SpeedHook'})
+
+
+class ToyNet(BaseModel):
+    """A linear layer, so that nearly all of the time is the loop's."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(8, 2)
+
+    def forward(
+        self,
+        inputs: torch.Tensor,
+        data_samples: torch.Tensor | None = None,
+        mode: str = 'tensor',
+    ) -> Any:
+        """Logits, or the loss as a dict."""
+        logits = self.linear(inputs)
+        if mode != 'loss':
+            return logits
+        return {'loss': nn.functional.cross_entropy(logits, data_samples)}
+
+
+class ToyData(Dataset):
+    """One vector over and over."""
+
+    metainfo = {'classes': ('a', 'b')}
+
+    def __init__(self) -> None:
+        self._item = {'inputs': torch.ones(8), 'data_samples': torch.tensor(0)}
+
+    def __len__(self) -> int:
+        return _SIZE
+
+    def __getitem__(self, index: int) -> dict[str, torch.Tensor]:
+        return self._item
+
+
+def open_engine(job: Job, serve: Callable[[Session], None]) -> None:
+    """Serve a loop over the toy network with the hooks of a side."""
+    if job.side.kind == 'plain':
+        device = torch.device(get_device())
+        serve(Session(partial(plain, device), device, lambda session: ''))
+        return
+    runner = toy_runner(job)
+    runner.train_loop.run = lambda: _serve(runner, serve)
+    runner.train()
+
+
+def toy_runner(job: Job) -> Runner:
+    """A runner of the toy network with a config's hooks and schedule, or with none."""
+    cfg = job_config(job)
+    if job.side.kind == 'none':
+        cfg.pop('runner_type', None)
+    parts: dict[str, Any] = {
+        'default_hooks': dict.fromkeys(_RUNNER_HOOKS),
+        'custom_hooks': [],
+    }
+    if job.side.kind != 'none':
+        hooks = [hook for hook in cfg.get('custom_hooks') or [] if not _of_model(hook)]
+        parts = {
+            'default_hooks': cfg.get('default_hooks'),
+            'custom_hooks': hooks,
+            'param_scheduler': cfg.get('param_scheduler'),
+            'log_processor': cfg.get('log_processor'),
+            'visualizer': cfg.get('visualizer'),
+        }
+    kind = RUNNERS.get(cfg.get('runner_type', 'Runner'))
+    return kind(
+        model=ToyNet(),
+        work_dir=job.work_dir,
+        train_dataloader=dict(
+            dataset=ToyData(),
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            batch_size=_BATCH,
+            num_workers=0,
+            collate_fn=dict(type='default_collate'),
+        ),
+        train_cfg=dict(by_epoch=True, max_epochs=1000),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9)),
+        default_scope=cfg.get('default_scope') or 'mmengine',
+        experiment_name='engine',
+        env_cfg=cfg.get('env_cfg') or {},
+        cfg=Config(),
+        **parts,
+    )
+
+
+def plain(device: torch.device) -> Steps:
+    """The same training without MMEngine."""
+    net = ToyNet().linear.to(device)
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
+    for batch in endless(DataLoader(ToyData(), batch_size=_BATCH)):
+        optimizer.zero_grad()
+        logits = net(batch['inputs'].to(device))
+        target = batch['data_samples'].to(device)
+        nn.functional.cross_entropy(logits, target).backward()
+        optimizer.step()
+        yield _BATCH
+
+
+def _serve(runner: Runner, serve: Callable[[Session], None]) -> nn.Module:
+    runner.call_hook('before_train')
+    device = model_device(runner.model)
+    serve(Session(partial(looped, runner), device, partial(hook_profile, runner)))
+    return runner.model
+
+
+def _of_model(hook: Any) -> bool:
+    kind = hook.get('type') if isinstance(hook, Mapping) else type(hook)
+    return str(getattr(kind, '__name__', kind)).rpartition('.')[2] in _OF_THE_MODEL

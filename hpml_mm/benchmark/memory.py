@@ -1,0 +1,54 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Memory that a training takes of what limits it: the device's, or the host's."""
+
+import multiprocessing
+from pathlib import Path
+
+import torch
+
+from hpml_mm.measure.device import GIB, peak_memory_gib
+
+_KIB = 1024
+
+
+def used_memory_gib(device: torch.device) -> float | None:
+    """Memory in GiB that the training on a device has needed so far.
+
+    On CUDA, what torch's allocator holds, which is more than what its tensors use. On
+    a CPU, the process's peak resident set, and the pages that its loader's workers,
+    where they live now, do not share with it.
+    """
+    if device.type == 'cuda':
+        return torch.cuda.max_memory_reserved(device) / GIB
+    own = peak_memory_gib(device)
+    if own is None:
+        return None
+    children = [child.pid for child in multiprocessing.active_children()]
+    return own + sum(private_gib(pid) or 0.0 for pid in children)
+
+
+def private_gib(pid: int, root: Path = Path('/proc')) -> float | None:
+    """GiB that only this process maps; None where the system does not tell."""
+    try:
+        text = (root / str(pid) / 'smaps_rollup').read_text()
+    except OSError:
+        return None
+    lines = (line.split() for line in text.splitlines())
+    sizes = [int(words[1]) for words in lines if words[0].startswith('Private_')]
+    return sum(sizes) * _KIB / GIB
+
+
+def available_gib(meminfo: Path = Path('/proc/meminfo')) -> float | None:
+    """Memory in GiB that a new training may take: the GPU's, or what the host has free.
+
+    Returns:
+        None where the system does not tell.
+    """
+    if torch.cuda.is_available():
+        return torch.cuda.mem_get_info()[0] / GIB
+    if not meminfo.is_file():
+        return None
+    for line in meminfo.read_text().splitlines():
+        if line.startswith('MemAvailable:'):
+            return int(line.split()[1]) * _KIB / GIB
+    return None

@@ -1,0 +1,201 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Processes that measure, and rounds in which they take turns."""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .jobs import Job, Side
+from .session import Lap
+
+_LAST_LINES = 8
+_ERROR = 'error: '
+
+
+class SideFailedError(RuntimeError):
+    """A measuring process ended before it had answered.
+
+    Attributes:
+        code: Its exit code, negative for a signal.
+        reason: The last line it left.
+    """
+
+    def __init__(self, label: str, code: int, log: str) -> None:
+        lines = [line for line in log.strip().splitlines() if line.strip()]
+        self.code = code
+        self.reason = lines[-1].removeprefix(_ERROR) if lines else f'exit code {code}'
+        if code == -signal.SIGKILL:
+            self.reason = 'killed, as a system does that runs out of memory'
+        shown = [self.reason]
+        if not (lines and lines[-1].startswith(_ERROR)) and code != -signal.SIGKILL:
+            shown = ['its last lines:', *lines[-_LAST_LINES:]]
+        super().__init__(f'{label} failed ({code}): ' + '\n  '.join(shown))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long each side is measured.
+
+    Attributes:
+        rounds: Timings of each side.
+        seconds: What a round should take, where ``batches`` is None.
+        batches: Iterations of a round.
+        warmup: Iterations before a side's first round.
+        profile: Whether to ask each side, at the end, where its time goes.
+    """
+
+    rounds: int
+    seconds: float
+    batches: int | None = None
+    warmup: int = 3
+    profile: bool = False
+
+
+@dataclass
+class Measured:
+    """What a side's process found.
+
+    Attributes:
+        side: Which side.
+        environment: What it ran on.
+        laps: One for each round.
+        profile: Where the time went, as a Markdown table.
+    """
+
+    side: Side
+    environment: dict[str, Any]
+    laps: list[Lap] = field(default_factory=list)
+    profile: str | None = None
+
+
+class Worker:
+    """A measuring process.
+
+    Args:
+        job: What it measures.
+        directory: Where its job and its log lie.
+        threads: Threads of its OpenMP, and so of PyTorch; None leaves them open.
+    """
+
+    def __init__(self, job: Job, directory: Path, threads: int | None = None) -> None:
+        self.label = job.side.label
+        directory.mkdir(parents=True, exist_ok=True)
+        self._log = directory / 'log'
+        job.write(directory / 'job.json')
+        env = dict(os.environ)
+        if threads is not None:
+            env |= {'OMP_NUM_THREADS': str(threads), 'MKL_NUM_THREADS': str(threads)}
+        words = ['hpml_mm.benchmark.worker', str(directory / 'job.json')]
+        # Packages print while they are imported: answers have a pipe of their own.
+        read, write = os.pipe()
+        self._answers = os.fdopen(read, encoding='utf-8')
+        with self._log.open('w') as log, os.fdopen(write):
+            # A group of its own: Ctrl-C is for the one that started it.
+            self._process = subprocess.Popen(
+                [sys.executable, '-m', *words, str(write)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                text=True,
+                env=env,
+                pass_fds=(write,),
+                start_new_session=True,
+            )
+
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Send a request and wait for its answer.
+
+        Raises:
+            SideFailedError: If the process ends instead.
+        """
+        with contextlib.suppress(BrokenPipeError):  # its log says why
+            self._process.stdin.write(json.dumps(request) + '\n')
+            self._process.stdin.flush()
+        return self.answer()
+
+    def answer(self) -> dict[str, Any]:
+        """Wait for a line.
+
+        Raises:
+            SideFailedError: If the process ends instead.
+        """
+        line = self._answers.readline()
+        if not line:
+            code = self._process.wait()
+            log = self._log.read_text(encoding='utf-8', errors='replace')
+            raise SideFailedError(self.label, code, log)
+        return json.loads(line)
+
+    def close(self) -> None:
+        """End the process and its loader's workers."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for pipe in (self._process.stdin, self._answers):
+            with contextlib.suppress(BrokenPipeError):
+                pipe.close()
+
+
+def measure(
+    jobs: Sequence[Job],
+    plan: Plan,
+    directory: Path,
+    threads: int | None = None,
+    tell: Callable[[str], None] = print,
+) -> list[Measured]:
+    """Time all jobs, each in a process of its own, in rounds that alternate.
+
+    While one side is timed the others wait for a request and do nothing. Every other
+    round goes the other way round, so that drift favours nobody.
+
+    Args:
+        jobs: One for each side.
+        plan: How long.
+        directory: Holds the processes' files.
+        threads: See :class:`Worker`.
+        tell: Gets a line for each step.
+
+    Raises:
+        SideFailedError: If one fails; all are ended.
+    """
+    with ExitStack() as stack:
+        workers = []
+        for index, job in enumerate(jobs):
+            workers.append(Worker(job, directory / str(index), threads))
+            stack.callback(workers[-1].close)
+        tell(f'starting {", ".join(worker.label for worker in workers)}')
+        found = [
+            Measured(job.side, worker.answer()['environment'])
+            for job, worker in zip(jobs, workers, strict=True)
+        ]
+        iterations = [_prepare(worker, plan, tell) for worker in workers]
+        for number in range(plan.rounds):
+            turns = list(zip(workers, found, iterations, strict=True))
+            for worker, measured, count in turns if number % 2 == 0 else turns[::-1]:
+                lap = Lap(**worker.ask(do='round', iterations=count))
+                measured.laps.append(lap)
+            tell(f'round {number + 1} of {plan.rounds}: {_round_line(found)}')
+        if plan.profile:
+            for worker, measured in zip(workers, found, strict=True):
+                measured.profile = worker.ask(do='profile')['table']
+        return found
+
+
+def _prepare(worker: Worker, plan: Plan, tell: Callable[[str], None]) -> int:
+    tell(f'warming up {worker.label}')
+    return worker.ask(
+        do='prepare', warmup=plan.warmup, seconds=plan.seconds, batches=plan.batches
+    )['iterations']
+
+
+def _round_line(found: Sequence[Measured]) -> str:
+    laps = [(measured.side.label, measured.laps[-1]) for measured in found]
+    return ', '.join(f'{label} {lap.seconds:.2f} s' for label, lap in laps)

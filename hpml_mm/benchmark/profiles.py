@@ -1,0 +1,202 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Where the time of a session goes: operators, stages of a pipeline, or hooks."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
+from itertools import islice
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from mmengine.runner import Runner
+
+from hpml_mm.engine.profiling import ProfilerWindow, operator_rows, time_table
+from hpml_mm.measure.around import around
+
+if TYPE_CHECKING:
+    from .session import Session
+
+_TOP = 15
+_STEPS = 3
+_SECONDS = 2.0
+_LEAST_ITERATIONS = 4
+
+
+class StageClock:
+    """Adds up the seconds that named stages take, callees left out.
+
+    Args:
+        clock: Source of time in seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = perf_counter) -> None:
+        self.seconds: dict[str, float] = defaultdict(float)
+        self._clock = clock
+        self._open: list[str] = []
+        self._since = 0.0
+
+    def enter(self, stage: str) -> None:
+        """A stage begins; the one around it stands still."""
+        self._book()
+        self._open.append(stage)
+
+    def leave(self) -> None:
+        """The innermost stage ends."""
+        self._book()
+        self._open.pop()
+
+    def around(self, target: object, method: str, stage: str) -> Callable[[], None]:
+        """Time every call of a method as a stage; returns what undoes this."""
+        return around(target, method, lambda: self.enter(stage), self.leave)
+
+    def _book(self) -> None:
+        now = self._clock()
+        if self._open:
+            self.seconds[self._open[-1]] += now - self._since
+        self._since = now
+
+
+class TimedTransform:
+    """Stands for a transform and books its time as a stage."""
+
+    def __init__(self, transform: Callable, stage: str, clock: StageClock) -> None:
+        self.transform = transform
+        self._stage = stage
+        self._clock = clock
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self._clock.enter(self._stage)
+        try:
+            return self.transform(*args, **kwargs)
+        finally:
+            self._clock.leave()
+
+
+def operator_profile(session: Session) -> str:
+    """Operators with the most time of their own, in a few iterations."""
+    cuda = session.device.type == 'cuda'
+    window = ProfilerWindow(wait=0, warmup=1, active=_STEPS, cuda=cuda)
+    steps = session.steps()
+    next(steps)
+    session.wait()
+    window.start()
+    for _ in range(1 + _STEPS):
+        next(steps)
+        session.wait()
+        window.step()
+    window.stop()
+    steps.close()
+    rows = operator_rows(window.profile.key_averages(), cuda)
+    return time_table(rows, _TOP)
+
+
+def stage_profile(loader: Any, prepare: Callable, session: Session) -> str:
+    """Milliseconds an image of each transform, of the rest, and of the preparation.
+
+    It runs in this process, whatever workers the loader has, so that a transform's time
+    is the one that its own core spends.
+
+    Args:
+        loader: The loader whose data set is asked.
+        prepare: Turns a batch into the model's input.
+        session: Waits for the device.
+    """
+    from .session import endless, images_of
+
+    clock, images = StageClock(), 0
+    dataset, collate = loader.dataset, loader.collate_fn
+    with ExitStack() as undo:
+        for transforms in pipelines_of(dataset):
+            _time_each(transforms, clock, undo)
+        start, count = perf_counter(), 0
+        for indices in endless(loader.batch_sampler):
+            clock.enter('load the item, build the batch')
+            batch = collate(_fetch(dataset, indices))
+            clock.leave()
+            clock.enter('prepare for the model')
+            prepare(batch)
+            session.wait()
+            clock.leave()
+            images, count = images + images_of(batch), count + 1
+            if count >= _LEAST_ITERATIONS and perf_counter() - start > _SECONDS:
+                break
+    return stage_table(clock.seconds, images, 'ms an image', 1e3)
+
+
+def hook_profile(runner: Runner, session: Session) -> str:
+    """Microseconds an iteration of each hook, of the step, and of the rest."""
+    clock = StageClock()
+    with ExitStack() as undo:
+        undo.callback(
+            clock.around(runner.model, 'train_step', 'train_step of the toy model')
+        )
+        for hook in runner.hooks:
+            for method in ('before_train_iter', 'after_train_iter'):
+                name = type(hook).__name__
+                undo.callback(clock.around(hook, method, name))
+        steps = session.steps()
+        count = 2000
+        for _ in islice(steps, 100):
+            pass
+        clock.seconds.clear()
+        for _ in range(count):
+            clock.enter('loader and loop')
+            next(steps)
+            clock.leave()
+        steps.close()
+    return stage_table(clock.seconds, count, 'us an iteration', 1e6)
+
+
+def stage_table(
+    seconds: Mapping[str, float], count: int, unit: str, factor: float
+) -> str:
+    """Markdown table of stages, the most expensive first, with their shares.
+
+    Args:
+        seconds: Of each stage.
+        count: What a stage's time is divided by.
+        unit: Heading of the times.
+        factor: Units in a second.
+    """
+    total = sum(seconds.values())
+    rows = [('stage', unit, 'share (%)'), ('---', '---:', '---:')]
+    for stage, taken in sorted(seconds.items(), key=lambda item: -item[1]):
+        share = 100 * taken / total if total else 0.0
+        rows.append((stage, f'{factor * taken / count:.3f}', f'{share:.1f}'))
+    rows.append(('all', f'{factor * total / count:.3f}', '100.0'))
+    return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+
+
+def pipelines_of(dataset: Any) -> Iterable[list]:
+    """Lists of transforms of a data set and of those that it wraps.
+
+    MMEngine's are in ``pipeline``, torchvision's in ``transform``, and those of faces
+    that are held as one array in ``augment``.
+    """
+    seen = set()
+    while dataset is not None and id(dataset) not in seen:
+        seen.add(id(dataset))
+        for name in ('pipeline', 'transform', 'augment'):
+            part = getattr(dataset, name, None)
+            transforms = getattr(part, 'transforms', part)
+            if isinstance(transforms, list):
+                yield transforms
+        dataset = getattr(dataset, 'dataset', None)
+
+
+def _time_each(transforms: list, clock: StageClock, undo: ExitStack) -> None:
+    original = list(transforms)
+    transforms[:] = [
+        TimedTransform(transform, type(transform).__name__, clock)
+        for transform in original
+    ]
+    undo.callback(lambda: transforms.__setitem__(slice(None), original))
+
+
+def _fetch(dataset: Any, indices: list[int]) -> Any:
+    """Items of a batch, as torch's own fetcher asks for them."""
+    if hasattr(dataset, '__getitems__'):
+        return dataset.__getitems__(indices)
+    return [dataset[index] for index in indices]

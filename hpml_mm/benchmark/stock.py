@@ -1,0 +1,120 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""The stock equivalent of a config: fp32, eager, contiguous, none of our hooks."""
+
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmengine.config import Config
+
+_OURS = 'hpml_mm.'
+# Parts of an input pipeline that a stock one does not have in this form. Reading
+# files one by one, as our other data sets do, is what stock ones do too.
+_WITHOUT_TWIN = frozenset(
+    {
+        'FaceArrayDataset',
+        'FusedTopdownWarp',
+        'LoadCachedImage',
+        'PackKeypoints',
+        'PoseTargetPreprocessor',
+    }
+)
+_AMP_KEYS = ('dtype', 'loss_scale', 'use_fp16')
+_FAST_OPTIMIZER_KEYS = ('foreach', 'fused')
+
+
+def stock_config(cfg: Config, mode: str) -> Config:
+    """The config as it would be without this package's means to make it fast.
+
+    Hooks and the runner of this package go and MMEngine's take their place; the optimizer wrapper
+    is the plain one, the optimizer chooses its implementation itself, and nothing is
+    compiled. Network, data and schedule stay.
+
+    Args:
+        cfg: A config; it is not changed.
+        mode: What will be measured.
+
+    Raises:
+        ValueError: If the config's data part is one of this package's that has no
+            stock form, or, for ``'data'``, if it is the stock one already.
+    """
+    found = sorted(_parts_without_twin(cfg, mode))
+    if found:
+        raise ValueError(
+            f'{cfg.filename}: no stock equivalent of its data part is known, because '
+            f'it uses {", ".join(found)}; give --against CONFIG with a config that '
+            'reads the same data the stock way'
+        )
+    if mode == 'data':
+        raise ValueError(
+            f'{cfg.filename}: its data part is made of stock parts already, so there '
+            'is nothing to compare; give --against CONFIG or the name of a source'
+        )
+    stock = copy.deepcopy(cfg)
+    hooks = stock.get('custom_hooks') or []
+    stock.custom_hooks = [hook for hook in hooks if not is_ours(hook)]
+    defaults = stock.get('default_hooks') or {}
+    for name in [name for name, hook in defaults.items() if is_ours(hook)]:
+        del defaults[name]
+    for key in ('val_cfg', 'test_cfg'):
+        if isinstance(stock.get(key), Mapping):
+            stock[key].pop('fp16', None)
+    stock.pop('compile', None)
+    if str(stock.get('runner_type')).startswith(_OURS):
+        del stock['runner_type']
+    _make_plain(stock.get('optim_wrapper'))
+    return stock
+
+
+def is_ours(part: Any) -> bool:
+    """Whether a part of a config is a class of this package."""
+    kind = part.get('type') if isinstance(part, Mapping) else None
+    if isinstance(kind, type):
+        return kind.__module__.startswith(_OURS)
+    return isinstance(kind, str) and kind.startswith(_OURS)
+
+
+def _make_plain(wrapper: Any) -> None:
+    """Take mixed precision and a chosen implementation out of an optimizer wrapper."""
+    if not isinstance(wrapper, Mapping):
+        return
+    kind = wrapper.get('type')
+    if is_ours(wrapper) or _name(kind) in ('AmpOptimWrapper', 'ApexOptimWrapper'):
+        wrapper['type'] = 'OptimWrapper'
+        for key in _AMP_KEYS:
+            wrapper.pop(key, None)
+    optimizer = wrapper.get('optimizer')
+    if isinstance(optimizer, Mapping):
+        for key in _FAST_OPTIMIZER_KEYS:
+            optimizer.pop(key, None)
+    elif optimizer is None:  # one wrapper for each part of the model
+        for part in wrapper.values():
+            _make_plain(part)
+
+
+def _parts_without_twin(cfg: Config, mode: str) -> set[str]:
+    loader = 'test_dataloader' if mode == 'infer' else 'train_dataloader'
+    model = cfg.get('model') or {}
+    parts = (
+        cfg.get(loader),
+        cfg.get('data_preprocessor'),
+        model.get('data_preprocessor') if isinstance(model, Mapping) else None,
+    )
+    kinds = {kind for part in parts for kind in _types(part)}
+    return {kind for kind in kinds if _name(kind) in _WITHOUT_TWIN}
+
+
+def _types(part: Any) -> Iterator[str]:
+    """Every ``type`` within a part of a config."""
+    if isinstance(part, Mapping):
+        if isinstance(part.get('type'), str):
+            yield part['type']
+        part = part.values()
+    elif not isinstance(part, list | tuple):
+        return
+    for item in part:
+        yield from _types(item)
+
+
+def _name(kind: Any) -> str:
+    return str(getattr(kind, '__name__', kind)).rpartition('.')[2]

@@ -1,0 +1,151 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Build what is timed from a config, as training and testing build it."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+from hpml_mm.config.load import load_config
+from hpml_mm.engine.hooks.training_clock_hook import bare_model, model_device
+from hpml_mm.engine.launch import build_runner
+
+from .jobs import STOCK, Job
+from .profiles import operator_profile, stage_profile
+from .session import Session, loaded, looped, lying_ready, made, repeated
+from .stock import stock_config
+
+Serve = Callable[[Session], None]
+_PARTS = ('dataloader', 'cfg', 'evaluator')
+
+
+def job_config(job: Job) -> Config:
+    """The config that a job measures, stripped of what takes no part in it.
+
+    Checkpoints, validation and pretrained weights go: they say nothing about speed.
+
+    Raises:
+        FileNotFoundError: If there is no such config.
+        ValueError: If a key is unknown, the config has no such part, or no stock
+            equivalent is known.
+    """
+    cfg = load_config(job.side.config, job.side.options)
+    if job.mode == 'infer':
+        _keep_test(cfg)
+    if job.side.kind == STOCK:
+        cfg = stock_config(cfg, job.mode)
+    _drop(cfg, 'val')
+    _drop(cfg, 'train' if job.mode == 'infer' else 'test')
+    part = 'test' if job.mode == 'infer' else 'train'
+    if not isinstance(cfg.get(f'{part}_dataloader'), Mapping):
+        raise ValueError(f'{job.side.config} has no {part}_dataloader to benchmark')
+    _fit_loader(cfg[f'{part}_dataloader'], job)
+    _forget_weights(cfg)
+    cfg.default_hooks = {**(cfg.get('default_hooks') or {}), 'checkpoint': None}
+    cfg.work_dir = job.work_dir
+    return cfg
+
+
+def open_config(job: Job, serve: Serve) -> None:
+    """Have the config's runner do everything up to its loop, and serve there.
+
+    Hooks have then seen ``before_run`` and ``before_train``, so that the model is as it
+    trains: its layout, its precision, its compiled parts.
+    """
+    runner = build_runner(job_config(job))
+    if job.mode == 'infer':
+        loop = runner.test_loop
+        loop.run = lambda: _serve_test(runner, serve)
+        runner.test()
+        return
+    loop = runner.train_loop
+    loop.run = lambda: _serve_train(runner, job, serve)
+    runner.train()
+
+
+def _serve_train(runner: Runner, job: Job, serve: Serve) -> torch.nn.Module:
+    runner.call_hook('before_train')
+    runner.model.train()
+    loader, device = runner.train_loop.dataloader, model_device(runner.model)
+    ready = lying_ready(loader)
+    if job.mode == 'data':
+        prepare = partial(_prepared, bare_model(runner.model))
+        steps = partial(loaded, loader, prepare)
+        profile = partial(stage_profile, loader, prepare)
+        serve(Session(steps, device, profile, rewarm=ready))
+    elif job.loop:
+        steps = partial(looped, runner)
+        serve(Session(steps, device, operator_profile, rewarm=ready))
+    else:
+        runner.call_hook('before_train_epoch')
+        step = partial(runner.model.train_step, optim_wrapper=runner.optim_wrapper)
+        steps = partial(repeated, made(loader), step)
+        serve(Session(steps, device, operator_profile))
+    return runner.model
+
+
+def _serve_test(runner: Runner, serve: Serve) -> dict:
+    runner.call_hook('before_test')
+    runner.call_hook('before_test_epoch')
+    runner.model.eval()
+    device = model_device(runner.model)
+    batches = made(runner.test_loop.dataloader)
+    with torch.no_grad():
+        steps = partial(repeated, batches, runner.model.test_step)
+        serve(Session(steps, device, operator_profile, each=True))
+    return {}
+
+
+def _prepared(model: torch.nn.Module, batch: Any) -> Any:
+    """A batch as the model's forward pass takes it."""
+    return model.data_preprocessor(batch, training=True)
+
+
+def _keep_test(cfg: Config) -> None:
+    """Use the validation part where there is no test part."""
+    for key in _PARTS:
+        if cfg.get(f'test_{key}') is None:
+            cfg[f'test_{key}'] = cfg.get(f'val_{key}')
+
+
+def _drop(cfg: Config, part: str) -> None:
+    for key in _PARTS:
+        cfg[f'{part}_{key}'] = None
+    if part == 'train':
+        cfg.optim_wrapper = cfg.param_scheduler = None
+        cfg.pop('auto_scale_lr', None)
+
+
+def _fit_loader(loader: Mapping, job: Job) -> None:
+    """Batch size and workers of a job; none work while the other side is timed."""
+    if job.batch_size is not None:
+        loader['batch_size'] = job.batch_size
+    if job.mode in ('train', 'infer') and not job.loop:
+        loader['num_workers'] = 0  # the few batches are made before
+    elif job.workers is not None:
+        loader['num_workers'] = job.workers
+    loader['persistent_workers'] = False
+    if not loader.get('num_workers'):
+        for key in ('prefetch_factor', 'multiprocessing_context', 'timeout'):
+            loader.pop(key, None)
+
+
+def _forget_weights(cfg: Config) -> None:
+    cfg.load_from, cfg.resume = None, False
+    _forget_pretrained(cfg.get('model'))
+
+
+def _forget_pretrained(part: Any) -> None:
+    if isinstance(part, Mapping):
+        inits = part.get('init_cfg')
+        inits = inits if isinstance(inits, list | tuple) else [inits]
+        if any(isinstance(i, Mapping) and i.get('type') == 'Pretrained' for i in inits):
+            part['init_cfg'] = None
+        part = part.values()
+    elif not isinstance(part, list | tuple):
+        return
+    for item in part:
+        _forget_pretrained(item)

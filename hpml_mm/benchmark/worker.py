@@ -1,0 +1,73 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""The process that measures one side: ``python -m hpml_mm.benchmark.worker JOB FD``.
+
+It reads one request a line, as JSON, and answers each with one line to the file
+descriptor FD. What is printed goes to the log.
+"""
+
+import json
+import os
+import sys
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+
+from hpml_mm.config.cli import clear_errors
+from hpml_mm.measure.env import environment
+
+from .engine_cost import open_engine
+from .jobs import SOURCES, read_job
+from .session import Session
+from .sources import open_source
+from .subject import open_config
+
+
+def serve(session: Session, requests: TextIO, replies: TextIO) -> None:
+    """Answer requests until there are no more.
+
+    Args:
+        session: What is timed.
+        requests: ``prepare`` (warm up, and find the iterations of a round),
+            ``round`` and ``profile``, each a JSON object with ``do``.
+        replies: Gets a line for each, and one before all that says what this process
+            runs on.
+    """
+    _reply(replies, {'environment': environment()})
+    for line in requests:
+        request = json.loads(line)
+        _reply(replies, _answer(session, request))
+
+
+def main() -> None:
+    replies = os.fdopen(int(sys.argv[2]), 'w', encoding='utf-8')
+    job = read_job(Path(sys.argv[1]))
+    if job.threads is not None:
+        torch.set_num_threads(job.threads)
+    answer = partial(serve, requests=sys.stdin, replies=replies)
+    with clear_errors():
+        if job.mode == 'engine':
+            open_engine(job, answer)
+        elif job.side.kind in SOURCES:
+            open_source(job, answer)
+        else:
+            open_config(job, answer)
+
+
+def _answer(session: Session, request: dict[str, Any]) -> dict[str, Any]:
+    if request['do'] == 'prepare':
+        count = session.warm_up(request['warmup'], request['seconds'])
+        return {'iterations': request['batches'] or count}
+    if request['do'] == 'profile':
+        return {'table': session.profile(session)}
+    return asdict(session.run(request['iterations']))
+
+
+def _reply(replies: TextIO, answer: dict[str, Any]) -> None:
+    print(json.dumps(answer), file=replies, flush=True)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,57 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import pytest
+
+from hpml_mm.benchmark.jobs import Job, Side, read_job, sides_of
+
+CONFIG = 'configs/fer/fast.py'
+
+
+def sides(mode, against=None, options=None, against_options=None):
+    return sides_of(mode, CONFIG, options or {}, against, against_options or {})
+
+
+def test_a_job_survives_its_file(tmp_path):
+    side = Side('fast', 'config', CONFIG, {'a.b': [1, 2], 'c': None})
+    job = Job('train', side, 'w', loop=True, batch_size=4, threads=2)
+    job.write(tmp_path / 'job.json')
+    assert read_job(tmp_path / 'job.json') == job
+
+
+def test_alone():
+    assert sides('data') == [Side('fast', 'config', CONFIG)]
+
+
+def test_the_stock_side_takes_the_options_unless_it_has_its_own():
+    plain = sides('train', 'stock', {'a': 1})[1]
+    assert plain == Side('stock', 'stock', CONFIG, {'a': 1})
+    own = sides('train', 'stock', {'a': 1}, {'b': 2})[1]
+    assert own.options == {'b': 2}
+
+
+def test_another_config_takes_its_own_options_only():
+    other = sides('train', 'configs/fer/slow.py', {'a': 1}, {'b': 2})[1]
+    assert other == Side('slow', 'config', 'configs/fer/slow.py', {'b': 2})
+
+
+def test_the_same_config_twice_has_two_labels():
+    assert [s.label for s in sides('infer', CONFIG)] == ['fast', 'fast-2']
+
+
+def test_a_package_is_no_part_of_a_label():
+    (side,) = sides_of('train', 'mmpretrain::resnet/resnet18.py', {}, None, {})
+    assert side.label == 'resnet18'
+
+
+def test_a_source_is_for_data():
+    assert sides('data', 'hpml-2023')[1].kind == 'hpml-2023'
+    with pytest.raises(ValueError, match='use it with "data"'):
+        sides('train', 'light-fer')
+    with pytest.raises(ValueError, match='takes no --against-options'):
+        sides('data', 'light-fer', against_options={'a': 1})
+
+
+def test_the_engine_has_four_sides_of_its_own():
+    kinds = [side.kind for side in sides('engine')]
+    assert kinds == ['config', 'stock', 'none', 'plain']
+    with pytest.raises(ValueError, match='leave --against out'):
+        sides('engine', 'configs/fer/slow.py')

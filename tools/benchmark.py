@@ -1,0 +1,172 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Compare the speed of a config with a baseline, in rounds that alternate.
+
+    data    images/s of the training loader and the data preprocessor
+    train   images/s of training steps with batches that are made before (--loop: of
+            the whole loop, with loader and hooks)
+    infer   images/s and latency of predictions with batches that are made before
+    engine  microseconds an iteration that the loop and its hooks cost around a toy
+            model, beside stock hooks, no hooks and a loop in plain PyTorch
+
+Each side runs in a process of its own; while one is timed the other one waits. A ratio
+is that of the two medians; the range behind it holds the middle half of the ratios of
+single rounds. A ratio whose range spans 1 shows nothing.
+
+    python tools/benchmark.py train configs/fer/a.py --against stock --cores 0
+    python tools/benchmark.py data configs/fer/a.py --against light-fer --cores 0
+    python tools/benchmark.py train configs/fer/a.py --against configs/fer/b.py
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+from hpml_mm.benchmark.jobs import MODES, SOURCES, Job, sides_of
+from hpml_mm.benchmark.process import Measured, Plan, measure
+from hpml_mm.benchmark.report import comparison_rows, print_comparison
+from hpml_mm.config.cli import OptionsAction, add_config_arguments, clear_errors
+from hpml_mm.report.results import append_results
+from hpml_mm.report.sweep_rows import check_same_ground
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('mode', choices=MODES)
+    add_config_arguments(parser)
+    parser.add_argument(
+        '--against',
+        metavar='stock|SOURCE|CONFIG',
+        help='stock: the config in fp32, eager and contiguous, without the hooks of '
+        f'this package; {" or ".join(SOURCES)}: the input pipeline of that project '
+        '(data only); or another config. Without it nothing is compared',
+    )
+    parser.add_argument(
+        '--against-options',
+        nargs='+',
+        action=OptionsAction,
+        default={},
+        metavar='KEY=VALUE',
+        help='override parts of the other side, as --cfg-options does',
+    )
+    parser.add_argument(
+        '--loop', action='store_true', help='train: with loader and hooks'
+    )
+    parser.add_argument('--rounds', type=int, default=5, help='of each side')
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument(
+        '--seconds', type=float, default=3.0, help='length of a round (about)'
+    )
+    length.add_argument('--batches', type=int, help='iterations of a round instead')
+    parser.add_argument(
+        '--warmup', type=int, default=3, help='iterations before all rounds'
+    )
+    parser.add_argument(
+        '--cores', type=core_list, help='pin all sides to these, such as 0 or 0,1'
+    )
+    parser.add_argument(
+        '--threads',
+        type=int,
+        help='of PyTorch on all sides; else one a core of --cores',
+    )
+    parser.add_argument('--workers', type=int, help='of the loader, on all sides')
+    parser.add_argument(
+        '--batch-size', type=int, nargs='+', help='on all sides; each is compared'
+    )
+    parser.add_argument(
+        '--profile', action='store_true', help='say where the time went, too'
+    )
+    parser.add_argument('--name', help='of the experiment in --out')
+    parser.add_argument('--out', type=Path, metavar='results/NAME.csv')
+    args = parser.parse_args()
+    if args.loop and args.mode != 'train':
+        parser.error('--loop is for "train"')
+    for name in ('rounds', 'batches', 'threads'):
+        if (value := getattr(args, name)) is not None and value < 1:
+            parser.error(f'--{name} {value}: at least 1')
+    return args
+
+
+def core_list(text: str) -> list[int]:
+    """Numbers of cores, ``0,2`` or ``0-3``, that this process may use."""
+    cores: set[int] = set()
+    for part in text.split(','):
+        first, _, last = part.partition('-')
+        cores |= set(range(int(first), int(last or first) + 1))
+    usable = os.sched_getaffinity(0)
+    if not cores or not cores <= usable:
+        raise argparse.ArgumentTypeError(
+            f'{text!r}: the usable cores are {",".join(map(str, sorted(usable)))}'
+        )
+    return sorted(cores)
+
+
+def compare(args: argparse.Namespace, batch_size: int | None) -> list[Measured]:
+    sides = sides_of(
+        args.mode, args.config, args.cfg_options, args.against, args.against_options
+    )
+    plan = Plan(args.rounds, args.seconds, args.batches, args.warmup, args.profile)
+    threads = args.threads or (len(args.cores) if args.cores else None)
+    workers = args.workers
+    if workers is None and args.mode == 'data' and len(args.cores or ()) == 1:
+        workers = 0  # a second process could not run beside the first
+    with tempfile.TemporaryDirectory(prefix='hpml_mm-') as place:
+        jobs = [
+            Job(
+                mode=args.mode,
+                side=side,
+                work_dir=f'{place}/{number}/runner',
+                loop=args.loop,
+                batch_size=batch_size,
+                workers=workers,
+                threads=threads,
+            )
+            for number, side in enumerate(sides)
+        ]
+        found = measure(jobs, plan, Path(place), threads, tell)
+    check_same_ground([(m.side, {'environment': m.environment}) for m in found])
+    return found
+
+
+def tell(line: str) -> None:
+    """Progress goes to stderr, so that stdout holds the result alone."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def experiment(args: argparse.Namespace, batch_size: int | None) -> str:
+    """Name of the experiment; two measurements that differ must not share it."""
+    parts = [args.name or f'{args.mode}-{Path(args.config).stem}']
+    if args.name is None and args.loop:
+        parts.append('loop')
+    if args.name is None and args.cores:
+        parts.append(f'{len(args.cores)}core')
+    if batch_size is not None and (args.name is None or len(args.batch_size) > 1):
+        parts.append(f'batch{batch_size}')
+    return '-'.join(parts)
+
+
+def main() -> None:
+    args = parse_args()
+    if args.cores:
+        os.sched_setaffinity(0, args.cores)  # the sides inherit it
+    rows = []
+    try:
+        with clear_errors():
+            for batch_size in args.batch_size or [None]:
+                found = compare(args, batch_size)
+                print_comparison(args.mode, found)
+                name = experiment(args, batch_size)
+                rows += comparison_rows(args.mode, name, found, sys.argv)
+            if args.out:
+                append_results(args.out, rows)
+                print(f'{len(rows)} rows in {args.out}')
+    except KeyboardInterrupt:
+        print('interrupted: nothing was written', file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == '__main__':
+    main()
