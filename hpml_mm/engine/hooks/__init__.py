@@ -10,6 +10,7 @@ from .data_load_ratio_hook import DataLoadRatioHook
 from .graceful_stop_hook import GracefulStopHook
 from .load_from_hook import LoadFromHook
 from .progress_hook import ProgressHook
+from .runtime_info_hook import RuntimeInfoHook
 from .sample_seed_hook import SampleSeedHook
 from .speed_hook import SpeedHook
 from .summary_hook import SummaryHook
@@ -28,6 +29,7 @@ __all__ = [
     'LoadFromHook',
     'PoseSheetHook',
     'ProgressHook',
+    'RuntimeInfoHook',
     'SampleSeedHook',
     'SpeedHook',
     'SummaryHook',

@@ -38,7 +38,8 @@ class ProgressHook(Hook):
 
     Log lines scroll by above the bar. Without a terminal, and on all processes
     but the first, it does nothing. What it shows is what other hooks have put
-    into the message hub already, so it never waits for a device.
+    into the message hub already; with this project's RuntimeInfoHook a loss may be on
+    the device still, and a redraw waits for it.
 
     Args:
         redraws_per_second: At most so many times a second the bar is drawn.
@@ -75,7 +76,8 @@ class ProgressHook(Hook):
         outputs: dict | None = None,
     ) -> None:
         """Redraw, if it has been long enough."""
-        self._draw(runner, runner.iter + 1, f'epoch {epoch_of(runner)}')
+        if self._bar is not None:  # to ask a runner for its epoch takes a while
+            self._draw(runner, runner.iter + 1, f'epoch {epoch_of(runner)}')
 
     def after_val_iter(
         self,
@@ -85,12 +87,11 @@ class ProgressHook(Hook):
         outputs: list | None = None,
     ) -> None:
         """Redraw with the validation's own count, if it has been long enough."""
-        total = len(runner.val_dataloader)
-        self._draw(runner, runner.iter, f'validation {batch_idx + 1}/{total}')
+        if self._bar is not None:
+            total = len(runner.val_dataloader)
+            self._draw(runner, runner.iter, f'validation {batch_idx + 1}/{total}')
 
     def _draw(self, runner: Runner, iteration: int, stage: str) -> None:
-        if self._bar is None:
-            return
         if not self._rate.due() and iteration != runner.max_iters:
             return
         self._bar.update(
