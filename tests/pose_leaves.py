@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """What a leaf config for poses does, in the words of its file name."""
 
-from leaves import common_variants, kind, optimizer, workers
+from leaves import common_variants, hook, kind, optimizer, workers
 
 MODEL_OF = {'ResNet': 'res50', 'HRNet': 'hrnet-w32', 'MobileNetV2': 'mobilenet-v2'}
 DATASET_OF = {'cats': 'cats', 'coco_person': 'coco'}
@@ -95,6 +95,7 @@ def variants(cfg):
         'boxes': 'detected' if cfg.val_dataloader.dataset.get('bbox_file') else None,
         'augmentation': augmentation(cfg),
         'schedule': schedule(cfg),
+        'input': 'fused-input' if hook(cfg, 'FastPoseInputHook') else None,
         'workers': workers(cfg, 2),
     }
     return {axis: variant for axis, variant in found.items() if variant}

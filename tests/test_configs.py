@@ -131,6 +131,7 @@ PLACES = {
     'class_balance': ['train_dataloader.sampler', 'custom_hooks.ClassWeightHook'],
     'augmentation': ['train_dataloader.dataset.pipeline'],
     'schedule': ['param_scheduler', 'optim_wrapper.optimizer.lr'],
+    'input': ['custom_hooks.FastPoseInputHook', 'input_hooks'],
     'workers': [
         f'{loader}.{key}'
         for loader in LOADERS

@@ -16,6 +16,8 @@ from mmengine.config import Config
 #: larger heatmaps than its variable says.
 ENCODER_KEYS = ('type', 'input_size', 'heatmap_size')
 VARIABLE_KEYS = ('type', 'input_size')
+#: The transforms that cut an image to the size of the network's input.
+AFFINES = ('TopdownAffine', 'hpml_mm.FusedTopdownWarp')
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -68,6 +70,10 @@ def codec_problems(cfg: Config) -> list[str]:
     places = []
     if isinstance(cfg.get('codec'), Mapping):
         places.append(('codec', cfg.codec, VARIABLE_KEYS))
+    preprocessor = model.get('data_preprocessor') or {}
+    if isinstance(preprocessor.get('encoder'), Mapping):
+        place = 'model.data_preprocessor.encoder'
+        places.append((place, preprocessor['encoder'], ENCODER_KEYS))
     for loader in LOADERS:
         found = _encoders(cfg.get(loader), loader)
         places += [(place, codec, ENCODER_KEYS) for place, codec in found]
@@ -86,7 +92,7 @@ def codec_problems(cfg: Config) -> list[str]:
 def _encoders(part: Any, place: str) -> Iterator[tuple[str, Mapping]]:
     """Each transform of a loader that knows a size, as a codec, with its place."""
     if isinstance(part, Mapping):
-        if part.get('type') == 'TopdownAffine':
+        if part.get('type') in AFFINES:
             yield place, {'input_size': part.get('input_size')}
         encoder = part.get('encoder')
         if part.get('type') == 'GenerateTarget' and isinstance(encoder, Mapping):
@@ -141,7 +147,7 @@ def _replace(part: Any, old: dict, new: dict) -> None:
             value.update(new)
         elif isinstance(value, Mapping | list | tuple):
             _replace(value, old, new)
-    affine = isinstance(part, Mapping) and part.get('type') == 'TopdownAffine'
+    affine = isinstance(part, Mapping) and part.get('type') in AFFINES
     if affine and _equal(part.get('input_size'), old['input_size']):
         part['input_size'] = new['input_size']
 

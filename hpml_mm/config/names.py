@@ -42,6 +42,7 @@ VARIANTS = {
         'heavy',
     ),
     'schedule': ('step-tuned', 'step', 'warmup500'),
+    'input': ('array', 'fused-input'),
     'workers': (r'workers\d+',),
 }
 

@@ -1,0 +1,126 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""A top-down model's images and targets by the fast way, in any MMPose config."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmengine.dataset import Compose
+from mmengine.hooks import Hook
+from mmengine.runner import BaseLoop, Runner
+from torch import nn
+
+from hpml_mm.registry import HOOKS, MODELS
+
+from .training_clock_hook import bare_model
+
+#: Settings of PoseDataPreprocessor that PoseTargetPreprocessor has too.
+_SHARED = ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr', 'non_blocking', 'batch_augments')
+_PREPROCESSORS = ('PoseDataPreprocessor', 'mmpose.PoseDataPreprocessor')
+
+
+@HOOKS.register_module()
+class FastPoseInputHook(Hook):
+    """Gives a stock top-down config the cached, fused and batched input.
+
+    Images are decoded once (``LoadCachedImage``), flipped, jittered and cropped in one
+    warp (``FusedTopdownWarp``), sent as bytes (``PackKeypoints``), normalised and given
+    their heatmaps on the model's device (``PoseTargetPreprocessor``). What the model
+    sees is what the config's own pipelines would have shown it, to one level of a few
+    pixels, from the same random numbers.
+
+    It is all or nothing: where one of the pipelines has a step that cannot be fused,
+    all stay as they are, and one warning says which step it is.
+
+    Args:
+        memory_gib: Memory for decoded images, in GiB, of each data set.
+    """
+
+    # After SpeedHook, whose memory format the images take, and before hooks that copy
+    # the model.
+    priority = 'HIGH'
+
+    def __init__(self, memory_gib: float = 1.0) -> None:
+        self.memory_gib = memory_gib
+
+    def before_run(self, runner: Runner) -> None:
+        """Replace pipelines and preprocessor; no worker runs yet."""
+        try:
+            pipelines, preprocessor = self._plan(runner)
+        except ValueError as error:
+            runner.logger.log(
+                logging.WARNING, f'FastPoseInputHook leaves the input as it is: {error}'
+            )
+            return
+        for dataset, pipeline in pipelines:
+            dataset.pipeline = pipeline
+        model = bare_model(runner.model)
+        device = next(model.parameters()).device
+        model.data_preprocessor = preprocessor.to(device)
+        runner.logger.info(
+            f'FastPoseInputHook: {len(pipelines)} data sets keep up to '
+            f'{self.memory_gib:g} GiB of decoded images each and crop in one warp'
+        )
+
+    def _plan(self, runner: Runner) -> tuple[list[tuple[Any, Compose]], nn.Module]:
+        """Build all that is new, so that nothing is changed if some of it cannot be."""
+        # Here, because they import mmpose, which other hooks do without.
+        from hpml_mm.datasets.fused_pipeline import fuse_pipeline
+
+        pipelines, encoders = [], []
+        for mode in ('train', 'val', 'test'):
+            loop = getattr(runner, f'_{mode}_loop')  # the property would build it
+            if not isinstance(loop, BaseLoop):
+                continue
+            name = f'{mode}_dataloader'
+            dataset, settings = _innermost(
+                loop.dataloader.dataset, runner.cfg[name]['dataset'], name
+            )
+            try:
+                fused = fuse_pipeline(settings['pipeline'], self.memory_gib)
+            except ValueError as error:
+                raise ValueError(f'{name}.dataset.pipeline: {error}') from error
+            pipelines.append((dataset, Compose(fused.steps)))
+            if fused.encoder is not None:
+                encoders.append(fused.encoder)
+        if any(encoder != encoders[0] for encoder in encoders):
+            raise ValueError('the pipelines make targets by different encoders')
+        return pipelines, _preprocessor(runner, encoders[0] if encoders else None)
+
+
+def _innermost(dataset: Any, settings: Any, place: str) -> tuple[Any, Mapping]:
+    """The data set that has the pipeline, behind repetitions, and its config."""
+    while isinstance(settings, Mapping) and 'dataset' in settings:
+        dataset, settings = dataset.dataset, settings['dataset']
+    if not isinstance(settings, Mapping) or 'datasets' in settings:
+        raise ValueError(f'{place}.dataset is not the config of one data set')
+    if 'pipeline' not in settings:
+        raise ValueError(f'{place}.dataset has no pipeline')
+    return dataset, settings
+
+
+def _preprocessor(runner: Runner, encoder: dict[str, Any] | None) -> nn.Module:
+    settings = runner.cfg.model.get('data_preprocessor') or {}
+    other = settings.keys() - {'type', *_SHARED}
+    if settings.get('type') not in _PREPROCESSORS or other:
+        kind = ', '.join([str(settings.get('type')), *sorted(other)])
+        raise ValueError(
+            f'model.data_preprocessor is {kind}, not a plain PoseDataPreprocessor'
+        )
+    shared = {key: settings[key] for key in _SHARED if key in settings}
+    return MODELS.build(
+        {
+            'type': 'hpml_mm.PoseTargetPreprocessor',
+            'encoder': encoder,
+            'channels_last': _is_channels_last(runner.model),
+            **shared,
+        }
+    )
+
+
+def _is_channels_last(model: nn.Module) -> bool:
+    weights = [weight for weight in model.parameters() if weight.dim() == 4]
+    return bool(weights) and all(
+        weight.is_contiguous(memory_format=torch.channels_last) for weight in weights
+    )
