@@ -18,6 +18,7 @@ from .throughput_hook import ThroughputHook
 from .torch_profiler_hook import TorchProfilerHook
 
 if has_mmpose():
+    from .fast_pose_input_hook import FastPoseInputHook
     from .pose_sheet_hook import PoseSheetHook
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     'ClassWeightHook',
     'ConfusionMatrixHook',
     'DataLoadRatioHook',
+    'FastPoseInputHook',
     'GracefulStopHook',
     'LoadFromHook',
     'PoseSheetHook',
