@@ -25,17 +25,19 @@ class SideFailedError(RuntimeError):
 
     Attributes:
         code: Its exit code, negative for a signal.
+        killed: Whether something else ended it, most likely for want of memory.
         reason: The last line it left.
     """
 
     def __init__(self, label: str, code: int, log: str) -> None:
         lines = [line for line in log.strip().splitlines() if line.strip()]
         self.code = code
+        self.killed = code == -signal.SIGKILL
         self.reason = lines[-1].removeprefix(_ERROR) if lines else f'exit code {code}'
-        if code == -signal.SIGKILL:
+        if self.killed:
             self.reason = 'killed, as a system does that runs out of memory'
         shown = [self.reason]
-        if not (lines and lines[-1].startswith(_ERROR)) and code != -signal.SIGKILL:
+        if not self.killed and not (lines and lines[-1].startswith(_ERROR)):
             shown = ['its last lines:', *lines[-_LAST_LINES:]]
         super().__init__(f'{label} failed ({code}): ' + '\n  '.join(shown))
 

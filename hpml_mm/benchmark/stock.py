@@ -26,9 +26,9 @@ _FAST_OPTIMIZER_KEYS = ('foreach', 'fused')
 def stock_config(cfg: Config, mode: str) -> Config:
     """The config as it would be without this package's means to make it fast.
 
-    Hooks and the runner of this package go and MMEngine's take their place; the optimizer wrapper
-    is the plain one, the optimizer chooses its implementation itself, and nothing is
-    compiled. Network, data and schedule stay.
+    Hooks and the runner of this package go and MMEngine's take their place; the
+    optimizer wrapper is the plain one, the optimizer chooses its implementation itself,
+    and nothing is compiled. Network, data and schedule stay.
 
     Args:
         cfg: A config; it is not changed.
@@ -61,7 +61,7 @@ def stock_config(cfg: Config, mode: str) -> Config:
             stock[key].pop('fp16', None)
     stock.pop('compile', None)
     if str(stock.get('runner_type')).startswith(_OURS):
-        del stock['runner_type']
+        stock.pop('runner_type')
     _make_plain(stock.get('optim_wrapper'))
     return stock
 

@@ -1,0 +1,122 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Write settings of speed as a child config, and read them from a config."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmengine.config import Config
+
+from hpml_mm.engine.amp import resolve_precision
+
+from .tune import Setting
+
+_SPEED = 'hpml_mm.SpeedHook'
+_AMP = 'hpml_mm.AmpHook'
+_INDENT = '    '
+
+
+def setting_of(cfg: Config, device: torch.device) -> Setting:
+    """The settings that a config has.
+
+    Raises:
+        ValueError: If it has no training loader with a batch size.
+    """
+    loader = cfg.get('train_dataloader')
+    if not isinstance(loader, Mapping) or 'batch_size' not in loader:
+        raise ValueError(f'{cfg.filename} has no train_dataloader.batch_size to tune')
+    speed, amp = _hook(cfg, _SPEED), _hook(cfg, _AMP)
+    precision = 'fp32'
+    if amp is not None:
+        found = resolve_precision(amp.get('dtype', 'auto'), device)
+        precision = str(found.dtype).removeprefix('torch.')
+    return Setting(
+        channels_last=speed is not None and speed.get('channels_last', True),
+        precision=precision,
+        compile=bool(speed is not None and speed.get('compile', False)),
+        batch_size=loader['batch_size'],
+        workers=loader.get('num_workers', 0),
+    )
+
+
+def precision_choices(cfg: Config, device: torch.device) -> list[str]:
+    """Precisions to try; only its own for a config whose wrapper is AMP already."""
+    wrapper = cfg.get('optim_wrapper') or {}
+    if str(wrapper.get('type', 'OptimWrapper')) != 'OptimWrapper':
+        return [setting_of(cfg, device).precision]
+    return ['fp32', 'bfloat16', *(['float16'] if device.type == 'cuda' else [])]
+
+
+def child_config(cfg: Config, base: str, setting: Setting, note: str = '') -> str:
+    """Text of a config that is ``cfg`` with other settings.
+
+    Args:
+        cfg: The config, read.
+        base: What ``_base_`` says, a path from where the child will lie.
+        setting: Its settings.
+        note: Lines of comment.
+    """
+    loader = dict(
+        batch_size=setting.batch_size,
+        num_workers=setting.workers,
+        persistent_workers=setting.workers > 0,
+    )
+    lines = [f'# {line}' for line in note.splitlines()]
+    own = cfg.train_dataloader.batch_size
+    if setting.batch_size != own:
+        lines.append(f'# The learning rate is that of batches of {own}.')
+    if cfg.train_dataloader.get('prefetch_factor') and not setting.workers:
+        loader['prefetch_factor'] = None
+    lines += [
+        f'_base_ = {base!r}',
+        '',
+        f'train_dataloader = {python_text(loader)}',
+        'custom_hooks = [',
+        *(f'{_INDENT}{python_text(hook)},' for hook in tuned_hooks(cfg, setting)),
+        ']',
+    ]
+    return '\n'.join(lines) + '\n'
+
+
+def tuned_hooks(cfg: Config, setting: Setting) -> list[dict[str, Any]]:
+    """The config's custom hooks, with those of speed as the setting wants them."""
+    own, amp = _hook(cfg, _SPEED), _hook(cfg, _AMP)
+    speed = dict(own or dict(type=_SPEED), channels_last=setting.channels_last)
+    speed.pop('compile', None)
+    if setting.compile:
+        speed['compile'] = True
+    # A hook that is there may do more than what is searched.
+    needed = own is not None or setting.channels_last or setting.compile
+    wanted = {_SPEED: speed if needed else None, _AMP: None}
+    if setting.precision != 'fp32':
+        wanted[_AMP] = dict(amp or dict(type=_AMP), dtype=setting.precision)
+    hooks = []
+    for hook in cfg.get('custom_hooks') or []:
+        kind = hook.get('type')
+        hook = wanted.pop(kind) if kind in wanted else dict(hook)
+        if hook is not None:
+            hooks.append(hook)
+    return hooks + [hook for hook in wanted.values() if hook is not None]
+
+
+def python_text(value: Any) -> str:
+    """A value as a config file writes it: ``dict(type='A', b=1)``."""
+    if isinstance(value, Mapping):
+        if not all(isinstance(key, str) and key.isidentifier() for key in value):
+            pairs = (f'{key!r}: {python_text(item)}' for key, item in value.items())
+            return f'{{{", ".join(pairs)}}}'
+        pairs = (f'{key}={python_text(item)}' for key, item in value.items())
+        return f'dict({", ".join(pairs)})'
+    if isinstance(value, list):
+        return f'[{", ".join(python_text(item) for item in value)}]'
+    if isinstance(value, tuple):
+        inner = ', '.join(python_text(item) for item in value)
+        return f'({inner},)' if len(value) == 1 else f'({inner})'
+    return repr(value)
+
+
+def _hook(cfg: Config, kind: str) -> Mapping | None:
+    for hook in cfg.get('custom_hooks') or []:
+        if hook.get('type') == kind:
+            return hook
+    return None

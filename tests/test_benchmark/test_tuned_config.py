@@ -1,0 +1,95 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""What is printed is a config that loads, passes the checks, and holds the settings."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from hpml_mm.benchmark.tune import Setting
+from hpml_mm.benchmark.tuned_config import (
+    child_config,
+    precision_choices,
+    python_text,
+    setting_of,
+)
+from hpml_mm.config.load import load_config
+
+CONFIGS = Path(__file__).parents[2] / 'configs'
+FAST = CONFIGS / 'fer/mini-xception_1xb128-bf16-channels-last-24e_fer2013-44px.py'
+PLAIN = CONFIGS / 'fer/efficientnet-b0_1xb16-30e_fer2013-224px.py'
+CPU = torch.device('cpu')
+
+
+@pytest.mark.parametrize('path', [FAST, PLAIN], ids=['fast', 'plain'])
+@pytest.mark.parametrize(
+    'setting',
+    [
+        Setting(True, 'bfloat16', False, 256, 0),
+        Setting(False, 'fp32', False, 16, 2),
+        Setting(True, 'fp32', False, 8, 1),
+    ],
+    ids=str,
+)
+def test_a_child_is_valid_and_has_the_setting(tmp_path, path, setting):
+    child = tmp_path / 'child.py'
+    child.write_text(child_config(load_config(str(path)), str(path), setting, 'a\nb'))
+    cfg = load_config(str(child))
+    assert setting_of(cfg, CPU) == setting
+    assert cfg.train_dataloader.persistent_workers is (setting.workers > 0)
+    others = load_config(str(path)).custom_hooks
+    kept = [h for h in others if h.type not in ('hpml_mm.SpeedHook', 'hpml_mm.AmpHook')]
+    assert cfg.custom_hooks[: len(kept)] == kept
+    assert child.read_text().startswith('# a\n# b\n')
+
+
+def test_a_setting_is_read_from_the_config():
+    cfg = load_config(str(FAST))
+    assert setting_of(cfg, CPU) == Setting(True, 'bfloat16', False, 128, 2)
+    plain = load_config(str(PLAIN))
+    assert setting_of(plain, CPU) == Setting(False, 'fp32', False, 16, 4)
+
+
+def test_what_else_a_hook_does_stays(tmp_path):
+    cfg = load_config(str(FAST))
+    hooks = {hook.type: hook for hook in cfg.custom_hooks}
+    hooks['hpml_mm.AmpHook'].val = 'amp'
+    text = child_config(cfg, str(FAST), Setting(False, 'bfloat16', True, 128, 2))
+    assert "type='hpml_mm.AmpHook', dtype='bfloat16', val='amp'" in text
+    assert "type='hpml_mm.SpeedHook', channels_last=False, compile=True" in text
+
+
+def test_a_changed_batch_size_says_what_the_learning_rate_is_for():
+    cfg = load_config(str(FAST))
+    same = child_config(cfg, 'x.py', Setting(True, 'fp32', False, 128, 0))
+    other = child_config(cfg, 'x.py', Setting(True, 'fp32', False, 64, 0))
+    assert 'learning rate' not in same
+    assert '# The learning rate is that of batches of 128.\n' in other
+
+
+def test_precisions_to_try():
+    cfg = load_config(str(FAST))
+    assert precision_choices(cfg, CPU) == ['fp32', 'bfloat16']
+    assert precision_choices(cfg, torch.device('cuda'))[-1] == 'float16'
+    cfg.optim_wrapper.type = 'AmpOptimWrapper'
+    assert precision_choices(cfg, CPU) == ['bfloat16']
+
+
+def test_a_config_without_a_loader_is_refused():
+    cfg = load_config(str(FAST))
+    cfg.pop('train_dataloader')
+    with pytest.raises(ValueError, match='no train_dataloader.batch_size to tune'):
+        setting_of(cfg, CPU)
+
+
+@pytest.mark.parametrize(
+    ('value', 'text'),
+    [
+        (dict(type='A', b=[1, (2,)], c=None), "dict(type='A', b=[1, (2,)], c=None)"),
+        ({'a.b': dict(c=1.5), 'd': ()}, "{'a.b': dict(c=1.5), 'd': ()}"),
+        ({}, 'dict()'),
+        ((1, 'x'), "(1, 'x')"),
+    ],
+)
+def test_values_are_written_as_configs_write_them(value, text):
+    assert python_text(value) == text

@@ -1,0 +1,116 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Find the settings with which a config trains most images a second.
+
+    python tools/tune.py configs/fer/a.py --memory-limit 8
+
+Memory format, precision, compilation, batch size and workers are changed one after the
+other, and what gives 3 % more images/s stays. Each trial trains for some seconds in a
+process of its own, loader and hooks included; a run takes some minutes. The result is
+printed as a config that inherits the given one (progress goes to stderr).
+
+Batch size and precision change what is learned, not only how fast: see that the
+accuracy is still right, and set the learning rate for the batch size.
+"""
+
+import argparse
+import contextlib
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from rich.console import Console
+
+from hpml_mm.benchmark.memory import available_gib
+from hpml_mm.benchmark.trial import attempt_in, axes_of, print_trials
+from hpml_mm.benchmark.tune import Setting, Trial, search
+from hpml_mm.benchmark.tuned_config import child_config, setting_of
+from hpml_mm.config.cli import clear_errors
+from hpml_mm.config.load import load_config
+from hpml_mm.measure.device import device_name, usable_cpus
+from hpml_mm.measure.strict_json import write_atomic
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file, or package::name of a stock one')
+    parser.add_argument(
+        '--memory-limit',
+        type=float,
+        metavar='GiB',
+        help="of the GPU's memory, or of the host's on a CPU; else what is free",
+    )
+    parser.add_argument('--seconds', type=float, default=2.0, help='of each round')
+    parser.add_argument('--rounds', type=int, default=3, help='of each trial')
+    parser.add_argument(
+        '--batch-sizes', type=int, nargs='+', help='else half to four times its own'
+    )
+    parser.add_argument('--workers', type=int, nargs='+', help='else up to the cores')
+    parser.add_argument(
+        '--no-compile', action='store_true', help='leave compilation out'
+    )
+    parser.add_argument('--out', type=Path, help='write the config here as well')
+    return parser.parse_args()
+
+
+def tune(args: argparse.Namespace, cfg: Config) -> tuple[Trial, list[Trial]]:
+    device = torch.device(get_device())
+    limit = args.memory_limit or available_gib()
+    if limit is not None:
+        tell(f'memory limit: {limit:.3g} GiB')
+    axes = axes_of(cfg, device, args.batch_sizes, args.workers, args.no_compile)
+    with tempfile.TemporaryDirectory(prefix='hpml_mm-') as place:
+        attempt = attempt_in(
+            Path(place), cfg, args.config, args.rounds, args.seconds, limit
+        )
+
+        def shown(setting: Setting) -> Trial:
+            trial = attempt(setting)
+            tell(f'{setting}: {trial.problem or f"{trial.speed:,.4g} images/s"}')
+            return trial
+
+        return search(setting_of(cfg, device), axes, shown)
+
+
+def tell(line: str) -> None:
+    """Progress goes to stderr: stdout holds the config alone."""
+    print(line, file=sys.stderr, flush=True)
+
+
+def result(args: argparse.Namespace, cfg: Config, best: Trial) -> str:
+    """The best setting as a config that lies beside the given one, or at --out."""
+    note = (
+        f'{best.speed:,.4g} images/s on {device_name(get_device())}, '
+        f'{usable_cpus()} cores, torch {torch.__version__}.'
+    )
+    base = args.config
+    if '::' not in base:
+        here = args.out.parent if args.out else Path(base).parent
+        base = Path(os.path.relpath(base, here)).as_posix()
+    return child_config(cfg, base, best.setting, note)
+
+
+def main() -> None:
+    args = parse_args()
+    try:
+        # Packages that are imported on the way print notes of their own.
+        with clear_errors(), contextlib.redirect_stdout(sys.stderr):
+            cfg = load_config(args.config)
+            best, trials = tune(args, cfg)
+            text = result(args, cfg, best)
+            print_trials(trials, best, Console(stderr=True))
+            if args.out:
+                write_atomic(args.out, text)
+    except KeyboardInterrupt:
+        print('interrupted: nothing was found', file=sys.stderr)
+        sys.exit(130)
+    print(text, end='')
+
+
+if __name__ == '__main__':
+    main()
