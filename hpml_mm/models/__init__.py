@@ -3,9 +3,15 @@
 
 from hpml_mm.compat import has_mmpose
 
+from .face_preprocessor import FacePreprocessor
 from .mini_xception import ConvClsHead, MiniXception
 
 if has_mmpose():
     from .pose_target_preprocessor import PoseTargetPreprocessor
 
-__all__ = ['ConvClsHead', 'MiniXception', 'PoseTargetPreprocessor']
+__all__ = [
+    'ConvClsHead',
+    'FacePreprocessor',
+    'MiniXception',
+    'PoseTargetPreprocessor',
+]

@@ -43,7 +43,8 @@ def stream_starts(seed: int, epoch: int, streams: tuple[str, ...]) -> Tensor:
     """Where the sequences of some streams start, int64 of shape (S,)."""
     keys = (f'{seed}/{epoch}/{name}'.encode() for name in streams)
     digests = (blake2b(key, digest_size=8).digest() for key in keys)
-    return torch.tensor([int.from_bytes(d, 'little', signed=True) for d in digests])
+    starts = [int.from_bytes(digest, 'little', signed=True) for digest in digests]
+    return torch.tensor(starts, dtype=torch.int64)
 
 
 def mix64(x: Tensor) -> Tensor:

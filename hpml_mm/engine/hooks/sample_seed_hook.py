@@ -27,7 +27,8 @@ class SampleSeedHook(Hook):
     started anew repeat the same random numbers in each epoch.
 
     A sampler with replacement that draws one index twice in an epoch gets the same
-    picture twice. Validation is left as it is.
+    picture twice. Validation is left as it is. A data set that makes its random numbers
+    itself, and therefore has a method ``seed_samples``, is told seed and epoch.
 
     Args:
         seed: Instead of the runner's.
@@ -75,7 +76,13 @@ class SampleSeedHook(Hook):
             )
         self._epoch = _SharedEpoch(runner.epoch)
         dataset = loader.dataset
-        seeded = SeededDataset(dataset, _seed_of(runner, self.seed), self._epoch)
+        seed = _seed_of(runner, self.seed)
+        if hasattr(dataset, 'seed_samples'):
+            seeded = dataset
+            dataset.seed_samples(seed, self._epoch)
+            self._undo.append(lambda: dataset.seed_samples(None))
+        else:
+            seeded = SeededDataset(dataset, seed, self._epoch)
         _replace_dataset(loader, seeded)
         self._undo.append(lambda: _replace_dataset(loader, dataset))
 

@@ -35,10 +35,10 @@ class BatchRandomApply(BatchTransform):
 
     def apply(self, faces: FaceBatch, draws: Tensor) -> None:
         """Apply to all and keep what was chosen, see :class:`BatchTransform`."""
-        before = faces.levels
         chosen = draws[0] < self.prob
+        changed = FaceBatch(faces.levels)
         used = 1
         for part in self.transforms:
-            part.apply(faces, draws[used : used + part.num_draws])
+            part.apply(changed, draws[used : used + part.num_draws])
             used += part.num_draws
-        faces.levels = torch.where(chosen[:, None, None], faces.levels, before)
+        faces.levels = torch.where(chosen[:, None, None], changed.levels, faces.levels)

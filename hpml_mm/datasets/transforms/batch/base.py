@@ -20,12 +20,13 @@ class FaceBatch:
 
     Args:
         levels: Whole numbers from 0 to 255 of shape (N, H, W), uint8 or float32. They
-            are never changed in place.
+            are left as they are.
     """
 
     def __init__(self, levels: Tensor) -> None:
         self._levels = levels
         self._pending: SeparableMap | None = None
+        self._given = levels.untyped_storage().data_ptr()
 
     def __len__(self) -> int:
         return len(self._levels)
@@ -59,7 +60,30 @@ class FaceBatch:
         Args:
             chosen: bool of shape (N,).
         """
-        self._levels = changed(self._levels, chosen, lambda part: part.flip(-1))
+        pending, self._pending = self._pending, None
+        self.change(chosen, lambda part: part.flip(-1))
+        self._pending = pending
+
+    def change(self, chosen: Tensor, change: Callable[[Tensor], Tensor]) -> None:
+        """Change some of the faces.
+
+        On a CPU only those are computed: which they are is known there without waiting.
+
+        Args:
+            chosen: bool of shape (N,).
+            change: Takes levels, which it may write into, and gives as many back.
+        """
+        levels = self.levels
+        if levels.device.type != 'cpu':
+            part = change(levels.clone())
+            self.levels = torch.where(chosen[:, None, None], part, levels)
+            return
+        index = chosen.nonzero()[:, 0]
+        part = change(levels.index_select(0, index))
+        given = levels.untyped_storage().data_ptr() == self._given
+        if given or levels.dtype != part.dtype:
+            levels = levels.to(part.dtype, copy=True)
+        self.levels = levels.index_copy_(0, index, part)
 
     def blur(
         self,
@@ -110,25 +134,6 @@ class BatchTransform(ABC):
         return (
             f'{type(self).__name__}({", ".join(f"{k}={v}" for k, v in shown.items())})'
         )
-
-
-def changed(
-    levels: Tensor, chosen: Tensor, change: Callable[[Tensor], Tensor]
-) -> Tensor:
-    """The faces, some of them changed.
-
-    On a CPU only those are computed; which they are is known there without waiting.
-
-    Args:
-        levels: Faces of shape (N, H, W); left as they are.
-        chosen: bool of shape (N,).
-        change: Takes faces and gives as many of the same size.
-    """
-    if levels.device.type != 'cpu':
-        return torch.where(chosen[:, None, None], change(levels), levels)
-    index = chosen.nonzero()[:, 0]
-    part = change(levels.index_select(0, index))
-    return levels.to(part.dtype, copy=True).index_copy_(0, index, part)
 
 
 def uniform(draws: Tensor, bounds: Sequence[float]) -> Tensor:

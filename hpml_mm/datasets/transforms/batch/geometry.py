@@ -104,9 +104,10 @@ class BatchRandomFlip(BatchTransform):
 
 @TRANSFORMS.register_module()
 class BatchResize(BatchTransform):
-    """Resize as torchvision's ``Resize`` does on Pillow's images, bilinearly.
+    """Resize as torchvision's ``Resize`` does Pillow's images, bilinearly.
 
-    Levels differ by one at most, where they fall halfway between two.
+    The levels are the same, save that Pillow 13 begins with the height where that
+    shrinks and the width grows; this always begins with the width.
 
     Args:
         size: New side, or (height, width).

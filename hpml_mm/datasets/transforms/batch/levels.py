@@ -13,7 +13,6 @@ from .base import (
     FaceBatch,
     as_probability,
     as_range,
-    changed,
     uniform,
 )
 
@@ -77,10 +76,9 @@ class BatchRandomAdjustSharpness(BatchTransform):
 
     def apply(self, faces: FaceBatch, draws: Tensor) -> None:
         """Sharpen, see :class:`BatchTransform`."""
-        faces.levels = changed(
-            faces.levels,
+        faces.change(
             draws[0] < self.prob,
-            lambda part: adjust_sharpness(part, self.sharpness_factor),
+            lambda part: adjust_sharpness_(part.float(), self.sharpness_factor),
         )
 
 
@@ -107,26 +105,25 @@ def adjust_contrast(levels: Tensor, factors: Tensor) -> Tensor:
     return _blend_((levels - mean).mul_(factors[:, None, None]).add_(mean))
 
 
-def adjust_sharpness(levels: Tensor, factor: float) -> Tensor:
-    """Blend images with smoothed ones, as ``ImageEnhance.Sharpness``.
+def adjust_sharpness_(levels: Tensor, factor: float) -> Tensor:
+    """Blend images with smoothed ones in place, as ``ImageEnhance.Sharpness``.
 
     The smooth image has weights [[1, 1, 1], [1, 5, 1], [1, 1, 1]] / 13; pixels at the
     border stay what they are.
 
     Args:
-        levels: Of shape (N, H, W).
+        levels: float32 of shape (N, H, W).
         factor: 0 gives the smooth image, 1 changes nothing.
     """
-    sharp = levels.to(torch.float32, copy=True)
-    if min(sharp.shape[1:]) < 3:  # nothing but border
-        return sharp
-    inner = sharp[:, 1:-1, 1:-1]
-    rows = (sharp[:, :-2] + sharp[:, 1:-1]).add_(sharp[:, 2:])
+    if min(levels.shape[1:]) < 3:  # nothing but border
+        return levels
+    inner = levels[:, 1:-1, 1:-1]
+    rows = (levels[:, :-2] + levels[:, 1:-1]).add_(levels[:, 2:])
     smooth = (rows[..., :-2] + rows[..., 1:-1]).add_(rows[..., 2:])
     # Thirteenths are never halfway between two levels.
     smooth.add_(inner, alpha=4).mul_(1 / 13).round_()
     inner.copy_(_blend_(smooth.mul_(1 - factor).add_(inner, alpha=factor)))
-    return sharp
+    return levels
 
 
 def _blend_(levels: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ class SeparableMap:
     """What images of one size become by R X C^T, the same for all of them.
 
     Args:
-        rows: R, float32 of shape (H', H).
-        cols: C, float32 of shape (W', W).
+        rows: R, float64 of shape (H', H).
+        cols: C, float64 of shape (W', W).
     """
 
     def __init__(self, rows: Tensor, cols: Tensor) -> None:
@@ -25,7 +25,8 @@ class SeparableMap:
     @classmethod
     def identity(cls, size: tuple[int, int], device: torch.device) -> 'SeparableMap':
         """Leaves images of (height, width) as they are."""
-        return cls(*(torch.eye(length, device=device) for length in size))
+        eye = (torch.eye(n, dtype=torch.float64, device=device) for n in size)
+        return cls(*eye)
 
     @classmethod
     def resizing(
@@ -36,7 +37,10 @@ class SeparableMap:
         return cls(rows.to(device), cols.to(device))
 
     def __call__(self, images: Tensor) -> Tensor:
-        """Rounded after each direction, columns first, as Pillow resizes.
+        """Rounded after each direction, width first, to the bit as Pillow resizes.
+
+        Products of levels and weights have 30 bits, and many fall exactly between two
+        levels, so this is done in float64.
 
         Args:
             images: Levels, of shape (N, H, W).
@@ -44,8 +48,8 @@ class SeparableMap:
         Returns:
             Whole levels, float32 of shape (N, H', W').
         """
-        wide = round_half_up_(images.float() @ self.cols.T)
-        return round_half_up_(self.rows @ wide)
+        wide = (images.double() @ self.cols.T).add_(0.5).floor_()
+        return (self.rows @ wide).add_(0.5).floor_().float()
 
     def blurred(self, images: Tensor, taps: tuple[Tensor, Tensor]) -> Tensor:
         """R X C^T and then a blur of its own for each image.
@@ -74,8 +78,8 @@ class SeparableMap:
         """
         if counts not in self._shifted:
             self._shifted[counts] = (
-                _moved(self.rows, counts[0]),
-                _moved(self.cols, counts[1]),
+                _moved(self.rows.float(), counts[0]),
+                _moved(self.cols.float(), counts[1]),
             )
         return self._shifted[counts]
 
@@ -84,17 +88,19 @@ def resize_matrix(length: int, new: int) -> Tensor:
     """Weights with which Pillow's bilinear filter makes new pixels of old ones.
 
     Its triangle is as wide as a new pixel where the image shrinks (antialiasing), and
-    is cut off at the border, as in ``precompute_coeffs`` of Pillow's ``Resample.c``.
+    is cut off at the border. The weights are multiples of 2**-22; see
+    ``precompute_coeffs`` and ``normalize_coeffs_8bpc`` of Pillow's ``Resample.c``.
 
     Returns:
-        float32 of shape (new, length); each row sums to 1.
+        float64 of shape (new, length); each row sums to 1 but for the rounding.
     """
     scale = length / new
     width = max(scale, 1.0)
     centers = (torch.arange(new, dtype=torch.float64) + 0.5) * scale
     pixels = torch.arange(length, dtype=torch.float64) + 0.5
     weights = (1 - (pixels - centers[:, None]).abs() / width).clamp(min=0)
-    return (weights / weights.sum(1, keepdim=True)).float()
+    weights /= weights.sum(1, keepdim=True)
+    return (weights * 2**22 + 0.5).floor() / 2**22
 
 
 def gaussian_taps(count: int, sigma: Tensor) -> Tensor:
@@ -107,15 +113,10 @@ def gaussian_taps(count: int, sigma: Tensor) -> Tensor:
     Returns:
         Shape (N, count); each row sums to 1.
     """
-    half = (count - 1) / 2
-    offsets = torch.linspace(-half, half, count, device=sigma.device)
-    weights = torch.exp(-0.5 * (offsets / sigma[:, None]).square())
-    return weights / weights.sum(1, keepdim=True)
-
-
-def round_half_up_(levels: Tensor) -> Tensor:
-    """Round in place as Pillow does; torch rounds halves to even numbers."""
-    return levels.add_(0.5).floor_()
+    half = count // 2
+    offsets = torch.arange(-half, half + 1, device=sigma.device)
+    weights = (offsets / sigma[:, None]).square_().mul_(-0.5).exp_()
+    return weights.div_(weights.sum(1, keepdim=True))
 
 
 def _moved(matrix: Tensor, count: int) -> Tensor:
