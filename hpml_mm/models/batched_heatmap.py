@@ -8,11 +8,11 @@ keypoint are enough, and one multiplication fills the heatmaps.
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import torch
+from mmpose.codecs import MSRAHeatmap, UDPHeatmap
+from mmpose.codecs.base import BaseKeypointCodec
 
 #: The least visibility of a keypoint that is drawn.
 DRAWN_FROM = 0.5
@@ -37,32 +37,27 @@ class HeatmapSpec:
     sigma: float
 
     @classmethod
-    def from_codec(cls, codec: Mapping[str, Any]) -> 'HeatmapSpec':
-        """Read the config of a codec.
-
-        Args:
-            codec: As ``GenerateTarget(encoder=...)`` takes it.
+    def from_codec(cls, codec: BaseKeypointCodec) -> 'HeatmapSpec':
+        """Read a codec.
 
         Raises:
             ValueError: It is another codec, or a kind of heatmaps that is not made
                 here.
         """
-        name = str(codec.get('type')).removeprefix('mmpose.')
-        kind = codec.get('heatmap_type', 'gaussian')
-        if name not in ('MSRAHeatmap', 'UDPHeatmap') or kind != 'gaussian':
+        # Not a subclass: it may encode in its own way.
+        name = type(codec).__name__
+        if type(codec) is MSRAHeatmap:
+            kind = 'unbiased' if codec.unbiased else 'msra'
+        elif type(codec) is UDPHeatmap and codec.heatmap_type == 'gaussian':
+            kind = 'udp'
+        else:
             raise ValueError(
-                f'encoder={dict(codec)}: heatmaps of a batch are made for MSRAHeatmap '
-                "and for UDPHeatmap with heatmap_type='gaussian'; for another codec, "
-                'set encoder=None and put GenerateTarget into the pipeline'
+                f'heatmaps of a batch are made for MSRAHeatmap and for UDPHeatmap with '
+                f"heatmap_type='gaussian', not for this {name}; use "
+                'PoseDataPreprocessor with GenerateTarget and PackPoseInputs instead'
             )
-        width, height = codec['input_size']
-        size = columns, rows = tuple(codec['heatmap_size'])
-        if name == 'UDPHeatmap':
-            stride = (width - 1) / (columns - 1), (height - 1) / (rows - 1)
-            return cls('udp', size, stride, codec.get('sigma', 2.0))
-        kind = 'unbiased' if codec.get('unbiased', False) else 'msra'
-        stride = width / columns, height / rows
-        return cls(kind, size, stride, codec['sigma'])
+        stride = tuple(codec.scale_factor.tolist())
+        return cls(kind, tuple(codec.heatmap_size), stride, float(codec.sigma))
 
 
 def batched_heatmaps(

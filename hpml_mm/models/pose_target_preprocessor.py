@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from mmengine.structures import InstanceData, PixelData
 from mmpose.models import PoseDataPreprocessor
+from mmpose.registry import KEYPOINT_CODECS
 from mmpose.structures import PoseDataSample
 
 from hpml_mm.registry import MODELS
@@ -34,7 +35,7 @@ class PoseTargetPreprocessor(PoseDataPreprocessor):
 
     Args:
         encoder: Config of the codec that targets are made by, ``MSRAHeatmap`` or
-            ``UDPHeatmap``. With None they come from the pipeline, or there are none.
+            ``UDPHeatmap``. None for a model that is not trained.
         channels_last: Whether the images come out in this memory format, which is
             how OpenCV makes them: on a CPU it is the cheaper one by far.
         mean: Of the channels, in the order after the swap. None for images that stay
@@ -68,7 +69,9 @@ class PoseTargetPreprocessor(PoseDataPreprocessor):
             non_blocking=non_blocking,
             batch_augments=batch_augments,
         )
-        self.spec = None if encoder is None else HeatmapSpec.from_codec(encoder)
+        self.spec = None
+        if encoder is not None:
+            self.spec = HeatmapSpec.from_codec(KEYPOINT_CODECS.build(encoder))
         self.channels_last = channels_last
 
     def forward(self, data: dict, training: bool = False) -> dict:
@@ -133,7 +136,7 @@ class PoseTargetPreprocessor(PoseDataPreprocessor):
             raise ValueError(
                 'PoseTargetPreprocessor: a sample has no keypoints to draw heatmaps of '
                 f'({error}); end the training pipeline with hpml_mm.PackKeypoints '
-                'behind a crop, or set encoder=None'
+                'behind a crop'
             ) from error
         heatmaps, weights = batched_heatmaps(
             *(

@@ -113,6 +113,8 @@ class FusedTopdownWarp(BaseTransform):
         self.half_body = _built(RandomHalfBody, half_body)
         self.bbox_transform = _built(RandomBBoxTransform, bbox_transform)
         self.photometric = _built(PhotometricDistortion, photometric)
+        parts = (self.flip, self.half_body, self.bbox_transform, self.photometric)
+        self._augments = any(part is not None for part in parts)
         if self.flip is not None:
             self._flips, self._shares = _flip_shares(self.flip)
 
@@ -227,8 +229,8 @@ class FusedTopdownWarp(BaseTransform):
     ) -> np.ndarray:
         height, width = image.shape[:2]
         matrix = after_flip(matrix, direction, (width, height))
-        augments = self.flip or self.half_body or self.bbox_transform
-        if drawn is not None or augments:
+        if self._augments:
+            # To cut first moves some values by a level: only where pixels move anyway.
             rows, columns = needed_part(matrix, (width, height), self.input_size)
             image = image[rows, columns]
             matrix = matrix.astype(np.float64)
