@@ -1,8 +1,19 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from collections.abc import Iterator
 
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
+from mmengine.runner import Runner
+from torch.optim import Optimizer
+
+from hpml_mm.engine.compile import check_arguments, check_compiler, compile_parts_
 from hpml_mm.engine.memory_format import use_channels_last_
+from hpml_mm.engine.optimizers import (
+    CHOICES,
+    choose_implementation,
+    use_implementation_,
+)
 from hpml_mm.registry import HOOKS
 
 
@@ -18,15 +29,82 @@ class SpeedHook(Hook):
     Args:
         channels_last: Store convolution weights channels-last, which is the layout
             that convolution libraries of GPUs and CPUs prefer.
+        compile: Have ``torch.compile`` make the training steps of backbone, neck and
+            head: True or False, ``'auto'`` for GPUs only, or a dict of its arguments
+            (see :func:`hpml_mm.engine.compile.compile_parts_`).
+        optimizer: ``'fused'`` or ``'foreach'`` to have the optimizer use that one of
+            PyTorch's implementations, ``'auto'`` for what pays (see
+            :func:`hpml_mm.engine.optimizers.choose_implementation`), None to leave it.
+
+    Raises:
+        ValueError: If an argument is unknown; before the first step, if the optimizer
+            or the machine cannot do what is asked for.
     """
 
     priority = 'VERY_HIGH'
 
-    def __init__(self, channels_last: bool = True) -> None:
+    def __init__(
+        self,
+        channels_last: bool = True,
+        compile: bool | str | dict = False,
+        optimizer: str | None = None,
+    ) -> None:
+        if not isinstance(compile, bool | dict) and compile != 'auto':
+            raise ValueError(
+                f'SpeedHook: compile is {compile!r}; use True, False, "auto", or a '
+                'dict of arguments of torch.compile'
+            )
+        if isinstance(compile, dict):
+            check_arguments(compile)
+        if optimizer is not None and optimizer not in CHOICES:
+            raise ValueError(
+                f'SpeedHook: optimizer is {optimizer!r}; use one of '
+                f'{", ".join(CHOICES)}, or None'
+            )
         self.channels_last = channels_last
+        self.compile = compile
+        self.optimizer = optimizer
 
     def before_run(self, runner: Runner) -> None:
         """Convert the model of a training, validation or test run."""
         if self.channels_last:
             count = use_channels_last_(runner.model)
             runner.logger.info(f'SpeedHook: {count} convolution weights channels-last')
+        if not isinstance(runner.optim_wrapper, BaseOptimWrapper):
+            return  # a test run, where all the rest would have no effect
+        self._compile(runner)
+        for optimizer, name in self._choices(runner):
+            chosen = name or "PyTorch's choice"
+            runner.logger.info(f'SpeedHook: {type(optimizer).__name__} is {chosen}')
+
+    def before_train(self, runner: Runner) -> None:
+        """Set the optimizer, which a resumed state may have set otherwise."""
+        for optimizer, name in self._choices(runner):
+            if name is not None:
+                use_implementation_(optimizer, name)
+
+    def _choices(self, runner: Runner) -> Iterator[tuple[Optimizer, str | None]]:
+        """Each optimizer, and what it is to use."""
+        if self.optimizer is None:
+            return
+        wrapper = runner.optim_wrapper
+        several = isinstance(wrapper, OptimWrapperDict)
+        for one in wrapper.optim_wrappers.values() if several else (wrapper,):
+            yield one.optimizer, choose_implementation(one.optimizer, self.optimizer)
+
+    def _compile(self, runner: Runner) -> None:
+        model = runner.model
+        model = model.module if is_model_wrapper(model) else model
+        device = next(model.parameters()).device
+        if self.compile is False or self.compile == 'auto' and device.type != 'cuda':
+            return
+        arguments = self.compile if isinstance(self.compile, dict) else {}
+        try:
+            check_compiler(device, arguments.get('backend', 'inductor'))
+        except ValueError as error:
+            if self.compile != 'auto':
+                raise
+            runner.logger.warning(f'SpeedHook: training is not compiled. {error}')
+            return
+        parts = ', '.join(compile_parts_(model, arguments))
+        runner.logger.info(f'SpeedHook: compiled for training: {parts}')
