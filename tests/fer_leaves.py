@@ -21,8 +21,14 @@ def class_balance(cfg):
     return 'weighted-loss' if hook(cfg, 'ClassWeightHook') else None
 
 
+def faces(loader):
+    """The data set that reads a loader's faces, also where an array keeps them."""
+    data = loader.dataset
+    return data.source if kind(data) == 'FaceArrayDataset' else data
+
+
 def augmentation(cfg):
-    for step in cfg.train_dataloader.dataset.pipeline:
+    for step in cfg.train_dataloader.dataset.get('pipeline', []):
         if kind(step) == 'RandomApply':
             names = [inner.type for inner in step.transforms]
             assert names == ['torchvision/ColorJitter', 'torchvision/GaussianBlur']
@@ -43,7 +49,8 @@ def schedule(cfg):
 def variants(cfg):
     backbone = cfg.model.backbone
     pretrained = backbone.get('init_cfg', {}).get('type') == 'Pretrained'
-    crossing = cfg.train_dataloader.dataset.get('drop_crossing')
+    crossing = faces(cfg.train_dataloader).get('drop_crossing')
+    array = kind(cfg.train_dataloader.dataset) == 'FaceArrayDataset'
     found = {
         'weights': 'pretrained' if pretrained else None,
         **common_variants(cfg),
@@ -53,7 +60,8 @@ def variants(cfg):
         'class_balance': class_balance(cfg),
         'augmentation': augmentation(cfg),
         'schedule': schedule(cfg),
-        'workers': workers(cfg, DEFAULT_WORKERS[model(cfg)]),
+        'input': 'array' if array else None,
+        'workers': None if array else workers(cfg, DEFAULT_WORKERS[model(cfg)]),
     }
     return {axis: variant for axis, variant in found.items() if variant}
 
@@ -65,6 +73,6 @@ def model(cfg):
 
 
 def dataset(cfg):
-    data = cfg.train_dataloader.dataset
+    data = faces(cfg.train_dataloader)
     root = data.get('data_root', '').rpartition('/')[2]
     return DATASET_OF[kind(data), data.get('layout', 'splits'), root]

@@ -7,12 +7,13 @@ from functools import cache
 import numpy as np
 import pytest
 import torch
-from fer_leaves import dataset, model, variants
+from fer_leaves import dataset, faces, model, variants
 from leaves import FER_LEAVES, kind, load
 from mmengine.dataset import Compose
 from mmengine.registry import MODELS, init_default_scope
 
 from hpml_mm.config.names import parse_leaf_name
+from hpml_mm.datasets.face_array.augmentation import Augmentation
 from hpml_mm.datasets.fer_classes import FER_CLASSES
 
 every_leaf = pytest.mark.parametrize('leaf', FER_LEAVES)
@@ -35,9 +36,10 @@ def test_loaders_belong_together(leaf):
     train, val, test = (cfg[f'{mode}_dataloader'] for mode in ('train', 'val', 'test'))
     assert val.batch_size == train.batch_size
     assert val.num_workers == train.num_workers
-    assert val.dataset.pipeline == test.dataset.pipeline
-    assert train.dataset.split == 'train'
-    assert val.dataset.split == 'val'
+    steps = 'augment' if kind(val.dataset) == 'FaceArrayDataset' else 'pipeline'
+    assert val.dataset[steps] == test.dataset[steps]
+    assert faces(train).split == 'train'
+    assert faces(val).split == 'val'
     assert kind(train.dataset) == kind(val.dataset) == kind(test.dataset)
     assert not any(loader.sampler.shuffle for loader in (val, test))
 
@@ -47,7 +49,11 @@ def test_loaders_belong_together(leaf):
 def test_pipeline_gives_the_size_in_the_name(leaf, mode):
     cfg, name = load(leaf), parse_leaf_name(leaf)
     init_default_scope(cfg.default_scope)
-    pipeline = cfg[f'{mode}_dataloader'].dataset.pipeline
+    data = cfg[f'{mode}_dataloader'].dataset
+    if kind(data) == 'FaceArrayDataset':
+        assert Augmentation(data.augment, (48, 48)).out_size == name.size
+        return
+    pipeline = data.pipeline
     face = np.random.default_rng(0).integers(0, 256, (48, 48), dtype=np.uint8)
     for _ in range(4):  # A transform may be left out at random.
         packed = Compose(pipeline)({'img': face, 'gt_label': 3, 'split': mode})
@@ -70,6 +76,6 @@ def test_model_builds_and_knows_the_classes(leaf):
     assert cfg.model.head.num_classes == len(FER_CLASSES)
     settings = {**cfg.model.to_dict(), 'data_preprocessor': cfg.data_preprocessor}
     network = build(json.dumps(settings))
-    faces = torch.zeros(2, len(cfg.data_preprocessor.mean), *name.size)
+    images = torch.zeros(2, len(cfg.data_preprocessor.mean), *name.size)
     with torch.inference_mode():
-        assert network(faces).shape == (2, len(FER_CLASSES))
+        assert network(images).shape == (2, len(FER_CLASSES))

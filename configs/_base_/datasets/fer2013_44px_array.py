@@ -1,0 +1,43 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+# fer2013_44px.py without a loader: all faces are one array on the training's device.
+# Whole batches are cropped and flipped there.
+_base_ = './fer2013_44px.py'
+
+source = dict(
+    type='hpml_mm.FERFolderDataset', data_root='{{$HPML_MM_DATA:data}}/fer2013'
+)
+array = dict(_delete_=True, type='hpml_mm.FaceArrayDataset')
+loader = dict(
+    num_workers=0, persistent_workers=False, collate_fn=dict(type='hpml_mm.keep_batch')
+)
+crop = [dict(type='hpml_mm.BatchCenterCrop', size=44)]
+
+data_preprocessor = dict(type='hpml_mm.FacePreprocessor')
+train_dataloader = dict(
+    **loader,
+    dataset=dict(
+        **array,
+        source=dict(**source, split='train'),
+        augment=[
+            dict(type='hpml_mm.BatchRandomCrop', size=44),
+            dict(type='hpml_mm.BatchRandomFlip', prob=0.5),
+        ],
+    ),
+)
+val_dataloader = dict(
+    **loader,
+    dataset=dict(
+        **array, source=dict(**source, split='val', test_mode=True), augment=crop
+    ),
+)
+test_dataloader = dict(
+    **loader,
+    dataset=dict(
+        **array,
+        source=dict(**source, split=['val', 'test'], test_mode=True),
+        augment=crop,
+    ),
+)
+
+# These names end here: an override of one of them would reach nothing above.
+del source, array, loader, crop
