@@ -13,6 +13,7 @@ from mmengine.dist import is_main_process
 import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
 from hpml_mm.config.cli import add_config_arguments, clear_errors
 from hpml_mm.config.run import configure_test
+from hpml_mm.engine.cpu import setup_cpu
 from hpml_mm.engine.hooks import SummaryHook
 from hpml_mm.engine.launch import build_runner
 from hpml_mm.engine.weights import load_fitting
@@ -35,6 +36,7 @@ def parse_args() -> argparse.Namespace:
 def main() -> None:
     args = parse_args()
     with clear_errors():
+        cpu = setup_cpu()
         cfg = configure_test(
             args.config,
             args.checkpoint,
@@ -43,6 +45,7 @@ def main() -> None:
             work_dir=args.work_dir,
         )
         runner = build_runner(cfg, args.launcher)
+        runner.logger.info(cpu)
         load_fitting(runner.model, args.checkpoint)
         metrics = runner.test()
     if not is_main_process():

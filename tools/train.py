@@ -15,6 +15,7 @@ import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
 from hpml_mm.config.cli import add_config_arguments, clear_errors, command_to_resume
 from hpml_mm.config.run import configure_training
 from hpml_mm.engine import weights  # noqa: F401  # lets configs load safetensors
+from hpml_mm.engine.cpu import setup_cpu
 from hpml_mm.engine.hooks import GracefulStopHook, SummaryHook
 from hpml_mm.engine.launch import build_runner
 from hpml_mm.report.summary_table import print_table, summary_rows
@@ -76,6 +77,7 @@ def report(runner: Runner) -> None:
 def main() -> None:
     args = parse_args()
     with clear_errors():
+        cpu = setup_cpu()
         cfg = configure_training(
             args.config,
             args.cfg_options,
@@ -87,6 +89,7 @@ def main() -> None:
             overwrite=args.overwrite,
         )
         runner = build_runner(cfg, args.launcher)
+        runner.logger.info(cpu)
         train(runner)
     if is_main_process():
         report(runner)
