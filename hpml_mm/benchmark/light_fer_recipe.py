@@ -8,7 +8,7 @@ without its sampler, which cannot run).
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,14 +26,14 @@ EPOCHS = 300
 LEARNING_RATE = 0.01
 DECAY_START, DECAY_EVERY, DECAY_RATE = 80, 5, 0.9
 
-Faces = tuple[np.ndarray, np.ndarray]
+Faces = tuple[np.ndarray, Sequence[int]]
 
 
 class FacesInMemory(Dataset):
     """Faces as an array, each made a PIL image and transformed when it is read.
 
     Args:
-        faces: Pixels of shape (N, 48, 48), uint8, and labels of shape (N,).
+        faces: Pixels of shape (N, 48, 48), uint8, and labels, N numbers.
         transform: From a PIL image to a tensor.
     """
 

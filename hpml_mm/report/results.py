@@ -134,6 +134,21 @@ def append_results(path: Path, rows: Iterable[ResultRow]) -> None:
     write_results(path, [*(r for r in old if _identity(r) not in new), *rows])
 
 
+def value_in(path: Path, experiment: str, metric: str) -> float:
+    """A number of a results file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the experiment is not in it, or not with this metric.
+    """
+    found = {r.experiment: r.value for r in read_results(path) if r.metric == metric}
+    if experiment not in found:
+        raise ValueError(
+            f'{path} has no {metric} of {experiment!r}; it has {", ".join(found) or 0}'
+        )
+    return found[experiment]
+
+
 def unit_of(metric: str) -> str:
     """The unit within a metric's name, or that of a known score; '1' is none.
 
