@@ -62,7 +62,10 @@ def parse_args() -> argparse.Namespace:
     )
     length.add_argument('--batches', type=int, help='iterations of a round instead')
     parser.add_argument(
-        '--warmup', type=int, default=3, help='iterations before all rounds'
+        '--warmup',
+        type=int,
+        default=3,
+        help='iterations before the first round; an epoch where images are cached',
     )
     parser.add_argument(
         '--cores', type=core_list, help='pin all sides to these, such as 0 or 0,1'
@@ -95,6 +98,10 @@ def core_list(text: str) -> list[int]:
     cores: set[int] = set()
     for part in text.split(','):
         first, _, last = part.partition('-')
+        if not (first.isdigit() and (last or first).isdigit()):
+            raise argparse.ArgumentTypeError(
+                f'{text!r}: write cores as 0 or 0,2 or 0-3'
+            )
         cores |= set(range(int(first), int(last or first) + 1))
     usable = os.sched_getaffinity(0)
     if not cores or not cores <= usable:

@@ -26,7 +26,7 @@ from rich.console import Console
 
 from hpml_mm.benchmark.memory import available_gib
 from hpml_mm.benchmark.trial import attempt_in, axes_of, print_trials
-from hpml_mm.benchmark.tune import Setting, Trial, search
+from hpml_mm.benchmark.tune import SETTINGS, Setting, Trial, search
 from hpml_mm.benchmark.tuned_config import child_config, setting_of
 from hpml_mm.config.cli import clear_errors
 from hpml_mm.config.load import load_config
@@ -52,7 +52,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--workers', type=int, nargs='+', help='else up to the cores')
     parser.add_argument(
-        '--no-compile', action='store_true', help='leave compilation out'
+        '--only', nargs='+', choices=SETTINGS, help='leave the other settings alone'
     )
     parser.add_argument('--out', type=Path, help='write the config here as well')
     return parser.parse_args()
@@ -63,7 +63,8 @@ def tune(args: argparse.Namespace, cfg: Config) -> tuple[Trial, list[Trial]]:
     limit = args.memory_limit or available_gib()
     if limit is not None:
         tell(f'memory limit: {limit:.3g} GiB')
-    axes = axes_of(cfg, device, args.batch_sizes, args.workers, args.no_compile)
+    axes = axes_of(cfg, device, args.batch_sizes, args.workers)
+    axes = {name: axes[name] for name in args.only or axes}
     with tempfile.TemporaryDirectory(prefix='hpml_mm-') as place:
         attempt = attempt_in(
             Path(place), cfg, args.config, args.rounds, args.seconds, limit

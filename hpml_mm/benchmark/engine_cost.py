@@ -27,8 +27,10 @@ _RUNNER_HOOKS = (
     *('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler'),
     'checkpoint',
 )
-# Hooks that change the model rather than the loop: their cost is the step's.
-_OF_THE_MODEL = frozenset({'AmpHook', 'ClassWeightHook', 'SpeedHook'})
+# Hooks that change model or input rather than the loop: their cost is the step's.
+_OF_THE_MODEL = frozenset(
+    {'AmpHook', 'ClassWeightHook', 'FastPoseInputHook', 'SpeedHook'}
+)
 
 
 class ToyNet(BaseModel):

@@ -13,12 +13,15 @@ _OURS = 'hpml_mm.'
 _WITHOUT_TWIN = frozenset(
     {
         'FaceArrayDataset',
+        'FacePreprocessor',
         'FusedTopdownWarp',
         'LoadCachedImage',
         'PackKeypoints',
         'PoseTargetPreprocessor',
     }
 )
+# Without these the data part is a stock one.
+_INPUT_HOOKS = frozenset({'FastPoseInputHook'})
 _AMP_KEYS = ('dtype', 'loss_scale', 'use_fp16')
 _FAST_OPTIMIZER_KEYS = ('foreach', 'fused')
 
@@ -45,13 +48,13 @@ def stock_config(cfg: Config, mode: str) -> Config:
             f'it uses {", ".join(found)}; give --against CONFIG with a config that '
             'reads the same data the stock way'
         )
-    if mode == 'data':
+    hooks = cfg.get('custom_hooks') or []
+    if mode == 'data' and not any(_name(hook.type) in _INPUT_HOOKS for hook in hooks):
         raise ValueError(
             f'{cfg.filename}: its data part is made of stock parts already, so there '
             'is nothing to compare; give --against CONFIG or the name of a source'
         )
     stock = copy.deepcopy(cfg)
-    hooks = stock.get('custom_hooks') or []
     stock.custom_hooks = [hook for hook in hooks if not is_ours(hook)]
     defaults = stock.get('default_hooks') or {}
     for name in [name for name, hook in defaults.items() if is_ours(hook)]:

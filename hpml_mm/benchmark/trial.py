@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
@@ -30,7 +29,6 @@ def axes_of(
     device: torch.device,
     batch_sizes: Sequence[int] | None = None,
     workers: Sequence[int] | None = None,
-    no_compile: bool = False,
 ) -> dict[str, list[Any]]:
     """Values to try for each setting, cheap questions first.
 
@@ -39,7 +37,6 @@ def axes_of(
         device: Where it trains.
         batch_sizes: Instead of those around the config's own.
         workers: Instead of those up to the number of cores.
-        no_compile: Leave compilation as it is.
     """
     own = setting_of(cfg, device)
     if workers is None:
@@ -48,7 +45,7 @@ def axes_of(
     return {
         'channels_last': [False, True],
         'precision': precision_choices(cfg, device),
-        'compile': [own.compile] if no_compile else [False, True],
+        'compile': [False, True],
         'batch_size': sorted(batch_sizes or batch_choices(own.batch_size)),
         'workers': list(workers),
     }
@@ -109,8 +106,9 @@ def print_trials(
 ) -> None:
     """Print all trials in their order, the best one marked, and what was refused."""
     console = console or Console()
-    table = Table(title='images/s of the whole training loop', box=box.SIMPLE_HEAD)
-    for heading in ('', 'memory format', 'precision', 'compile'):
+    # Without lines it fits into 80 columns.
+    table = Table(title='images/s of the training loop', box=None, padding=(0, 1, 0, 0))
+    for heading in ('', 'layout', 'precision', 'compile'):
         table.add_column(heading)
     for heading in ('batch', 'workers', 'images/s', 'IQR', 'GiB'):
         table.add_column(heading, justify='right')

@@ -2,7 +2,7 @@
 """Search the settings of a config that decide its speed, one after the other."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 # A setting has to give so many times the images/s to be worth a change: less is within
@@ -32,6 +32,9 @@ class Setting:
         words = ['channels-last' if self.channels_last else 'contiguous']
         words += [self.precision, *(['compiled'] if self.compile else [])]
         return f'{" ".join(words)} batch {self.batch_size} workers {self.workers}'
+
+
+SETTINGS = tuple(field.name for field in fields(Setting))
 
 
 @dataclass(frozen=True)

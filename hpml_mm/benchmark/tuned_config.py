@@ -33,7 +33,7 @@ def setting_of(cfg: Config, device: torch.device) -> Setting:
     return Setting(
         channels_last=speed is not None and speed.get('channels_last', True),
         precision=precision,
-        compile=bool(speed is not None and speed.get('compile', False)),
+        compile=_is_compiled(speed, device),
         batch_size=loader['batch_size'],
         workers=loader.get('num_workers', 0),
     )
@@ -82,9 +82,9 @@ def tuned_hooks(cfg: Config, setting: Setting) -> list[dict[str, Any]]:
     """The config's custom hooks, with those of speed as the setting wants them."""
     own, amp = _hook(cfg, _SPEED), _hook(cfg, _AMP)
     speed = dict(own or dict(type=_SPEED), channels_last=setting.channels_last)
-    speed.pop('compile', None)
+    arguments = speed.pop('compile', None)
     if setting.compile:
-        speed['compile'] = True
+        speed['compile'] = arguments if isinstance(arguments, Mapping) else True
     # A hook that is there may do more than what is searched.
     needed = own is not None or setting.channels_last or setting.compile
     wanted = {_SPEED: speed if needed else None, _AMP: None}
@@ -113,6 +113,11 @@ def python_text(value: Any) -> str:
         inner = ', '.join(python_text(item) for item in value)
         return f'({inner},)' if len(value) == 1 else f'({inner})'
     return repr(value)
+
+
+def _is_compiled(speed: Mapping | None, device: torch.device) -> bool:
+    wanted = speed.get('compile', False) if speed is not None else False
+    return device.type == 'cuda' if wanted == 'auto' else wanted is not False
 
 
 def _hook(cfg: Config, kind: str) -> Mapping | None:

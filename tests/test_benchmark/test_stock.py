@@ -95,3 +95,8 @@ def test_the_runner_is_stock_unless_it_is_somebody_elses():
     assert 'runner_type' not in stock_config(ours, 'train')
     other = config(runner_type='FlexibleRunner')
     assert stock_config(other, 'train').runner_type == 'FlexibleRunner'
+
+
+def test_a_config_whose_input_a_hook_makes_fast_is_stock_without_it():
+    cfg = config(custom_hooks=[dict(type='hpml_mm.FastPoseInputHook')])
+    assert stock_config(cfg, 'data').custom_hooks == []

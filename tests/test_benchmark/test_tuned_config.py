@@ -93,3 +93,27 @@ def test_a_config_without_a_loader_is_refused():
 )
 def test_values_are_written_as_configs_write_them(value, text):
     assert python_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ('wanted', 'on_cpu', 'on_gpu'),
+    [(True, True, True), ('auto', False, True), (dict(mode='x'), True, True)],
+)
+def test_compilation_is_read_for_the_device(wanted, on_cpu, on_gpu):
+    cfg = load_config(str(FAST))
+    (hook,) = (h for h in cfg.custom_hooks if h.type == 'hpml_mm.SpeedHook')
+    hook.compile = wanted
+    cfg.custom_hooks = [hook]
+    assert setting_of(cfg, CPU).compile is on_cpu
+    assert setting_of(cfg, torch.device('cuda')).compile is on_gpu
+
+
+def test_arguments_of_the_compiler_stay():
+    cfg = load_config(str(FAST))
+    (hook,) = (h for h in cfg.custom_hooks if h.type == 'hpml_mm.SpeedHook')
+    hook.compile = dict(mode='x')
+    text = child_config(cfg, 'x.py', Setting(True, 'fp32', True, 128, 2))
+    assert "compile=dict(mode='x')" in text
+    hook.compile = 'auto'
+    text = child_config(cfg, 'x.py', Setting(True, 'fp32', False, 128, 2))
+    assert 'compile' not in text

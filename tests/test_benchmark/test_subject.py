@@ -1,0 +1,155 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""What is timed is built as training builds it, without what takes no part in it."""
+
+import sys
+import uuid
+
+import pytest
+import torch
+from mmengine.hooks import Hook
+from mmengine.registry import HOOKS
+from toy_tools import DATA, ROOT, TOY
+
+from hpml_mm.benchmark.engine_cost import open_engine, toy_runner
+from hpml_mm.benchmark.jobs import Job, Side
+from hpml_mm.benchmark.subject import job_config, open_config
+from hpml_mm.config.load import load_config
+
+PRETRAINED = ROOT / 'configs/fer/efficientnet-b0_1xb16-pretrained-30e_fer2013-224px.py'
+REMEMBER = "custom_hooks = [dict(type='RememberRunnerHook')]"
+
+
+@HOOKS.register_module()
+class RememberRunnerHook(Hook):
+    """Keeps the runner of the last run."""
+
+    runner = None
+
+    def before_run(self, runner):
+        type(self).runner = runner
+
+
+@pytest.fixture
+def toy(tmp_path, monkeypatch):
+    """A job for the toy config; ``lines`` are added to it."""
+    monkeypatch.syspath_prepend(str(DATA))
+    monkeypatch.setattr(sys, 'argv', ['test'])
+
+    def job(mode, lines='', kind='config', **settings):
+        path = tmp_path / 'leaf.py'
+        # Two runners of one name would share their logs.
+        name = f'experiment_name = {uuid.uuid4().hex!r}'
+        path.write_text(f"_base_ = '{TOY}'\n{name}\n{lines}\n")
+        return Job(mode, Side('toy', kind, str(path)), str(tmp_path / 'w'), **settings)
+
+    return job
+
+
+def rounds(open_job, job, iterations=3):
+    """A lap of a job's session, and what its profile says."""
+    found = []
+
+    def serve(session):
+        found.append((session, session.run(iterations), session.profile(session)))
+
+    open_job(job, serve)
+    (result,) = found
+    return result
+
+
+def test_the_step_trains_as_the_hooks_have_set_it_up(toy):
+    hooks = "custom_hooks = [dict(type='hpml_mm.AmpHook', dtype='bfloat16')]"
+    session, lap, profile = rounds(open_config, toy('train', hooks))
+    assert (lap.iterations, lap.images) == (3, 12)
+    assert 'aten::addmm' in profile
+    assert 'aten::_to_copy' in profile  # to bfloat16
+    assert not session.each
+
+
+def test_a_step_changes_the_weights(toy):
+    same = []
+
+    def serve(session):
+        model = RememberRunnerHook.runner.model
+        before = model.out.weight.clone()
+        session.run(2)
+        same.append(torch.equal(before, model.out.weight))
+
+    open_config(toy('train', REMEMBER), serve)
+    assert same == [False]
+
+
+def test_the_loop_goes_on_over_the_ends_of_epochs(toy):
+    """24 points in batches of 4: six iterations an epoch."""
+    epochs = []
+
+    def serve(session):
+        assert session.run(13).images == 13 * 4
+        epochs.append(RememberRunnerHook.runner.epoch)
+
+    open_config(toy('train', REMEMBER, loop=True), serve)
+    assert epochs == [2]
+
+
+def test_the_input_is_made_ready_for_the_model(toy):
+    _, lap, profile = rounds(open_config, toy('data', batch_size=8, workers=0))
+    assert (lap.iterations, lap.images) == (3, 24)
+    assert 'prepare for the model' in profile
+
+
+def test_predictions_are_timed_one_by_one(toy):
+    session, lap, _ = rounds(open_config, toy('infer', batch_size=2))
+    assert session.each
+    assert (lap.images, len(lap.latencies)) == (6, 3)
+
+
+def test_validation_stands_in_for_a_test_part(toy):
+    lines = 'test_dataloader = None\ntest_cfg = None\ntest_evaluator = None'
+    _, lap, _ = rounds(open_config, toy('infer', lines))
+    assert lap.images == 3 * 8
+
+
+def test_what_says_nothing_about_speed_goes(toy):
+    cfg = job_config(toy('train', "load_from = 'x.pth'", batch_size=3, workers=2))
+    assert (cfg.load_from, cfg.resume) == (None, False)
+    assert cfg.val_dataloader is cfg.test_dataloader is cfg.val_cfg is None
+    assert cfg.default_hooks.checkpoint is None
+    assert cfg.train_dataloader.batch_size == 3
+    # The few batches of a step are made before; only a loader that is timed works.
+    assert cfg.train_dataloader.num_workers == 0
+    assert job_config(toy('data', workers=2)).train_dataloader.num_workers == 2
+
+
+def test_no_weights_are_loaded(tmp_path):
+    job = Job('train', Side('x', 'config', str(PRETRAINED)), str(tmp_path))
+    assert load_config(str(PRETRAINED)).model.backbone.init_cfg.type == 'Pretrained'
+    assert job_config(job).model.backbone.init_cfg is None
+
+
+def test_the_stock_side_has_none_of_our_hooks(toy):
+    assert job_config(toy('train')).custom_hooks
+    assert job_config(toy('train', kind='stock')).custom_hooks == []
+
+
+def test_a_config_that_cannot_be_trained_is_refused(toy):
+    lines = 'train_dataloader = None\ntrain_cfg = None\noptim_wrapper = None'
+    with pytest.raises(ValueError, match='no train_dataloader to benchmark'):
+        job_config(toy('train', lines + '\nparam_scheduler = None'))
+
+
+@pytest.mark.parametrize('kind', ['config', 'stock', 'none', 'plain'])
+def test_the_engine_runs_a_toy_model(toy, kind):
+    session, lap, profile = rounds(open_engine, toy('engine', kind=kind))
+    assert lap.iterations == 3
+    assert ('ThroughputHook' in profile) is (kind == 'config')
+    assert ('RuntimeInfoHook' in profile) is (kind in ('config', 'stock'))
+
+
+def test_hooks_of_the_model_take_no_part_in_the_engine(toy):
+    lines = (
+        "custom_hooks = [dict(type='hpml_mm.AmpHook'), "
+        "dict(type='hpml_mm.SpeedHook'), dict(type='EMAHook')]"
+    )
+    names = {type(hook).__name__ for hook in toy_runner(toy('engine', lines)).hooks}
+    assert 'EMAHook' in names
+    assert not names & {'AmpHook', 'SpeedHook'}

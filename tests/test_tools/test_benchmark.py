@@ -1,0 +1,128 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Sides in processes of their own, on the toy config; each test starts a few."""
+
+import importlib.util
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from toy_tools import ROOT, TOY, environment, run_tool
+
+from hpml_mm.report.results import read_results
+
+QUICK = ('--rounds', 3, '--batches', 2, '--warmup', 1)
+CORE = min(os.sched_getaffinity(0))
+
+
+@pytest.fixture(autouse=True)
+def no_commit(tmp_path, monkeypatch):
+    """Sides of two commits are refused; nobody's commit is to end a test."""
+    monkeypatch.setenv('GIT_DIR', str(tmp_path / 'no_git'))
+
+
+@pytest.mark.slow
+def test_a_step_against_its_stock_equivalent(tmp_path):
+    command = [
+        *('train', TOY, '--against', 'stock', *QUICK, '--cores', CORE, '--profile'),
+        *('--batch-size', 2, '--name', 'step', '--out', 'results/toy.csv'),
+    ]
+    done = run_tool('benchmark.py', *command, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    rows = read_results(tmp_path / 'results' / 'toy.csv')
+    assert [(r.experiment, r.metric, r.n) for r in rows] == [
+        ('step/toy_2e', 'throughput(img/s)', 3),
+        ('step/stock', 'throughput(img/s)', 3),
+        ('step/toy_2e', 'speedup(x)', 3),
+    ]
+    assert rows[0].ratio == pytest.approx(rows[2].value, rel=1e-4)
+    assert rows[0].command.startswith('python ')
+    assert 'times the images/s of stock (' in done.stdout
+    assert 'cores: 1, threads: 1' in done.stdout
+    assert done.stdout.count('| aten::addmm ') == 2
+    order = [line for line in done.stderr.splitlines() if line.startswith('round')]
+    assert len(order) == 3
+    assert list(tmp_path.iterdir()) == [tmp_path / 'results']
+
+
+@pytest.mark.slow
+def test_a_side_that_fails_is_one_clear_error_and_no_row(tmp_path):
+    broken = tmp_path / 'broken.py'
+    broken.write_text(f"_base_ = '{TOY}'\ncustom_hooks = [dict(type='FailAtHook')]\n")
+    command = ['train', TOY, '--loop', *QUICK, '--out', 'results/toy.csv', '--against']
+    done = run_tool('benchmark.py', *command, broken, cwd=tmp_path)
+    assert done.returncode == 2
+    error = done.stderr[done.stderr.index('error: ') :]
+    assert error.startswith('error: broken failed (1): its last lines:\n')
+    assert error.strip().endswith('ValueError: toy bug')
+    assert not (tmp_path / 'results').exists()
+
+
+@pytest.mark.slow
+def test_an_interruption_leaves_no_row_and_no_process(tmp_path):
+    tool = subprocess.Popen(
+        [sys.executable, str(ROOT / 'tools/benchmark.py'), 'train', str(TOY)]
+        + ['--rounds', '9999', '--out', 'x.csv'],
+        cwd=tmp_path,
+        env=environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    line = ''
+    while not line.startswith('round'):
+        line = tool.stderr.readline()
+        assert line, 'it ended before its first round'
+    children = children_of(tool.pid)
+    assert children
+    tool.send_signal(signal.SIGINT)
+    assert tool.wait(timeout=60) == 130
+    assert 'interrupted: nothing was written' in tool.stderr.read()
+    assert not (tmp_path / 'x.csv').exists()
+    time.sleep(0.1)
+    assert not [pid for pid in children if os.path.exists(f'/proc/{pid}')]
+
+
+def children_of(pid):
+    with open(f'/proc/{pid}/task/{pid}/children') as file:
+        return file.read().split()
+
+
+@pytest.fixture
+def tool():
+    path = ROOT / 'tools' / 'benchmark.py'
+    spec = importlib.util.spec_from_file_location('benchmark_tool', path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ('words', 'problem'),
+    [
+        (['--loop'], '--loop is for "train"'),
+        (['--rounds', '0'], '--rounds 0: at least 1'),
+        (['--cores', '0-9999'], 'the usable cores are'),
+        (['--cores', 'x'], "'x': write cores as 0 or 0,2 or 0-3"),
+        (['--seconds', '1', '--batches', '1'], 'not allowed with'),
+    ],
+)
+def test_what_makes_no_sense_is_refused(tool, monkeypatch, capsys, words, problem):
+    monkeypatch.setattr(sys, 'argv', ['benchmark.py', 'data', 'x.py', *words])
+    with pytest.raises(SystemExit):
+        tool.parse_args()
+    assert problem in capsys.readouterr().err
+
+
+def test_measurements_that_differ_have_different_names(tool, monkeypatch):
+    def name(*words, batch_size=None):
+        argv = ['benchmark.py', 'train', 'configs/fast.py', *map(str, words)]
+        monkeypatch.setattr(sys, 'argv', argv)
+        return tool.experiment(tool.parse_args(), batch_size)
+
+    assert name() == 'train-fast'
+    assert name('--loop', '--cores', CORE) == 'train-fast-loop-1core'
+    assert name('--batch-size', 8, batch_size=8) == 'train-fast-batch8'
+    assert name('--name', 'x', '--batch-size', 8, batch_size=8) == 'x'
+    assert name('--name', 'x', '--batch-size', 8, 16, batch_size=8) == 'x-batch8'

@@ -1,0 +1,24 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import pytest
+from toy_tools import DATA, TOY, run_tool
+
+from hpml_mm.config.load import load_config
+
+pytestmark = pytest.mark.slow
+
+
+def test_the_fastest_settings_are_printed_as_a_config(tmp_path, monkeypatch):
+    done = run_tool(
+        'tune.py',
+        *(TOY, '--seconds', 0.05, '--rounds', 1, '--only', 'batch_size'),
+        *('--batch-sizes', 8, '--out', 'tuned.py'),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / 'tuned.py').read_text() == done.stdout
+    assert 'contiguous fp32 batch 4 workers 0: ' in done.stderr
+    monkeypatch.syspath_prepend(str(DATA))
+    cfg = load_config(str(tmp_path / 'tuned.py'))
+    assert cfg.train_dataloader.batch_size in (4, 8)
+    assert cfg.train_dataloader.num_workers == 0
+    assert cfg.train_dataloader.dataset.type == 'ToyPoints'
