@@ -8,11 +8,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.dataset import default_collate, pseudo_collate
 from mmengine.hooks import Hook
+from mmengine.registry import DefaultScope
 from mmengine.runner import Runner
 from torch import nn
+from two_ranks import on_two_ranks
 
-from hpml_mm.datasets import CatPoseDataset
+from hpml_mm.datasets import CatPoseDataset, CocoPoseDataset
+from hpml_mm.registry import MODELS
 
 IMAGES = 12
 CODEC = {
@@ -108,7 +112,7 @@ def plain(augment: bool) -> dict:
     return {
         'train': [*start, *(random if augment else []), affine, target, pack],
         'val': [*start, affine, pack],
-        'preprocessor': {'type': 'PoseDataPreprocessor', **PIXELS},
+        'preprocessor': {'type': 'mmpose.PoseDataPreprocessor', **PIXELS},
         'collate': 'pseudo_collate',
     }
 
@@ -139,7 +143,6 @@ def run(work, cats, way: dict, workers: int = 0) -> tuple[Recorder, dict]:
         return {
             'batch_size': 4,
             'num_workers': workers,
-            'persistent_workers': workers > 0,
             'collate_fn': {'type': way['collate']},
             'sampler': {'type': 'DefaultSampler', 'shuffle': training},
             'dataset': {
@@ -225,3 +228,59 @@ def test_a_cache_that_is_too_small_changes_nothing(tmp_path, cats):
     (log,) = (tmp_path / 'small').glob('*/*.log')
     # One line for each data set, whichever of its workers finds it full.
     assert log.read_text().count('is full; the others are decoded') == 2
+
+
+def _both_on_a_rank(rank, folder, cats):
+    expected = run(folder / f'plain{rank}', cats, plain(augment=True))[0]
+    found = run(folder / f'fast{rank}', cats, fast(augment=True))[0]
+    assert len(found.losses) == 4  # six images of twelve in each epoch
+    assert found.losses == pytest.approx(expected.losses, rel=1e-3)
+
+
+@pytest.mark.slow
+def test_two_processes_train_on_their_own_shares(tmp_path, cats):
+    on_two_ranks(_both_on_a_rank, tmp_path, cats)
+
+
+REAL = {
+    CatPoseDataset: ('cats', 'cats17_train.json', 'images/'),
+    CocoPoseDataset: (
+        'coco_person',
+        'person_keypoints_train2017.json',
+        'train2017/',
+    ),
+}
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize('dataset', REAL, ids=lambda kind: kind.__name__)
+def test_real_batches_are_the_same(real_data, dataset):
+    """Ready for the model, with all augmentations, as MMPose makes them."""
+    folder, annotations, images = REAL[dataset]
+    batches = []
+    for way, collate in (
+        (plain(augment=True), pseudo_collate),
+        (fast(augment=True), default_collate),
+    ):
+        with DefaultScope.overwrite_default_scope('mmpose'):
+            data = dataset(
+                data_root=str(real_data / folder),
+                ann_file=f'annotations/{annotations}',
+                data_prefix={'img': images},
+                pipeline=way['train'],
+            )
+        samples = []
+        for index in range(0, len(data), len(data) // 50):
+            np.random.seed(index)
+            samples.append(data[index])
+        preprocessor = MODELS.build(way['preprocessor'])
+        batches.append(preprocessor(collate(samples), training=True))
+    theirs, ours = batches
+    away = (ours['inputs'] - theirs['inputs']).abs()
+    assert away.max() <= 1.001 / min(PIXELS['std'])  # one level
+    assert (away > 0).float().mean() < 1e-3
+    for mine, other in zip(ours['data_samples'], theirs['data_samples'], strict=True):
+        expected = other.gt_fields.heatmaps
+        assert torch.allclose(mine.gt_fields.heatmaps, expected, atol=1e-5, rtol=0)
+        weights = other.gt_instance_labels.keypoint_weights
+        assert torch.equal(mine.gt_instance_labels.keypoint_weights, weights)

@@ -245,9 +245,17 @@ def test_a_bad_size_is_named(size):
         FusedTopdownWarp(size)
 
 
-def test_an_unknown_argument_of_a_part():
-    with pytest.raises(TypeError, match='rotation'):
-        FusedTopdownWarp(SIZE, bbox_transform={'rotation': 3})
+@pytest.mark.parametrize(
+    ('part', 'message'),
+    [
+        ({'bbox_transform': {'rotation': 3}}, "RandomBBoxTransform .*'rotation'"),
+        ({'flip': {'direction': 'left'}}, r"RandomFlip .*\{'direction': 'left'\}"),
+        ({'flip': {'prob': 1}}, 'RandomFlip .*must be float'),
+    ],
+)
+def test_a_wrong_argument_of_a_part(part, message):
+    with pytest.raises(ValueError, match=f'FusedTopdownWarp: {message}'):
+        FusedTopdownWarp(SIZE, **part)
 
 
 def test_four_channels_are_warped_as_three_are(meta):

@@ -85,8 +85,8 @@ class FusedTopdownWarp(BaseTransform):
         photometric: Arguments of ``PhotometricDistortion``.
 
     Raises:
-        ValueError: ``input_size`` is not two whole numbers above 0.
-        TypeError: An argument of a part is unknown.
+        ValueError: ``input_size`` is not two whole numbers above 0, or a part does
+            not take its arguments.
     """
 
     def __init__(
@@ -108,7 +108,6 @@ class FusedTopdownWarp(BaseTransform):
         self.input_size = sides
         self.use_udp = use_udp
         self.box = GetBBoxCenterScale(padding)
-        # MMPose's own classes know their arguments and what is wrong with them.
         self.flip = _built(RandomFlip, flip)
         self.half_body = _built(RandomHalfBody, half_body)
         self.bbox_transform = _built(RandomBBoxTransform, bbox_transform)
@@ -253,7 +252,16 @@ class FusedTopdownWarp(BaseTransform):
 
 
 def _built(kind: type, arguments: Mapping[str, Any] | None) -> Any:
-    return None if arguments is None else kind(**arguments)
+    """A transform of MMPose, which knows its arguments and what is wrong with them."""
+    if arguments is None:
+        return None
+    try:
+        return kind(**arguments)
+    except (TypeError, ValueError, AssertionError) as error:
+        raise ValueError(
+            f'FusedTopdownWarp: {kind.__name__} does not take '
+            f'{dict(arguments)}: {error}'
+        ) from error
 
 
 def _flip_shares(flip: RandomFlip) -> tuple[list[str | None], list[float]]:
