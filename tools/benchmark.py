@@ -39,10 +39,11 @@ def parse_args() -> argparse.Namespace:
     add_config_arguments(parser)
     parser.add_argument(
         '--against',
-        metavar='stock|SOURCE|CONFIG',
+        metavar='stock|stock:CONFIG|SOURCE|CONFIG',
         help='stock: the config in fp32, eager and contiguous, without the hooks of '
-        f'this package; {" or ".join(SOURCES)}: the input pipeline of that project '
-        '(data only); or another config. Without it nothing is compared',
+        'this package and its setting up of the CPU; stock:CONFIG: the same of another '
+        f'config; {" or ".join(SOURCES)}: the input pipeline of that project (data '
+        'only); or another config as it is. Without it nothing is compared',
     )
     parser.add_argument(
         '--against-options',
@@ -52,6 +53,23 @@ def parse_args() -> argparse.Namespace:
         metavar='KEY=VALUE',
         help='override parts of the other side, as --cfg-options does',
     )
+    _add_measuring(parser)
+    parser.add_argument(
+        '--profile', action='store_true', help='say where the time went, too'
+    )
+    parser.add_argument('--name', help='of the experiment in --out')
+    parser.add_argument('--out', type=Path, metavar='results/NAME.csv')
+    args = parser.parse_args()
+    if args.loop and args.mode != 'train':
+        parser.error('--loop is for "train"')
+    for name in ('rounds', 'batches', 'threads'):
+        if (value := getattr(args, name)) is not None and value < 1:
+            parser.error(f'--{name} {value}: at least 1')
+    return args
+
+
+def _add_measuring(parser: argparse.ArgumentParser) -> None:
+    """What is set alike on all sides, and how long they are measured."""
     parser.add_argument(
         '--loop', action='store_true', help='train: with loader and hooks'
     )
@@ -79,18 +97,6 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--batch-size', type=int, nargs='+', help='on all sides; each is compared'
     )
-    parser.add_argument(
-        '--profile', action='store_true', help='say where the time went, too'
-    )
-    parser.add_argument('--name', help='of the experiment in --out')
-    parser.add_argument('--out', type=Path, metavar='results/NAME.csv')
-    args = parser.parse_args()
-    if args.loop and args.mode != 'train':
-        parser.error('--loop is for "train"')
-    for name in ('rounds', 'batches', 'threads'):
-        if (value := getattr(args, name)) is not None and value < 1:
-            parser.error(f'--{name} {value}: at least 1')
-    return args
 
 
 def core_list(text: str) -> list[int]:

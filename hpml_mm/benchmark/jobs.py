@@ -24,12 +24,15 @@ class Side:
             without any hook) and ``'plain'`` (a loop in plain PyTorch).
         config: The config file; that of the other side where ``kind`` is no config.
         options: Overrides by dotted key.
+        elsewhere: Whether a stock side stands for another config than the one that it
+            is compared with.
     """
 
     label: str
     kind: str
     config: str
     options: dict[str, Any] = field(default_factory=dict)
+    elsewhere: bool = False
 
     @property
     def name(self) -> str:
@@ -83,7 +86,8 @@ def sides_of(
         mode: One of ``MODES``.
         config: The config file.
         options: Its overrides.
-        against: ``'stock'``, a source's name, another config, or None.
+        against: ``'stock'``, ``'stock:CONFIG'`` for the stock equivalent of another
+            config, a source's name, another config, or None.
         against_options: Overrides of the other side; without any, the stock
             equivalent takes those of the config.
 
@@ -99,6 +103,10 @@ def sides_of(
     if against == STOCK:
         other = dict(against_options or options)
         return [side, Side(STOCK, STOCK, config, other)]
+    kind, colon, path = against.partition(':')
+    if kind == STOCK and colon:
+        other = Side(STOCK, STOCK, path, dict(against_options), elsewhere=True)
+        return [side, other]
     if against in SOURCES:
         if mode != 'data':
             raise ValueError(

@@ -70,12 +70,14 @@ class Measured:
         environment: What it ran on.
         laps: One for each round.
         profile: Where the time went, as a Markdown table.
+        note: How its process was set up.
     """
 
     side: Side
     environment: dict[str, Any]
     laps: list[Lap] = field(default_factory=list)
     profile: str | None = None
+    note: str = ''
 
 
 class Worker:
@@ -175,7 +177,7 @@ def measure(
             stack.callback(workers[-1].close)
         tell(f'starting {", ".join(worker.label for worker in workers)}')
         found = [
-            Measured(job.side, worker.answer()['environment'])
+            Measured(job.side, **worker.answer())
             for job, worker in zip(jobs, workers, strict=True)
         ]
         iterations = [_prepare(worker, plan, tell) for worker in workers]

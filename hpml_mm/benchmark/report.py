@@ -99,6 +99,10 @@ def print_comparison(
     for sentence in sentences(mode, found):
         console.print(sentence, highlight=False, soft_wrap=True)
     for measured in found:
+        if measured.note:
+            line = f'{measured.side.label}: {measured.note}'
+            console.print(line, highlight=False, soft_wrap=True)
+    for measured in found:
         if measured.profile:
             console.print(f'\nWhere the time went, {measured.side.label}:')
             console.print(

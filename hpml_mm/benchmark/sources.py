@@ -14,7 +14,7 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 from PIL import Image
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
@@ -22,6 +22,7 @@ from hpml_mm.config.load import load_config
 from hpml_mm.datasets.fer_folder import find_split_folders
 
 from .jobs import Job
+from .light_fer_recipe import FacesInMemory
 from .profiles import stage_profile
 from .session import Session, loaded, lying_ready
 
@@ -56,7 +57,7 @@ def source_loader(
         workers: The same.
     """
     own_batch, own_workers = DEFAULTS[name]
-    build = {'hpml-2023': _hpml_2023, 'light-fer': LightFER}[name]
+    build = {'hpml-2023': _hpml_2023, 'light-fer': _light_fer}[name]
     return DataLoader(
         build(folder),
         batch_size=own_batch if batch_size is None else batch_size,
@@ -101,32 +102,20 @@ def _hpml_2023(folder: Path) -> ImageFolder:
     return ImageFolder(str(folder), transforms.Compose(steps))
 
 
-class LightFER(Dataset):
+def _light_fer(folder: Path) -> FacesInMemory:
     """Light FER's data set: grey faces in memory, cropped and flipped one by one.
 
     The original reads them from a CSV; once in memory they are the same.
-
-    Args:
-        folder: Holds one folder of 48x48 faces for each class.
     """
-
-    def __init__(self, folder: Path) -> None:
-        files = ImageFolder(str(folder)).samples
-        self.faces = np.stack([_grey(path) for path, _ in files])
-        self.labels = [label for _, label in files]
-        steps = [
-            transforms.RandomCrop(44),
-            transforms.RandomHorizontalFlip(),
-            transforms.ToTensor(),
-        ]
-        self.transform = transforms.Compose(steps)
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    def __getitem__(self, index: int) -> tuple[torch.Tensor, int]:
-        face = Image.fromarray(self.faces[index])
-        return self.transform(face), self.labels[index]
+    files = ImageFolder(str(folder)).samples
+    faces = np.stack([_grey(path) for path, _ in files])
+    steps = [
+        transforms.RandomCrop(44),
+        transforms.RandomHorizontalFlip(),
+        transforms.ToTensor(),
+    ]
+    labels = [label for _, label in files]
+    return FacesInMemory((faces, labels), transforms.Compose(steps))
 
 
 def _grey(path: str) -> np.ndarray:

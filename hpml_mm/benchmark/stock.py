@@ -39,22 +39,17 @@ def stock_config(cfg: Config, mode: str) -> Config:
 
     Raises:
         ValueError: If the config's data part is one of this package's that has no
-            stock form, or, for ``'data'``, if it is the stock one already.
+            stock form.
     """
     found = sorted(_parts_without_twin(cfg, mode))
     if found:
         raise ValueError(
             f'{cfg.filename}: no stock equivalent of its data part is known, because '
-            f'it uses {", ".join(found)}; give --against CONFIG with a config that '
-            'reads the same data the stock way'
-        )
-    hooks = cfg.get('custom_hooks') or []
-    if mode == 'data' and not any(_name(hook.type) in _INPUT_HOOKS for hook in hooks):
-        raise ValueError(
-            f'{cfg.filename}: its data part is made of stock parts already, so there '
-            'is nothing to compare; give --against CONFIG or the name of a source'
+            f'it uses {", ".join(found)}; give --against stock:CONFIG with a config '
+            'that reads the same data the stock way'
         )
     stock = copy.deepcopy(cfg)
+    hooks = stock.get('custom_hooks') or []
     stock.custom_hooks = [hook for hook in hooks if not is_ours(hook)]
     defaults = stock.get('default_hooks') or {}
     for name in [name for name, hook in defaults.items() if is_ours(hook)]:
@@ -67,6 +62,20 @@ def stock_config(cfg: Config, mode: str) -> Config:
         stock.pop('runner_type')
     _make_plain(stock.get('optim_wrapper'))
     return stock
+
+
+def check_other_input(cfg: Config) -> None:
+    """Refuse to compare the input of a config with the same input.
+
+    Raises:
+        ValueError: If the config's data part is the stock one already.
+    """
+    hooks = cfg.get('custom_hooks') or []
+    if not any(_name(hook.get('type')) in _INPUT_HOOKS for hook in hooks):
+        raise ValueError(
+            f'{cfg.filename}: its data part is made of stock parts already, so there '
+            'is nothing to compare; give --against CONFIG or the name of a source'
+        )
 
 
 def is_ours(part: Any) -> bool:

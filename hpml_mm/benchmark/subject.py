@@ -16,7 +16,7 @@ from hpml_mm.engine.launch import build_runner
 from .jobs import STOCK, Job
 from .profiles import operator_profile, stage_profile
 from .session import Session, loaded, looped, lying_ready, made, repeated
-from .stock import stock_config
+from .stock import check_other_input, stock_config
 
 Serve = Callable[[Session], None]
 _PARTS = ('dataloader', 'cfg', 'evaluator')
@@ -36,7 +36,10 @@ def job_config(job: Job) -> Config:
     if job.mode == 'infer':
         _keep_test(cfg)
     if job.side.kind == STOCK:
-        cfg = stock_config(cfg, job.mode)
+        stock = stock_config(cfg, job.mode)
+        if job.mode == 'data' and not job.side.elsewhere:
+            check_other_input(cfg)
+        cfg = stock
     _drop(cfg, 'val')
     _drop(cfg, 'train' if job.mode == 'infer' else 'test')
     part = 'test' if job.mode == 'infer' else 'train'

@@ -16,6 +16,7 @@ from typing import Any, TextIO
 import torch
 
 from hpml_mm.config.cli import clear_errors
+from hpml_mm.engine.cpu import setup_cpu
 from hpml_mm.measure.env import environment
 
 from .engine_cost import open_engine
@@ -25,7 +26,7 @@ from .sources import open_source
 from .subject import open_config
 
 
-def serve(session: Session, requests: TextIO, replies: TextIO) -> None:
+def serve(session: Session, requests: TextIO, replies: TextIO, note: str = '') -> None:
     """Answer requests until there are no more.
 
     Args:
@@ -34,8 +35,9 @@ def serve(session: Session, requests: TextIO, replies: TextIO) -> None:
             ``round`` and ``profile``, each a JSON object with ``do``.
         replies: Gets a line for each, and one before all that says what this process
             runs on.
+        note: How this process was set up.
     """
-    _reply(replies, {'environment': environment()})
+    _reply(replies, {'environment': environment(), 'note': note})
     for line in requests:
         request = json.loads(line)
         _reply(replies, _answer(session, request))
@@ -44,10 +46,13 @@ def serve(session: Session, requests: TextIO, replies: TextIO) -> None:
 def main() -> None:
     replies = os.fdopen(int(sys.argv[2]), 'w', encoding='utf-8')
     job = read_job(Path(sys.argv[1]))
-    if job.threads is not None:
-        torch.set_num_threads(job.threads)
-    answer = partial(serve, requests=sys.stdin, replies=replies)
     with clear_errors():
+        # As tools/train.py does it; what is compared with it goes without.
+        ours = job.side.kind == 'config' and job.mode != 'engine'
+        note = str(setup_cpu()) if ours else ''
+        if job.threads is not None:
+            torch.set_num_threads(job.threads)
+        answer = partial(serve, requests=sys.stdin, replies=replies, note=note)
         if job.mode == 'engine':
             open_engine(job, answer)
         elif job.side.kind in SOURCES:

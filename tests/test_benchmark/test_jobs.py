@@ -55,3 +55,8 @@ def test_the_engine_has_four_sides_of_its_own():
     assert kinds == ['config', 'stock', 'none', 'plain']
     with pytest.raises(ValueError, match='leave --against out'):
         sides('engine', 'configs/fer/slow.py')
+
+
+def test_the_stock_side_may_be_that_of_another_config():
+    other = sides('data', 'stock:configs/fer/slow.py', {'a': 1})[1]
+    assert other == Side('stock', 'stock', 'configs/fer/slow.py', elsewhere=True)

@@ -20,7 +20,7 @@ class FakeWorker:
         self.label = job.side.label
 
     def answer(self):
-        return {'environment': {'who': self.label}}
+        return {'environment': {'who': self.label}, 'note': 'set up'}
 
     def ask(self, **request):
         self.asked.append((self.label, request.pop('do'), request))

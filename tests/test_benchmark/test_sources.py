@@ -9,7 +9,6 @@ from PIL import Image
 
 from hpml_mm.benchmark.sources import (
     DEFAULTS,
-    LightFER,
     source_loader,
     training_folder,
 )
@@ -52,10 +51,10 @@ def test_light_fer_gives_grey_crops_of_44(faces):
 
 
 def test_light_fer_holds_its_faces_in_memory(faces):
-    data = LightFER(faces / 'train')
+    data = source_loader('light-fer', faces / 'train', None, 0).dataset
     for path in (faces / 'train').rglob('*.png'):
         path.unlink()
-    assert data.faces.shape == (6, 48, 48)
+    assert data.images.shape == (6, 48, 48)
     assert data[5][1] == 1
 
 

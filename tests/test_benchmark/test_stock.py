@@ -2,7 +2,7 @@
 import pytest
 from mmengine.config import Config
 
-from hpml_mm.benchmark.stock import is_ours, stock_config
+from hpml_mm.benchmark.stock import check_other_input, is_ours, stock_config
 
 
 def config(**parts):
@@ -78,7 +78,7 @@ def test_a_preprocessor_without_a_twin_counts_wherever_it_stands(place):
 
 def test_a_stock_data_part_has_nothing_to_be_compared_with():
     with pytest.raises(ValueError, match='nothing to compare; give --against CONFIG'):
-        stock_config(config(), 'data')
+        check_other_input(config())
 
 
 def test_what_is_ours():
@@ -99,4 +99,5 @@ def test_the_runner_is_stock_unless_it_is_somebody_elses():
 
 def test_a_config_whose_input_a_hook_makes_fast_is_stock_without_it():
     cfg = config(custom_hooks=[dict(type='hpml_mm.FastPoseInputHook')])
+    check_other_input(cfg)
     assert stock_config(cfg, 'data').custom_hooks == []

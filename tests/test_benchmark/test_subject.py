@@ -3,6 +3,7 @@
 
 import sys
 import uuid
+from dataclasses import replace
 
 import pytest
 import torch
@@ -129,6 +130,13 @@ def test_no_weights_are_loaded(tmp_path):
 def test_the_stock_side_has_none_of_our_hooks(toy):
     assert job_config(toy('train')).custom_hooks
     assert job_config(toy('train', kind='stock')).custom_hooks == []
+
+
+def test_an_input_is_not_compared_with_itself(toy):
+    with pytest.raises(ValueError, match='nothing to compare'):
+        job_config(toy('data', kind='stock'))
+    job = toy('data', kind='stock')
+    assert job_config(replace(job, side=replace(job.side, elsewhere=True)))
 
 
 def test_a_config_that_cannot_be_trained_is_refused(toy):
