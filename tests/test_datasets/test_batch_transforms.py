@@ -10,6 +10,7 @@ from torchvision.transforms import functional as tv
 
 from hpml_mm.datasets import DemoFaceDataset
 from hpml_mm.datasets.face_array.augmentation import Augmentation
+from hpml_mm.datasets.face_array.counter_random import uniforms
 from hpml_mm.datasets.transforms.batch import (
     BatchCenterCrop,
     BatchColorJitter,
@@ -21,6 +22,7 @@ from hpml_mm.datasets.transforms.batch import (
     BatchRandomFlip,
     BatchResize,
     BatchRotate,
+    base,
 )
 from hpml_mm.datasets.transforms.batch.base import FaceBatch, integers
 from hpml_mm.datasets.transforms.batch.geometry import rotate
@@ -266,6 +268,41 @@ def test_a_pending_resize_is_done_before_anything_else(faces, then):
     resized = augmented([BatchResize(64)], faces, [])
     one_by_one = augmented([step], resized, draws)
     assert deviation(at_once, one_by_one)[0] <= (then == 'blur')
+
+
+CHAIN = [
+    BatchRandomCrop(44),
+    BatchRandomFlip(),
+    BatchRandomApply(
+        [
+            {'type': 'hpml_mm.BatchColorJitter', 'brightness': 0.5, 'contrast': 0.5},
+            {'type': 'hpml_mm.BatchRandomAdjustSharpness', 'sharpness_factor': 3},
+        ]
+    ),
+    BatchRandomErasing(),
+    BatchRotate(10),
+    BatchResize(64),
+    BatchRandomFlip(),
+    BatchGaussianBlur((5, 9)),
+    BatchRandomAdjustSharpness(2),
+    BatchCenterCrop(60),
+]
+
+
+def test_a_gpus_way_gives_the_same(faces, monkeypatch):
+    augmentation = Augmentation(CHAIN, (48, 48))
+    draws = uniforms(0, 0, augmentation.streams, torch.arange(len(faces)))
+    expected = augmentation(faces, draws)
+    monkeypatch.setattr(base, '_known', lambda values: False)
+    assert torch.equal(augmentation(faces, draws), expected)
+
+
+def test_nothing_has_to_be_known_of_what_is_on_a_device():
+    # A meta tensor has no values: who asks for one fails.
+    augmentation = Augmentation(CHAIN, (48, 48))
+    faces = torch.empty(9, 48, 48, dtype=torch.uint8, device='meta')
+    draws = torch.empty(len(augmentation.streams), 9, device='meta')
+    assert augmentation(faces, draws).shape == (9, 1, 60, 60)
 
 
 def test_every_face_has_draws_of_its_own(faces):

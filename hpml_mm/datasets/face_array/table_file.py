@@ -4,7 +4,7 @@
 The file is: a line that names the format; eight bytes with the length of a JSON text;
 that text; the levels; and a checksum of all before. It is written beside its place and
 moved there in one step, so whoever opens it sees a whole file, also while another
-process replaces it.
+process replaces it. What a power failure leaves of it does not have its checksum.
 """
 
 import contextlib
@@ -52,8 +52,6 @@ def save_table(table: FaceTable, path: Path, key: str) -> None:
                 checksum.update(part)
                 file.write(part)
             file.write(checksum.digest())
-            file.flush()
-            os.fsync(file.fileno())
         os.replace(beside, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):

@@ -67,14 +67,15 @@ class FaceBatch:
     def change(self, chosen: Tensor, change: Callable[[Tensor], Tensor]) -> None:
         """Change some of the faces.
 
-        On a CPU only those are computed: which they are is known there without waiting.
+        On a CPU only those are computed: which they are is known there without
+        waiting.
 
         Args:
             chosen: bool of shape (N,).
             change: Takes levels, which it may write into, and gives as many back.
         """
         levels = self.levels
-        if levels.device.type != 'cpu':
+        if not _known(chosen):
             part = change(levels.clone())
             self.levels = torch.where(chosen[:, None, None], part, levels)
             return
@@ -134,6 +135,11 @@ class BatchTransform(ABC):
         return (
             f'{type(self).__name__}({", ".join(f"{k}={v}" for k, v in shown.items())})'
         )
+
+
+def _known(values: Tensor) -> bool:
+    """Whether asking for them does not wait for a device."""
+    return values.device.type == 'cpu'
 
 
 def uniform(draws: Tensor, bounds: Sequence[float]) -> Tensor:
