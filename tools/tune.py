@@ -25,6 +25,7 @@ from mmengine.device import get_device
 from rich.console import Console
 
 from hpml_mm.benchmark.memory import available_gib
+from hpml_mm.benchmark.report import digits
 from hpml_mm.benchmark.trial import attempt_in, axes_of, print_trials
 from hpml_mm.benchmark.tune import SETTINGS, Setting, Trial, search
 from hpml_mm.benchmark.tuned_config import child_config, setting_of
@@ -72,7 +73,7 @@ def tune(args: argparse.Namespace, cfg: Config) -> tuple[Trial, list[Trial]]:
 
         def shown(setting: Setting) -> Trial:
             trial = attempt(setting)
-            tell(f'{setting}: {trial.problem or f"{trial.speed:,.4g} images/s"}')
+            tell(f'{setting}: {trial.problem or digits(trial.speed) + " images/s"}')
             return trial
 
         return search(setting_of(cfg, device), axes, shown)
@@ -86,7 +87,7 @@ def tell(line: str) -> None:
 def result(args: argparse.Namespace, cfg: Config, best: Trial) -> str:
     """The best setting as a config that lies beside the given one, or at --out."""
     note = (
-        f'{best.speed:,.4g} images/s on {device_name(get_device())}, '
+        f'{digits(best.speed)} images/s on {device_name(get_device())}, '
         f'{usable_cpus()} cores, torch {torch.__version__}.'
     )
     base = args.config

@@ -172,26 +172,29 @@ def stage_table(
 def pipelines_of(dataset: Any) -> Iterable[list]:
     """Lists of transforms of a data set and of those that it wraps.
 
-    MMEngine's are in ``pipeline``, torchvision's in ``transform``, and those of faces
-    that are held as one array in ``augment``.
+    MMEngine's are in ``pipeline``, torchvision's in ``transform``, and those of
+    :class:`hpml_mm.datasets.FaceArrayDataset` in ``augmentation``.
     """
     seen = set()
     while dataset is not None and id(dataset) not in seen:
         seen.add(id(dataset))
-        for name in ('pipeline', 'transform', 'augment'):
-            part = getattr(dataset, name, None)
-            transforms = getattr(part, 'transforms', part)
+        for name in ('pipeline', 'transform', 'augmentation'):
+            transforms = getattr(getattr(dataset, name, None), 'transforms', None)
             if isinstance(transforms, list):
                 yield transforms
         dataset = getattr(dataset, 'dataset', None)
 
 
 def _time_each(transforms: list, clock: StageClock, undo: ExitStack) -> None:
+    from hpml_mm.datasets.transforms.batch import BatchTransform
+
     original = list(transforms)
-    transforms[:] = [
-        TimedTransform(transform, type(transform).__name__, clock)
-        for transform in original
-    ]
+    for place, transform in enumerate(original):
+        stage = type(transform).__name__
+        if isinstance(transform, BatchTransform):  # called by this method
+            undo.callback(clock.around(transform, 'apply', stage))
+        else:
+            transforms[place] = TimedTransform(transform, stage, clock)
     undo.callback(lambda: transforms.__setitem__(slice(None), original))
 
 

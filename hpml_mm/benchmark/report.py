@@ -126,13 +126,13 @@ def speed_table(mode: str, found: Sequence[Measured]) -> Table:
         cells = [
             measured.side.label,
             f'{lap.images / lap.iterations:.0f}',
-            f'{speed.median:,.4g}',
-            _number(speed.iqr, '{:,.2g}'),
-            f'{spread(values_of(measured, ITERATION)).median / 1e3:,.4g}',
+            digits(speed.median),
+            '-' if speed.iqr is None else digits(speed.iqr, 2),
+            digits(spread(values_of(measured, ITERATION)).median / 1e3),
         ]
         if mode == 'infer':
             tail = spread(values_of(measured, 'latency/p95(ms)'))
-            cells.append(f'{tail.median:,.4g}')
+            cells.append(digits(tail.median))
         cells.append(_number(lap.memory, '{:.2f}'))
         table.add_row(*cells)
     return table
@@ -186,6 +186,15 @@ def ground(measured: Measured) -> str:
         f'torch {env["torch"]}, commit {columns["commit"][:10] or "unknown"}'
         f'{" with changes" if env["dirty"] else ""}'
     )
+
+
+def digits(value: float, count: int = 4) -> str:
+    """A positive number with so many digits, but never fewer than it has as an integer.
+
+    >>> digits(38114.2), digits(0.0123456), digits(38114.2, 2)
+    ('38,114', '0.01235', '38,114')
+    """
+    return f'{value:,.0f}' if value >= 10**count else f'{value:.{count}g}'
 
 
 def _row(

@@ -14,7 +14,7 @@ from hpml_mm.measure.device import usable_cpus
 
 from .jobs import Job, Side
 from .process import Plan, SideFailedError, measure
-from .report import THROUGHPUT, values_of
+from .report import THROUGHPUT, digits, values_of
 from .statistics import spread
 from .tune import Setting, Trial, batch_choices, judge, worker_choices
 from .tuned_config import child_config, precision_choices, setting_of
@@ -125,8 +125,8 @@ def print_trials(
             'yes' if setting.compile else 'no',
             str(setting.batch_size),
             str(setting.workers),
-            '-' if trial.speed is None else f'{trial.speed:,.4g}',
-            '-' if trial.iqr is None else f'{trial.iqr:,.2g}',
+            '-' if trial.speed is None else digits(trial.speed),
+            '-' if trial.iqr is None else digits(trial.iqr, 2),
             '-' if trial.memory is None else f'{trial.memory:.2f}',
         )
     console.print(table)

@@ -6,7 +6,12 @@ from rich.console import Console
 
 from hpml_mm.benchmark.jobs import Side
 from hpml_mm.benchmark.process import Measured
-from hpml_mm.benchmark.report import comparison_rows, print_comparison, values_of
+from hpml_mm.benchmark.report import (
+    comparison_rows,
+    digits,
+    print_comparison,
+    values_of,
+)
 from hpml_mm.benchmark.session import Lap
 from hpml_mm.report.results import read_results, write_results
 
@@ -115,3 +120,17 @@ def test_profiles_are_shown_as_they_are():
     text = shown('train', found)
     assert 'Where the time went, stock:\n| aten::conv[2d] |\n' in text
     assert 'Where the time went, fast' not in text
+
+
+@pytest.mark.parametrize(
+    ('value', 'count', 'text'),
+    [
+        (38114.2, 4, '38,114'),
+        (1234.56, 4, '1235'),
+        (0.0123456, 4, '0.01235'),
+        (2700.0, 2, '2,700'),
+        (2.71, 2, '2.7'),
+    ],
+)
+def test_numbers_keep_their_digits(value, count, text):
+    assert digits(value, count) == text

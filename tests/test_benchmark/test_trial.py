@@ -102,5 +102,5 @@ def test_the_table_marks_the_best_and_explains_what_failed():
     lines = [line.split() for line in text.getvalue().splitlines()]
     words = ['channels-last', 'fp32', 'no', '256', '0']
     assert ['(1)', *words, '-', '-', '-'] in lines
-    assert ['*', *words, '1,234', '5', '1.50'] in lines
+    assert ['*', *words, '1234', '5', '1.50'] in lines
     assert text.getvalue().endswith('(1) refused: unknown key [compile]\n')
