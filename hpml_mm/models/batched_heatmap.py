@@ -101,7 +101,7 @@ def _squares(
     # MMPose's steps, each cut off towards zero: with a sigma whose triple is no whole
     # number they move the peak by up to a cell, and a target of ours must do so too.
     cell = (points + 0.5).long()
-    low, high = (cell.double() - radius).long(), (cell.double() + radius + 1).long()
+    low, high = (cell - radius).long(), (cell + radius + 1).long()
     centre = (low + math.floor((2 * radius + 1) / 2)).to(points.dtype)
     if spec.kind == 'udp':
         centre = centre + (points - cell)

@@ -111,6 +111,17 @@ def test_a_changed_file_is_decoded_anew():
     assert disk.reads == 2
 
 
+def test_a_process_takes_over_a_changed_file_from_another_one():
+    cache = ImageCache(10 * NUM_BYTES)
+    cache.get('a.jpg', FIRST, Disk(1))
+    in_a_child(lambda: cache.get('a.jpg', CHANGED, Disk(2)))
+    disk = Disk(0)
+    assert np.array_equal(cache.get('a.jpg', CHANGED, disk)[0], grey(2))
+    assert disk.reads == 0
+    # One that read before the change has what it asks for, and not the newer one.
+    assert np.array_equal(cache.get('a.jpg', FIRST, Disk(1))[0], grey(1))
+
+
 def test_a_failed_read_stores_nothing():
     def fail():
         raise OSError('damaged')
