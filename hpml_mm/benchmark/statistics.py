@@ -90,7 +90,8 @@ def ratio(values: Sequence[float], against: Sequence[float]) -> Spread:
 def calibrate(run: Callable[[int], float], seconds: float) -> int:
     """Number of iterations that take about so many seconds.
 
-    Runs 1, 2, 4, ... of them until one of these takes half of the time.
+    Runs 1, 2, 4, ... of them until one of these takes half of the time, and then what
+    that comes to: one of the first iterations may have been slow.
 
     Args:
         run: Does a number of iterations and returns the seconds they took.
@@ -99,7 +100,10 @@ def calibrate(run: Callable[[int], float], seconds: float) -> int:
     count = 1
     while (taken := run(count)) < _TRUSTED * seconds:
         count *= 2
-    return max(1, round(count * seconds / taken))
+    found = max(1, round(count * seconds / taken))
+    if found == 1:
+        return found
+    return max(found, round(found * seconds / run(found)))
 
 
 def difference(values: Sequence[float], against: Sequence[float]) -> Spread:

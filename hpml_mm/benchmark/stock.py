@@ -105,6 +105,8 @@ def _make_plain(wrapper: Any) -> None:
 
 
 def _parts_without_twin(cfg: Config, mode: str) -> set[str]:
+    if mode == 'engine':  # it has data of its own
+        return set()
     loader = 'test_dataloader' if mode == 'infer' else 'train_dataloader'
     model = cfg.get('model') or {}
     parts = (

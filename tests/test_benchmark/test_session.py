@@ -65,7 +65,7 @@ def test_each_iteration_is_timed_where_latencies_are_wanted():
 def test_warming_up_finds_the_iterations_of_a_round():
     machine = Machine()
     assert machine.session(rewarm=1).warm_up(warmup=3, seconds=10.0) == 10
-    assert machine.done == 3 + 1 + 2 + 4 + 8
+    assert machine.done == 3 + 1 + 2 + 4 + 8 + 10
     assert machine.closed == 1
 
 

@@ -64,8 +64,19 @@ def test_calibration_doubles_until_half_the_time_is_filled():
         return 0.1 * count
 
     assert calibrate(run, 3.0) == 30
-    assert asked == [1, 2, 4, 8, 16]
+    assert asked == [1, 2, 4, 8, 16, 30]
 
 
 def test_a_slow_iteration_is_one_round():
     assert calibrate(lambda count: 13.0 * count, 3.0) == 1
+
+
+def test_one_slow_iteration_at_the_start_does_not_make_rounds_short():
+    asked = []
+
+    def run(count):
+        asked.append(count)
+        return 0.01 * count + (1.6 if len(asked) == 3 else 0)
+
+    assert calibrate(run, 3.0) == 300
+    assert asked == [1, 2, 4, 7]

@@ -64,8 +64,10 @@ def test_a_data_part_without_a_twin_asks_for_another_config():
         ValueError, match=r'test_stock\.py.*hpml_mm\.FaceArrayDataset; give --ag'
     ):
         stock_config(cfg, 'train')
-    # What is tested is read the stock way.
-    assert stock_config(cfg, 'infer').train_dataloader.dataset.type == data['type']
+    # What is tested is read the stock way, and the engine has data of its own.
+    for mode in ('infer', 'engine'):
+        stock = stock_config(cfg, mode)
+        assert stock.train_dataloader.dataset.type == data['type']
 
 
 @pytest.mark.parametrize('place', ['model', 'top'])
