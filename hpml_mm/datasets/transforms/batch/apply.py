@@ -33,12 +33,11 @@ class BatchRandomApply(BatchTransform):
                 )
         return size
 
-    def apply(self, faces: FaceBatch, draws: Tensor) -> None:
+    def apply(self, faces: FaceBatch, parameters: Tensor) -> None:
         """Apply to all and keep what was chosen, see :class:`BatchTransform`."""
-        chosen = draws[0] < self.prob
+        chosen = parameters[0] < self.prob
         changed = FaceBatch(faces.levels)
-        used = 1
-        for part in self.transforms:
-            part.apply(changed, draws[used : used + part.num_draws])
-            used += part.num_draws
+        draws = parameters[1:].split([part.num_draws for part in self.transforms])
+        for part, own in zip(self.transforms, draws, strict=True):
+            part.apply(changed, part.parameters(own))
         faces.levels = torch.where(chosen[:, None, None], changed.levels, faces.levels)

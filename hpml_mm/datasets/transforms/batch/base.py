@@ -119,15 +119,26 @@ class BatchTransform(ABC):
         """
         return size
 
+    def parameters(self, draws: Tensor) -> Tensor:
+        """What to do to each face, from its random numbers.
+
+        Args:
+            draws: Numbers from [0, 1), float32 of shape (num_draws, N).
+
+        Returns:
+            Shape (any number, N); here the draws themselves.
+        """
+        return draws
+
     @abstractmethod
-    def apply(self, faces: FaceBatch, draws: Tensor) -> None:
-        """Change the faces.
+    def apply(self, faces: FaceBatch, parameters: Tensor) -> None:
+        """Change the faces, on a CPU a few of a batch at a time.
 
         Nothing here may wait for the device: no ``.item()``, no boolean index.
 
         Args:
-            faces: The batch of N faces.
-            draws: Numbers from [0, 1), float32 of shape (num_draws, N).
+            faces: N faces.
+            parameters: Theirs, of shape (any number, N).
         """
 
     def __repr__(self) -> str:

@@ -37,11 +37,15 @@ class BatchGaussianBlur(BatchTransform):
         self.sigma = as_range(sigma, name, 'sigma', 0)
         self._identities: dict[tuple[Size, torch.device], SeparableMap] = {}
 
-    def apply(self, faces: FaceBatch, draws: Tensor) -> None:
-        """Blur, see :class:`BatchTransform`."""
+    def parameters(self, draws: Tensor) -> Tensor:
+        """Weights of the taps, first those in width."""
         sigma = uniform(draws[0], self.sigma)
-        width, height = (gaussian_taps(n, sigma) for n in self.kernel_size)
-        faces.blur((height, width), self._identity)
+        return torch.cat([gaussian_taps(n, sigma).T for n in self.kernel_size])
+
+    def apply(self, faces: FaceBatch, parameters: Tensor) -> None:
+        """Blur, see :class:`BatchTransform`."""
+        width, height = parameters.split(self.kernel_size)
+        faces.blur((height.T, width.T), self._identity)
 
     def _identity(self, size: Size, device: torch.device) -> SeparableMap:
         key = (size, device)

@@ -51,10 +51,10 @@ class BatchRandomErasing(BatchTransform):
             raise ValueError(f'{name}: value={value!r} is no level from 0 to 255')
         self.value = value
 
-    def apply(self, faces: FaceBatch, draws: Tensor) -> None:
+    def apply(self, faces: FaceBatch, parameters: Tensor) -> None:
         """Erase, see :class:`BatchTransform`."""
         levels = faces.levels
-        top, left, height, width = self._rectangles(levels.shape[1:], draws)
+        top, left, height, width = self._rectangles(levels.shape[1:], parameters)
         rows = torch.arange(levels.shape[1], device=levels.device)
         cols = torch.arange(levels.shape[2], device=levels.device)
         in_rows = (rows >= top[:, None]) & (rows < (top + height)[:, None])

@@ -45,15 +45,15 @@ class BatchRandomCrop(BatchTransform):
         padded = tuple(n + 2 * self.padding for n in size)
         return _window(self, self.size, padded)
 
-    def apply(self, faces: FaceBatch, draws: Tensor) -> None:
+    def apply(self, faces: FaceBatch, parameters: Tensor) -> None:
         """Cut, see :class:`BatchTransform`."""
         levels = faces.levels
         if self.padding:
             levels = F.pad(levels, [self.padding] * 4)
         height, width = self.size
         windows = levels.unfold(1, height, 1).unfold(2, width, 1)
-        top = integers(draws[0], windows.shape[1])
-        left = integers(draws[1], windows.shape[2])
+        top = integers(parameters[0], windows.shape[1])
+        left = integers(parameters[1], windows.shape[2])
         every = torch.arange(len(faces), device=faces.device)
         faces.levels = windows[every, top, left]
 
@@ -73,7 +73,7 @@ class BatchCenterCrop(BatchTransform):
         """Size of the window."""
         return _window(self, self.size, size)
 
-    def apply(self, faces: FaceBatch, draws: Tensor) -> None:
+    def apply(self, faces: FaceBatch, parameters: Tensor) -> None:
         """Cut, see :class:`BatchTransform`."""
         levels = faces.levels
         top, left = (
@@ -97,9 +97,9 @@ class BatchRandomFlip(BatchTransform):
     def __init__(self, prob: float = 0.5) -> None:
         self.prob = as_probability(prob, type(self).__name__)
 
-    def apply(self, faces: FaceBatch, draws: Tensor) -> None:
+    def apply(self, faces: FaceBatch, parameters: Tensor) -> None:
         """Flip, see :class:`BatchTransform`."""
-        faces.mirror(draws[0] < self.prob)
+        faces.mirror(parameters[0] < self.prob)
 
 
 @TRANSFORMS.register_module()
@@ -121,7 +121,7 @@ class BatchResize(BatchTransform):
         """The new size."""
         return self.size
 
-    def apply(self, faces: FaceBatch, draws: Tensor) -> None:
+    def apply(self, faces: FaceBatch, parameters: Tensor) -> None:
         """Resize, see :class:`BatchTransform`."""
         key = (tuple(faces.levels.shape[1:]), faces.device)
         if key not in self._maps:
@@ -150,10 +150,10 @@ class BatchRotate(BatchTransform):
         self.prob = as_probability(prob, type(self).__name__)
         self.pad_val = pad_val
 
-    def apply(self, faces: FaceBatch, draws: Tensor) -> None:
+    def apply(self, faces: FaceBatch, parameters: Tensor) -> None:
         """Turn, see :class:`BatchTransform`."""
-        turned = draws[0] < self.prob
-        angles = math.radians(self.degrees) * (2 * draws[1] - 1) * turned
+        turned, angles = parameters[0] < self.prob, 2 * parameters[1] - 1
+        angles = angles * math.radians(self.degrees) * turned
         faces.levels = rotate(faces.levels, angles, self.pad_val)
 
 

@@ -39,11 +39,11 @@ class BatchColorJitter(BatchTransform):
         self.brightness = self._factors(brightness, 'brightness')
         self.contrast = self._factors(contrast, 'contrast')
 
-    def apply(self, faces: FaceBatch, draws: Tensor) -> None:
+    def apply(self, faces: FaceBatch, parameters: Tensor) -> None:
         """Change, see :class:`BatchTransform`."""
-        first = (draws[0] < 0.5)[:, None, None]
-        brightness = uniform(draws[1], self.brightness)
-        contrast = uniform(draws[2], self.contrast)
+        first = (parameters[0] < 0.5)[:, None, None]
+        brightness = uniform(parameters[1], self.brightness)
+        contrast = uniform(parameters[2], self.contrast)
         levels = faces.levels.float()
         levels = torch.where(first, adjust_brightness(levels, brightness), levels)
         levels = adjust_contrast(levels, contrast)
@@ -74,10 +74,10 @@ class BatchRandomAdjustSharpness(BatchTransform):
         self.sharpness_factor = sharpness_factor
         self.prob = as_probability(prob, name)
 
-    def apply(self, faces: FaceBatch, draws: Tensor) -> None:
+    def apply(self, faces: FaceBatch, parameters: Tensor) -> None:
         """Sharpen, see :class:`BatchTransform`."""
         faces.change(
-            draws[0] < self.prob,
+            parameters[0] < self.prob,
             lambda part: adjust_sharpness_(part.float(), self.sharpness_factor),
         )
 
@@ -122,7 +122,10 @@ def adjust_sharpness_(levels: Tensor, factor: float) -> Tensor:
     smooth = (rows[..., :-2] + rows[..., 1:-1]).add_(rows[..., 2:])
     # Thirteenths are never halfway between two levels.
     smooth.add_(inner, alpha=4).mul_(1 / 13).round_()
-    inner.copy_(_blend_(smooth.mul_(1 - factor).add_(inner, alpha=factor)))
+    blend = smooth.lerp_(inner, factor)
+    if factor % 1:
+        blend.floor_()  # negative ones are cut off either way
+    torch.clamp(blend, 0, 255, out=inner)
     return levels
 
 
