@@ -8,6 +8,8 @@ DATASET_OF = {'cats': 'cats', 'coco_person': 'coco'}
 # What is not named, for each data set.
 DEFAULT_LR = {'cats': 1e-5, 'coco': 1e-3}
 DEFAULT_WEIGHTS = {'cats': 'pretrained', 'coco': 'scratch'}
+# For each width of the heatmaps.
+SIGMA_OF = {'cats': {24: 2 / 3, 32: 1, 48: 4 / 3, 64: 2}, 'coco': {48: 2}}
 DEFAULT_WARMUP = {20: 10, 210: 500, 100: 10, 150: 10, 175: 10, 200: 10, 10: 10, 70: 10}
 # Scale, rotation, (shift, its probability), half body, colours, albumentations.
 MILD, COCO = ((0.8, 1.2), 20), ((0.65, 1.35), 90)
@@ -55,7 +57,7 @@ def learning_rate(cfg):
 def sigma(cfg):
     """How much wider a target is than the source's at this size, if it is."""
     width = cfg.codec.heatmap_size[0]
-    default = width / {'cats': 32, 'coco': 24}[dataset(cfg)]
+    default = SIGMA_OF[dataset(cfg)][width]
     times = cfg.codec.sigma / default
     return None if times == 1 else f'sigma{times:g}'
 

@@ -10,7 +10,7 @@ import torch
 from leaves import CONFIGS, POSE_LEAVES, kind, load
 from mmengine.dataset import Compose
 from mmengine.registry import DATASETS, init_default_scope
-from mmpose.registry import MODELS
+from mmpose.registry import KEYPOINT_CODECS, MODELS
 from pose_leaves import augmentation, dataset, model, variants
 
 from hpml_mm.config.load import load_config
@@ -230,3 +230,15 @@ def test_the_whole_of_mobilenets_checkpoint_is_taken(real_data):
     taken = network.backbone.state_dict()
     assert len(taken) == len(saved)
     assert all(torch.equal(taken[k], saved[f'backbone.{k}']) for k in taken)
+
+
+@every_leaf
+def test_targets_have_their_peak_at_the_keypoint(leaf):
+    """MSRAHeatmap's do not where three sigmas are no whole number of cells."""
+    codec = KEYPOINT_CODECS.build(load(leaf).codec.to_dict())
+    width, height = codec.input_size
+    stride = width / codec.heatmap_size[0]
+    for x, y in np.mgrid[0:width:stride, 0:height:stride].reshape(2, -1).T[::7]:
+        heatmap = codec.encode(np.array([[[x, y]]]), np.ones((1, 1)))['heatmaps'][0]
+        row, column = np.unravel_index(heatmap.argmax(), heatmap.shape)
+        assert (column * stride, row * stride) == (x, y)

@@ -8,7 +8,7 @@ _base_ = [
     '../_base_/pose_runtime.py',
 ]
 
-codec = dict(sigma=1.5)
+codec = dict(sigma=4 / 3)
 model = _base_.network
 model.head.decoder = codec
 train_pipeline = _base_.train_dataloader.dataset.pipeline
