@@ -2,6 +2,8 @@
 default_scope = 'mmpretrain'
 
 default_hooks = dict(
+    # Losses are read when they are logged, and not in each iteration.
+    runtime_info=dict(type='hpml_mm.RuntimeInfoHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),

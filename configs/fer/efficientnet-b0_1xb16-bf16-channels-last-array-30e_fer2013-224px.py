@@ -8,4 +8,4 @@ _base_ = [
     '../_base_/default_runtime.py',
 ]
 
-custom_hooks = _base_.custom_hooks + _base_.speed_hooks
+custom_hooks = _base_.custom_hooks + _base_.speed_hooks + _base_.input_hooks

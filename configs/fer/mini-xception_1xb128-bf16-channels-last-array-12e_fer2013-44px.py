@@ -9,4 +9,4 @@ _base_ = [
 ]
 
 optim_wrapper = dict(optimizer=dict(lr=0.1, weight_decay=5e-4))
-custom_hooks = _base_.custom_hooks + _base_.speed_hooks
+custom_hooks = _base_.custom_hooks + _base_.speed_hooks + _base_.input_hooks

@@ -28,6 +28,12 @@ def add_tta(cfg: Config) -> None:
                 'classifier of MMPretrain can do without; a pose model averages with '
                 'the mirror image by model.test_cfg.flip_test=True'
             )
+        if 'pipeline' not in loader.dataset:
+            raise ValueError(
+                f'--tta: test_dataloader.dataset of {cfg.filename} is '
+                f'{loader.dataset.type}, which has no pipeline to make views with; test '
+                'the checkpoint with the config whose faces come from a pipeline'
+            )
         cfg.tta_model = {'type': 'AverageClsScoreTTA'}
         *steps, pack = loader.dataset.pipeline
         flips = [{'type': 'RandomFlip', 'prob': prob} for prob in (0.0, 1.0)]

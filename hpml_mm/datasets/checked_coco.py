@@ -5,6 +5,7 @@ import atexit
 import json
 import logging
 import os
+import pickle
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -19,6 +20,18 @@ from .coco_annotations import (
     select_category,
 )
 from .coco_checks import Problem, describe
+
+
+# What transforms and models need of the metainfo: MMPose's own list.
+_ITEM_METAINFO = (
+    'dataset_name',
+    'upper_body_ids',
+    'lower_body_ids',
+    'flip_pairs',
+    'dataset_keypoint_weights',
+    'flip_indices',
+    'skeleton_links',
+)
 
 
 class CheckedCocoDataset(BaseCocoStyleDataset):
@@ -56,9 +69,23 @@ class CheckedCocoDataset(BaseCocoStyleDataset):
         self.on_error = on_error
         self.num_skipped = 0
         self._used_file: str | None = None
+        self._item_metainfo: bytes | None = None
         super().__init__(ann_file=ann_file, **kwargs)
         # MMPose has just named the whole file to CocoMetric.
         self._tell_metric()
+
+    def get_data_info(self, idx: int) -> dict:
+        """An item, with the metainfo that transforms and models need.
+
+        MMPose copies that metainfo deeply, which takes longer than to read the item.
+        Unpickling gives as separate a copy in a tenth of the time.
+        """
+        info = super(BaseCocoStyleDataset, self).get_data_info(idx)
+        if self._item_metainfo is None:
+            chosen = {key: self._metainfo[key] for key in _ITEM_METAINFO}
+            self._item_metainfo = pickle.dumps(chosen)
+        info.update(pickle.loads(self._item_metainfo))
+        return info
 
     def select(self, content: dict) -> dict:
         """Choose a part of the annotation file before it is checked."""

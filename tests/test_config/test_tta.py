@@ -89,3 +89,9 @@ def test_half_of_its_own_views_is_refused(tmp_path):
 def test_a_pose_is_told_of_its_own_way():
     with pytest.raises(ValueError, match='--tta: .*model.test_cfg.flip_test=True'):
         configure_test(str(POSE), str(POSE), {}, tta=True)
+
+
+def test_an_array_of_faces_has_no_views():
+    leaf = next((CONFIGS / 'fer').glob('mini-xception_*-array-24e_*.py'))
+    with pytest.raises(ValueError, match='FaceArrayDataset, which has no pipeline'):
+        configure_test(str(leaf), str(leaf), {}, tta=True)

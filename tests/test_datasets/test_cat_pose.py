@@ -5,6 +5,7 @@ import re
 import numpy as np
 import pytest
 from mmengine.logging import MessageHub
+from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 from mmpose.datasets.transforms import GenerateTarget
 from mmpose.evaluation.metrics import CocoMetric
 from toy_poses import annotation, content, prediction, write
@@ -114,6 +115,19 @@ def test_an_item_is_what_mmpose_expects(load):
     assert weights['keypoint_weights'][0, [5, 6, 7]].tolist() == pytest.approx(
         [1, 1.2, 1.5]
     )
+
+
+def test_an_item_is_mmposes_and_shares_nothing(load):
+    cats = load(ap10k())
+    info, again = cats.get_data_info(0), cats.get_data_info(0)
+    theirs = BaseCocoStyleDataset.get_data_info(cats, 0)
+    assert info.keys() == theirs.keys()
+    for key, value in theirs.items():
+        np.testing.assert_equal(info[key], value)
+    info['flip_indices'][0] = 99
+    info['flip_pairs'].clear()
+    assert again['flip_indices'][0] == cats.metainfo['flip_indices'][0] != 99
+    assert again['flip_pairs']
 
 
 def test_it_is_built_from_a_config(tmp_path):

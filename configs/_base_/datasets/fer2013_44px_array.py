@@ -39,5 +39,8 @@ test_dataloader = dict(
     ),
 )
 
+# Augmentation by seed, epoch and face alone. A leaf appends it.
+input_hooks = [dict(type='hpml_mm.SampleSeedHook')]
+
 # These names end here: an override of one of them would reach nothing above.
 del source, array, loader, crop
