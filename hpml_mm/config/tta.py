@@ -31,8 +31,8 @@ def add_tta(cfg: Config) -> None:
         if 'pipeline' not in loader.dataset:
             raise ValueError(
                 f'--tta: test_dataloader.dataset of {cfg.filename} is '
-                f'{loader.dataset.type}, which has no pipeline to make views with; test '
-                'the checkpoint with the config whose faces come from a pipeline'
+                f'{loader.dataset.type}, which has no pipeline to make views with; '
+                'test the checkpoint with the config whose faces come from a pipeline'
             )
         cfg.tta_model = {'type': 'AverageClsScoreTTA'}
         *steps, pack = loader.dataset.pipeline

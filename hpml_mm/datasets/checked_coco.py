@@ -21,7 +21,6 @@ from .coco_annotations import (
 )
 from .coco_checks import Problem, describe
 
-
 # What transforms and models need of the metainfo: MMPose's own list.
 _ITEM_METAINFO = (
     'dataset_name',
