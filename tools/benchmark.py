@@ -19,12 +19,13 @@ single rounds. A ratio whose range spans 1 shows nothing.
 
 import argparse
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
 
 from hpml_mm.benchmark.jobs import MODES, SOURCES, Job, sides_of
-from hpml_mm.benchmark.process import Measured, Plan, measure
+from hpml_mm.benchmark.process import Measured, Plan, measure, stop
 from hpml_mm.benchmark.report import comparison_rows, print_comparison
 from hpml_mm.config.cli import OptionsAction, add_config_arguments, clear_errors
 from hpml_mm.report.results import append_results
@@ -165,6 +166,7 @@ def main() -> None:
     args = parse_args()
     if args.cores:
         os.sched_setaffinity(0, args.cores)  # the sides inherit it
+    signal.signal(signal.SIGTERM, stop)
     rows = []
     try:
         with clear_errors():

@@ -15,6 +15,7 @@ accuracy is still right, and set the learning rate for the batch size.
 import argparse
 import contextlib
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -25,6 +26,7 @@ from mmengine.device import get_device
 from rich.console import Console
 
 from hpml_mm.benchmark.memory import available_gib
+from hpml_mm.benchmark.process import stop
 from hpml_mm.benchmark.report import digits
 from hpml_mm.benchmark.trial import attempt_in, axes_of, print_trials
 from hpml_mm.benchmark.tune import SETTINGS, Setting, Trial, search
@@ -99,6 +101,7 @@ def result(args: argparse.Namespace, cfg: Config, best: Trial) -> str:
 
 def main() -> None:
     args = parse_args()
+    signal.signal(signal.SIGTERM, stop)
     try:
         # Packages that are imported on the way print notes of their own.
         with clear_errors(), contextlib.redirect_stdout(sys.stderr):

@@ -11,7 +11,8 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from types import FrameType
+from typing import Any, NoReturn
 
 from .jobs import Job, Side
 from .session import Lap
@@ -203,3 +204,8 @@ def _prepare(worker: Worker, plan: Plan, tell: Callable[[str], None]) -> int:
 def _round_line(found: Sequence[Measured]) -> str:
     laps = [(measured.side.label, measured.laps[-1]) for measured in found]
     return ', '.join(f'{label} {lap.seconds:.2f} s' for label, lap in laps)
+
+
+def stop(signum: int, frame: FrameType | None = None) -> NoReturn:
+    """Signal handler: ends the program by way of what closes its workers."""
+    sys.exit(128 + signum)

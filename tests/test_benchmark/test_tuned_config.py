@@ -50,13 +50,20 @@ def test_a_setting_is_read_from_the_config():
     assert setting_of(plain, CPU) == Setting(False, 'fp32', False, 16, 4)
 
 
-def test_what_else_a_hook_does_stays(tmp_path):
+def test_what_else_a_hook_does_stays():
     cfg = load_config(str(FAST))
-    hooks = {hook.type: hook for hook in cfg.custom_hooks}
-    hooks['hpml_mm.AmpHook'].val = 'amp'
-    text = child_config(cfg, str(FAST), Setting(False, 'bfloat16', True, 128, 2))
-    assert "type='hpml_mm.AmpHook', dtype='bfloat16', val='amp'" in text
-    assert "type='hpml_mm.SpeedHook', channels_last=False, compile=True" in text
+    cfg.custom_hooks = [
+        dict(type='hpml_mm.SpeedHook', channels_last=True, optimizer='auto'),
+        dict(type='hpml_mm.AmpHook', dtype='bfloat16', val='amp'),
+    ]
+    text = child_config(cfg, str(FAST), Setting(False, 'float16', True, 128, 2))
+    assert text.endswith(
+        'custom_hooks = [\n'
+        "    dict(type='hpml_mm.SpeedHook', channels_last=False, optimizer='auto', "
+        'compile=True),\n'
+        "    dict(type='hpml_mm.AmpHook', dtype='float16', val='amp'),\n"
+        ']\n'
+    )
 
 
 def test_a_changed_batch_size_says_what_the_learning_rate_is_for():

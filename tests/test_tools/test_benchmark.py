@@ -61,7 +61,10 @@ def test_a_side_that_fails_is_one_clear_error_and_no_row(tmp_path):
 
 
 @pytest.mark.slow
-def test_an_interruption_leaves_no_row_and_no_process(tmp_path):
+@pytest.mark.parametrize(
+    ('signum', 'code'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
+)
+def test_an_interruption_leaves_no_row_and_no_process(tmp_path, signum, code):
     tool = subprocess.Popen(
         [sys.executable, str(ROOT / 'tools/benchmark.py'), 'train', str(TOY)]
         + ['--rounds', '9999', '--out', 'x.csv'],
@@ -76,9 +79,10 @@ def test_an_interruption_leaves_no_row_and_no_process(tmp_path):
         assert line, 'it ended before its first round'
     children = children_of(tool.pid)
     assert children
-    tool.send_signal(signal.SIGINT)
-    assert tool.wait(timeout=60) == 130
-    assert 'interrupted: nothing was written' in tool.stderr.read()
+    tool.send_signal(signum)
+    assert tool.wait(timeout=60) == code
+    interrupted = 'interrupted: nothing was written' in tool.stderr.read()
+    assert interrupted is (signum == signal.SIGINT)
     assert not (tmp_path / 'x.csv').exists()
     time.sleep(0.1)
     assert not [pid for pid in children if os.path.exists(f'/proc/{pid}')]
