@@ -48,6 +48,7 @@ def common_variants(cfg):
     amp, speed = hook(cfg, 'AmpHook'), hook(cfg, 'SpeedHook')
     channels_last = speed and speed.get('channels_last', True)
     return {
+        'compile': 'compile' if speed and speed.get('compile') else None,
         'precision': amp and PRECISION_OF[amp.get('dtype', 'auto')],
         'memory_format': 'channels-last' if channels_last else None,
         'averaging': 'ema' if hook(cfg, 'EMAHook') else None,
