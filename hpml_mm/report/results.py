@@ -4,7 +4,7 @@
 import csv
 import io
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -147,6 +147,21 @@ def value_in(path: Path, experiment: str, metric: str) -> float:
             f'{path} has no {metric} of {experiment!r}; it has {", ".join(found) or 0}'
         )
     return found[experiment]
+
+
+def choose_metrics(
+    rows: Sequence[ResultRow], metrics: Sequence[str] | None
+) -> list[ResultRow]:
+    """The rows of some metrics, or all rows without a choice.
+
+    Raises:
+        ValueError: If no row has one of them.
+    """
+    known = dict.fromkeys(row.metric for row in rows)
+    for metric in metrics or ():
+        if metric not in known:
+            raise ValueError(f'no row of {metric!r}; there are {", ".join(known)}')
+    return [row for row in rows if metrics is None or row.metric in metrics]
 
 
 def unit_of(metric: str) -> str:
