@@ -29,7 +29,6 @@ from hpml_mm.benchmark.process import Measured, Plan, measure, stop
 from hpml_mm.benchmark.report import comparison_rows, print_comparison
 from hpml_mm.config.cli import OptionsAction, add_config_arguments, clear_errors
 from hpml_mm.report.results import append_results
-from hpml_mm.report.sweep_rows import check_same_ground
 
 
 def parse_args() -> argparse.Namespace:
@@ -140,9 +139,7 @@ def compare(args: argparse.Namespace, batch_size: int | None) -> list[Measured]:
             )
             for number, side in enumerate(sides)
         ]
-        found = measure(jobs, plan, Path(place), threads, tell)
-    check_same_ground([(m.side, {'environment': m.environment}) for m in found])
-    return found
+        return measure(jobs, plan, Path(place), threads, tell)
 
 
 def tell(line: str) -> None:

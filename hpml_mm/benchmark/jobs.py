@@ -34,11 +34,6 @@ class Side:
     options: dict[str, Any] = field(default_factory=dict)
     elsewhere: bool = False
 
-    @property
-    def name(self) -> str:
-        """The label, as messages about the ground of a comparison want it."""
-        return self.label
-
 
 @dataclass(frozen=True)
 class Job:

@@ -170,6 +170,7 @@ def measure(
 
     Raises:
         SideFailedError: If one fails; all are ended.
+        ValueError: If the code or the device is not the same on all sides.
     """
     with ExitStack() as stack:
         workers = []
@@ -181,6 +182,7 @@ def measure(
             Measured(job.side, **worker.answer())
             for job, worker in zip(jobs, workers, strict=True)
         ]
+        check_one_ground(found)
         iterations = [_prepare(worker, plan, tell) for worker in workers]
         for number in range(plan.rounds):
             turns = list(zip(workers, found, iterations, strict=True))
@@ -192,6 +194,22 @@ def measure(
             for worker, measured in zip(workers, found, strict=True):
                 measured.profile = worker.ask(do='profile')['table']
         return found
+
+
+def check_one_ground(found: Sequence[Measured]) -> None:
+    """Refuse to compare what runs on different code, PyTorch or devices.
+
+    Raises:
+        ValueError: If a side differs from the first one.
+    """
+    for key in ('commit', 'dirty', 'device', 'torch'):
+        values = {measured.side.label: measured.environment[key] for measured in found}
+        if len(set(values.values())) > 1:
+            shown = ', '.join(f'{label} {value}' for label, value in values.items())
+            raise ValueError(
+                f'the sides differ in {key} ({shown}): something changed while they '
+                'were started; run it again'
+            )
 
 
 def _prepare(worker: Worker, plan: Plan, tell: Callable[[str], None]) -> int:

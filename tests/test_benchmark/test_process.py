@@ -15,12 +15,13 @@ class FakeWorker:
 
     asked = []
     fails = None
+    environment = dict(commit='c', dirty=False, device='a CPU', torch='2.12')
 
     def __init__(self, job, directory, threads=None):
         self.label = job.side.label
 
     def answer(self):
-        return {'environment': {'who': self.label}, 'note': 'set up'}
+        return {'environment': self.environment, 'note': f'set up {self.label}'}
 
     def ask(self, **request):
         self.asked.append((self.label, request.pop('do'), request))
@@ -60,7 +61,8 @@ def test_sides_take_turns_and_the_first_one_changes(fake, tmp_path):
         ('a', 3, None),
         ('b', 3, None),
     ]
-    assert found[1].environment == {'who': 'b'}
+    assert found[1].environment['device'] == 'a CPU'
+    assert found[1].note == 'set up b'
     assert told[-1] == 'round 3 of 3: a 2.00 s, b 2.00 s'
 
 
@@ -78,6 +80,18 @@ def test_all_processes_are_ended_after_an_error(fake, tmp_path):
         ('a', 'closed'),
         ('b', 'closed'),
     }
+
+
+@pytest.mark.parametrize('key', ['commit', 'dirty', 'device', 'torch'])
+def test_sides_on_different_ground_are_refused_before_anything_is_timed(
+    fake, tmp_path, monkeypatch, key
+):
+    ground = fake.environment
+    grounds = [dict(ground, **{key: value}) for value in 'xy']
+    monkeypatch.setattr(FakeWorker, 'environment', property(lambda _: grounds.pop()))
+    with pytest.raises(ValueError, match=rf'differ in {key} \(a y, b x\)'):
+        measure(jobs(), Plan(1, 1.0), tmp_path, tell=str)
+    assert {do for _, do, _ in fake.asked} == {'closed'}
 
 
 def test_a_refusal_is_its_own_line():
