@@ -103,6 +103,8 @@ def test_the_model_sees_what_the_stock_input_would_show(tmp_path, root, repeat):
     dataset = runner.train_dataloader.dataset
     loaded = (dataset.dataset if repeat else dataset).pipeline.transforms[0]
     assert len(loaded.cache) == 8
+    (images,) = (batch['inputs'] for batch in list(runner.val_dataloader)[:1])
+    assert images.shape == (3, 64, 64, 3)
 
 
 def test_augmentation_was_on(tmp_path, root):

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import torch
-from mmengine.dataset import Compose
+from mmengine.dataset import Compose, default_collate, pseudo_collate
 from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 from torch import nn
+from torch.utils.data import DataLoader
 
 from hpml_mm.registry import HOOKS, MODELS
 
@@ -17,6 +18,8 @@ from .training_clock_hook import bare_model
 
 #: Settings of PoseDataPreprocessor that PoseTargetPreprocessor has too.
 _SHARED = ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr', 'non_blocking', 'batch_augments')
+#: A loader, the data set in it that has a pipeline, and its new pipeline.
+_Change = tuple[DataLoader, Any, Compose]
 _PREPROCESSORS = ('PoseDataPreprocessor', 'mmpose.PoseDataPreprocessor')
 
 
@@ -53,8 +56,9 @@ class FastPoseInputHook(Hook):
                 logging.WARNING, f'FastPoseInputHook leaves the input as it is: {error}'
             )
             return
-        for dataset, pipeline in pipelines:
+        for loader, dataset, pipeline in pipelines:
             dataset.pipeline = pipeline
+            _stack(loader)
         model = bare_model(runner.model)
         device = next(model.parameters()).device
         model.data_preprocessor = preprocessor.to(device)
@@ -63,7 +67,9 @@ class FastPoseInputHook(Hook):
             f'{self.memory_gib:g} GiB of decoded images each and crop in one warp'
         )
 
-    def _plan(self, runner: Runner) -> tuple[list[tuple[Any, Compose]], nn.Module]:
+    def _plan(
+        self, runner: Runner
+    ) -> tuple[list[tuple[DataLoader, Any, Compose]], nn.Module]:
         """Build all that is new, so that nothing is changed if some of it cannot be."""
         # Here, because they import mmpose, which other hooks do without.
         from hpml_mm.datasets.fused_pipeline import fuse_pipeline
@@ -81,12 +87,18 @@ class FastPoseInputHook(Hook):
                 fused = fuse_pipeline(settings['pipeline'], self.memory_gib)
             except ValueError as error:
                 raise ValueError(f'{name}.dataset.pipeline: {error}') from error
-            pipelines.append((dataset, Compose(fused.steps)))
+            pipelines.append((loop.dataloader, dataset, Compose(fused.steps)))
             if fused.encoder is not None:
                 encoders.append(fused.encoder)
         if any(encoder != encoders[0] for encoder in encoders):
             raise ValueError('the pipelines make targets by different encoders')
         return pipelines, _preprocessor(runner, encoders[0] if encoders else None)
+
+
+def _stack(loader: DataLoader) -> None:
+    """Have images of one size stacked where they are read, by workers if any."""
+    if getattr(loader.collate_fn, 'func', loader.collate_fn) is pseudo_collate:
+        loader.collate_fn = default_collate
 
 
 def _innermost(dataset: Any, settings: Any, place: str) -> tuple[Any, Mapping]:
