@@ -1,4 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import shutil
+
 import cv2
 import numpy as np
 import pytest
@@ -43,6 +45,17 @@ def test_a_row_tells_how_many_times_as_long_it_took(tmp_path, faces):
     assert rows['epochs'].value == 1
     assert rows['wall_time(s)'].baseline == 2.5
     assert '--target 0' in rows['epochs'].command
+
+
+def test_privatetest_need_not_be_there(tmp_path, faces):
+    shutil.rmtree(faces / 'test')
+    done = run_tool(
+        'time_light_fer.py',
+        *('--data-root', faces, '--target', 0, '--workers', 0),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    assert 'test' not in done.stdout.split('epoch 1: ')[1]
 
 
 def test_a_target_that_is_not_reached_leaves_no_row(tmp_path, faces):
