@@ -32,8 +32,9 @@ DOCUMENTS = (
     'configs/fer/README.md',
     'configs/cat_pose/README.md',
     'configs/coco_pose/README.md',
+    'docs/performance.md',
 )
-TABLES = ('| fer-', '| cat-', '| scaling-', '| experiment | metric |')
+TABLES = ('| fer-', '| cat-', '| scaling-', '| speed-', '| experiment | metric |')
 BLOCK = re.compile(r'^```bash\n(.*?)^```', re.MULTILINE | re.DOTALL)
 # Three shuffled batches of each loader, and one epoch.
 SHORT = [
@@ -74,6 +75,10 @@ def shortened(command):
         words += ['--root', 'work_dirs/test_docs']
         words[words.index('--iters') + 1] = '12'
         words[words.index('--repeat') + 1] = '1'
+    if 'tools/benchmark.py' in words:
+        words += ['--rounds', '1', '--batches', '1', '--warmup', '1']
+    if 'tools/tune.py' in words:
+        words += ['--seconds', '0.1']
     return words
 
 
