@@ -16,6 +16,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.optim import Optimizer
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
@@ -119,7 +120,7 @@ def train(
         The last epoch.
     """
     torch.manual_seed(seed)
-    net, loss_of = LightFERNet(), nn.CrossEntropyLoss()
+    net = LightFERNet()
     optimizer = torch.optim.SGD(
         net.parameters(), LEARNING_RATE, momentum=0.9, weight_decay=5e-3
     )
@@ -128,13 +129,7 @@ def train(
     for number in range(epochs):
         for group in optimizer.param_groups:
             group['lr'] = learning_rate(number)
-        net.train()
-        for images, labels in loaders['train']:
-            optimizer.zero_grad()
-            loss = loss_of(net(images), labels)
-            loss.backward()
-            optimizer.step()
-            loss.item()  # summed for the log, in every step
+        _train_epoch(net, loaders['train'], optimizer)
         accuracies = {
             name: _accuracy(net, loader)
             for name, loader in loaders.items()
@@ -155,6 +150,16 @@ def _loader(split: str, faces: Faces, workers: int) -> DataLoader:
     return DataLoader(
         FacesInMemory(faces, transform), BATCH_SIZE, shuffle=train, num_workers=workers
     )
+
+
+def _train_epoch(net: nn.Module, loader: DataLoader, optimizer: Optimizer) -> None:
+    net.train()
+    for images, labels in loader:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(net(images), labels)
+        loss.backward()
+        optimizer.step()
+        loss.item()  # summed for the log, in every step
 
 
 @torch.no_grad()

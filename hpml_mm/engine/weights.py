@@ -84,7 +84,8 @@ def check_readable(path: str) -> None:
     Raises:
         ValueError: If it cannot be read as a checkpoint.
     """
-    if Path(path).expanduser().is_file() and not zipfile.is_zipfile(path):
+    place = Path(path).expanduser()
+    if place.is_file() and not zipfile.is_zipfile(place):
         read_checkpoint(path)
 
 
