@@ -1,0 +1,129 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Real training images, made ready as for validation, to find ranges from."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import DATASETS, MODELS, DefaultScope
+from mmengine.runner import Runner
+from torch import Tensor, nn
+
+#: Fewer images make ranges that depend on which ones they are.
+MINIMUM = 128
+#: What a data set's own steps are called.
+_STEPS = ('pipeline', 'augment')
+
+
+def calibration_batches(
+    cfg: Config,
+    count: int = MINIMUM,
+    batch_size: int = 32,
+    seed: int = 0,
+    preprocessor: nn.Module | None = None,
+) -> list[Tensor]:
+    """Images of the training split as the network sees them in validation.
+
+    Args:
+        cfg: Of a run; its training data set is read by the pipeline of its validation.
+        count: How many images, at least 128.
+        batch_size: How many of them in one batch; the last one may be smaller.
+        seed: Of the choice.
+        preprocessor: The model's; built from the config where None.
+
+    Returns:
+        Normalised float32 images of shape (N, C, H, W), on the CPU.
+
+    Raises:
+        ValueError: The count is too small or larger than the training split, the
+            config has no such data, or an image holds NaN or infinity; it is named.
+    """
+    if count < MINIMUM:
+        raise ValueError(
+            f'{count} images are too few to calibrate with: use {MINIMUM} or more'
+        )
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        dataset = _training_images(cfg)
+        if len(dataset) < count:
+            raise ValueError(
+                f'the training split holds {len(dataset)} images, fewer than the '
+                f'{count} to calibrate with: it takes {MINIMUM} at least'
+            )
+        generator = torch.Generator().manual_seed(seed)
+        chosen = torch.randperm(len(dataset), generator=generator)[:count]
+        settings = {
+            'dataset': dataset,
+            'sampler': chosen.tolist(),
+            'batch_size': batch_size,
+            'num_workers': 0,
+        }
+        if collate := _evaluation_loader(cfg).get('collate_fn'):
+            settings['collate_fn'] = collate
+        loader = Runner.build_dataloader(settings)
+        preprocessor = preprocessor or _preprocessor(cfg)
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            return [_checked(preprocessor(data, False)) for data in loader]
+
+
+def _training_images(cfg: Config) -> Any:
+    """The training data set with the steps of validation."""
+    if not cfg.get('train_dataloader'):
+        raise ValueError(
+            'the config has no train_dataloader, and calibration needs its images'
+        )
+    settings = dict(_innermost(cfg.train_dataloader.dataset))
+    other = _innermost(_evaluation_loader(cfg).dataset)
+    steps = [name for name in _STEPS if name in settings]
+    if not steps or any(name not in other for name in steps):
+        raise ValueError(
+            'calibration cannot give the training data set '
+            f'({settings.get("type")}) the pipeline of the validation one '
+            f'({other.get("type")}): they must be of one kind'
+        )
+    dataset = DATASETS.build({**settings, **{name: other[name] for name in steps}})
+    if hasattr(dataset, 'full_init'):
+        dataset.full_init()
+    return dataset
+
+
+def _evaluation_loader(cfg: Config) -> Mapping[str, Any]:
+    loader = cfg.get('val_dataloader') or cfg.get('test_dataloader')
+    if not loader:
+        raise ValueError(
+            'the config has neither val_dataloader nor test_dataloader, whose pipeline '
+            'calibration needs'
+        )
+    return loader
+
+
+def _innermost(settings: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The data set that has steps, behind repetitions, which only repeat images."""
+    while not any(name in settings for name in _STEPS) and 'dataset' in settings:
+        settings = settings['dataset']
+    return settings
+
+
+def _preprocessor(cfg: Config) -> nn.Module:
+    """As ImageClassifier and TopdownPoseEstimator build theirs."""
+    settings = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
+    if not settings:
+        raise ValueError('the config has no data_preprocessor, neither in its model')
+    default = {} if 'type' in settings else {'type': 'mmpretrain.ClsDataPreprocessor'}
+    return MODELS.build({**default, **settings})
+
+
+def _checked(batch: Mapping[str, Any]) -> Tensor:
+    """The images of a batch, which must be numbers all of them."""
+    images = batch['inputs'].float().cpu().contiguous()
+    for image, sample in zip(images, batch.get('data_samples') or (), strict=False):
+        if not image.isfinite().all():
+            place = getattr(sample, 'img_path', 'one without a path')
+            raise ValueError(
+                f'calibration image {place} has NaN or infinite values after '
+                'normalisation: mend or remove it, and see mean and std of '
+                'data_preprocessor'
+            )
+    if not images.isfinite().all():
+        raise ValueError('a calibration image has NaN or infinite values')
+    return images

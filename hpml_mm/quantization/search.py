@@ -1,0 +1,92 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""How few layers must stay in FP32 for a model to be good enough."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One number of layers that was tried.
+
+    Args:
+        kept: How many of the worst layers stayed in FP32.
+        drop: What was lost against FP32; below zero for a gain.
+    """
+
+    kept: int
+    drop: float
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """What a search found.
+
+    Args:
+        kept: Names of the layers to keep in FP32, worst first.
+        drop: What is lost with these.
+        met: Whether that is within the limit; if not, it is the least that was found.
+        trials: All trials, in their order.
+    """
+
+    kept: tuple[str, ...]
+    drop: float
+    met: bool
+    trials: tuple[Trial, ...]
+
+
+def search(
+    evaluate: Callable[[tuple[str, ...]], float],
+    layers: Sequence[str],
+    max_drop: float,
+) -> SearchResult:
+    """Keep the worst 0, 1, 2, 4, 8, ... layers until the drop is small enough.
+
+    Then bisect for the smallest number that does, taking for granted that more layers
+    in FP32 do no harm. At least one layer is always converted.
+
+    Args:
+        evaluate: Converts with these layers in FP32 and tells the drop.
+        layers: All that may be kept, worst first.
+        max_drop: What may be lost, in the unit of ``evaluate``.
+
+    Raises:
+        ValueError: The limit is negative or not finite, a drop is not a number, or
+            there are no layers.
+    """
+    if not (math.isfinite(max_drop) and max_drop >= 0):
+        raise ValueError(f'max_drop must be at least 0, got {max_drop}')
+    if not layers:
+        raise ValueError('there is no layer to quantize: nothing to search')
+    trials: dict[int, float] = {}
+
+    def good(count: int) -> bool:
+        if count not in trials:
+            drop = float(evaluate(tuple(layers[:count])))
+            if math.isnan(drop):
+                raise ValueError(
+                    f'the drop with {count} layers in FP32 is not a number: evaluate '
+                    'on a split that has samples'
+                )
+            trials[count] = drop
+        return trials[count] <= max_drop
+
+    failed, most, count = -1, len(layers) - 1, 0
+    while not good(count):
+        failed = count
+        if count == most:
+            count = min(trials, key=lambda tried: (trials[tried], tried))
+            return _result(layers, count, False, trials)
+        count = min(max(1, 2 * count), most)
+    while count - failed > 1:
+        middle = (failed + count) // 2
+        failed, count = (failed, middle) if good(middle) else (middle, count)
+    return _result(layers, count, True, trials)
+
+
+def _result(
+    layers: Sequence[str], count: int, met: bool, trials: dict[int, float]
+) -> SearchResult:
+    tried = tuple(Trial(kept, drop) for kept, drop in trials.items())
+    return SearchResult(tuple(layers[:count]), trials[count], met, tried)

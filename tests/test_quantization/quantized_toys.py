@@ -1,0 +1,64 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Small networks with what is hard to quantize."""
+
+import torch
+from torch import Tensor, nn
+
+
+class Excite(nn.Module):
+    """Squeeze-and-excitation."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.pool = nn.AdaptiveAvgPool2d(1)
+        self.reduce = nn.Conv2d(channels, channels // 2, 1)
+        self.expand = nn.Conv2d(channels // 2, channels, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = self.expand(nn.functional.silu(self.reduce(self.pool(x))))
+        return x * torch.sigmoid(scale)
+
+
+class SwishNet(nn.Module):
+    """Swish, depthwise layers, a gate and a residual sum; 3x16x16 to 5 logits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, stride=2, padding=1)
+        self.depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8)
+        self.excite = Excite(8)
+        self.project = nn.Conv2d(8, 8, 1)
+        self.last = nn.Conv2d(8, 16, 1)
+        self.fc = nn.Linear(16, 5)
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = nn.functional.silu(self.stem(images))
+        y = nn.functional.silu(self.depthwise(x))
+        x = x + self.project(self.excite(y))
+        return self.fc(torch.relu(self.last(x)).mean((2, 3)))
+
+
+LAYERS = [
+    'stem',
+    'depthwise',
+    'excite.reduce',
+    'excite.expand',
+    'project',
+    'last',
+    'fc',
+]
+
+
+def swish_net(seed: int = 0) -> SwishNet:
+    """One whose depthwise channels differ a hundredfold, as trained ones do."""
+    torch.manual_seed(seed)
+    network = SwishNet().eval()
+    with torch.no_grad():
+        network.depthwise.weight *= torch.logspace(-1, 1, 8).view(8, 1, 1, 1)
+    return network
+
+
+def toy_batches(count: int = 4, size: int = 16, seed: int = 1) -> list[Tensor]:
+    """Random images of 3x``size``x``size``, 8 in a batch."""
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(8, 3, size, size, generator=generator) for _ in range(count)]
