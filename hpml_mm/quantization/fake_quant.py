@@ -1,0 +1,225 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Training that feels the rounding to 8 bits, for any backend.
+
+Each convolution and linear layer computes with a rounded weight and a rounded input;
+the gradient passes through as if there were no rounding (straight-through, Jacob et
+al., https://arxiv.org/abs/1712.05877). Nothing is traced or exported: a layer becomes
+a subclass of what it was. Parameters keep their names and their objects, so optimizers,
+averaged copies and checkpoints go on as before; a checkpoint only has two numbers more
+for each layer, the range of its input.
+
+**Why no backend is involved.** Weights are rounded for each output channel, about
+zero. BatchNorm multiplies each output channel by a number of its own, so that folding
+it into the weight scales the grid and leaves the integers: rounding and folding can
+change places. Converting the result is therefore what post-training quantization does
+with any network: fold, then quantize with ranges for each channel.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from .grid import ACTIVATION_MAX, on_weight_grid
+from .layers import channel_axis, weighted_layers
+
+#: Weight of the newest batch in an input's range, as PyTorch's observers have it.
+AVERAGING = 0.01
+# Values of a batch that its percentiles are estimated from: sorting all takes long.
+_MOST_VALUES = 65_536
+_SMALLEST_SCALE = 1e-12
+
+
+class InputFakeQuant(nn.Module):
+    """Rounds a tensor to 256 levels over the range that training has seen.
+
+    The range is a moving average of each batch's, and holds zero, which padding needs.
+    It follows while the module trains and ``observing`` is true. Before the first
+    batch there is no range: then an evaluation leaves the tensor as it is.
+
+    Args:
+        percentile: Where the range of a batch ends above; below, it begins at 100
+            minus that. 100 takes the smallest and the largest value. What lies beyond
+            is cut to the range.
+
+    Raises:
+        ValueError: If it is not above 50 and at most 100.
+    """
+
+    low: Tensor
+    high: Tensor
+
+    def __init__(self, percentile: float = 100.0) -> None:
+        super().__init__()
+        if not 50 < percentile <= 100:
+            raise ValueError(
+                f'fake quantization: percentile is {percentile}; use a number above 50 '
+                'and at most 100, such as 99.99'
+            )
+        self.percentile = percentile
+        self.observing = True
+        self.register_buffer('low', torch.zeros(()))
+        self.register_buffer('high', torch.zeros(()))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Round a tensor of any shape; gradients outside the range are zero."""
+        if self.training and self.observing:
+            self._observe(x.detach())
+        elif self.high <= self.low:
+            return x
+        scale = ((self.high - self.low) / ACTIVATION_MAX).clamp(min=_SMALLEST_SCALE)
+        zero = (-self.low / scale).round().clamp(0, ACTIVATION_MAX).to(torch.int32)
+        rounded = torch.fake_quantize_per_tensor_affine(
+            x.float(), scale, zero, 0, ACTIVATION_MAX
+        )
+        return rounded.to(x.dtype)
+
+    @torch.no_grad()
+    def _observe(self, x: Tensor) -> None:
+        low, high = (value.clone() for value in self._range(x.float()))
+        low, high = low.clamp(max=0), high.clamp(min=0)
+        # The first range is that of the first batch. `where` needs no synchronisation.
+        first = self.high <= self.low
+        self.low.copy_(torch.where(first, low, self.low.lerp(low, AVERAGING)))
+        self.high.copy_(torch.where(first, high, self.high.lerp(high, AVERAGING)))
+
+    def _range(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        if self.percentile == 100:
+            return torch.aminmax(x)
+        values = x.flatten()[:: -(-x.numel() // _MOST_VALUES)]
+        outside = 1 - self.percentile / 100
+        ends = torch.tensor([outside, 1 - outside], device=x.device)
+        low, high = torch.quantile(values, ends)
+        return low, high
+
+    def extra_repr(self) -> str:
+        return f'low={self.low.item():.3g}, high={self.high.item():.3g}'
+
+
+class FakeQuantLayer:
+    """What a layer becomes in front of its own class: see the module's text."""
+
+    input_fake_quant: InputFakeQuant
+
+    @property
+    def weight(self) -> Tensor:
+        """The rounded weight; the parameter itself is in ``parameters()``."""
+        return on_weight_grid(self._parameters['weight'], channel_axis(self))
+
+    def forward(self, input: Tensor, *args: object) -> Tensor:
+        return super().forward(self.input_fake_quant(input), *args)
+
+
+def fake_quant_layers(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    """Name and layer of those that round their weight and input."""
+    for name, module in network.named_modules():
+        if isinstance(module, FakeQuantLayer):
+            yield name, module
+
+
+def insert_fake_quant_(
+    network: nn.Module, keep: Sequence[str] = (), percentile: float = 100.0
+) -> list[str]:
+    """Have all convolutions and linear layers of a network round, in place.
+
+    Args:
+        network: The network, or the model that holds it.
+        keep: Names of layers that stay as they are.
+        percentile: See :class:`InputFakeQuant`.
+
+    Returns:
+        Names of the layers that round now; empty where all did before.
+
+    Raises:
+        ValueError: If there is no such layer, or none of a name in ``keep``.
+    """
+    layers = weighted_layers(network)
+    if not layers:
+        raise ValueError(
+            f'fake quantization: {type(network).__name__} has no convolution and no '
+            'linear layer'
+        )
+    if unknown := set(keep) - layers.keys():
+        raise ValueError(
+            f'fake quantization: no layer is called {sorted(unknown)[0]!r}; there are '
+            f'{", ".join(layers)}'
+        )
+    inserted = []
+    for name, layer in layers.items():
+        if name in keep or isinstance(layer, FakeQuantLayer):
+            continue
+        quantizer = InputFakeQuant(percentile).train(layer.training)
+        layer.input_fake_quant = quantizer.to(layer.weight.device)
+        layer.__class__ = _with_fake_quant(type(layer))
+        inserted.append(name)
+    return inserted
+
+
+def share_fake_quant_(copied: nn.Module, network: nn.Module) -> None:
+    """Have a copy of a network round as the network does, with the same ranges.
+
+    Meant for an average of a network's weights: ranges are averages already, and must
+    not be averaged or exchanged once more.
+
+    Args:
+        copied: A copy from before or after the insertion, changed in place.
+        network: The network with fake quantization.
+    """
+    modules = dict(copied.named_modules())
+    for name, layer in fake_quant_layers(network):
+        twin = modules[name]
+        twin.input_fake_quant = layer.input_fake_quant
+        if not isinstance(twin, FakeQuantLayer):
+            twin.__class__ = _with_fake_quant(type(twin))
+
+
+def remove_fake_quant_(network: nn.Module, on_grid: bool = True) -> list[str]:
+    """Turn the layers back into what they were, in place.
+
+    Args:
+        network: The network with fake quantization.
+        on_grid: Leave each weight rounded. Rounding it again changes nothing, so that
+            an INT8 backend with the same grid holds the very weights trained with.
+
+    Returns:
+        Names of the layers.
+    """
+    removed = []
+    for name, layer in list(fake_quant_layers(network)):
+        if on_grid:
+            with torch.no_grad():
+                layer._parameters['weight'].copy_(layer.weight)
+        layer.__class__ = type(layer).__bases__[1]
+        del layer.input_fake_quant
+        removed.append(name)
+    return removed
+
+
+def freeze_observers_(network: nn.Module) -> int:
+    """Leave the ranges of all inputs as they are; returns how many there are."""
+    layers = list(fake_quant_layers(network))
+    for _, layer in layers:
+        layer.input_fake_quant.observing = False
+    return len(layers)
+
+
+def freeze_batch_norm_(network: nn.Module) -> int:
+    """Have BatchNorm use its running statistics, and leave them, until ``train()``.
+
+    Its weight and bias go on learning.
+
+    Returns:
+        How many of them there are.
+    """
+    norms = [m for m in network.modules() if isinstance(m, _BatchNorm)]
+    for norm in norms:
+        norm.eval()
+    return len(norms)
+
+
+@cache
+def _with_fake_quant(kind: type[nn.Module]) -> type[nn.Module]:
+    """One subclass for each kind of layer, so that equal layers have equal types."""
+    return type(f'FakeQuant{kind.__name__}', (FakeQuantLayer, kind), {})

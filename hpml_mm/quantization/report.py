@@ -1,0 +1,186 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""What a quantization gained and what it cost: as JSON, table, rows and text."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from mmengine.visualization import Visualizer
+from rich.console import Console
+from rich.table import Table
+
+from .coverage import Coverage
+from .latency import Latency
+from .paired import Paired
+from .search import SearchResult
+from .sensitivity import LayerSQNR
+
+
+@dataclass(frozen=True)
+class EngineResult:
+    """How fast and how large a network is in one engine.
+
+    Attributes:
+        name: What it is called in tables, such as ``FP32 eager``.
+        size_mib: Its file, or its weights where it has none.
+        latency: By batch size; empty where it was not measured.
+    """
+
+    name: str
+    size_mib: float
+    latency: Mapping[int, Latency]
+
+    @property
+    def slug(self) -> str:
+        """The name as part of an experiment's."""
+        return self.name.lower().replace(' ', '-')
+
+
+@dataclass(frozen=True)
+class QuantizationReport:
+    """All that is known of one quantization.
+
+    Attributes:
+        method: ``dynamic``, ``ptq`` or ``qat``.
+        backend: What computes the INT8 network.
+        before: Metrics in FP32.
+        after: Metrics in INT8.
+        pairs: Differences on the same images, by metric.
+        eager: FP32 in eager PyTorch.
+        fp32: FP32 in the backend's own engine.
+        int8: INT8 in it.
+        coverage: What became of each layer.
+        ranking: Layers by what INT8 does to each alone, worst first.
+        search: Which of them stay in FP32, and why so many; None without a search.
+        samples: Images of the calibration; 0 without one.
+        output_sqnr: Signal to noise at the outputs of INT8 against FP32, in decibels.
+    """
+
+    method: str
+    backend: str
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+    pairs: Mapping[str, Paired]
+    eager: EngineResult
+    fp32: EngineResult
+    int8: EngineResult
+    coverage: Coverage
+    ranking: Sequence[LayerSQNR] = ()
+    search: SearchResult | None = None
+    samples: int = 0
+    output_sqnr: float | None = None
+
+    def record(self) -> dict[str, Any]:
+        """All of it as nested dicts, for JSON."""
+        engines = (self.eager, self.fp32, self.int8)
+        return {
+            'method': self.method,
+            'backend': self.backend,
+            'calibration_samples': self.samples,
+            'before': dict(self.before),
+            'after': dict(self.after),
+            'pairs': {name: pair.record() for name, pair in self.pairs.items()},
+            'engines': {one.slug: _engine_record(one) for one in engines},
+            'speedup': {f'batch{b}': self.speedups(b) for b in self.int8.latency},
+            'converted': [layer.name for layer in self.coverage.converted],
+            'kept': {layer.name: layer.reason for layer in self.coverage.kept},
+            'operations': dict(self.coverage.operations),
+            'sqnr(dB)': {layer.name: layer.sqnr for layer in self.ranking},
+            'output_sqnr(dB)': self.output_sqnr,
+            'search': None if self.search is None else asdict(self.search),
+        }
+
+    def speedups(self, batch: int) -> dict[str, float]:
+        """How many times faster INT8 is than each FP32 engine, by medians."""
+        own = self.int8.latency[batch].p50
+        return {
+            'eager(x)': self.eager.latency[batch].p50 / own,
+            'same_engine(x)': self.fp32.latency[batch].p50 / own,
+        }
+
+
+def table_rows(report: QuantizationReport) -> list[tuple[str, str, str, str]]:
+    """Name, FP32 eager, FP32 in the same engine, INT8; the first row is the header."""
+    rows = [('', report.eager.name, report.fp32.name, report.int8.name)]
+    for name in report.pairs or report.after:
+        before, after = report.before.get(name), report.after.get(name)
+        pair = report.pairs.get(name)
+        if pair is not None:
+            before, after = pair.before, pair.after
+        rows.append((name, _number(before), '', _number(after)))
+        if pair is not None:
+            text = f'{pair.difference:+.4g} [{pair.low:+.4g}, {pair.high:+.4g}]'
+            label = f'difference, {100 * pair.level:.0f} % interval, n={pair.n}'
+            rows.append((label, '', '', text))
+    engines = (report.eager, report.fp32, report.int8)
+    for batch in report.int8.latency:
+        for part in ('p50', 'p95'):
+            cells = [f'{getattr(one.latency[batch], part):.3g}' for one in engines]
+            rows.append((f'latency/{part}(ms), batch {batch}', *cells))
+        gains = [f'{gain:.2f}x' for gain in report.speedups(batch).values()]
+        rows.append((f'INT8 is faster by, batch {batch}', *gains, ''))
+    rows.append(('size(MiB)', *(f'{one.size_mib:.3g}' for one in engines)))
+    done, layers = report.coverage.converted, report.coverage.layers
+    if report.output_sqnr is not None:
+        rows.append(('SQNR of the outputs (dB)', '', '', f'{report.output_sqnr:.1f}'))
+    rows.append(('layers in INT8', '', '', f'{len(done)} of {len(layers)}'))
+    return rows
+
+
+def print_report(report: QuantizationReport, console: Console | None = None) -> None:
+    """Print the table, and which layers stayed in FP32 and why."""
+    console = console or Console()
+    header, *rows = table_rows(report)
+    table = Table(title=f'{report.method}, {report.backend}', title_justify='left')
+    for name in header:
+        table.add_column(name, overflow='fold')
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    for line in notes(report):
+        console.print(line, markup=False, highlight=False)
+
+
+def notes(report: QuantizationReport) -> list[str]:
+    """Sentences on what stayed in FP32, and on the search for it."""
+    lines = [
+        f'In FP32: {", ".join(names)} ({reason})'
+        for reason, names in report.coverage.reasons().items()
+    ]
+    if report.ranking:
+        worst = [f'{one.name} {one.sqnr:.1f} dB' for one in report.ranking[:5]]
+        lines.append(f'Lowest SQNR of a layer alone: {", ".join(worst)}')
+    if report.search is not None:
+        tried = [f'{one.kept}: {one.drop:.3g}' for one in report.search.trials]
+        lines.append(
+            'Drop in points by the number of layers that the search kept in FP32: '
+            f'{", ".join(tried)}'
+        )
+    return lines
+
+
+def markdown(report: QuantizationReport) -> str:
+    """The table and the notes as Markdown, as TensorBoard shows texts."""
+    header, *rows = table_rows(report)
+    lines = [header, ('---',) * len(header), *rows]
+    table = '\n'.join(f'| {" | ".join(cells)} |' for cells in lines)
+    return '\n\n'.join([table, *notes(report)])
+
+
+def show_in_tensorboard(report: QuantizationReport, visualizer: Visualizer) -> bool:
+    """Add the report to TensorBoard's texts; False where that is not used."""
+    backend = visualizer.get_backend('TensorboardVisBackend')
+    if backend is None:
+        return False
+    tag = f'quantization/{report.method}-{report.backend}'
+    backend.experiment.add_text(tag, markdown(report))
+    return True
+
+
+def _number(value: float | None) -> str:
+    return '' if value is None else f'{value:.4g}'
+
+
+def _engine_record(engine: EngineResult) -> dict[str, Any]:
+    latency = {f'batch{b}': one.record() for b, one in engine.latency.items()}
+    return {'name': engine.name, 'size(MiB)': engine.size_mib, **latency}

@@ -1,0 +1,88 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Rows of a results file for one quantization."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from hpml_mm.report.results import ResultRow
+from hpml_mm.report.sweep_rows import ground_columns
+
+from .report import EngineResult, QuantizationReport
+
+# Metric, unit, value, spread, n and baseline of a row.
+_Values = tuple[str, str, float, float | None, int, float | None]
+
+
+def result_rows(
+    report: QuantizationReport,
+    name: str,
+    command: str,
+    environment: Mapping[str, Any],
+) -> list[ResultRow]:
+    """Rows of all three engines.
+
+    INT8 is compared with FP32 in the same engine; its speed-up over eager PyTorch is a
+    row of its own. A score in INT8 is compared with that in FP32.
+
+    Args:
+        report: What was measured.
+        name: Name of the experiment, such as the config's.
+        command: What gives it again.
+        environment: Of :func:`hpml_mm.measure.env.environment`.
+    """
+    int8 = report.int8.slug.replace('int8', f'int8-{report.method}')
+    values = {
+        report.eager.slug: _engine_values(report.eager) + _scores(report),
+        int8: _engine_values(report.int8, report.fp32) + _quantized_values(report),
+    }
+    # Eager PyTorch may be the backend's own engine.
+    values.setdefault(report.fp32.slug, _engine_values(report.fp32))
+    ground = {'command': command, **ground_columns(environment)}
+    return [
+        ResultRow(f'{name}/{label}', *value, **ground)
+        for label, found in values.items()
+        for value in found
+    ]
+
+
+def _engine_values(
+    engine: EngineResult, base: EngineResult | None = None
+) -> list[_Values]:
+    size = None if base is None else base.size_mib
+    values: list[_Values] = [('size(MiB)', 'MiB', engine.size_mib, None, 1, size)]
+    for batch, one in engine.latency.items():
+        other = None if base is None else base.latency[batch]
+        p50, p95 = (None, None) if other is None else (other.p50, other.p95)
+        prefix = f'latency/batch{batch}'
+        values += [
+            (f'{prefix}/p50(ms)', 'ms', one.p50, one.iqr, one.n, p50),
+            (f'{prefix}/p95(ms)', 'ms', one.p95, None, 1, p95),
+        ]
+    return values
+
+
+def _scores(report: QuantizationReport) -> list[_Values]:
+    return [
+        (name, pair.unit, pair.before, None, 1, None)
+        for name, pair in report.pairs.items()
+    ]
+
+
+def _quantized_values(report: QuantizationReport) -> list[_Values]:
+    found: list[tuple[str, str, float, float | None]] = []
+    for name, pair in report.pairs.items():
+        found += [
+            (name, pair.unit, pair.after, pair.before or None),
+            (f'{name}/drop(points)', 'points', pair.points(pair.drop), None),
+            (f'{name}/drop_low(points)', 'points', pair.points(-pair.high), None),
+            (f'{name}/drop_high(points)', 'points', pair.points(-pair.low), None),
+            (f'{name}/samples', '1', pair.n, None),
+        ]
+    for batch in report.int8.latency:
+        found += [
+            (f'speedup/batch{batch}/{against}', 'x', gain, None)
+            for against, gain in report.speedups(batch).items()
+        ]
+    converted, kept = len(report.coverage.converted), len(report.coverage.kept)
+    found += [('layers/int8', '1', converted, None), ('layers/fp32', '1', kept, None)]
+    return [(metric, unit, value, None, 1, base) for metric, unit, value, base in found]

@@ -1,0 +1,218 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Rounding in training, on numbers that can be followed by hand."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from hpml_mm.quantization.fake_quant import (
+    AVERAGING,
+    InputFakeQuant,
+    fake_quant_layers,
+    freeze_batch_norm_,
+    freeze_observers_,
+    insert_fake_quant_,
+    remove_fake_quant_,
+    share_fake_quant_,
+)
+from hpml_mm.quantization.grid import on_weight_grid, weight_scales
+
+
+def network() -> nn.Sequential:
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Conv2d(3, 4, 3, padding=1, bias=False),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.ConvTranspose2d(4, 2, 2, stride=2),
+        nn.Flatten(),
+        nn.Linear(32, 5),
+    )
+
+
+def images(seed=0) -> torch.Tensor:
+    return torch.randn(8, 3, 2, 2, generator=torch.Generator().manual_seed(seed))
+
+
+def test_a_tensor_is_rounded_to_256_levels_of_its_range():
+    quantizer = InputFakeQuant().train()
+    # Range -1 .. 254 / 100 in steps of .01 exactly: -1 is level 0, and 0 level 100.
+    x = torch.tensor([-1.0, 0.0, 0.004, 0.006, 1.549, 1.55], requires_grad=True)
+    rounded = quantizer(x)
+    torch.testing.assert_close(
+        rounded, torch.tensor([-1.0, 0.0, 0.0, 0.01, 1.55, 1.55])
+    )
+    rounded.sum().backward()
+    assert x.grad.tolist() == [1] * 6  # as if it had not been rounded
+
+
+def test_the_range_is_a_moving_average_that_holds_zero():
+    quantizer = InputFakeQuant().train()
+    quantizer(torch.tensor([2.0, 10.0]))
+    assert (quantizer.low.item(), quantizer.high.item()) == (0, 10)
+    quantizer(torch.tensor([-5.0, 20.0]))
+    assert quantizer.low.item() == pytest.approx(-5 * AVERAGING)
+    assert quantizer.high.item() == pytest.approx(10 + 10 * AVERAGING)
+    quantizer.observing = False
+    quantizer(torch.tensor([99.0]))
+    quantizer.eval()(torch.tensor([99.0]))
+    assert quantizer.high.item() == pytest.approx(10.1)
+
+
+def test_what_lies_beyond_the_range_is_cut_and_learns_nothing():
+    quantizer = InputFakeQuant().train()
+    quantizer(torch.tensor([0.0, 2.55]))
+    quantizer.eval()
+    x = torch.tensor([1.0, 9.0, -3.0], requires_grad=True)
+    rounded = quantizer(x)
+    torch.testing.assert_close(rounded, torch.tensor([1.0, 2.55, 0.0]))
+    rounded.sum().backward()
+    assert x.grad.tolist() == [1, 0, 0]
+
+
+def test_a_percentile_leaves_outliers_out():
+    values = torch.cat([torch.linspace(0, 1, 999), torch.tensor([1000.0])])
+    quantizer = InputFakeQuant(percentile=99).train()
+    quantizer(values)
+    assert quantizer.high.item() == pytest.approx(0.99, abs=0.01)
+    with pytest.raises(ValueError, match='percentile is 50'):
+        InputFakeQuant(percentile=50)
+
+
+def test_before_the_first_batch_an_evaluation_changes_nothing():
+    x = torch.tensor([0.123456])
+    assert InputFakeQuant().eval()(x) is x
+
+
+def test_layers_round_their_weight_and_keep_name_and_object_of_the_parameter():
+    net = network()
+    names, weight = list(net.state_dict()), net[3].weight
+    assert insert_fake_quant_(net) == ['0', '3', '5']
+    assert insert_fake_quant_(net) == []
+    assert dict(net.named_parameters())['3.weight'] is weight
+    added = set(net.state_dict()) - set(names)
+    assert added == {
+        f'{layer}.input_fake_quant.{end}' for layer in '035' for end in ('low', 'high')
+    }
+    # Output channels of a transposed convolution lie along its second axis.
+    torch.testing.assert_close(net[3].weight, on_weight_grid(weight, 1))
+    assert not torch.equal(net[3].weight, weight)
+    assert isinstance(net[3], nn.ConvTranspose2d)
+
+
+def test_the_forward_is_that_of_rounded_weights_and_inputs():
+    net = nn.Sequential(nn.Linear(3, 2))
+    x = torch.tensor([[0.3, -0.7, 1.0]])
+    expected = nn.functional.linear(
+        InputFakeQuant().train()(x), on_weight_grid(net[0].weight, 0), net[0].bias
+    )
+    insert_fake_quant_(net)
+    torch.testing.assert_close(net.train()(x), expected)
+
+
+def test_an_optimizer_made_before_trains_the_weight_itself():
+    net = network()
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+    insert_fake_quant_(net)
+    before = {name: p.clone() for name, p in net.named_parameters()}
+    net.train()(images()).square().sum().backward()
+    optimizer.step()
+    unchanged = [n for n, p in net.named_parameters() if torch.equal(p, before[n])]
+    assert unchanged == []
+
+
+def test_removal_leaves_plain_layers_on_their_grid():
+    net = network()
+    insert_fake_quant_(net)
+    net.train()(images())
+    net.eval()
+    rounded = net[0].weight.clone()
+    assert remove_fake_quant_(net) == ['0', '3', '5']
+    assert [type(m) for m in net] == [type(m) for m in network()]
+    assert list(net.state_dict()) == list(network().state_dict())
+    torch.testing.assert_close(net[0].weight.data, rounded)
+    # Rounded once more it stays what it is.
+    torch.testing.assert_close(on_weight_grid(net[0].weight, 0).data, rounded)
+
+
+def test_removal_can_leave_the_weights_as_they_were_trained():
+    net, weight = network(), network()[0].weight
+    insert_fake_quant_(net)
+    remove_fake_quant_(net, on_grid=False)
+    assert torch.equal(net[0].weight, weight)
+
+
+def test_rounding_and_folding_batch_norm_change_places():
+    torch.manual_seed(1)
+    conv, norm = nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4)
+    norm.weight.data = torch.tensor([1.5, -0.2, 3.0, 0.01])  # one is negative
+    norm.running_var.fill_(0.3)
+    folded_then_rounded = on_weight_grid(
+        fuse_conv_bn_eval(conv.eval(), norm.eval()).weight, 0
+    )
+    insert_fake_quant_(nn.Sequential(conv))
+    rounded = copy.deepcopy(conv)
+    remove_fake_quant_(nn.Sequential(rounded))
+    rounded_then_folded = fuse_conv_bn_eval(rounded, norm).weight
+    torch.testing.assert_close(rounded_then_folded, folded_then_rounded)
+    # The integers are the same, up to the sign that BatchNorm gives them.
+    signs = norm.weight.sign().reshape(-1, 1, 1, 1)
+    integers = [
+        w / weight_scales(w, 0).reshape(-1, 1, 1, 1)
+        for w in (rounded.weight, rounded_then_folded)
+    ]
+    torch.testing.assert_close(integers[0] * signs, integers[1], atol=1e-3, rtol=0)
+
+
+def test_a_copy_and_a_state_go_on_alike():
+    net = network()
+    insert_fake_quant_(net)
+    net.train()(images(1))
+    copied = copy.deepcopy(net)
+    fresh = network()
+    insert_fake_quant_(fresh)
+    fresh.load_state_dict(net.state_dict())
+    expected = net.eval()(images(2))
+    torch.testing.assert_close(copied.eval()(images(2)), expected)
+    torch.testing.assert_close(fresh.eval()(images(2)), expected)
+    copied.train()(images(3) * 100)
+    assert copied[0].input_fake_quant.high > net[0].input_fake_quant.high
+
+
+def test_an_averaged_copy_shares_the_ranges():
+    net = network()
+    average = copy.deepcopy(net)
+    insert_fake_quant_(net)
+    share_fake_quant_(average, net)
+    net.train()(images())
+    assert average[5].input_fake_quant.high is net[5].input_fake_quant.high
+    assert average[5]._parameters['weight'] is not net[5]._parameters['weight']
+    torch.testing.assert_close(average[5].weight, on_weight_grid(net[5].weight, 0))
+
+
+def test_freezing_stops_ranges_and_statistics_until_the_next_train():
+    net = network()
+    insert_fake_quant_(net)
+    net.train()(images(0))
+    assert freeze_observers_(net) == 3
+    assert freeze_batch_norm_(net) == 1
+    before = {name: value.clone() for name, value in net.named_buffers()}
+    net(50 * images(1))
+    changed = [n for n, b in net.named_buffers() if not torch.equal(b, before[n])]
+    assert changed == []
+    net.train()(50 * images(1))
+    changed = [n for n, b in net.named_buffers() if not torch.equal(b, before[n])]
+    assert changed == ['1.running_mean', '1.running_var', '1.num_batches_tracked']
+
+
+def test_layers_to_keep_must_exist_and_stay_as_they_are():
+    net = network()
+    assert insert_fake_quant_(net, keep=['0']) == ['3', '5']
+    assert [name for name, _ in fake_quant_layers(net)] == ['3', '5']
+    with pytest.raises(ValueError, match=r"no layer is called '7'; there are 0, 3, 5"):
+        insert_fake_quant_(network(), keep=['7'])
+    with pytest.raises(ValueError, match='ReLU has no convolution'):
+        insert_fake_quant_(nn.ReLU())

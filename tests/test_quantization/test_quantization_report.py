@@ -1,0 +1,171 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""The table, the rows and the text of one quantization."""
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+from mmengine.visualization import Visualizer
+from rich.console import Console
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from hpml_mm.measure.strict_json import dump_strict
+from hpml_mm.quantization.coverage import Coverage, LayerCoverage
+from hpml_mm.quantization.latency import Latency
+from hpml_mm.quantization.paired import Paired
+from hpml_mm.quantization.report import (
+    EngineResult,
+    QuantizationReport,
+    markdown,
+    print_report,
+    show_in_tensorboard,
+    table_rows,
+)
+from hpml_mm.quantization.report_rows import result_rows
+from hpml_mm.quantization.search import SearchResult, Trial
+from hpml_mm.quantization.sensitivity import LayerSQNR
+from hpml_mm.report.results import read_results, write_results
+
+ENVIRONMENT = {
+    'commit': 'abc',
+    'dirty': False,
+    'device': 'cpu',
+    'torch': '2.12.1',
+    'date': '2026-01-02T03:04:05',
+}
+
+
+def engine(name: str, milliseconds: float, mib: float) -> EngineResult:
+    latency = {
+        batch: Latency(milliseconds * batch, 2 * milliseconds * batch, 0.5, 200)
+        for batch in (1, 32)
+    }
+    return EngineResult(name, mib, latency)
+
+
+REPORT = QuantizationReport(
+    method='ptq',
+    backend='onnxruntime',
+    before={'accuracy/top1': 66.0, 'f1-score/macro': 61.0},
+    after={'accuracy/top1': 65.75, 'f1-score/macro': 60.0},
+    pairs={'PublicTest/accuracy/top1': Paired(66.0, 65.75, -0.5, 0.0, 3589)},
+    eager=engine('FP32 eager', 6.0, 0.24),
+    fp32=engine('FP32 onnxruntime', 2.0, 0.25),
+    int8=engine('INT8 onnxruntime', 1.0, 0.125),
+    coverage=Coverage(
+        (
+            LayerCoverage('stem', 'Conv', 'asked for'),
+            LayerCoverage('block', 'Conv'),
+            LayerCoverage('head', 'Conv'),
+        ),
+        {'QLinearConv': 2, 'Conv': 1},
+    ),
+    ranking=[LayerSQNR('stem', 'Conv2d', 12.34), LayerSQNR('head', 'Conv2d', 40.0)],
+    search=SearchResult(('stem',), 0.25, True, (Trial(0, 0.75), Trial(1, 0.25))),
+    samples=128,
+)
+
+
+def rows_of(report=REPORT):
+    rows = result_rows(report, 'quantize/a', 'python tools/quantize.py', ENVIRONMENT)
+    return {(row.experiment, row.metric): row for row in rows}
+
+
+def test_the_table_tells_score_interval_latency_and_size():
+    assert table_rows(REPORT) == [
+        ('', 'FP32 eager', 'FP32 onnxruntime', 'INT8 onnxruntime'),
+        ('PublicTest/accuracy/top1', '66', '', '65.75'),
+        ('difference, 95 % interval, n=3589', '', '', '-0.25 [-0.5, +0]'),
+        ('latency/p50(ms), batch 1', '6', '2', '1'),
+        ('latency/p95(ms), batch 1', '12', '4', '2'),
+        ('INT8 is faster by, batch 1', '6.00x', '2.00x', ''),
+        ('latency/p50(ms), batch 32', '192', '64', '32'),
+        ('latency/p95(ms), batch 32', '384', '128', '64'),
+        ('INT8 is faster by, batch 32', '6.00x', '2.00x', ''),
+        ('size(MiB)', '0.24', '0.25', '0.125'),
+        ('layers in INT8', '', '', '2 of 3'),
+    ]
+
+
+def test_without_pairs_all_metrics_are_shown():
+    rows = table_rows(replace(REPORT, pairs={}))
+    assert ('f1-score/macro', '61', '', '60') in rows
+
+
+def test_what_is_printed_names_the_layers_in_fp32_and_the_search():
+    console = Console(file=io.StringIO(), width=120)
+    print_report(REPORT, console)
+    text = console.file.getvalue()
+    assert 'ptq, onnxruntime' in text
+    assert 'In FP32: stem (asked for)' in text
+    assert 'Lowest SQNR of a layer alone: stem 12.3 dB, head 40.0 dB' in text
+    assert 'the search kept in FP32: 0: 0.75, 1: 0.25' in text
+    assert 'MFU' not in text
+
+
+def test_tensorboard_shows_it_as_a_text(tmp_path):
+    backend = {'type': 'TensorboardVisBackend', 'save_dir': str(tmp_path)}
+    visualizer = Visualizer(name='quantization_text', vis_backends=[backend])
+    assert show_in_tensorboard(REPORT, visualizer)
+    visualizer.close()
+    events = EventAccumulator(str(tmp_path), size_guidance={'tensors': 0})
+    events.Reload()
+    (event,) = events.Tensors('quantization/ptq-onnxruntime/text_summary')
+    assert event.tensor_proto.string_val[0].decode() == markdown(REPORT)
+    assert '| size(MiB) | 0.24 | 0.25 | 0.125 |' in markdown(REPORT)
+    assert not show_in_tensorboard(REPORT, Visualizer(name='quantization_none'))
+
+
+def test_rows_compare_int8_with_both_and_survive_a_file(tmp_path):
+    rows = rows_of()
+    int8 = 'quantize/a/int8-ptq-onnxruntime'
+    assert rows[int8, 'latency/batch1/p50(ms)'].ratio == 0.5
+    assert rows[int8, 'latency/batch1/p50(ms)'].n == 200
+    assert rows[int8, 'speedup/batch32/eager(x)'].value == 6
+    assert rows[int8, 'speedup/batch32/same_engine(x)'].value == 2
+    assert rows[int8, 'size(MiB)'].ratio == 0.5
+    score = rows[int8, 'PublicTest/accuracy/top1']
+    assert (score.value, score.baseline, score.unit) == (65.75, 66.0, '%')
+    drop = [
+        rows[int8, f'PublicTest/accuracy/top1/{name}(points)'].value
+        for name in ('drop', 'drop_low', 'drop_high')
+    ]
+    assert drop == [0.25, 0.0, 0.5]
+    assert rows[int8, 'PublicTest/accuracy/top1/samples'].value == 3589
+    layers = [rows[int8, f'layers/{kind}'].value for kind in ('int8', 'fp32')]
+    assert layers == [2, 1]
+    assert rows['quantize/a/fp32-eager', 'PublicTest/accuracy/top1'].value == 66
+    assert rows['quantize/a/fp32-onnxruntime', 'latency/batch1/p95(ms)'].value == 4
+    write_results(tmp_path / 'rows.csv', rows.values())
+    assert len(read_results(tmp_path / 'rows.csv')) == len(rows)
+
+
+def test_ap_drops_in_hundredths():
+    pair = Paired(0.5, 0.49, -0.02, 0.005, 124, unit='1')
+    rows = rows_of(replace(REPORT, pairs={'coco/AP': pair}))
+    int8 = 'quantize/a/int8-ptq-onnxruntime'
+    assert rows[int8, 'coco/AP/drop(points)'].value == pytest.approx(1)
+    assert rows[int8, 'coco/AP/drop_high(points)'].value == pytest.approx(2)
+    assert rows[int8, 'coco/AP'].unit == '1'
+
+
+def test_eager_as_its_own_engine_is_one_experiment():
+    rows = rows_of(replace(REPORT, backend='torch', fp32=REPORT.eager))
+    assert {name.rsplit('/')[-1] for name, _ in rows} == {
+        'fp32-eager',
+        'int8-ptq-onnxruntime',
+    }
+    assert ('quantize/a/fp32-eager', 'PublicTest/accuracy/top1') in rows
+
+
+def test_the_record_is_strict_json():
+    broken = replace(REPORT, ranking=[LayerSQNR('stem', 'Conv2d', float('inf'))])
+    record = json.loads(dump_strict(broken.record()))
+    assert record['sqnr(dB)'] == {'stem': None}
+    assert record['kept'] == {'stem': 'asked for'}
+    assert record['converted'] == ['block', 'head']
+    assert record['speedup']['batch1'] == {'eager(x)': 6, 'same_engine(x)': 2}
+    assert record['pairs']['PublicTest/accuracy/top1']['n'] == 3589
+    assert record['search']['kept'] == ['stem']
+    assert record['engines']['int8-onnxruntime']['batch1']['latency/p50(ms)'] == 1
