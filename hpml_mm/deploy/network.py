@@ -1,0 +1,91 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""The network of a classifier or a top-down pose model, with tensors on both sides."""
+
+from mmengine.model import is_model_wrapper
+from mmpretrain.models import ImageClassifier
+from torch import Tensor, nn
+
+from hpml_mm.compat import has_mmpose
+
+#: What a network gives: one tensor, or several of a head that has several.
+Outputs = Tensor | tuple[Tensor, ...]
+
+
+class PlainNetwork(nn.Module):
+    """Backbone, neck and head of a model, without data samples and post-processing.
+
+    The parts are the model's own and keep their names, so that a layer is called
+    ``backbone.layer1.0.conv1`` here as in a checkpoint.
+
+    Args:
+        backbone: Gives a tuple of features.
+        neck: Takes and gives a tuple of features; None where there is none.
+        head: Gives a tensor, or several.
+    """
+
+    def __init__(self, backbone: nn.Module, neck: nn.Module | None, head: nn.Module):
+        super().__init__()
+        self.backbone = backbone
+        self.neck = neck
+        self.head = head
+
+    def forward(self, images: Tensor) -> Outputs:
+        """Run the network.
+
+        Args:
+            images: Normalised, float32 of shape (N, C, H, W).
+
+        Returns:
+            Logits before the softmax, (N, classes); heatmaps, (N, K, h, w); or what
+            else the head's own ``forward`` gives, several tensors as a tuple.
+        """
+        features = self.backbone(images)
+        if self.neck is not None:
+            features = self.neck(features)
+        outputs = self.head(features)
+        return tuple(outputs) if isinstance(outputs, list) else outputs
+
+
+def bare_model(model: nn.Module) -> nn.Module:
+    """The model itself, out of a distributed wrapper."""
+    return model.module if is_model_wrapper(model) else model
+
+
+def plain_network(model: nn.Module) -> PlainNetwork:
+    """The network of a model; it shares the model's parts, nothing is copied.
+
+    Args:
+        model: MMPretrain's ``ImageClassifier``, MMPose's ``TopdownPoseEstimator``, or
+            a distributed wrapper of one.
+
+    Raises:
+        ValueError: If it is neither, computes its features in a way of its own, or has
+            no head.
+    """
+    model = bare_model(model)
+    kind = type(model).__name__
+    base = _stock_class(model)
+    if base is None:
+        raise ValueError(
+            f'{kind} is neither an ImageClassifier of MMPretrain nor a '
+            'TopdownPoseEstimator of MMPose: only these can be deployed'
+        )
+    if type(model).extract_feat is not base.extract_feat:
+        raise ValueError(
+            f'{kind} extracts features in its own way: only backbone, neck and head '
+            f'as {base.__name__} chains them can be deployed'
+        )
+    if getattr(model, 'head', None) is None:
+        raise ValueError(f'this {kind} has no head: there is nothing to deploy')
+    return PlainNetwork(model.backbone, getattr(model, 'neck', None), model.head)
+
+
+def _stock_class(model: nn.Module) -> type | None:
+    if isinstance(model, ImageClassifier):
+        return ImageClassifier
+    if has_mmpose():
+        from mmpose.models import TopdownPoseEstimator
+
+        if isinstance(model, TopdownPoseEstimator):
+            return TopdownPoseEstimator
+    return None

@@ -1,0 +1,247 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""What a file must say beside its network, so that images can be put through it."""
+
+import dataclasses
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from .steps import KNOWN_STEPS, plain_type
+
+#: Under this key the files carry the description.
+METADATA_KEY = 'hpml_mm'
+COLORS = ('grey', 'rgb', 'bgr')
+OUTPUTS = ('heatmap', 'simcc', 'coordinates')
+VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class PoseSpec:
+    """How the outputs of a top-down pose network become keypoints.
+
+    Attributes:
+        output: ``'heatmap'`` (N, K, h, w); ``'simcc'``, two of (N, K, bins); or
+            ``'coordinates'``, (N, K, 2) as parts of the input's width and height.
+        codec: Config of MMPose's codec that decodes it.
+        test_cfg: The model's settings of a test: whether to average with the mirror
+            image, and how.
+        padding: How many times the box the network sees.
+        flip_indices: For each keypoint the one that it becomes in a mirror.
+        skeleton: Pairs of keypoints that a drawing joins.
+        keypoint_colors: RGB of each keypoint, from 0 to 255.
+        skeleton_colors: RGB of each pair.
+    """
+
+    output: str
+    codec: dict[str, Any]
+    test_cfg: dict[str, Any]
+    padding: float
+    flip_indices: tuple[int, ...]
+    skeleton: tuple[tuple[int, int], ...]
+    keypoint_colors: tuple[tuple[int, int, int], ...]
+    skeleton_colors: tuple[tuple[int, int, int], ...]
+
+    @property
+    def metainfo(self) -> dict[str, Any]:
+        """What transforms, heads and drawings look for, under MMPose's names."""
+        return {
+            'flip_indices': list(self.flip_indices),
+            'skeleton_links': [tuple(pair) for pair in self.skeleton],
+            'skeleton_link_colors': [list(color) for color in self.skeleton_colors],
+            'keypoint_colors': [list(color) for color in self.keypoint_colors],
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class DeploySpec:
+    """The description of a network that stands in its file.
+
+    An input is made of an image by the steps of ``pipeline``; then its channels are
+    brought into the order ``color``, ``mean`` is subtracted and ``std`` divides.
+
+    Attributes:
+        task: ``'classify'`` or ``'pose'``.
+        names: Of the classes or the keypoints, in order.
+        input_size: Width and height of the network's input.
+        channels: Of the network's input.
+        mean: Of each channel, in levels from 0 to 255.
+        std: Likewise.
+        color: ``'grey'``, ``'rgb'`` or ``'bgr'``: the channels as the network sees
+            them.
+        pipeline: Configs of transforms, see
+            :data:`~hpml_mm.deploy.steps.KNOWN_STEPS`. They give BGR or grey levels.
+        pose: Only for a pose.
+
+    Raises:
+        ValueError: If a value is impossible; it names the key.
+    """
+
+    task: str
+    names: tuple[str, ...]
+    input_size: tuple[int, int]
+    channels: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    color: str
+    pipeline: tuple[dict[str, Any], ...]
+    pose: PoseSpec | None = None
+
+    def __post_init__(self) -> None:
+        _check(self)
+
+    def to_json(self) -> str:
+        """One line of JSON, which :meth:`from_json` reads."""
+        content = {'version': VERSION, **dataclasses.asdict(self)}
+        return json.dumps(content, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str, source: str) -> 'DeploySpec':
+        """Read what :meth:`to_json` wrote.
+
+        Args:
+            text: JSON.
+            source: Where it stands, for errors.
+
+        Raises:
+            ValueError: If it is not such a description; it names source and key.
+        """
+        try:
+            content = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ValueError(
+                f'{source}: the description is not JSON: {error}'
+            ) from error
+        try:
+            return _read(content)
+        except ValueError as error:
+            raise ValueError(f'{source}: {error}') from error
+
+
+def _read(content: Any) -> DeploySpec:
+    if not isinstance(content, Mapping):
+        raise ValueError('the description is not a JSON object')
+    content = dict(content)
+    version = content.pop('version', None)
+    if version != VERSION:
+        raise ValueError(
+            f'version of the description is {version!r}; this package reads {VERSION}'
+        )
+    pose = content.pop('pose', None)
+    spec = _fields(DeploySpec, content, optional=('pose',))
+    if pose is not None:
+        spec['pose'] = PoseSpec(**_fields(PoseSpec, pose, place='pose.'))
+    return DeploySpec(**spec)
+
+
+def _fields(
+    kind: type, content: Any, place: str = '', optional: tuple[str, ...] = ()
+) -> dict[str, Any]:
+    """The fields of a dataclass, lists as tuples; no more and no fewer."""
+    if not isinstance(content, Mapping):
+        raise ValueError(f'{place.rstrip(".")} of the description is not an object')
+    names = {field.name for field in dataclasses.fields(kind)} - set(optional)
+    for name in sorted(names - content.keys()):
+        raise ValueError(f'the description lacks {place}{name}')
+    for name in sorted(content.keys() - names):
+        raise ValueError(f'the description has an unknown key {place}{name}')
+    return {name: _frozen(value) for name, value in content.items()}
+
+
+def _frozen(value: Any) -> Any:
+    """Lists as tuples; within a dict, which is a config, they stay."""
+    if isinstance(value, list):
+        return tuple(_frozen(item) for item in value)
+    return value
+
+
+def _check(spec: DeploySpec) -> None:
+    _require(spec.task in KNOWN_STEPS, 'task', spec.task, 'classify or pose')
+    texts = all(isinstance(name, str) for name in _items(spec.names))
+    _require(spec.names and texts, 'names', spec.names, 'a list of names')
+    _require(
+        _numbers(spec.input_size, 2, int) and min(spec.input_size) > 0,
+        'input_size',
+        spec.input_size,
+        'width and height',
+    )
+    _require(spec.channels in (1, 3), 'channels', spec.channels, '1 or 3')
+    wanted = f'{spec.channels} numbers'
+    _require(_numbers(spec.mean, spec.channels), 'mean', spec.mean, wanted)
+    positive = _numbers(spec.std, spec.channels) and min(spec.std) > 0
+    _require(positive, 'std', spec.std, f'{wanted} above 0')
+    colors = COLORS[:1] if spec.channels == 1 else COLORS
+    _require(spec.color in colors, 'color', spec.color, f'one of {", ".join(colors)}')
+    check_steps(spec.task, spec.pipeline)
+    pose = spec.pose is not None
+    _require(pose == (spec.task == 'pose'), 'pose', spec.pose, 'there for a pose only')
+    if spec.pose is not None:
+        _check_pose(spec.pose, len(spec.names))
+
+
+def check_steps(task: str, steps: tuple[Mapping[str, Any], ...]) -> None:
+    """Refuse steps that a file may not ask for.
+
+    Raises:
+        ValueError: It names the place, and the steps that are known.
+    """
+    known = KNOWN_STEPS[task]
+    _require(_items(steps), 'pipeline', steps, 'a list of steps')
+    for index, step in enumerate(steps):
+        kind = (
+            plain_type(step) if isinstance(step, Mapping) and 'type' in step else step
+        )
+        place = f'pipeline[{index}]'
+        _require(kind in known, place, kind, f'one of {", ".join(known)}')
+
+
+def _check_pose(pose: PoseSpec, count: int) -> None:
+    _require(pose.output in OUTPUTS, 'pose.output', pose.output, f'one of {OUTPUTS}')
+    codec = pose.codec.get('type') if isinstance(pose.codec, Mapping) else None
+    # A dotted name would be imported.
+    short = isinstance(codec, str) and codec.isidentifier()
+    _require(short, 'pose.codec', pose.codec, 'the config of a codec of MMPose')
+    _require(
+        isinstance(pose.test_cfg, Mapping), 'pose.test_cfg', pose.test_cfg, 'an object'
+    )
+    padding = _numbers((pose.padding,), 1) and pose.padding > 0
+    _require(padding, 'pose.padding', pose.padding, 'a number above 0')
+    flips = _numbers(pose.flip_indices, count, int)
+    flips = flips and sorted(pose.flip_indices) == list(range(count))
+    wanted = f'the numbers 0 to {count - 1} in an order'
+    _require(flips, 'pose.flip_indices', pose.flip_indices, wanted)
+    pairs = all(
+        _numbers(pair, 2, int) and min(pair) >= 0 and max(pair) < count
+        for pair in _items(pose.skeleton)
+    )
+    _require(pairs, 'pose.skeleton', pose.skeleton, 'pairs of keypoints')
+    for key, length in (
+        ('keypoint_colors', count),
+        ('skeleton_colors', len(pose.skeleton)),
+    ):
+        colors = getattr(pose, key)
+        right = len(_items(colors)) == length
+        right = right and all(_numbers(color, 3, int) for color in colors)
+        _require(right, f'pose.{key}', colors, f'{length} RGB colours')
+
+
+def _require(right: Any, key: str, value: Any, wanted: str) -> None:
+    if not right:
+        raise ValueError(f'the description has {key} = {value!r}, not {wanted}')
+
+
+def _items(value: Any) -> tuple:
+    return value if isinstance(value, tuple) else ()
+
+
+def _numbers(value: Any, count: int, kind: type | None = None) -> bool:
+    """Whether it is a tuple of so many finite numbers."""
+    kinds = kind or int | float
+    return (
+        isinstance(value, tuple)
+        and len(value) == count
+        and all(
+            isinstance(one, kinds) and not isinstance(one, bool) and math.isfinite(one)
+            for one in value
+        )
+    )

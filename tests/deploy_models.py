@@ -1,0 +1,69 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Small models of every kind that is deployed, with statistics that are not neutral."""
+
+import hpml_mm  # noqa: F401  # isort: skip  # makes mmpose importable
+import torch
+from hrnet_models import hrnet_config
+from leaves import CONFIGS
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+FACES = 'fer/mini-xception_1xb128-bf16-channels-last-24e_fer2013-44px.py'
+FACES_ARRAY = 'fer/mini-xception_1xb128-bf16-channels-last-array-24e_fer2013-44px.py'
+LARGE_FACES = 'fer/efficientnet-b0_1xb16-30e_fer2013-224px.py'
+CATS = (
+    'cat_pose/td-hm_mobilenet-v2_1xb32-bf16-lr1e-3-channels-last-sigma2-10e_'
+    'cats-96x96.py'
+)
+
+
+def leaf(name: str) -> Config:
+    """A config of the project, not shared with other tests."""
+    return Config.fromfile(CONFIGS / name)
+
+
+def build(config: dict, scope: str, seed: int = 0) -> nn.Module:
+    """A model with random weights and random BatchNorm statistics, in evaluation mode.
+
+    Weights are large enough for the outputs to differ from image to image.
+    """
+    torch.manual_seed(seed)
+    with DefaultScope.overwrite_default_scope(scope):
+        model = MODELS.build(config)
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            nn.init.kaiming_normal_(module.weight)
+        if isinstance(module, _BatchNorm):
+            nn.init.uniform_(module.weight, 0.5, 1.5)
+            nn.init.normal_(module.bias, std=0.1)
+            module.running_mean.normal_(std=0.1)
+            module.running_var.uniform_(0.5, 1.5)
+    return model.eval()
+
+
+def build_leaf(name: str) -> nn.Module:
+    """The model of a config of the project."""
+    cfg = leaf(name)
+    return build(cfg.model, cfg.default_scope)
+
+
+def build_classifier(backbone: dict, channels: int) -> nn.Module:
+    """A classifier of three classes with a linear head."""
+    config = dict(
+        type='ImageClassifier',
+        backbone=backbone,
+        neck=dict(type='GlobalAveragePooling'),
+        head=dict(type='LinearClsHead', num_classes=3, in_channels=channels),
+    )
+    return build(config, 'mmpretrain')
+
+
+def build_hrnet() -> nn.Module:
+    """A narrow HRNet for poses."""
+    config = hrnet_config(width=4)
+    config['head']['decoder'] = dict(
+        type='MSRAHeatmap', input_size=(64, 64), heatmap_size=(16, 16), sigma=2
+    )
+    return build(config, 'mmpose')
