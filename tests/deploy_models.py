@@ -6,9 +6,10 @@ import torch
 from hrnet_models import hrnet_config
 from leaves import CONFIGS
 from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
+
+from hpml_mm.deploy.network import build_model
 
 FACES = 'fer/mini-xception_1xb128-bf16-channels-last-24e_fer2013-44px.py'
 FACES_ARRAY = 'fer/mini-xception_1xb128-bf16-channels-last-array-24e_fer2013-44px.py'
@@ -30,8 +31,7 @@ def build(config: dict, scope: str, seed: int = 0) -> nn.Module:
     Weights are large enough for the outputs to differ from image to image.
     """
     torch.manual_seed(seed)
-    with DefaultScope.overwrite_default_scope(scope):
-        model = MODELS.build(config)
+    model = build_model(Config(dict(model=config, default_scope=scope)))
     for module in model.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.kaiming_normal_(module.weight)
@@ -46,7 +46,9 @@ def build(config: dict, scope: str, seed: int = 0) -> nn.Module:
 def build_leaf(name: str) -> nn.Module:
     """The model of a config of the project."""
     cfg = leaf(name)
-    return build(cfg.model, cfg.default_scope)
+    model = dict(cfg.model)
+    model.setdefault('data_preprocessor', cfg.get('data_preprocessor'))
+    return build(model, cfg.default_scope)
 
 
 def build_classifier(backbone: dict, channels: int) -> nn.Module:

@@ -158,7 +158,7 @@ def _frozen(value: Any) -> Any:
 def _check(spec: DeploySpec) -> None:
     _require(spec.task in KNOWN_STEPS, 'task', spec.task, 'classify or pose')
     texts = all(isinstance(name, str) for name in _items(spec.names))
-    _require(spec.names and texts, 'names', spec.names, 'a list of names')
+    _require(_items(spec.names) and texts, 'names', spec.names, 'a list of names')
     _require(
         _numbers(spec.input_size, 2, int) and min(spec.input_size) > 0,
         'input_size',

@@ -54,7 +54,7 @@ class ImageReader:
         metainfo: Mapping[str, Any] | None = None,
     ) -> None:
         with DefaultScope.overwrite_default_scope(scope):
-            self._pipeline = Compose([dict(step) for step in steps])
+            self._pipeline = Compose([_as_tuples(step) for step in steps])
         self._metainfo = dict(metainfo or {})
 
     def __call__(
@@ -180,6 +180,15 @@ def _array_steps(data: Mapping[str, Any]) -> list[dict[str, Any]]:
                 'single image'
             )
     return [*steps, {'type': 'PackInputs'}]
+
+
+def _as_tuples(value: Any) -> Any:
+    """Sizes as transforms want them: JSON knows no tuples."""
+    if isinstance(value, Mapping):
+        return {key: _as_tuples(item) for key, item in value.items()}
+    if isinstance(value, list) and all(isinstance(item, int) for item in value):
+        return tuple(value)
+    return value
 
 
 def as_json(value: Any) -> Any:

@@ -1,0 +1,149 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from deploy_models import FACES, build_leaf, leaf
+from torch import nn
+
+from hpml_mm.deploy.describe import spec_of
+from hpml_mm.deploy.engines import (
+    EagerEngine,
+    InductorEngine,
+    OnnxEngine,
+    OpenVinoEngine,
+    load_engine,
+)
+from hpml_mm.deploy.network import plain_network
+from hpml_mm.deploy.onnx_file import export_onnx
+from hpml_mm.deploy.openvino_file import write_openvino
+
+
+@pytest.fixture(scope='module')
+def faces(tmp_path_factory):
+    """A network, its description and its ONNX file."""
+    model = build_leaf(FACES)
+    network, spec = plain_network(model), spec_of(leaf(FACES), model)
+    path = tmp_path_factory.mktemp('faces') / 'faces.onnx'
+    export_onnx(network, spec, path)
+    return network, spec, path
+
+
+def test_every_engine_takes_arrays_and_tensors_of_any_batch(faces):
+    network, _, path = faces
+    eager, onnxruntime = EagerEngine(network), OnnxEngine(path)
+    compiled = InductorEngine(lambda images: [network(images)], 0.5)
+    for batch in (1, 5):
+        images = torch.randn(batch, 1, 44, 44).to(memory_format=torch.channels_last)
+        expected = network(images).detach()
+        for engine in (eager, onnxruntime):
+            for given in (images, images.numpy()):
+                found = engine(given)
+                assert not found.requires_grad
+                assert torch.allclose(found, expected, atol=1e-4)
+        assert torch.equal(compiled(images)[0], expected)
+
+
+def test_outputs_of_one_call_survive_the_next(faces):
+    engine = OnnxEngine(faces[2])
+    first = engine(torch.zeros(1, 1, 44, 44))
+    kept = first.clone()
+    engine(torch.ones(1, 1, 44, 44))
+    assert torch.equal(first, kept)
+
+
+def test_what_an_engine_says_of_itself(faces):
+    network, spec, path = faces
+    engine = OnnxEngine(path, threads=1)
+    assert engine.spec == spec
+    assert engine.threads == 1
+    assert OnnxEngine(path).threads == torch.get_num_threads()
+    said = engine.describe()
+    assert said['engine'] == 'onnxruntime'
+    assert said['file'] == str(path)
+    assert said['size(MiB)'] == path.stat().st_size / 2**20
+    weights = sum(one.nbytes for one in network.state_dict().values())
+    assert EagerEngine(network).describe()['size(MiB)'] == weights / 2**20
+    assert EagerEngine(network).spec is None
+
+
+def test_images_of_another_size_are_refused(faces):
+    engine = OnnxEngine(faces[2])
+    for shape in ((1, 1, 48, 48), (1, 3, 44, 44), (1, 44, 44)):
+        with pytest.raises(ValueError, match=r'\(any, 1, 44, 44\), not \(1, '):
+            engine(np.zeros(shape, np.float32))
+
+
+def test_files_that_are_no_networks(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no model '.*none.onnx'"):
+        load_engine(tmp_path / 'none.onnx')
+    with pytest.raises(ValueError, match='no engine runs .pth'):
+        load_engine(tmp_path / 'a.pth')
+    (tmp_path / 'bad.onnx').write_bytes(b'garbage')
+    with pytest.raises(ValueError, match='bad.onnx cannot be read as ONNX'):
+        load_engine(tmp_path / 'bad.onnx')
+
+
+def test_a_network_of_something_else_than_images(tmp_path):
+    shape = onnx.TensorProto.FLOAT, ['n', 4]
+    ends = [onnx.helper.make_tensor_value_info(name, *shape) for name in 'xy']
+    node = onnx.helper.make_node('Relu', ['x'], ['y'])
+    graph = onnx.helper.make_graph([node], 'g', ends[:1], ends[1:])
+    opset = onnx.helper.make_opsetid('', 18)
+    model = onnx.helper.make_model(graph, opset_imports=[opset], ir_version=10)
+    onnx.save(model, tmp_path / 'rows.onnx')
+    with pytest.raises(ValueError, match=r'not one of \(N, C, H, W\)'):
+        OnnxEngine(tmp_path / 'rows.onnx')
+
+
+def test_an_engine_puts_its_network_into_evaluation_mode():
+    network = nn.Sequential(nn.Dropout(0.5)).train()
+    images = torch.ones(1, 1, 8, 8)
+    assert torch.equal(EagerEngine(network)(images), images)
+
+
+@pytest.fixture
+def openvino_faces(faces, tmp_path) -> Path:
+    openvino = pytest.importorskip('openvino')
+    model = openvino.Core().read_model(faces[2])
+    return write_openvino(model, faces[1], tmp_path / 'faces.xml')
+
+
+def test_openvino_says_the_same_and_describes_itself(faces, openvino_faces):
+    engine = load_engine(openvino_faces)
+    assert isinstance(engine, OpenVinoEngine)
+    assert engine.spec == faces[1]
+    images = torch.randn(3, 1, 44, 44)
+    first = engine(images)
+    assert torch.allclose(first, faces[0](images), atol=1e-4)
+    kept = first.clone()
+    engine(torch.zeros(3, 1, 44, 44))
+    assert torch.equal(first, kept)
+    files = [openvino_faces, openvino_faces.with_suffix('.bin')]
+    assert engine.size_mib == sum(file.stat().st_size for file in files) / 2**20
+    assert sorted(openvino_faces.parent.iterdir()) == sorted(files)
+    with pytest.raises(ValueError, match=r'\(any, 1, 44, 44\)'):
+        engine(torch.zeros(1, 1, 48, 48))
+
+
+def test_a_damaged_file_of_openvino(openvino_faces):
+    openvino_faces.write_text('garbage')
+    with pytest.raises(ValueError, match='faces.xml cannot be read by OpenVINO'):
+        load_engine(openvino_faces)
+
+
+def test_openvino_without_description_has_none(faces, tmp_path):
+    openvino = pytest.importorskip('openvino')
+    model = openvino.Core().read_model(faces[2])
+    openvino.save_model(model, tmp_path / 'plain.xml')
+    assert load_engine(tmp_path / 'plain.xml').spec is None
+
+
+def test_another_suffix_is_refused_before_anything_is_written(faces, tmp_path):
+    openvino = pytest.importorskip('openvino')
+    model = openvino.Core().read_model(faces[2])
+    with pytest.raises(ValueError, match=r'must end in \.xml'):
+        write_openvino(model, faces[1], tmp_path / 'faces.onnx')
+    assert not list(tmp_path.iterdir())
