@@ -10,6 +10,8 @@ from .data_load_ratio_hook import DataLoadRatioHook
 from .graceful_stop_hook import GracefulStopHook
 from .load_from_hook import LoadFromHook
 from .progress_hook import ProgressHook
+from .ptq_hook import PTQHook
+from .qat_hook import QATHook
 from .runtime_info_hook import RuntimeInfoHook
 from .sample_seed_hook import SampleSeedHook
 from .speed_hook import SpeedHook
@@ -30,7 +32,9 @@ __all__ = [
     'GracefulStopHook',
     'LoadFromHook',
     'PoseSheetHook',
+    'PTQHook',
     'ProgressHook',
+    'QATHook',
     'RuntimeInfoHook',
     'SampleSeedHook',
     'SpeedHook',

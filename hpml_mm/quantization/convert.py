@@ -1,0 +1,219 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Quantize a model, judge it, and leave files and a report."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+from mmengine.config import Config
+from mmengine.logging import print_log
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from hpml_mm.deploy.describe import spec_of
+from hpml_mm.deploy.engine_model import with_engine
+from hpml_mm.deploy.engines import (
+    EagerEngine,
+    Engine,
+    InductorEngine,
+    OnnxEngine,
+    OpenVinoEngine,
+)
+from hpml_mm.deploy.folding import folded_copy
+from hpml_mm.deploy.network import plain_network
+from hpml_mm.deploy.onnx_file import export_onnx
+from hpml_mm.measure.strict_json import dump_strict, write_atomic
+
+from .backends import Converter, Quantized
+from .calibration import calibration_batches
+from .evaluate import Evaluation, Validation, compare
+from .latency import BATCHES, Latency, measure_latency
+from .ptq_inductor import compiled
+from .report import EngineResult, QuantizationReport
+from .search import SearchResult, search
+from .sensitivity import NoiseRatio, layer_sqnr
+from .settings import QuantizationSettings
+
+FP32_FILE = 'model_fp32.onnx'
+REPORT_FILE = 'report.json'
+_SUFFIXES = {'onnxruntime': '.onnx', 'openvino': '.xml'}
+# The output's noise is measured on so many batches.
+_NOISE_BATCHES = 2
+
+
+def convert_and_report(
+    model: BaseModel,
+    cfg: Config,
+    validation: Validation,
+    settings: QuantizationSettings,
+    out: Path,
+    reference: BaseModel | None = None,
+) -> QuantizationReport:
+    """Calibrate, convert, evaluate, time and export a model.
+
+    ``out`` gets ``model_int8.onnx`` (``.xml`` of OpenVINO, no file of backends that
+    have none), ``model_fp32.onnx`` beside it, and ``report.json``.
+
+    Args:
+        model: On the CPU, in FP32.
+        cfg: Its config: calibration reads the training images that it names.
+        validation: What FP32 and INT8 are evaluated on.
+        settings: How.
+        out: Folder, made where it is missing.
+        reference: What INT8 is compared with in FP32; the model itself where None.
+
+    Raises:
+        NothingConverted: If no layer became INT8; then nothing is written.
+        ValueError: If the model, the calibration images or the settings do not allow
+            it; it says why.
+    """
+    return _Conversion(model, cfg, validation, settings, reference).run(out)
+
+
+class _Conversion:
+    """One model on its way to INT8; the arguments are as above."""
+
+    def __init__(
+        self,
+        model: BaseModel,
+        cfg: Config,
+        validation: Validation,
+        settings: QuantizationSettings,
+        reference: BaseModel | None,
+    ) -> None:
+        self.model, self.reference = model.eval(), (reference or model).eval()
+        self.validation, self.settings = validation, settings
+        self.spec = spec_of(cfg, model, validation.metainfo)
+        self.batches = calibration_batches(
+            cfg,
+            settings.samples,
+            seed=settings.seed,
+            preprocessor=model.data_preprocessor,
+        )
+        self.converter = Converter(
+            plain_network(model),
+            self.spec,
+            self.batches,
+            settings.method,
+            settings.backend,
+            settings.ranges,
+        )
+
+    def run(self, out: Path) -> QuantizationReport:
+        settings = self.settings
+        # Converting nothing is noticed here, before the long evaluations.
+        first = self.converter.convert(settings.keep)
+        before = self.validation.run(self.reference)
+        ranking = layer_sqnr(plain_network(self.model), self.batches)
+        found = self._search(first, before, [layer.name for layer in ranking])
+        keep = settings.keep + (() if found is None else found.kept)
+        quantized = self.converter.convert(keep, self._file(out))
+        after = self._judge(quantized)
+        engines = {**self._fp32_engines(out), 'int8': quantized.engine}
+        report = QuantizationReport(
+            method=settings.method,
+            backend=settings.backend,
+            before=before.metrics,
+            after=after.metrics,
+            pairs=compare(before, after),
+            coverage=quantized.coverage,
+            ranking=ranking,
+            search=found,
+            samples=0 if settings.method == 'dynamic' else settings.samples,
+            output_sqnr=output_sqnr(engines['eager'], quantized.engine, self.batches),
+            **self._results(engines),
+        )
+        write_atomic(out / REPORT_FILE, dump_strict(report.record()))
+        return report
+
+    def _judge(self, quantized: Quantized) -> Evaluation:
+        return self.validation.run(with_engine(self.model, quantized.engine))
+
+    def _search(
+        self, first: Quantized, before: Evaluation, ranked: Sequence[str]
+    ) -> SearchResult | None:
+        """How many of the worst layers must stay in FP32; None without a limit."""
+        if self.settings.max_drop is None:
+            return None
+        converted = {layer.name for layer in first.coverage.converted}
+
+        def drop(keep: tuple[str, ...]) -> float:
+            quantized = first
+            if keep:
+                quantized = self.converter.convert([*self.settings.keep, *keep])
+            points = drop_in_points(before, self._judge(quantized))
+            print_log(f'{len(keep)} layers kept: drop {points:.3f} points', 'current')
+            return points
+
+        candidates = [name for name in ranked if name in converted]
+        return search(drop, candidates, self.settings.max_drop)
+
+    def _file(self, out: Path) -> Path | None:
+        suffix = _SUFFIXES.get(self.settings.backend)
+        return None if suffix is None else out / f'model_int8{suffix}'
+
+    def _fp32_engines(self, out: Path) -> dict[str, Engine]:
+        """Eager PyTorch and the backend's own engine, with the reference."""
+        network = plain_network(self.reference)
+        eager = EagerEngine(network)
+        if self.settings.backend == 'torch':
+            return {'eager': eager, 'fp32': eager}
+        if self.settings.backend == 'inductor':
+            program = compiled(folded_copy(network, self.batches[0][:2]))
+            return {'eager': eager, 'fp32': InductorEngine(program, eager.size_mib)}
+        path = export_onnx(network, self.spec, out / FP32_FILE).path
+        openvino = self.settings.backend == 'openvino'
+        own = OpenVinoEngine(path) if openvino else OnnxEngine(path)
+        return {'eager': eager, 'fp32': own}
+
+    def _results(self, engines: Mapping[str, Engine]) -> dict[str, EngineResult]:
+        """Sizes and latencies, each engine timed in turns with the others."""
+        # Eager PyTorch may be the backend's own engine, and is timed once.
+        distinct = {id(engine): engine for engine in engines.values()}
+        images, budget = torch.cat(self.batches), self.settings.latency_seconds
+        times: dict[int, dict[int, Latency]] = {}
+        for batch in BATCHES if budget else ():
+            some = images[:batch].clone()
+            times[batch] = measure_latency(distinct, some, budget=budget)
+        backend = self.settings.backend
+        labels = {'eager': 'FP32 eager', 'fp32': f'FP32 {backend}'}
+        if engines['fp32'] is engines['eager']:
+            labels['fp32'] = labels['eager']
+        labels['int8'] = f'INT8 {backend}'
+        return {
+            name: EngineResult(
+                labels[name],
+                engine.size_mib,
+                {batch: timed[id(engine)] for batch, timed in times.items()},
+            )
+            for name, engine in engines.items()
+        }
+
+
+def drop_in_points(before: Evaluation, after: Evaluation) -> float:
+    """The largest drop of any split, in percent or hundredths of AP.
+
+    Raises:
+        ValueError: If there is neither an accuracy nor AP.
+    """
+    pairs = compare(before, after, resamples=1)
+    if not pairs:
+        raise ValueError(
+            'the drop is not known: the evaluator gives neither accuracy/top1 nor '
+            'coco/AP. Set max_drop to None (--max-drop none) to quantize all layers'
+        )
+    return max(pair.points(pair.drop) for pair in pairs.values())
+
+
+def output_sqnr(exact: Engine, rounded: Engine, batches: Sequence[Tensor]) -> float:
+    """Signal to noise at the network's outputs, in decibels, on some images."""
+    ratio = NoiseRatio()
+    for batch in batches[:_NOISE_BATCHES]:
+        outputs = exact(batch), rounded(batch)
+        for one, other in zip(*map(_as_tuple, outputs), strict=True):
+            ratio.add(one, other)
+    return ratio.decibels
+
+
+def _as_tuple(outputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    return outputs if isinstance(outputs, tuple) else (outputs,)

@@ -1,0 +1,78 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""A training config made into one that fine-tunes a checkpoint for INT8."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+
+#: Of the config's learning rate: the weights have been found, they only settle.
+LR_SHARE = 0.01
+
+
+def fine_tune_(
+    cfg: Config,
+    checkpoint: str,
+    settings: Mapping[str, Any],
+    out: str,
+    *,
+    epochs: int = 3,
+    lr: float | None = None,
+    freeze: int | None = None,
+) -> None:
+    """Change a config in place: quantization-aware training from a checkpoint.
+
+    The learning rate falls along a cosine from its start to 0. Everything else of the
+    recipe stays, its averaging and its augmentation too; only ``torch.compile`` is
+    left out, which would not see layers change.
+
+    Args:
+        cfg: A checked training config that counts epochs.
+        checkpoint: Of the FP32 model, which INT8 is compared with as well.
+        settings: Of the :class:`~hpml_mm.engine.hooks.QATHook`.
+        out: Folder of the INT8 model.
+        epochs: To train.
+        lr: Learning rate; a hundredth of the config's where None.
+        freeze: See the hook; the second half where None, and never in 1 epoch.
+
+    Raises:
+        ValueError: If the config counts iterations, or has no learning rate of its own
+            and ``lr`` is None.
+    """
+    if not cfg.train_cfg.get('by_epoch', True) or 'max_epochs' not in cfg.train_cfg:
+        raise ValueError(
+            'quantization-aware training counts epochs: the config needs '
+            'train_cfg.by_epoch=True and max_epochs'
+        )
+    if epochs < 1:
+        raise ValueError(f'epochs is {epochs}: train for 1 or more')
+    if freeze is None and epochs > 1:
+        freeze = epochs // 2 + 1
+    optimizer = cfg.optim_wrapper.get('optimizer') or {}
+    if lr is None:
+        if 'lr' not in optimizer:
+            raise ValueError("the config's optimizer has no lr: give one (--lr)")
+        lr = LR_SHARE * optimizer.lr
+    cfg.load_from, cfg.resume = checkpoint, False
+    optimizer.lr = lr
+    cfg.param_scheduler = [
+        ConfigDict(
+            type='CosineAnnealingLR',
+            T_max=epochs,
+            by_epoch=True,
+            convert_to_iter_based=True,
+        )
+    ]
+    cfg.train_cfg = ConfigDict(by_epoch=True, max_epochs=epochs, val_interval=1)
+    hook = ConfigDict(
+        type='hpml_mm.QATHook',
+        freeze=freeze,
+        reference=checkpoint,
+        settings=dict(settings),
+        out=out,
+    )
+    hooks = [ConfigDict(one) for one in cfg.get('custom_hooks') or []]
+    for one in hooks:
+        if one.get('type') in ('hpml_mm.SpeedHook', 'SpeedHook'):
+            one.compile = False
+    cfg.custom_hooks = [*hooks, hook]

@@ -1,0 +1,149 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Make an INT8 model: python tools/quantize.py CONFIG CHECKPOINT [--method ptq] ...
+
+The exit code is 0 where the drop is within --max-drop, 1 where it is not, and 2 for an
+error: a network of which no layer can be converted is one.
+"""
+
+import argparse
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
+from hpml_mm.config.cli import add_config_arguments, clear_errors
+from hpml_mm.config.run import configure_test, configure_training
+from hpml_mm.config.work_dir import derive_work_dir
+from hpml_mm.deploy.network import bare_model
+from hpml_mm.engine.cpu import setup_cpu
+from hpml_mm.engine.hooks import QATHook
+from hpml_mm.engine.launch import build_runner
+from hpml_mm.engine.weights import load_fitting
+from hpml_mm.quantization.backends import BACKENDS, RANGES
+from hpml_mm.quantization.calibration import MINIMUM
+from hpml_mm.quantization.fine_tune import LR_SHARE, fine_tune_
+from hpml_mm.quantization.of_runner import missed, quantize_in_runner
+from hpml_mm.quantization.report import QuantizationReport
+from hpml_mm.quantization.settings import QuantizationSettings, check_installed
+
+NOT_MET = 1
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description='Make an INT8 model.')
+    add_config_arguments(parser)
+    parser.add_argument('checkpoint', help='.pth or .safetensors, in FP32')
+    methods = sorted({method for known in BACKENDS.values() for method in known})
+    parser.add_argument('--method', choices=methods, default='ptq')
+    parser.add_argument('--backend', choices=list(BACKENDS), default='onnxruntime')
+    ranges = sorted({name for known in RANGES.values() for name in known})
+    parser.add_argument(
+        '--ranges', choices=ranges, help="how ranges are found; the backend's default"
+    )
+    parser.add_argument(
+        '--samples', type=int, default=MINIMUM, help='training images to calibrate with'
+    )
+    parser.add_argument(
+        '--max-drop',
+        type=_points,
+        default=0.5,
+        metavar='POINTS',
+        help='percent of accuracy, or hundredths of AP, that may be lost; layers stay '
+        'in FP32 until it is met; "none" converts all layers',
+    )
+    parser.add_argument(
+        '--keep', nargs='+', default=(), metavar='LAYER', help='layers to leave in FP32'
+    )
+    parser.add_argument(
+        '--latency-seconds',
+        type=float,
+        default=30.0,
+        metavar='S',
+        help='time to measure each batch size for; 0 for not at all',
+    )
+    parser.add_argument('--out', help='folder for the model and its report')
+    training = parser.add_argument_group('--method qat')
+    training.add_argument('--epochs', type=int, default=3, help='to fine-tune for')
+    training.add_argument(
+        '--lr', type=float, help=f"{LR_SHARE:g} of the config's where it is not given"
+    )
+    training.add_argument(
+        '--freeze', type=int, help='first epoch with frozen BatchNorm and ranges'
+    )
+    training.add_argument(
+        '--overwrite', action='store_true', help='delete checkpoints of an earlier run'
+    )
+    return parser.parse_args()
+
+
+def _points(text: str) -> float | None:
+    return None if text.lower() == 'none' else float(text)
+
+
+def settings_of(args: argparse.Namespace) -> QuantizationSettings:
+    return QuantizationSettings(
+        method=args.method,
+        backend=args.backend,
+        ranges=args.ranges,
+        samples=args.samples,
+        max_drop=args.max_drop,
+        keep=args.keep,
+        latency_seconds=args.latency_seconds,
+    )
+
+
+def convert(
+    args: argparse.Namespace, settings: QuantizationSettings, out: Path
+) -> QuantizationReport:
+    """Quantize a checkpoint as it is."""
+    cfg = configure_test(
+        args.config, args.checkpoint, args.cfg_options, work_dir=str(out)
+    )
+    runner = build_runner(cfg)
+    load_fitting(runner.model, args.checkpoint)
+    model = bare_model(runner.model).cpu()
+    report = quantize_in_runner(runner, model, settings, out)
+    runner.visualizer.close()
+    return report
+
+
+def train(
+    args: argparse.Namespace, settings: QuantizationSettings, out: Path
+) -> QuantizationReport:
+    """Fine-tune a checkpoint with fake quantization, then quantize it."""
+    cfg = configure_training(
+        args.config, args.cfg_options, work_dir=str(out), overwrite=args.overwrite
+    )
+    fine_tune_(
+        cfg,
+        args.checkpoint,
+        asdict(settings),
+        str(out),
+        epochs=args.epochs,
+        lr=args.lr,
+        freeze=args.freeze,
+    )
+    runner = build_runner(cfg)
+    runner.train()
+    (hook,) = (hook for hook in runner.hooks if isinstance(hook, QATHook))
+    return hook.report
+
+
+def main() -> None:
+    args = parse_args()
+    with clear_errors():
+        print(setup_cpu())
+        settings = settings_of(args)
+        check_installed(settings.backend)
+        derived = derive_work_dir(args.config, args.cfg_options)
+        out = Path(args.out or derived / f'{args.method}-{args.backend}')
+        run = train if args.method == 'qat' else convert
+        report = run(args, settings, out)
+    print(f'Written to {out}')
+    if report.search is not None and not report.search.met:
+        print(f'error: {missed(report, settings)}', file=sys.stderr)
+        sys.exit(NOT_MET)
+
+
+if __name__ == '__main__':
+    main()
