@@ -47,4 +47,6 @@ def _deepest_module(network: nn.Module, chain: list[BaseException]) -> str:
 
 def _first_line(error: BaseException) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f'{type(error).__name__}: {lines[0]}' if lines else type(error).__name__
+    # One that ends in a colon says nothing without the next.
+    count = 2 if lines and lines[0].endswith(':') else 1
+    return ': '.join([type(error).__name__, ' '.join(lines[:count])]).rstrip(': ')

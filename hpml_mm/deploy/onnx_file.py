@@ -151,21 +151,13 @@ def _to_onnx(network: PlainNetwork, example: Tensor) -> 'ModelProto':
                 dynamo=True,
                 opset_version=OPSET,
                 input_names=[INPUT],
-                output_names=None,
                 dynamic_shapes=({0: 'batch'},),
                 external_data=False,
                 verbose=False,
             )
         except Exception as error:  # exporters let any error of a network through
             raise ValueError(export_problem(network, error)) from error
-    model = program.model_proto
-    batch = model.graph.input[0].type.tensor_type.shape.dim[0]
-    if batch.HasField('dim_value'):
-        raise ValueError(
-            f'{_kind(network)} cannot be exported for any batch: it computes with the '
-            'number of images as with a fixed one'
-        )
-    return model
+    return program.model_proto
 
 
 @contextmanager
@@ -211,7 +203,3 @@ def _listed(outputs: Outputs) -> tuple[Tensor, ...]:
 def _count_norms(network: torch.nn.Module) -> int:
     kinds = torch.nn.modules.batchnorm._BatchNorm
     return sum(isinstance(module, kinds) for module in network.modules())
-
-
-def _kind(network: PlainNetwork) -> str:
-    return type(network.backbone).__name__
