@@ -9,8 +9,9 @@ from torch import Tensor
 
 from hpml_mm.registry import MODELS
 
-# Bytes of one float32 channel that a CPU normalises at once: they stay in its cache.
-_PIECE = 400_000
+# Bytes of one float32 channel that a CPU normalises at once: eight faces of 224 px. They
+# stay in its cache, and calling it for each costs little.
+_PIECE = 8 * 4 * 224 * 224
 
 
 @MODELS.register_module()
@@ -86,9 +87,9 @@ def normalized(levels: Tensor, mean: Tensor, std: Tensor, channels: int) -> Tens
         step = max(1, _PIECE // (4 * size.numel()))
     for start in range(0, len(levels), step):
         piece = slice(start, start + step)
-        part = levels[piece].float()
-        if len(mean) == 1:
-            out[piece] = (part - mean).div_(std)
-        else:
-            torch.sub(part, mean, out=out[piece]).div_(std)
+        part, target = levels[piece], out[piece]
+        made = target[:, : len(mean)]
+        torch.sub(part.float(), mean, out=made).div_(std)
+        if len(mean) < channels:
+            target[:, 1:] = made
     return out

@@ -47,7 +47,7 @@ class FaceArrayDataset(Dataset):
 
     With :class:`hpml_mm.engine.hooks.SampleSeedHook` a face's augmentation follows from
     seed, epoch and index alone, for any device, batch and number of processes. Without
-    it, each batch is augmented by a number that torch draws.
+    it, torch draws the random numbers of each batch.
 
     Args:
         source: A data set of faces, or its config without a pipeline. Only those given
@@ -171,12 +171,10 @@ class FaceArrayDataset(Dataset):
 
     def _draws(self, indices: Tensor) -> Tensor:
         """Always made on the CPU: few numbers, and the same for any device."""
-        seed, epoch = self._seed, 0
-        if seed is None:
-            seed = int(torch.randint(2**62, ()))
-        else:
-            epoch = self._epoch()
-        return uniforms(seed, epoch, self.augmentation.streams, indices)
+        streams = self.augmentation.streams
+        if self._seed is None:
+            return torch.rand(len(streams), len(indices))
+        return uniforms(self._seed, self._epoch(), streams, indices)
 
 
 @FUNCTIONS.register_module()

@@ -68,9 +68,9 @@ class SeparableMap:
             Whole levels, float32 of shape (N, H', W').
         """
         rows, cols = self._moved((taps[0].shape[1], taps[1].shape[1]))
-        needed = images.index_select(1, rows.index).float()
-        wide = needed @ _weighted(taps[1], cols).mT
-        parts = wide.unflatten(1, (rows.matrices.shape[1], -1))
+        wide = images.float() @ _weighted(taps[1], cols).mT
+        needed = wide.index_select(1, rows.index)
+        parts = needed.unflatten(1, (rows.matrices.shape[1], -1))
         return (_weighted(taps[0], rows.matrices) @ parts).flatten(1, 2).round_()
 
     def _moved(self, counts: tuple[int, int]) -> tuple['_Blocks', Tensor]:
