@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from hpml_mm.compat import require
 
@@ -78,7 +79,10 @@ class EagerEngine(Engine):
     def __init__(self, network: nn.Module) -> None:
         self._network = network.eval()
         self.threads = torch.get_num_threads()
-        weights = network.state_dict().values()
+        # PyTorch's quantized layers hold tuples of tensors, and other things.
+        weights = [
+            w for w in tree_leaves(network.state_dict()) if isinstance(w, Tensor)
+        ]
         self.size_mib = sum(one.nbytes for one in weights) / _MIB
 
     @torch.no_grad()

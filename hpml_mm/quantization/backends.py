@@ -1,0 +1,233 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""One way to quantize a network, whichever backend does it."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from torch import Tensor, nn
+
+from hpml_mm.compat.extras import require
+from hpml_mm.deploy.engines import (
+    EagerEngine,
+    Engine,
+    InductorEngine,
+    OnnxEngine,
+    OpenVinoEngine,
+)
+from hpml_mm.deploy.folding import folded_copy
+from hpml_mm.deploy.onnx_file import export_onnx, node_modules
+from hpml_mm.deploy.spec import DeploySpec
+
+from . import ptq_inductor, ptq_onnx, ptq_openvino
+from .coverage import ASKED_FOR, GATE, Coverage
+from .dynamic import dynamic_torch
+from .layers import gate_layers, weighted_layers
+from .onnx_ranges import RANGES as ONNX_RANGES
+
+#: Methods of each backend. What was trained with fake quantization is converted as
+#: any other network: its weights are on the grid already.
+BACKENDS: Mapping[str, tuple[str, ...]] = {
+    'onnxruntime': ('ptq', 'qat', 'dynamic'),
+    'openvino': ('ptq', 'qat'),
+    'inductor': ('ptq', 'qat'),
+    'torch': ('dynamic',),
+}
+#: Ways to find ranges of activations; the first one is the default.
+RANGES: Mapping[str, tuple[str, ...]] = {
+    'onnxruntime': ONNX_RANGES,
+    'openvino': ptq_openvino.RANGES,
+    'inductor': ptq_inductor.RANGES,
+    'torch': (),
+}
+_MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """A network that was quantized.
+
+    Args:
+        engine: Runs it.
+        coverage: What became of its layers.
+        path: Its file; None where the backend has none.
+    """
+
+    engine: Engine
+    coverage: Coverage
+    path: Path | None = None
+
+
+def check_backend(method: str, backend: str, ranges: str | None = None) -> str | None:
+    """Refuse what a backend cannot do.
+
+    Args:
+        method: ``'dynamic'``, ``'ptq'`` or ``'qat'``.
+        backend: A key of :data:`BACKENDS`.
+        ranges: One of its :data:`RANGES`; None for its default.
+
+    Returns:
+        The ranges; None where there is nothing to calibrate.
+
+    Raises:
+        ValueError: The backend, its method or its ranges are unknown.
+    """
+    if backend not in BACKENDS:
+        raise ValueError(f'backend {backend!r} is unknown: use {", ".join(BACKENDS)}')
+    if method not in BACKENDS[backend]:
+        able = [name for name, methods in BACKENDS.items() if method in methods]
+        raise ValueError(
+            f'backend {backend!r} has no method {method!r}, it has '
+            f'{", ".join(BACKENDS[backend])}'
+            + (f'; {method!r} is there for {", ".join(able)}' if able else '')
+        )
+    if method == 'dynamic':
+        return None
+    known = RANGES[backend]
+    if ranges is not None and ranges not in known:
+        raise ValueError(
+            f'backend {backend!r} finds no ranges by {ranges!r}: use {", ".join(known)}'
+        )
+    return ranges or known[0]
+
+
+class Converter:
+    """Quantizes one network, as often as wanted with other layers left in FP32.
+
+    Exporting and, for ONNX Runtime, observing ranges are done once.
+
+    Args:
+        network: As :func:`hpml_mm.deploy.network.plain_network` gives it; stays as it
+            is.
+        spec: Goes into the file.
+        batches: Images for calibration, see
+            :func:`~hpml_mm.quantization.calibration.calibration_batches`; one example
+            is enough for ``'dynamic'``.
+        method: ``'dynamic'``, ``'ptq'`` or ``'qat'``.
+        backend: A key of :data:`BACKENDS`.
+        ranges: One of the backend's :data:`RANGES`; None for its default.
+
+    Raises:
+        ImportError: The backend is not installed.
+        ValueError: The backend cannot do it, or the network cannot be exported.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        spec: DeploySpec,
+        batches: Sequence[Tensor],
+        method: str = 'ptq',
+        backend: str = 'onnxruntime',
+        ranges: str | None = None,
+    ) -> None:
+        ranges = check_backend(method, backend, ranges)
+        if not batches:
+            raise ValueError('quantization needs at least one batch of images')
+        self._network, self._spec = network, spec
+        self._method, self._backend = method, backend
+        self._layers = list(weighted_layers(network))
+        self._folder = TemporaryDirectory(prefix='hpml_mm-')
+        self._made = 0
+        folded = folded_copy(network, batches[0][:2])
+        self._gates = gate_layers(folded, batches[0])
+        if backend == 'inductor':
+            self._ptq = ptq_inductor.InductorPTQ(folded, batches, ranges)
+        elif backend != 'torch':
+            self._export(batches, ranges)
+
+    def _export(self, batches: Sequence[Tensor], ranges: str | None) -> None:
+        self._fp32 = Path(self._folder.name, 'fp32.onnx')
+        export_onnx(self._network, self._spec, self._fp32)
+        self._modules = node_modules(require('onnx', ptq_onnx.EXTRA).load(self._fp32))
+        if self._method == 'dynamic':
+            return
+        kinds = {
+            'onnxruntime': ptq_onnx.OnnxPTQ,
+            'openvino': ptq_openvino.OpenVinoPTQ,
+        }
+        self._ptq = kinds[self._backend](self._fp32, self._modules, batches, ranges)
+
+    def convert(
+        self, keep: Sequence[str] = (), out: str | Path | None = None
+    ) -> Quantized:
+        """Quantize.
+
+        Squeeze-and-excitation stays in FP32 as well, see
+        :func:`~hpml_mm.quantization.layers.gate_layers`.
+
+        Args:
+            keep: Names of layers that stay in FP32.
+            out: File to write, ``.onnx`` or for OpenVINO ``.xml``; a temporary one,
+                which lives as long as this object, where None. Only a whole file
+                takes its name. Backends without a file write none.
+
+        Raises:
+            NothingConverted: No layer is INT8.
+            ValueError: There is no layer of a name in ``keep``.
+        """
+        if unknown := [name for name in keep if name not in self._layers]:
+            raise ValueError(
+                f'no layer is called {unknown[0]!r}, which is to stay in FP32; there '
+                f'are {", ".join(self._layers)}'
+            )
+        reasons = {**dict.fromkeys(self._gates, GATE), **dict.fromkeys(keep, ASKED_FOR)}
+        if self._backend == 'torch':
+            return self._eager(keep)
+        if self._backend == 'inductor':
+            return self._program(reasons)
+        return self._file(reasons, out)
+
+    def _eager(self, keep: Sequence[str]) -> Quantized:
+        program, coverage = dynamic_torch(self._network, keep)
+        return Quantized(EagerEngine(program), coverage)
+
+    def _program(self, reasons: Mapping[str, str]) -> Quantized:
+        program, coverage = self._ptq.convert(reasons)
+        size = sum(value.nbytes for value in program.state_dict().values()) / _MIB
+        return Quantized(InductorEngine(ptq_inductor.compiled(program), size), coverage)
+
+    def _file(self, reasons: Mapping[str, str], out: str | Path | None) -> Quantized:
+        suffix = '.xml' if self._backend == 'openvino' else '.onnx'
+        if out is None:
+            self._made += 1
+            out = Path(self._folder.name, f'int8_{self._made}{suffix}')
+        out = Path(out)
+        if out.suffix != suffix:
+            raise ValueError(
+                f'{out}: a model of {self._backend} is written to a file that ends in '
+                f'{suffix}'
+            )
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=out.parent, prefix='.hpml_mm-') as folder:
+            written = Path(folder, out.name)
+            coverage = self._write(written, reasons)
+            for part in (written.with_suffix('.bin'), written):
+                if part.exists():
+                    os.replace(part, out.with_suffix(part.suffix))
+        engine = OpenVinoEngine if self._backend == 'openvino' else OnnxEngine
+        return Quantized(engine(out), coverage, out)
+
+    def _write(self, path: Path, reasons: Mapping[str, str]) -> Coverage:
+        if self._method == 'dynamic':
+            return ptq_onnx.dynamic_onnx(self._fp32, path, self._modules, reasons)
+        if self._backend == 'openvino':
+            return self._ptq.convert(path, reasons, self._spec.to_json())
+        return self._ptq.convert(path, reasons)
+
+
+def quantize(
+    network: nn.Module,
+    spec: DeploySpec,
+    batches: Sequence[Tensor],
+    method: str = 'ptq',
+    backend: str = 'onnxruntime',
+    ranges: str | None = None,
+    keep: Sequence[str] = (),
+    out: str | Path | None = None,
+) -> Quantized:
+    """Quantize a network once; see :class:`Converter` for the arguments."""
+    converter = Converter(network, spec, batches, method, backend, ranges)
+    return converter.convert(keep, out)

@@ -1,0 +1,102 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Ranges of an ONNX model's activations, observed on real images."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from torch import Tensor
+
+from hpml_mm.compat.extras import require
+
+from .onnx_graph import INT8_OPERATORS, before_swish
+
+if TYPE_CHECKING:
+    from onnx import ModelProto
+
+RANGES = ('percentile', 'entropy', 'minmax')
+#: Of an activation's values, one in 10,000 may be cut off, half of them at each end.
+PERCENTILE = 99.99
+# swish(-6) is -.015: less than one of 256 levels of what comes out of most layers.
+_SWISH_LOW = -6.0
+
+
+def check_ranges(ranges: str, known: Sequence[str] = RANGES) -> None:
+    """Refuse a way to find ranges that is not there.
+
+    Raises:
+        ValueError: It is none of the known.
+    """
+    if ranges not in known:
+        raise ValueError(f'ranges {ranges!r} are unknown: use {", ".join(known)}')
+
+
+def write_ranges(
+    model_path: Path, batches: Sequence[Tensor], ranges: str, path: Path
+) -> None:
+    """Observe all activations and write their ranges as ONNX Runtime reads them.
+
+    What goes into ``x * sigmoid(x)`` only is cut off below -6, as nothing but a zero
+    comes out for it. Such tensors reach far below zero (BatchNorm centres them), and
+    with the whole of their range the few levels that matter would be wide: this is
+    what EfficientNet collapses by, together with depthwise weights of a single scale.
+
+    Args:
+        model_path: The FP32 model, with the shapes of its tensors.
+        batches: Images of shape (N, C, H, W).
+        ranges: Extremes (``minmax``), the histogram's cut with the least
+            Kullback-Leibler divergence (``entropy``), or ``percentile``.
+        path: Where to.
+    """
+    calibrate = require('onnxruntime.quantization.calibrate', 'onnx')
+    onnx = require('onnx', 'onnx')
+    method = {
+        'minmax': calibrate.CalibrationMethod.MinMax,
+        'entropy': calibrate.CalibrationMethod.Entropy,
+        'percentile': calibrate.CalibrationMethod.Percentile,
+    }[ranges]
+    calibrator = calibrate.create_calibrator(
+        model_path,
+        list(INT8_OPERATORS),
+        augmented_model_path=str(path.with_name('augmented.onnx')),
+        calibrate_method=method,
+        extra_options={'percentile': PERCENTILE} if ranges == 'percentile' else {},
+    )
+    name = calibrator.infer_session.get_inputs()[0].name
+    with silent():
+        for batch in batches:  # one by one: every activation of a batch is held
+            calibrator.collect_data(_reader(calibrate, name, batch))
+        found = calibrator.compute_data()
+    _cut_before_swish(onnx.load(model_path, load_external_data=False), found)
+    calibrate.save_tensors_data(found, path)
+
+
+def _cut_before_swish(model: ModelProto, found: Any) -> None:
+    for name in before_swish(model.graph):
+        if name in found:
+            low = found[name].lowest
+            found[name].lowest = low.clip(min=low.dtype.type(_SWISH_LOW))
+
+
+def _reader(calibrate: Any, name: str, batch: Tensor) -> Any:
+    """ONNX Runtime's reader of one batch."""
+
+    class Reader(calibrate.CalibrationDataReader):
+        def __init__(self) -> None:
+            self._left = [{name: batch.numpy()}]
+
+        def get_next(self) -> dict | None:
+            return self._left.pop() if self._left else None
+
+    return Reader()
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Calibrators print what they do, a line for each batch."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield

@@ -1,0 +1,180 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Static INT8 models for OpenVINO, through NNCF."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from hpml_mm.compat.extras import require
+
+from .coverage import Coverage, LayerCoverage, require_converted
+from .cpu_features import needs_reduced_range
+from .onnx_ranges import PERCENTILE, check_ranges, silent
+
+EXTRA = 'openvino'
+#: NNCF has no entropy; its histogram takes the cut with the least squared error.
+RANGES = ('percentile', 'histogram', 'minmax')
+_WEIGHTED = (
+    'Convolution',
+    'GroupConvolution',
+    'ConvolutionBackpropData',
+    'GroupConvolutionBackpropData',
+    'MatMul',
+)
+_REMEDY = 'keep fewer layers in FP32, or use another backend'
+
+
+class OpenVinoPTQ:
+    """Turns an FP32 ONNX model into INT8 ones of OpenVINO.
+
+    Args:
+        model_path: The FP32 model, in ONNX.
+        modules: Module names by node name.
+        batches: Images for calibration, of shape (N, C, H, W).
+        ranges: How ranges of activations are found: one of :data:`RANGES`.
+
+    Raises:
+        ImportError: OpenVINO or NNCF is not installed.
+        ValueError: The ranges are unknown.
+    """
+
+    def __init__(
+        self,
+        model_path: Path,
+        modules: Mapping[str, str],
+        batches: Sequence[Tensor],
+        ranges: str = 'percentile',
+    ) -> None:
+        check_ranges(ranges, RANGES)
+        self._openvino = require('openvino', EXTRA)
+        self._nncf = require('nncf', EXTRA)
+        self._model_path = model_path
+        self._batches = batches
+        self._ranges = ranges
+        names = [each.get_friendly_name() for each in _weighted(self._read())]
+        # OpenVINO takes a node of ONNX apart into a product and a sum.
+        nodes = {name: name.removesuffix('/WithoutBiases') for name in names}
+        self._layers = {name: modules.get(node, node) for name, node in nodes.items()}
+
+    @property
+    def layers(self) -> list[str]:
+        """Module names of all layers with weights."""
+        return list(self._layers.values())
+
+    def convert(
+        self,
+        path: Path,
+        keep: Mapping[str, str] | None = None,
+        note: str | None = None,
+    ) -> Coverage:
+        """Write an INT8 model: ``path``, which ends in ``.xml``, and a ``.bin`` beside.
+
+        Args:
+            path: Where to; overwritten.
+            keep: Why a layer stays in FP32, by its module's name.
+            note: Text for the model's ``rt_info/hpml_mm``.
+
+        Raises:
+            NothingConverted: No layer is INT8; nothing is written.
+        """
+        keep = dict(keep or {})
+        ignored = [name for name, module in self._layers.items() if module in keep]
+        if len(ignored) == len(self._layers):  # NNCF has an error of its own for it
+            model = self._read()
+        else:
+            model = self._quantized(ignored)
+        coverage = require_converted(self._coverage(model, keep), _REMEDY)
+        if note is not None:
+            model.set_rt_info(note, ['hpml_mm'])
+        self._openvino.save_model(model, str(path), compress_to_fp16=False)
+        return coverage
+
+    def _read(self) -> Any:
+        return self._openvino.Core().read_model(str(self._model_path))
+
+    def _quantized(self, ignored: list[str]) -> Any:
+        nncf = self._nncf
+        logging.getLogger('nncf').setLevel(logging.ERROR)
+        overflow = nncf.quantization.advanced_parameters.OverflowFix
+        advanced = nncf.AdvancedQuantizationParameters(
+            overflow_fix=overflow.ENABLE if needs_reduced_range() else overflow.DISABLE,
+            activations_range_estimator_params=self._estimator(),
+        )
+        data = nncf.Dataset([batch.numpy() for batch in self._batches])
+        with silent():
+            return nncf.quantize(
+                self._read(),
+                data,
+                # Weights symmetric, activations with a zero point.
+                preset=nncf.QuantizationPreset.MIXED,
+                subset_size=len(self._batches),
+                ignored_scope=nncf.IgnoredScope(names=ignored),
+                advanced_parameters=advanced,
+            )
+
+    def _estimator(self) -> Any:
+        known = require('nncf.quantization.range_estimator', EXTRA)
+        if self._ranges == 'minmax':
+            return known.RangeEstimatorParametersSet.MINMAX
+        if self._ranges == 'histogram':
+            return known.RangeEstimatorParametersSet.HISTOGRAM
+        aggregators, quantile = known.AggregatorType, known.StatisticsType.QUANTILE
+        low, high = (
+            known.StatisticsCollectorParameters(
+                statistics_type=quantile,
+                aggregator_type=aggregator,
+                quantile_outlier_prob=(1 - PERCENTILE / 100) / 2,
+            )
+            for aggregator in (aggregators.MIN, aggregators.MAX)
+        )
+        return known.RangeEstimatorParameters(min=low, max=high)
+
+    def _coverage(self, model: Any, keep: Mapping[str, str]) -> Coverage:
+        found = []
+        for operation in _weighted(model):
+            name = operation.get_friendly_name()
+            module = self._layers.get(name, name)
+            rounded = [_is_rounded(operation.input_value(i)) for i in (0, 1)]
+            reason = None if all(rounded) else keep.get(module, 'NNCF left it out')
+            found.append(LayerCoverage(module, operation.get_type_name(), reason))
+        counts = Counter(op.get_type_name() for op in model.get_ordered_ops())
+        return Coverage(tuple(found), dict(sorted(counts.items())))
+
+
+def _weighted(model: Any) -> list[Any]:
+    """Operations with a constant as their second operand, in an order to run them."""
+    return [
+        operation
+        for operation in model.get_ordered_ops()
+        if operation.get_type_name() in _WEIGHTED
+        and _comes_from(operation.input_value(1), 'Constant')
+    ]
+
+
+#: What stands between a weight or an activation and its quantization.
+_TRANSPARENT = ('Convert', 'Multiply', 'Subtract', 'Reshape', 'FakeQuantize')
+
+
+def _comes_from(value: Any, kind: str) -> bool:
+    node = value.get_node()
+    while node.get_type_name() in _TRANSPARENT:
+        node = node.input_value(0).get_node()
+    return node.get_type_name() == kind
+
+
+def _is_rounded(value: Any) -> bool:
+    """Whether a tensor is INT8, or rounded to it by a FakeQuantize."""
+    node = value.get_node()
+    while node.get_type_name() in _TRANSPARENT:
+        if node.get_type_name() == 'FakeQuantize':
+            return True
+        node = node.input_value(0).get_node()
+    if node.get_type_name() != 'Constant':
+        return False
+    return node.get_element_type().get_type_name() in ('i8', 'u8')
