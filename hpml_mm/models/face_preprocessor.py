@@ -9,8 +9,8 @@ from torch import Tensor
 
 from hpml_mm.registry import MODELS
 
-# Bytes of one float32 channel that a CPU normalises at once: eight faces of 224 px. They
-# stay in its cache, and calling it for each costs little.
+# Bytes of one float32 channel that a CPU normalises at once (eight faces of 224 px):
+# they stay in its cache, and the calls cost little.
 _PIECE = 8 * 4 * 224 * 224
 
 
