@@ -1,0 +1,142 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import cv2
+import numpy as np
+import pytest
+import torch
+from deploy_models import (
+    CATS,
+    FACES,
+    FACES_ARRAY,
+    LARGE_FACES,
+    build_leaf,
+    leaf,
+)
+from mmengine.dataset import pseudo_collate
+from mmengine.registry import DATASETS, DefaultScope
+
+from hpml_mm.deploy.describe import spec_of
+from hpml_mm.deploy.engine_model import model_of
+from hpml_mm.deploy.steps import SCOPES, ImageReader, metainfo_of, steps_of
+
+
+def picture(path, width, height, grey=False):
+    """A picture of coloured noise; lossless."""
+    shape = (height, width) if grey else (height, width, 3)
+    noise = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+    cv2.imwrite(str(path), noise)
+    return path
+
+
+def network_inputs(name, path, box=None):
+    """What the network gets by the config, and by the description in a file."""
+    cfg, model = leaf(name), build_leaf(name)
+    spec = spec_of(cfg, model)
+    described = spec.from_json(spec.to_json(), 'a file')
+    pose = described.pose
+    found = []
+    for steps, scope, metainfo, own in (
+        (steps_of(cfg), cfg.default_scope, metainfo_of(cfg), model),
+        (
+            described.pipeline,
+            SCOPES[described.task],
+            pose.metainfo if pose else None,
+            model_of(described, print),
+        ),
+    ):
+        item = ImageReader(steps, scope, metainfo)(path, box)
+        found.append(own.data_preprocessor(pseudo_collate([item]))['inputs'])
+    return found
+
+
+@pytest.mark.parametrize('name', [FACES, FACES_ARRAY, LARGE_FACES])
+@pytest.mark.parametrize('size', [(48, 48), (100, 75)])
+def test_config_and_description_give_a_face_the_same_input(tmp_path, name, size):
+    path = picture(tmp_path / 'a.png', *size, grey=size == (48, 48))
+    one, other = (torch.stack(list(inputs)) for inputs in network_inputs(name, path))
+    assert torch.equal(one, other)
+    assert one.std() > 0.1
+
+
+def test_config_and_description_give_a_cat_the_same_input(tmp_path):
+    path = picture(tmp_path / 'a.png', 100, 75)
+    one, other = network_inputs(CATS, path, (10, 5, 60, 70))
+    assert torch.equal(one, other)
+    assert one.shape == (1, 3, 96, 96)
+    elsewhere, _ = network_inputs(CATS, path, (30, 5, 80, 70))
+    assert not torch.equal(one, elsewhere)
+
+
+def test_a_large_face_is_made_as_small_as_those_of_the_data(tmp_path):
+    small = np.random.default_rng(0).integers(0, 256, (48, 48), np.uint8)
+    cv2.imwrite(str(tmp_path / 'small.png'), small)
+    large = cv2.resize(small, (96, 96), interpolation=cv2.INTER_NEAREST)
+    cv2.imwrite(str(tmp_path / 'large.png'), large)
+    read = ImageReader(steps_of(leaf(FACES)), 'mmpretrain')
+    first, second = (read(tmp_path / f'{n}.png')['inputs'] for n in ('small', 'large'))
+    assert torch.equal(first, torch.from_numpy(small[None, 2:46, 2:46]))
+    assert torch.equal(first, second)
+
+
+def test_steps_that_make_targets_are_left_out():
+    cfg = leaf(CATS)
+    target = dict(type='mmpose.GenerateTarget', encoder=cfg.codec)
+    cfg.test_dataloader.dataset.pipeline.insert(3, target)
+    kinds = [step['type'] for step in steps_of(cfg)]
+    assert kinds == [
+        'LoadImage',
+        'GetBBoxCenterScale',
+        'TopdownAffine',
+        'PackPoseInputs',
+    ]
+
+
+def test_a_repeated_data_set_and_the_validation_in_place_of_a_test():
+    cfg = leaf(CATS)
+    inner = cfg.val_dataloader.dataset
+    cfg.test_dataloader = None
+    cfg.val_dataloader.dataset = dict(type='RepeatDataset', times=2, dataset=inner)
+    assert steps_of(cfg) == steps_of(leaf(CATS))
+    assert metainfo_of(cfg)['dataset_name'] == 'ap10k_cat'
+
+
+@pytest.mark.parametrize(
+    ('change', 'message'),
+    [
+        ({'type': 'hpml_mm.BatchRandomFlip'}, 'BatchRandomFlip, which has no'),
+        (None, 'has no pipeline'),
+    ],
+)
+def test_data_without_steps_for_one_image(change, message):
+    cfg = leaf(FACES_ARRAY)
+    data = cfg.test_dataloader.dataset
+    if change is None:
+        data.type = 'Other'
+    else:
+        data.augment.append(change)
+    with pytest.raises(ValueError, match=message):
+        steps_of(cfg)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize('name', [FACES, LARGE_FACES, CATS])
+def test_real_images_become_the_inputs_of_a_test(name, real_data):
+    cfg = leaf(name)
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        data = DATASETS.build(cfg.val_dataloader.dataset)
+    read = ImageReader(steps_of(cfg), cfg.default_scope, metainfo_of(cfg))
+    for index in (0, len(data) // 2, len(data) - 1):
+        info = data.get_data_info(index)
+        item = read(info['img_path'], info.get('bbox'))
+        assert torch.equal(item['inputs'], data[index]['inputs'])
+
+
+@pytest.mark.real_data
+def test_real_faces_become_the_inputs_of_an_array(real_data, tmp_path):
+    cfg = leaf(FACES_ARRAY)
+    settings = dict(cfg.val_dataloader.dataset, cache_dir=str(tmp_path))
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        data = DATASETS.build(settings)
+    read = ImageReader(steps_of(cfg), cfg.default_scope)
+    for index in (0, len(data) - 1):
+        item = read(data.get_data_info(index)['img_path'])
+        assert torch.equal(item['inputs'], data[index]['inputs'])
