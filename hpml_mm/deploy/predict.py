@@ -1,0 +1,230 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Predictions of any trained model on image files: checkpoint, ONNX or OpenVINO."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from torch import nn
+
+from hpml_mm.config.load import load_config
+from hpml_mm.datasets.image_io import BrokenImageError, read_image
+from hpml_mm.engine.weights import load_fitting, read_checkpoint
+
+from .engine_model import model_of
+from .engines import load_engine
+from .files import Box
+from .network import build_model, plain_network
+from .steps import SCOPES, ImageReader, metainfo_of, steps_of
+
+CHECKPOINTS = ('.pth', '.safetensors')
+ENGINE_FILES = ('.onnx', '.xml')
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassPrediction:
+    """What a classifier says of an image.
+
+    Attributes:
+        image: Path of the file.
+        scores: Probability of each class by its name, in the order of the classes.
+    """
+
+    image: str
+    scores: dict[str, float]
+
+    @property
+    def best(self) -> str:
+        """The class of the highest score."""
+        return max(self.scores, key=lambda name: self.scores[name])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class PosedObject:
+    """The pose of one object.
+
+    Attributes:
+        box: x1, y1, x2, y2 in pixels of the image, within which it was looked for.
+        keypoints: Places in pixels of the image, shape (K, 2).
+        scores: Of each keypoint, shape (K,); those of heatmaps are their maxima.
+    """
+
+    box: Box
+    keypoints: np.ndarray
+    scores: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class PosePrediction:
+    """What a pose model says of an image.
+
+    Attributes:
+        image: Path of the file.
+        objects: One for each box.
+    """
+
+    image: str
+    objects: tuple[PosedObject, ...]
+
+
+class Predictor:
+    """A model with the steps from image files to its input.
+
+    Args:
+        model: As :func:`~hpml_mm.deploy.engine_model.model_of` gives it, or as it was
+            trained; put into evaluation mode.
+        reader: Gives the samples that it takes.
+        task: ``'classify'`` or ``'pose'``.
+        names: Of the classes or keypoints; empty for classes without names.
+        metainfo: Of a pose, what its drawing needs: skeleton and colours.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        reader: ImageReader,
+        task: str,
+        names: Sequence[str],
+        metainfo: Mapping[str, Any],
+    ) -> None:
+        self.model = model.eval()
+        self.reader = reader
+        self.task = task
+        self.names = tuple(names)
+        self.metainfo = dict(metainfo)
+
+    def inputs(self, image: str | Path, box: Box | None = None) -> torch.Tensor:
+        """What the network gets for an image: (1, C, H, W).
+
+        Args:
+            image: Path of the file.
+            box: Of the object, for a pose model.
+        """
+        batch = pseudo_collate([self.reader(image, box)])
+        inputs = self.model.data_preprocessor(batch)['inputs']
+        return inputs if isinstance(inputs, torch.Tensor) else torch.stack(list(inputs))
+
+    def __call__(
+        self, image: str | Path, boxes: Sequence[Box] | None = None
+    ) -> ClassPrediction | PosePrediction:
+        """Predict one image.
+
+        Args:
+            image: Path of the file.
+            boxes: Of the objects, for a pose model; None for one that fills the image.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            BrokenImageError: If it is damaged.
+        """
+        # The steps of a config may read a truncated image as grey.
+        height, width = read_image(image, 'color').shape[:2]
+        if self.task == 'classify':
+            (sample,) = self._run([self.reader(image)])
+            scores = sample.pred_score.tolist()
+            names = self.names or map(str, range(len(scores)))
+            return ClassPrediction(str(image), dict(zip(names, scores, strict=True)))
+        boxes = [(0, 0, width, height)] if boxes is None else boxes
+        samples = self._run([self.reader(image, box) for box in boxes])
+        return PosePrediction(
+            str(image),
+            tuple(
+                PosedObject(
+                    tuple(map(float, box)),
+                    np.asarray(sample.pred_instances.keypoints[0]),
+                    np.asarray(sample.pred_instances.keypoint_scores[0]),
+                )
+                for box, sample in zip(boxes, samples, strict=True)
+            ),
+        )
+
+    @torch.no_grad()
+    def _run(self, items: list[dict]) -> list:
+        return self.model.test_step(pseudo_collate(items)) if items else []
+
+
+def load_predictor(path: str | Path, config: str | None = None) -> Predictor:
+    """A predictor for any file that holds a trained model.
+
+    Args:
+        path: ``.pth`` or ``.safetensors``, whose config is found through the file
+            where it is not given; ``.onnx`` or ``.xml``, which describe themselves.
+        config: Config file, or ``package::name``, of a checkpoint.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If the file is of no known kind, is damaged, or nothing says how
+            images are put through it.
+    """
+    suffix = Path(path).suffix
+    if suffix in ENGINE_FILES:
+        if config is not None:
+            raise ValueError(f'{path} describes itself: leave --config {config} out')
+        return _from_engine_file(path)
+    if suffix in CHECKPOINTS:
+        return _from_checkpoint(path, config)
+    known = ', '.join([*CHECKPOINTS, *ENGINE_FILES])
+    raise ValueError(f'{path}: no model file; known are {known}')
+
+
+def checkpoint_config(path: str | Path, config: str | None = None) -> Config:
+    """The config of a checkpoint: the given one, the one in it, or the one it names.
+
+    Raises:
+        FileNotFoundError: If a file is missing.
+        ValueError: If the checkpoint neither holds nor names a config that is there.
+    """
+    if config is not None:
+        return load_config(config)
+    meta = read_checkpoint(str(path)).get('meta') or {}
+    if meta.get('cfg'):
+        return Config.fromstring(meta['cfg'], '.py')
+    name = meta.get('config')
+    found = sorted(Path('configs').rglob(f'{name}.py')) if name else []
+    if not found:
+        named = f'names {name!r}, which is not below configs' if name else 'names none'
+        raise ValueError(f'{path} holds no config and {named}: give --config')
+    return load_config(str(found[0]))
+
+
+def _from_engine_file(path: str | Path) -> Predictor:
+    engine = load_engine(path)
+    spec = engine.spec
+    if spec is None:
+        raise ValueError(
+            f'{path} does not describe itself: it was not written by this package. '
+            'Export the model again, or give its checkpoint'
+        )
+    metainfo = spec.pose.metainfo if spec.pose else {}
+    reader = ImageReader(spec.pipeline, SCOPES[spec.task], metainfo)
+    model = model_of(spec, engine)
+    return Predictor(model, reader, spec.task, spec.names, metainfo)
+
+
+def _from_checkpoint(path: str | Path, config: str | None) -> Predictor:
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'no checkpoint {str(path)!r}')
+    cfg = checkpoint_config(path, config)
+    scope = cfg.get('default_scope')
+    model = build_model(cfg)
+    plain_network(model)
+    load_fitting(model, str(path))
+    metainfo = metainfo_of(cfg)
+    ids = metainfo.get('keypoint_id2name')
+    if ids is None:
+        reader = ImageReader(steps_of(cfg), scope)
+        names = metainfo.get('classes') or ()
+        return Predictor(model, reader, 'classify', names, {})
+    names = [ids[index] for index in range(len(ids))]
+    reader = ImageReader(steps_of(cfg), scope, metainfo)
+    return Predictor(model, reader, 'pose', names, metainfo)
+
+
+def damage(error: BrokenImageError) -> str:
+    """What is wrong with an image, without the advice for data sets."""
+    return str(error).partition(';')[0]

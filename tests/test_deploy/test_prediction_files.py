@@ -1,0 +1,66 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from hpml_mm.deploy.files import find_images, read_boxes
+
+
+def test_files_and_folders_with_the_names_of_their_drawings(tmp_path):
+    for name in ('in/b.png', 'in/sub/a.JPG', 'in/notes.txt', 'c.bmp'):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    found = find_images([tmp_path / 'c.bmp', tmp_path / 'in', 'none.jpg'], 'out')
+    assert found == [
+        (tmp_path / 'c.bmp', Path('out/c.bmp.png')),
+        (tmp_path / 'in/b.png', Path('out/b.png.png')),
+        (tmp_path / 'in/sub/a.JPG', Path('out/sub/a.JPG.png')),
+        (Path('none.jpg'), Path('out/none.jpg.png')),
+    ]
+
+
+def test_an_empty_folder_is_named(tmp_path):
+    with pytest.raises(ValueError, match=re.escape(f'{tmp_path} holds no image')):
+        find_images([tmp_path], 'out')
+
+
+def test_no_drawing_lies_over_another(tmp_path):
+    with pytest.raises(ValueError, match='would both be drawn as out/a.png.png'):
+        find_images(['one/a.png', 'two/a.png'], 'out')
+    # The same image twice is drawn twice.
+    assert len(find_images(['one/a.png', 'one/a.png'], 'out')) == 2
+
+
+def test_no_drawing_lies_over_an_image(tmp_path):
+    (tmp_path / 'a.png').touch()
+    (tmp_path / 'a.png.png').touch()
+    with pytest.raises(ValueError, match='would be drawn over: set --out'):
+        find_images([tmp_path], tmp_path)
+
+
+def test_boxes_by_image(tmp_path):
+    path = tmp_path / 'boxes.json'
+    path.write_text('{"a.png": [[0, 1, 2.5, 3]], "b.png": []}')
+    assert read_boxes(path) == {'a.png': [(0.0, 1.0, 2.5, 3.0)], 'b.png': []}
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        ('{', 'is not JSON'),
+        ('[]', 'does not hold an object'),
+        ('{"a.png": 3}', 'a.png has 3, not a list of boxes'),
+        ('{"a.png": [[0, 0, 1]]}', 'a.png has the box [0, 0, 1]'),
+        ('{"a.png": [[0, 0, 1, "2"]]}', 'a.png has the box'),
+        ('{"a.png": [[5, 0, 1, 2]]}', 'with x1 < x2'),
+        (json.dumps({'a.png': [[0, 0, float('nan'), 1]]}), 'a.png has the box'),
+    ],
+)
+def test_wrong_boxes_are_named(tmp_path, content, message):
+    path = tmp_path / 'boxes.json'
+    path.write_text(content)
+    with pytest.raises(ValueError, match=f'boxes.json.*{re.escape(message)}'):
+        read_boxes(path)

@@ -1,0 +1,226 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import json
+import runpy
+import shutil
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from deploy_models import FACES, build_leaf, leaf
+from mmengine.config import Config
+from pose_spots import SPOT, save_weights, spot_loader, spot_model, write_spots
+
+from hpml_mm.datasets.fer_classes import FER_CLASSES
+from hpml_mm.deploy.describe import spec_of
+from hpml_mm.deploy.network import build_model, plain_network
+from hpml_mm.deploy.onnx_file import export_onnx
+from hpml_mm.engine.weights import export_weights, load_fitting
+
+ROOT = Path(__file__).parents[2]
+main = runpy.run_path(str(ROOT / 'tools' / 'predict.py'))['main']
+
+
+@pytest.fixture(scope='module')
+def models(tmp_path_factory) -> Path:
+    """A classifier of faces as checkpoint, safetensors and ONNX."""
+    folder = tmp_path_factory.mktemp('models')
+    cfg, model = leaf(FACES), build_leaf(FACES)
+    meta = {'cfg': cfg.pretty_text, 'config': Path(FACES).stem}
+    torch.save({'state_dict': model.state_dict(), 'meta': meta}, folder / 'a.pth')
+    torch.save({'state_dict': model.state_dict()}, folder / 'bare.pth')
+    export_weights(str(folder / 'a.pth'), str(folder / 'a.safetensors'))
+    export_onnx(plain_network(model), spec_of(cfg, model), folder / 'a.onnx')
+    return folder
+
+
+@pytest.fixture
+def faces(tmp_path, monkeypatch) -> Path:
+    """Three pictures of noise in ``in``, below the working directory."""
+    rng = np.random.default_rng(0)
+    for name, size in (('a.png', 48), ('b.jpg', 48), ('sub/c.png', 90)):
+        path = tmp_path / 'in' / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        cv2.imwrite(str(path), rng.integers(0, 256, (size, size), np.uint8))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'configs').symlink_to(ROOT / 'configs')
+    return tmp_path
+
+
+def records(*arguments) -> list[dict]:
+    main([*map(str, arguments), '--json', 'out.json'])
+    return json.loads(Path('out.json').read_text())
+
+
+def test_every_kind_of_file_says_the_same_and_draws(models, faces, capsys):
+    config = ['--config', ROOT / 'configs' / FACES]
+    found = [
+        records(models / 'a.pth', 'in', '--out', 'pth'),
+        records(models / 'a.safetensors', 'in'),
+        records(models / 'a.onnx', 'in'),
+        records(models / 'bare.pth', 'in', *config),
+    ]
+    first = found[0]
+    assert [one['image'] for one in first] == ['in/a.png', 'in/b.jpg', 'in/sub/c.png']
+    for other in found[1:]:
+        for one, two in zip(first, other, strict=True):
+            assert one['class'] == two['class']
+            assert one['scores'] == pytest.approx(two['scores'], abs=1e-4)
+    best = first[0]
+    assert tuple(best['scores']) == FER_CLASSES
+    assert (
+        best['score'] == max(best['scores'].values()) == best['scores'][best['class']]
+    )
+    line = f'in/a.png: {best["class"]} {best["score"]:.3f}'
+    assert line in capsys.readouterr().out.splitlines()
+    drawn = sorted(path.name for path in Path('pth').rglob('*.png'))
+    assert drawn == ['a.png.png', 'b.jpg.png', 'c.png.png']
+    picture = cv2.imread('pth/a.png.png')
+    plain = cv2.resize(cv2.imread('in/a.png'), (256, 256))
+    assert picture.shape == plain.shape
+    changed = (picture != plain).any(axis=2)
+    assert changed[:40].any()  # the text
+    assert not changed[60:].any()
+
+
+def test_a_quantized_file_is_run_alike(models, faces):
+    quantization = pytest.importorskip('onnxruntime.quantization')
+    quantization.quantize_dynamic(models / 'a.onnx', models / 'int8.onnx')
+    exact, rough = (records(models / name, 'in') for name in ('a.onnx', 'int8.onnx'))
+    for one, two in zip(exact, rough, strict=True):
+        assert one['scores'] == pytest.approx(two['scores'], abs=0.3)
+        assert one['scores'] != two['scores']
+
+
+def test_damaged_images_are_named_and_the_others_go_on(models, faces, capsys):
+    whole = Path('in/b.jpg').read_bytes()
+    Path('in/b.jpg').write_bytes(whole[: len(whole) // 2])
+    Path('in/empty.png').touch()
+    with pytest.raises(SystemExit) as caught:
+        records(models / 'a.onnx', 'in', 'none.png')
+    assert caught.value.code == 1
+    said = capsys.readouterr()
+    assert said.err.splitlines() == [
+        'error: in/b.jpg is truncated: a JPEG without its end marker',
+        'error: in/empty.png is empty',
+        "error: no image 'none.png'",
+        'error: 3 of the images could not be read',
+    ]
+    assert '2 drawn in predictions' in said.out
+    done = [one['image'] for one in json.loads(Path('out.json').read_text())]
+    assert done == ['in/a.png', 'in/sub/c.png']
+
+
+@pytest.fixture
+def spots(tmp_path, monkeypatch) -> Path:
+    """Pictures with a bright spot each, and a pose model that finds it."""
+    write_spots(tmp_path / 'data', [0.0] * 2)
+    cfg = Config(
+        {
+            'custom_imports': {'imports': ['pose_spots']},
+            'default_scope': 'mmpose',
+            'model': spot_model(),
+            'val_dataloader': spot_loader(tmp_path / 'data'),
+            'val_cfg': {},
+            'val_evaluator': {'type': 'CocoMetric'},
+        }
+    )
+    cfg.dump(tmp_path / 'spots.py')
+    save_weights(tmp_path / 'spots.pth')
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_poses_within_the_image_and_within_boxes(spots, capsys):
+    run = ['spots.pth', 'data/0.png', '--config', 'spots.py']
+    (whole,) = records(*run)[0]['objects']
+    assert whole['box'] == [0, 0, 64, 64]
+    boxes = {'0.png': [[6, 10, 50, 54], [10, 20, 40, 50]]}
+    Path('boxes.json').write_text(json.dumps(boxes))
+    found = records(*run, '--boxes', 'boxes.json')[0]['objects']
+    assert [one['box'] for one in found] == boxes['0.png']
+    for one in (whole, *found):
+        assert len(one['keypoints']) == 17
+        nose = one['keypoints']['Nose']
+        assert (nose['x'], nose['y']) == pytest.approx(
+            SPOT, abs=3
+        )  # a cell has 5 pixels
+        assert nose['score'] > 0.5
+    lines = capsys.readouterr().out.splitlines()
+    assert 'data/0.png: 17 of 17 keypoints' in lines
+    assert 'data/0.png: 17 of 17 keypoints; 17 of 17 keypoints' in lines
+    plain = cv2.resize(cv2.imread('data/0.png'), None, fx=4, fy=4)
+    picture = cv2.imread('predictions/0.png.png')
+    assert picture.shape == plain.shape
+    assert (picture != plain).any()
+
+
+def test_keypoints_below_the_least_score_are_not_found(spots, capsys):
+    run = ['spots.pth', 'data/0.png', '--config', 'spots.py', '--min-score', 2]
+    records(*run)
+    assert 'data/0.png: 0 of 17 keypoints' in capsys.readouterr().out
+
+
+def test_an_image_without_boxes_has_no_object(spots, capsys):
+    Path('boxes.json').write_text('{"0.png": []}')
+    run = ['spots.pth', 'data', '--config', 'spots.py', '--boxes', 'boxes.json']
+    first, second = records(*run)
+    assert first['objects'] == []
+    assert len(second['objects']) == 1
+    assert 'data/0.png: no object' in capsys.readouterr().out
+
+
+def test_a_pose_file_finds_what_the_checkpoint_finds(spots):
+    cfg = Config.fromfile('spots.py')
+    model = build_model(cfg)
+    load_fitting(model, 'spots.pth')
+    export_onnx(plain_network(model), spec_of(cfg, model), 'spots.onnx')
+    box = {'1.png': [[10, 20, 40, 50]]}
+    Path('boxes.json').write_text(json.dumps(box))
+    run = ['data/1.png', '--boxes', 'boxes.json']
+    (one,) = records('spots.pth', *run, '--config', 'spots.py')[0]['objects']
+    drawn = cv2.imread('predictions/1.png.png')
+    (two,) = records('spots.onnx', *run)[0]['objects']
+    assert (cv2.imread('predictions/1.png.png') == drawn).all()
+    assert one['keypoints'].keys() == two['keypoints'].keys()
+    for name, point in one['keypoints'].items():
+        assert point == pytest.approx(two['keypoints'][name], abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['none.onnx', 'in'], "no model 'none.onnx'"),
+        (['none.pth', 'in'], "no checkpoint 'none.pth'"),
+        (['a.txt', 'in'], 'a.txt: no model file; known are .pth'),
+        (['bare.pth', 'in'], 'bare.pth holds no config and names none: give --config'),
+        (['named.pth', 'in'], "names 'other', which is not below configs"),
+        (['a.onnx', 'in', '--config', 'x.py'], 'a.onnx describes itself'),
+        (['plain.onnx', 'in'], 'plain.onnx does not describe itself'),
+        (['odd.onnx', 'in'], 'odd.onnx: the description lacks mean'),
+        (['a.onnx', 'empty'], 'empty holds no image'),
+        (['a.onnx', 'in', '--boxes', 'none.json'], 'none.json'),
+    ],
+)
+def test_what_cannot_be_run_is_one_line(models, faces, capsys, arguments, message):
+    import onnx
+
+    Path('empty').mkdir()
+    for name in ('a.onnx', 'bare.pth'):
+        shutil.copy(models / name, name)
+    torch.save({'state_dict': {}, 'meta': {'config': 'other'}}, 'named.pth')
+    model = onnx.load('a.onnx')
+    del model.metadata_props[:]
+    onnx.save(model, 'plain.onnx')
+    description = json.loads(spec_of(leaf(FACES), build_leaf(FACES)).to_json())
+    del description['mean']
+    onnx.helper.set_model_props(model, {'hpml_mm': json.dumps(description)})
+    onnx.save(model, 'odd.onnx')
+    with pytest.raises(SystemExit) as caught:
+        main(arguments)
+    assert caught.value.code == 2
+    said = capsys.readouterr().err.splitlines()
+    (line,) = [line for line in said if line.startswith('error: ')]
+    assert message in line
+    assert not Path('predictions').exists()

@@ -1,0 +1,90 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Run a trained model on images and draw what it says.
+
+python tools/predict.py MODEL IMAGE... [--out DIR] [--json FILE]
+
+MODEL is a checkpoint (.pth, .safetensors), or a file that describes itself: .onnx, as
+trained or quantized, or OpenVINO's .xml.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
+from hpml_mm.config.cli import clear_errors
+from hpml_mm.datasets.image_io import BrokenImageError
+from hpml_mm.deploy.draw import draw_prediction, write_drawing
+from hpml_mm.deploy.files import find_images, read_boxes
+from hpml_mm.deploy.predict import Predictor, damage, load_predictor
+from hpml_mm.deploy.records import line_of, record_of
+from hpml_mm.engine.cpu import setup_cpu
+from hpml_mm.measure.strict_json import dump_strict, write_atomic
+
+SOME_FAILED = 1
+
+
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description='Run a trained model on images and draw what it says.'
+    )
+    parser.add_argument('model', help='.pth, .safetensors, .onnx or .xml')
+    parser.add_argument('images', nargs='+', help='files, or folders of them')
+    parser.add_argument('--config', help="a checkpoint's, where it does not hold it")
+    parser.add_argument('--out', default='predictions', help='folder of the drawings')
+    parser.add_argument('--json', metavar='FILE', help='write all predictions there')
+    parser.add_argument(
+        '--boxes',
+        metavar='FILE',
+        help='JSON: for each image by its name a list of [x1, y1, x2, y2], one an '
+        'object; without it, an object fills its image',
+    )
+    parser.add_argument(
+        '--min-score',
+        type=float,
+        default=0.3,
+        help='keypoints below it count as not found (default: %(default)s)',
+    )
+    return parser.parse_args(argv)
+
+
+def predict_all(
+    predictor: Predictor, args: argparse.Namespace
+) -> tuple[list[dict], int]:
+    """Predict, print and draw each image; returns records and how many failed."""
+    boxes = read_boxes(args.boxes) if args.boxes else {}
+    records, failed = [], 0
+    for image, drawing in find_images(args.images, args.out):
+        try:
+            own = boxes.get(str(image), boxes.get(image.name))
+            prediction = predictor(image, own)
+        except (BrokenImageError, FileNotFoundError) as error:
+            broken = isinstance(error, BrokenImageError)
+            text = damage(error) if broken else f'no image {str(image)!r}'
+            print(f'error: {text}', file=sys.stderr)
+            failed += 1
+            continue
+        print(line_of(prediction, args.min_score))
+        picture = draw_prediction(prediction, predictor.metainfo, args.min_score)
+        write_drawing(picture, drawing)
+        records.append(record_of(prediction, predictor.names))
+    return records, failed
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
+    with clear_errors():
+        setup_cpu()
+        predictor = load_predictor(args.model, args.config)
+        records, failed = predict_all(predictor, args)
+        if args.json:
+            write_atomic(Path(args.json), dump_strict(records))
+    if records:
+        print(f'{len(records)} drawn in {args.out}')
+    if failed:
+        print(f'error: {failed} of the images could not be read', file=sys.stderr)
+        sys.exit(SOME_FAILED)
+
+
+if __name__ == '__main__':
+    main()
