@@ -10,6 +10,14 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
+from hpml_mm.engine.weights import load_fitting
+from hpml_mm.quantization.fake_quant import (
+    freeze_batch_norm_,
+    freeze_observers_,
+    insert_fake_quant_,
+    remove_fake_quant_,
+    share_fake_quant_,
+)
 from hpml_mm.registry import HOOKS
 
 from .quantization_hook import QuantizationHook
@@ -98,8 +106,6 @@ class QATHook(QuantizationHook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Insert fake quantization, or freeze its ranges, if it is time."""
-        from hpml_mm.quantization.fake_quant import freeze_observers_
-
         epoch = runner.epoch + 1
         if epoch >= self.start:
             self._insert(runner)
@@ -110,15 +116,11 @@ class QATHook(QuantizationHook):
         self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None
     ) -> None:
         """Keep BatchNorm frozen: the loop's ``train()`` wakes it in each epoch."""
-        from hpml_mm.quantization.fake_quant import freeze_batch_norm_
-
         if batch_idx == 0 and self._frozen(runner.epoch + 1):
             freeze_batch_norm_(bare_model(runner.model))
 
     def after_train(self, runner: Runner) -> None:
         """Convert a copy of the model, which becomes plain again."""
-        from hpml_mm.engine.weights import load_fitting
-        from hpml_mm.quantization.fake_quant import remove_fake_quant_
         from hpml_mm.quantization.of_runner import trained_model
 
         model = trained_model(runner)
@@ -134,8 +136,6 @@ class QATHook(QuantizationHook):
 
     def _insert(self, runner: Runner) -> None:
         """Insert fake quantization where it is not yet."""
-        from hpml_mm.quantization.fake_quant import insert_fake_quant_
-
         model = bare_model(runner.model)
         inserted = insert_fake_quant_(model, self.settings.keep, self.percentile)
         if inserted:
@@ -145,8 +145,6 @@ class QATHook(QuantizationHook):
 
 def _share(runner: Runner, model: nn.Module) -> None:
     """Have averaged copies of the model round as it does."""
-    from hpml_mm.quantization.fake_quant import share_fake_quant_
-
     for hook in runner.hooks:
         if isinstance(hook, EMAHook):
             share_fake_quant_(hook.ema_model.module, model)
