@@ -22,6 +22,7 @@ from hpml_mm.deploy.onnx_file import export_onnx, node_modules
 from hpml_mm.deploy.spec import DeploySpec
 
 from . import ptq_inductor, ptq_onnx, ptq_openvino
+from .calibration import two_images
 from .coverage import ASKED_FOR, GATE, Coverage
 from .dynamic import dynamic_torch
 from .layers import gate_layers, weighted_layers
@@ -131,7 +132,7 @@ class Converter:
         self._layers = list(weighted_layers(network))
         self._folder = TemporaryDirectory(prefix='hpml_mm-')
         self._made = 0
-        folded = folded_copy(network, batches[0][:2])
+        folded = folded_copy(network, two_images(batches))
         self._gates = gate_layers(folded, batches[0])
         if backend == 'inductor':
             self._ptq = ptq_inductor.InductorPTQ(folded, batches, ranges)
@@ -140,7 +141,8 @@ class Converter:
 
     def _export(self, batches: Sequence[Tensor], ranges: str | None) -> None:
         self._fp32 = Path(self._folder.name, 'fp32.onnx')
-        export_onnx(self._network, self._spec, self._fp32)
+        # Noise would take some networks where float32 is not exact enough to compare.
+        export_onnx(self._network, self._spec, self._fp32, two_images(batches))
         self._modules = node_modules(require('onnx', ptq_onnx.EXTRA).load(self._fp32))
         if self._method == 'dynamic':
             return

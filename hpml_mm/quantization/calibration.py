@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Real training images, made ready as for validation, to find ranges from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -64,6 +64,16 @@ def calibration_batches(
         preprocessor = preprocessor or _preprocessor(cfg)
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             return [_checked(preprocessor(data, False)) for data in loader]
+
+
+def two_images(batches: Sequence[Tensor]) -> Tensor:
+    """An example of a batch; of one image, exporters would take the size for fixed.
+
+    Args:
+        batches: Images of shape (N, C, H, W).
+    """
+    first = batches[0]
+    return first[:2] if len(first) > 1 else torch.cat([first, first])
 
 
 def _training_images(cfg: Config) -> Any:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from hpml_mm.compat.extras import require
 
+from .calibration import two_images
 from .coverage import Coverage, LayerCoverage, require_converted
 from .cpu_features import needs_reduced_range
 from .onnx_ranges import check_ranges
@@ -91,7 +92,7 @@ class InductorPTQ:
         return program, require_converted(_coverage(program, keep), _REMEDY)
 
     def _export(self) -> Any:
-        return exported(self._network, self._batches[0])
+        return exported(self._network, two_images(self._batches))
 
     def _quantizer(self, keep: Mapping[str, str]) -> Any:
         quantizer = self._x86.X86InductorQuantizer()
@@ -114,12 +115,11 @@ def exported(network: nn.Module, images: Tensor) -> Any:
 
     Args:
         network: In evaluation mode.
-        images: An example, of shape (N, C, H, W).
+        images: An example, of shape (N, C, H, W) with N > 1.
 
     Raises:
         ValueError: It cannot be exported, with what stopped it.
     """
-    images = images[:2] if len(images) > 1 else torch.cat([images, images])
     failures = []
     for strict in (False, True):
         shapes = ({0: torch.export.Dim.AUTO},)

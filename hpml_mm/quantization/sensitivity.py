@@ -11,6 +11,7 @@ from torch.func import functional_call
 
 from hpml_mm.deploy.folding import folded_copy
 
+from .calibration import two_images
 from .grid import on_activation_grid, on_weight_grid
 from .layers import channel_axis, weighted_layers
 
@@ -79,7 +80,7 @@ def layer_sqnr(
     """
     if not batches:
         raise ValueError('there is no batch to measure the sensitivity of layers with')
-    network = folded_copy(network, batches[0][:2])
+    network = folded_copy(network, two_images(batches))
     layers = weighted_layers(network)
     if not layers:
         raise ValueError(f'{type(network).__name__} has no convolution or linear layer')
