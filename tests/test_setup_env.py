@@ -111,7 +111,7 @@ def test_extras_come_with_the_base_set(setup_env, venv):
     assert setup_env.main(['--extras']) == 0
     wanted = (
         '-r requirements.txt -r requirements/extras/dev.txt '
-        '-r requirements/extras/test.txt'
+        '-r requirements/extras/openvino.txt -r requirements/extras/test.txt'
     )
     assert calls(venv)[len(BASE_CALLS) :][:2] == [wanted, LAST_CALL]
     assert setup_env.main(['--extras']) == 0
