@@ -28,7 +28,7 @@ def imported(folder: Path) -> dict[str, Path]:
     """Third-party top-level modules that the code of a folder names."""
     modules = {}
     for file in folder.rglob('*.py'):
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in ast.walk(without_typing(ast.parse(file.read_text()))):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -37,13 +37,23 @@ def imported(folder: Path) -> dict[str, Path]:
                 continue
             modules |= dict.fromkeys((name.split('.')[0] for name in names), file)
     own = {'hpml_mm', 'tests'} | {
-        path.stem for name in ('tools', 'tests') for path in (ROOT / name).rglob('*.py')
+        path.stem for name in ('tools', 'tests') for path in (ROOT / name).rglob('*')
     }
     return {
         module: file
         for module, file in modules.items()
         if module not in own | sys.stdlib_module_names | {'__future__'}
     }
+
+
+def without_typing(tree: ast.Module) -> ast.Module:
+    """The tree without what only a type checker imports."""
+    kept = [
+        node
+        for node in tree.body
+        if not (isinstance(node, ast.If) and ast.unparse(node.test) == 'TYPE_CHECKING')
+    ]
+    return ast.Module(kept, [])
 
 
 @pytest.mark.parametrize(
