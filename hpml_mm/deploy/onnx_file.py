@@ -17,7 +17,10 @@ from .engines import OnnxEngine
 from .export_error import export_problem
 from .folding import folded_copy
 from .network import Outputs, PlainNetwork
+from .onnx_names import drop_notes_, name_weights_, node_modules
 from .spec import METADATA_KEY, DeploySpec
+
+__all__ = ['Exported', 'attach_spec', 'export_onnx', 'node_modules', 'write_onnx']
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -26,8 +29,6 @@ if TYPE_CHECKING:
 #: QuantizeLinear, which came with 13.
 OPSET = 18
 INPUT = 'images'
-#: Operators with weights, and at which place they take them.
-_WEIGHT_PLACE = {'Conv': 1, 'ConvTranspose': 1, 'Gemm': 1, 'MatMul': 1}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +59,8 @@ def export_onnx(
     """Write a network as ONNX for any batch, and make sure that it says the same.
 
     BatchNorms are folded in a copy. A weight keeps its module's name, as in
-    ``backbone.layer1.0.conv1.weight``; see :func:`node_modules`.
+    ``backbone.layer1.0.conv1.weight``; see
+    :func:`~hpml_mm.deploy.onnx_names.node_modules`.
 
     Args:
         network: Stays as it is, on whatever device.
@@ -118,30 +120,6 @@ def attach_spec(model: 'ModelProto', spec: DeploySpec) -> None:
     onnx.helper.set_model_props(model, {**notes, METADATA_KEY: spec.to_json()})
 
 
-def node_modules(model: 'ModelProto') -> dict[str, str]:
-    """The module of each convolution and matrix product, by the name of its node.
-
-    The name is that of the weight, which is looked for behind ``DequantizeLinear`` as
-    well, so that it works for quantized networks. Products of two activations have
-    none and are left out.
-    """
-    makers = {name: node for node in model.graph.node for name in node.output}
-    weights = {weight.name for weight in model.graph.initializer}
-    found = {}
-    for node in model.graph.node:
-        place = _WEIGHT_PLACE.get(node.op_type)
-        if place is None:
-            continue
-        name = node.input[place]
-        while name not in weights and name in makers:
-            if makers[name].op_type not in ('DequantizeLinear', 'QuantizeLinear'):
-                break
-            name = makers[name].input[0]
-        if name in weights and '.weight' in name:
-            found[node.name] = name.rpartition('.weight')[0]
-    return found
-
-
 def _to_onnx(network: PlainNetwork, example: Tensor) -> 'ModelProto':
     with _quiet():
         try:
@@ -157,7 +135,10 @@ def _to_onnx(network: PlainNetwork, example: Tensor) -> 'ModelProto':
             )
         except Exception as error:  # exporters let any error of a network through
             raise ValueError(export_problem(network, error)) from error
-    return program.model_proto
+    model = program.model_proto
+    name_weights_(model.graph)
+    drop_notes_(model.graph)
+    return model
 
 
 @contextmanager

@@ -98,17 +98,6 @@ class Predictor:
         self.names = tuple(names)
         self.metainfo = dict(metainfo)
 
-    def inputs(self, image: str | Path, box: Box | None = None) -> torch.Tensor:
-        """What the network gets for an image: (1, C, H, W).
-
-        Args:
-            image: Path of the file.
-            box: Of the object, for a pose model.
-        """
-        batch = pseudo_collate([self.reader(image, box)])
-        inputs = self.model.data_preprocessor(batch)['inputs']
-        return inputs if isinstance(inputs, torch.Tensor) else torch.stack(list(inputs))
-
     def __call__(
         self, image: str | Path, boxes: Sequence[Box] | None = None
     ) -> ClassPrediction | PosePrediction:
