@@ -8,6 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from hpml_mm.models import ConvClsHead, MiniXception
+from hpml_mm.models.mini_xception import every_second
 from hpml_mm.registry import MODELS
 
 
@@ -67,6 +68,18 @@ def test_block_is_the_written_out_formula_without_a_relu_after_the_sum():
 
     torch.testing.assert_close(block(x), expected)
     assert (expected < 0).any()
+
+
+@pytest.mark.parametrize('layout', [torch.contiguous_format, torch.channels_last])
+def test_a_gradient_is_laid_out_as_its_map(layout):
+    x = torch.randn(2, 8, 9, 7).to(memory_format=layout).requires_grad_()
+    every_second(x).square().sum().backward()
+    expected = torch.zeros_like(x)
+    expected[..., ::2, ::2] = 2 * x.detach()[..., ::2, ::2]
+    assert torch.equal(x.grad, expected)
+    assert torch.equal(every_second(x), x[..., ::2, ::2])
+    (gradient,) = torch.autograd.grad(every_second(x).sum(), x)
+    assert gradient.is_contiguous(memory_format=layout)
 
 
 def test_head_averages_the_map_of_each_class():
