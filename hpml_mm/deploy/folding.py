@@ -48,11 +48,15 @@ def fold_batch_norms_(network: nn.Module, example: Tensor) -> int:
 def folded_copy(network: nn.Module, example: Tensor) -> nn.Module:
     """A copy for inference whose BatchNorms are folded: float32, on the CPU.
 
+    Weights are in PyTorch's usual memory format again: for those in channels-last, an
+    exporter writes transpositions.
+
     Args:
         network: Stays as it is.
         example: As for :func:`fold_batch_norms_`, on the CPU.
     """
     copied = copy.deepcopy(network).cpu().float()
+    copied = copied.to(memory_format=torch.contiguous_format)
     fold_batch_norms_(copied, example)
     return copied.requires_grad_(False)
 

@@ -12,6 +12,7 @@ from deploy_models import (
     leaf,
 )
 from mmengine.dataset import pseudo_collate
+from mmengine.logging import MessageHub
 from mmengine.registry import DATASETS, DefaultScope
 
 from hpml_mm.deploy.describe import spec_of
@@ -115,6 +116,16 @@ def test_data_without_steps_for_one_image(change, message):
         data.augment.append(change)
     with pytest.raises(ValueError, match=message):
         steps_of(cfg)
+
+
+def test_asking_for_names_tells_no_metric_of_another_file():
+    hub = MessageHub.get_current_instance()
+    hub.update_info('ap10k_cat_ann_file', 'of the run')
+    cfg = leaf(CATS)
+    cfg.val_dataloader.dataset.bbox_file = 'detected.json'
+    cfg.test_dataloader = None
+    assert metainfo_of(cfg)['num_keypoints'] == 17
+    assert hub.get_info('ap10k_cat_ann_file') == 'of the run'
 
 
 @pytest.mark.real_data

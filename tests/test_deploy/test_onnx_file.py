@@ -18,6 +18,7 @@ from hpml_mm.deploy.describe import spec_of
 from hpml_mm.deploy.engines import OnnxEngine
 from hpml_mm.deploy.network import PlainNetwork, plain_network
 from hpml_mm.deploy.onnx_file import export_onnx, node_modules, write_onnx
+from hpml_mm.engine.compile import compile_parts_
 
 
 @pytest.fixture(scope='module')
@@ -80,6 +81,16 @@ def test_a_network_in_training_stays_as_it_is(tmp_path, spec):
     export_onnx(network, spec, tmp_path / 'a.onnx')
     assert network.training
     assert all(torch.equal(before[k], v) for k, v in network.state_dict().items())
+
+
+def test_a_model_that_was_made_fast_for_training_is_exported(tmp_path, spec):
+    model = build_leaf(FACES).to(memory_format=torch.channels_last)
+    compile_parts_(model)
+    done = export_onnx(plain_network(model), spec, tmp_path / 'a.onnx')
+    assert done.difference < 1e-4
+    kinds = {node.op_type for node in onnx.load(done.path).graph.node}
+    assert 'Conv' in kinds
+    assert 'Transpose' not in kinds
 
 
 class Body(nn.Module):
