@@ -120,11 +120,15 @@ class _Conversion:
             ranking=ranking,
             search=found,
             samples=0 if settings.method == 'dynamic' else settings.samples,
-            output_sqnr=output_sqnr(engines['eager'], quantized.engine, self.batches),
+            output_sqnr=self._output_sqnr(quantized.engine),
             **self._results(engines),
         )
         write_atomic(out / REPORT_FILE, dump_strict(report.record()))
         return report
+
+    def _output_sqnr(self, engine: Engine) -> float:
+        own = EagerEngine(plain_network(self.model))
+        return output_sqnr(own, engine, self.batches[:_NOISE_BATCHES])
 
     def _judge(self, quantized: Quantized) -> Evaluation:
         return self.validation.run(with_engine(self.model, quantized.engine))
@@ -206,9 +210,9 @@ def drop_in_points(before: Evaluation, after: Evaluation) -> float:
 
 
 def output_sqnr(exact: Engine, rounded: Engine, batches: Sequence[Tensor]) -> float:
-    """Signal to noise at the network's outputs, in decibels, on some images."""
+    """Signal to noise, in decibels, at the outputs of engines of the same weights."""
     ratio = NoiseRatio()
-    for batch in batches[:_NOISE_BATCHES]:
+    for batch in batches:
         outputs = exact(batch), rounded(batch)
         for one, other in zip(*map(_as_tuple, outputs), strict=True):
             ratio.add(one, other)

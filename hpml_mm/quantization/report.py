@@ -53,7 +53,8 @@ class QuantizationReport:
         ranking: Layers by what INT8 does to each alone, worst first.
         search: Which of them stay in FP32, and why so many; None without a search.
         samples: Images of the calibration; 0 without one.
-        output_sqnr: Signal to noise at the outputs of INT8 against FP32, in decibels.
+        output_sqnr: Signal to noise at the outputs, against the same weights in FP32,
+            in decibels.
     """
 
     method: str

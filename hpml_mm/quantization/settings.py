@@ -8,6 +8,7 @@ from hpml_mm.compat.extras import require
 
 from .backends import check_backend
 from .calibration import MINIMUM
+from .ptq_onnx import EXTRA
 
 _MODULES = {
     'onnxruntime': ('onnx', 'onnxscript', 'onnxruntime'),
@@ -77,4 +78,4 @@ def check_installed(backend: str) -> None:
         ImportError: If one of its packages is not installed.
     """
     for module in _MODULES[backend]:
-        require(module, backend)
+        require(module, 'openvino' if backend == 'openvino' else EXTRA)

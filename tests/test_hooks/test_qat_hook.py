@@ -12,6 +12,7 @@ from hpml_mm.engine.weights import load_fitting
 from hpml_mm.quantization.fake_quant import fake_quant_layers
 from hpml_mm.quantization.of_runner import trained_model, validation_of
 
+EAGER = dict(backend='eager')
 EMA = dict(type='EMAHook', momentum=0.5, update_buffers=True)
 
 
@@ -143,6 +144,11 @@ def test_epochs_out_of_order_are_refused(arguments, message):
             {},
             {'train_cfg': dict(_delete_=True, by_epoch=False, max_iters=2)},
             'counts iterations',
+        ),
+        (
+            {},
+            {'custom_hooks': [qat(), dict(type='hpml_mm.SpeedHook', compile=EAGER)]},
+            'remove compile from SpeedHook',
         ),
     ],
 )

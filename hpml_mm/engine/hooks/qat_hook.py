@@ -10,6 +10,7 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
+from hpml_mm.engine.compile import CompiledForward
 from hpml_mm.engine.weights import load_fitting
 from hpml_mm.quantization.fake_quant import (
     freeze_batch_norm_,
@@ -51,7 +52,7 @@ class QATHook(QuantizationHook):
 
     Raises:
         ValueError: If the epochs are not in order; before the first step, if training
-            does not reach them or counts none.
+            does not reach them, counts none, or is compiled.
     """
 
     method = 'qat'
@@ -84,13 +85,19 @@ class QATHook(QuantizationHook):
         """Refuse epochs that do not come.
 
         Raises:
-            ValueError: If training ends before, or counts iterations only.
+            ValueError: If training ends before, counts iterations only, or is compiled.
         """
         super().before_train(runner)
         if not isinstance(runner.train_loop, EpochBasedTrainLoop):
             raise ValueError(
                 'QATHook counts epochs, and this training counts iterations: use '
                 'train_cfg.by_epoch=True'
+            )
+        parts = bare_model(runner.model).modules()
+        if any(isinstance(vars(m).get('forward'), CompiledForward) for m in parts):
+            raise ValueError(
+                'QATHook changes layers in the course of training, which a compiled '
+                'model would not see: remove compile from SpeedHook'
             )
         last = max(self.start, self.freeze or 0)
         if last > runner.max_epochs:

@@ -1,0 +1,94 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""The way from a model to its report, with scores that the test decides."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from demo_runs import demo_config
+from mmengine.registry import MODELS, init_default_scope
+
+from hpml_mm.deploy.engines import load_engine
+from hpml_mm.quantization.convert import (
+    convert_and_report,
+    drop_in_points,
+    output_sqnr,
+)
+from hpml_mm.quantization.coverage import ASKED_FOR
+from hpml_mm.quantization.evaluate import Evaluation
+from hpml_mm.quantization.of_runner import missed
+from hpml_mm.quantization.settings import QuantizationSettings
+
+
+def answers(right: int, of: int = 100, split: str = '') -> Evaluation:
+    return Evaluation({}, {split: np.arange(of) < right})
+
+
+class Scores:
+    """Stands in for a validation set: the next score, whatever the model."""
+
+    metainfo = {}
+
+    def __init__(self, *right: int):
+        self.right = iter(right)
+
+    def run(self, model):
+        return answers(next(self.right))
+
+
+def test_the_drop_is_that_of_the_worst_split():
+    both = [{'a': np.array([1, 1, 1, 1]), 'b': np.array([1, 1, 0, 0])}]
+    both.append({'a': np.array([1, 1, 1, 0]), 'b': np.array([1, 1, 1, 1])})
+    before, after = (Evaluation({}, correct) for correct in both)
+    assert drop_in_points(before, after) == 25
+    assert drop_in_points(before, before) == 0
+
+
+def test_without_a_score_there_is_no_drop():
+    with pytest.raises(ValueError, match='neither accuracy/top1 nor coco/AP'):
+        drop_in_points(Evaluation({}), Evaluation({}))
+
+
+def test_noise_is_summed_over_all_outputs():
+    def exact(images):
+        return images, 3 * images
+
+    def rounded(images):
+        return images + 0.1, 3 * images
+
+    # Signal 1 + 9 for noise .01: 30 dB.
+    batches = [torch.ones(2, 1, 1, 1)] * 2
+    assert output_sqnr(exact, rounded, batches) == pytest.approx(30, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_the_worst_layers_stay_in_fp32_until_the_drop_is_small(tmp_path):
+    cfg = demo_config(tmp_path)
+    init_default_scope('mmpretrain')
+    torch.manual_seed(0)
+    model = MODELS.build(cfg.model)
+    settings = QuantizationSettings(max_drop=1, latency_seconds=0)
+    # FP32, then 0, 1, 2 layers in FP32, then the model that is kept.
+    scores = Scores(90, 70, 80, 89, 89)
+    report = convert_and_report(model, cfg, scores, settings, tmp_path)
+    worst = [layer.name for layer in report.ranking[:2]]
+    assert list(report.search.kept) == worst
+    assert [(t.kept, t.drop) for t in report.search.trials] == [
+        *((0, pytest.approx(20)), (1, pytest.approx(10)), (2, pytest.approx(1)))
+    ]
+    assert {layer.name: layer.reason for layer in report.coverage.kept} == (
+        dict.fromkeys(worst, ASKED_FOR)
+    )
+    pair = report.pairs['accuracy/top1']
+    assert (pair.before, pair.after) == (90, 89)
+    record = json.loads((tmp_path / 'report.json').read_text())
+    assert record['search']['met'] is True
+    assert load_engine(tmp_path / 'model_int8.onnx').spec.input_size == (44, 44)
+
+    # The least drop that was found is more than is allowed.
+    strict = QuantizationSettings(max_drop=0, latency_seconds=0, backend='onnxruntime')
+    never = Scores(90, 70, *[80] * 20)
+    report = convert_and_report(model, cfg, never, strict, tmp_path)
+    assert not report.search.met
+    assert 'falls by 10 points with 1 layers in FP32' in missed(report, strict)
