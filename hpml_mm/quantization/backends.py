@@ -27,6 +27,7 @@ from .coverage import ASKED_FOR, GATE, Coverage
 from .dynamic import dynamic_torch
 from .layers import gate_layers, weighted_layers
 from .onnx_ranges import RANGES as ONNX_RANGES
+from .subpixel import replace_deconvolutions_
 
 #: Methods of each backend. What was trained with fake quantization is converted as
 #: any other network: its weights are on the grid already.
@@ -43,6 +44,8 @@ RANGES: Mapping[str, tuple[str, ...]] = {
     'inductor': ptq_inductor.RANGES,
     'torch': (),
 }
+# They have no INT8 kernel for it, and most weights of a pose head are in there.
+_WITHOUT_DECONVOLUTION = ('onnxruntime', 'inductor')
 _MIB = 2**20
 
 
@@ -134,15 +137,19 @@ class Converter:
         self._made = 0
         folded = folded_copy(network, two_images(batches))
         self._gates = gate_layers(folded, batches[0])
+        if backend in _WITHOUT_DECONVOLUTION:
+            replace_deconvolutions_(folded)
         if backend == 'inductor':
             self._ptq = ptq_inductor.InductorPTQ(folded, batches, ranges)
         elif backend != 'torch':
-            self._export(batches, ranges)
+            self._export(folded, batches, ranges)
 
-    def _export(self, batches: Sequence[Tensor], ranges: str | None) -> None:
+    def _export(
+        self, network: nn.Module, batches: Sequence[Tensor], ranges: str | None
+    ) -> None:
         self._fp32 = Path(self._folder.name, 'fp32.onnx')
         # Noise would take some networks where float32 is not exact enough to compare.
-        export_onnx(self._network, self._spec, self._fp32, two_images(batches))
+        export_onnx(network, self._spec, self._fp32, two_images(batches))
         self._modules = node_modules(require('onnx', ptq_onnx.EXTRA).load(self._fp32))
         if self._method == 'dynamic':
             return

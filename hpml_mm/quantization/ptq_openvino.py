@@ -27,6 +27,24 @@ _WEIGHTED = (
     'GroupConvolutionBackpropData',
     'MatMul',
 )
+# What may stand between a weight and its use.
+_ON_WEIGHTS = ('Convert', 'FakeQuantize', 'Multiply', 'Reshape', 'Subtract')
+# What gives values that it takes: NNCF rounds before it.
+_MOVING = (
+    'DepthToSpace',
+    'Gather',
+    'Interpolate',
+    'MaxPool',
+    'Pad',
+    'Reshape',
+    'Slice',
+    'Split',
+    'Squeeze',
+    'StridedSlice',
+    'Transpose',
+    'Unsqueeze',
+    'VariadicSplit',
+)
 _REMEDY = 'keep fewer layers in FP32, or use another backend'
 
 
@@ -140,8 +158,9 @@ class OpenVinoPTQ:
         for operation in _weighted(model):
             name = operation.get_friendly_name()
             module = self._layers.get(name, name)
-            rounded = [_is_rounded(operation.input_value(i)) for i in (0, 1)]
-            reason = None if all(rounded) else keep.get(module, 'NNCF left it out')
+            weight = 'FakeQuantize' in _weight(operation)
+            rounded = weight and _is_rounded(operation.input_value(0))
+            reason = None if rounded else keep.get(module, 'NNCF left it out')
             found.append(LayerCoverage(module, operation.get_type_name(), reason))
         counts = Counter(op.get_type_name() for op in model.get_ordered_ops())
         return Coverage(tuple(found), dict(sorted(counts.items())))
@@ -153,28 +172,30 @@ def _weighted(model: Any) -> list[Any]:
         operation
         for operation in model.get_ordered_ops()
         if operation.get_type_name() in _WEIGHTED
-        and _comes_from(operation.input_value(1), 'Constant')
+        and _weight(operation)[-1] == 'Constant'
     ]
 
 
-#: What stands between a weight or an activation and its quantization.
-_TRANSPARENT = ('Convert', 'Multiply', 'Subtract', 'Reshape', 'FakeQuantize')
-
-
-def _comes_from(value: Any, kind: str) -> bool:
-    node = value.get_node()
-    while node.get_type_name() in _TRANSPARENT:
+def _weight(operation: Any) -> list[str]:
+    """Kinds of operations that a weight comes through, from where it is used."""
+    node = operation.input_value(1).get_node()
+    kinds = [node.get_type_name()]
+    while kinds[-1] in _ON_WEIGHTS:
         node = node.input_value(0).get_node()
-    return node.get_type_name() == kind
+        kinds.append(node.get_type_name())
+    if kinds[-1] == 'Constant' and node.get_element_type().to_string() in ('i8', 'u8'):
+        kinds.insert(0, 'FakeQuantize')  # and applied already
+    return kinds
 
 
 def _is_rounded(value: Any) -> bool:
-    """Whether a tensor is INT8, or rounded to it by a FakeQuantize."""
+    """Whether an activation is rounded, maybe before it was moved to where it is."""
     node = value.get_node()
-    while node.get_type_name() in _TRANSPARENT:
-        if node.get_type_name() == 'FakeQuantize':
-            return True
-        node = node.input_value(0).get_node()
-    if node.get_type_name() != 'Constant':
-        return False
-    return node.get_element_type().get_type_name() in ('i8', 'u8')
+    kind = node.get_type_name()
+    if kind == 'Concat':
+        return all(
+            _is_rounded(node.input_value(i)) for i in range(node.get_input_size())
+        )
+    if kind in _MOVING:
+        return _is_rounded(node.input_value(0))
+    return kind == 'FakeQuantize'
