@@ -78,6 +78,7 @@ def export_onnx(
         width, height = spec.input_size
         generator = torch.Generator().manual_seed(0)
         example = torch.randn(2, spec.channels, height, width, generator=generator)
+    example = example.contiguous()  # the graph is traced for this layout
     batch_norms = _count_norms(network)
     plain = folded_copy(network, example)
     model = _to_onnx(plain, example)
