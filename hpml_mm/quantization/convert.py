@@ -25,7 +25,7 @@ from hpml_mm.deploy.onnx_file import export_onnx
 from hpml_mm.measure.strict_json import dump_strict, write_atomic
 
 from .backends import Converter, Quantized
-from .calibration import calibration_batches
+from .calibration import calibration_batches, two_images
 from .evaluate import Evaluation, Validation, compare
 from .latency import BATCHES, Latency, measure_latency
 from .ptq_inductor import compiled
@@ -158,14 +158,14 @@ class _Conversion:
 
     def _fp32_engines(self, out: Path) -> dict[str, Engine]:
         """Eager PyTorch and the backend's own engine, with the reference."""
-        network = plain_network(self.reference)
+        network, example = plain_network(self.reference), two_images(self.batches)
         eager = EagerEngine(network)
         if self.settings.backend == 'torch':
             return {'eager': eager, 'fp32': eager}
         if self.settings.backend == 'inductor':
-            program = compiled(folded_copy(network, self.batches[0][:2]))
+            program = compiled(folded_copy(network, example))
             return {'eager': eager, 'fp32': InductorEngine(program, eager.size_mib)}
-        path = export_onnx(network, self.spec, out / FP32_FILE).path
+        path = export_onnx(network, self.spec, out / FP32_FILE, example).path
         openvino = self.settings.backend == 'openvino'
         own = OpenVinoEngine(path) if openvino else OnnxEngine(path)
         return {'eager': eager, 'fp32': own}
