@@ -46,7 +46,6 @@ RANGES: Mapping[str, tuple[str, ...]] = {
 }
 # They have no INT8 kernel for it, and most weights of a pose head are in there.
 _WITHOUT_DECONVOLUTION = ('onnxruntime', 'inductor')
-_MIB = 2**20
 
 
 @dataclass(frozen=True)
@@ -195,7 +194,7 @@ class Converter:
 
     def _program(self, reasons: Mapping[str, str]) -> Quantized:
         program, coverage = self._ptq.convert(reasons)
-        size = sum(value.nbytes for value in program.state_dict().values()) / _MIB
+        size = ptq_inductor.size_mib(program)
         return Quantized(InductorEngine(ptq_inductor.compiled(program), size), coverage)
 
     def _file(self, reasons: Mapping[str, str], out: str | Path | None) -> Quantized:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -128,7 +129,9 @@ def exported(network: nn.Module, images: Tensor) -> Any:
                 program = torch.export.export(
                     network, (images,), dynamic_shapes=shapes, strict=strict
                 )
-                return program.module()
+                graph = program.module()
+            _name_sources_(graph)
+            return graph
         except Exception as error:  # any of the tracer's own
             failures.append(error)
     raise ValueError(
@@ -158,6 +161,49 @@ def compiled(program: nn.Module) -> Callable[[Tensor], Tensor]:
             return outputs
 
     return run
+
+
+def _name_sources_(program: Any) -> None:
+    """Note for each operation that it is a source of its own.
+
+    torchao's quantizer looks for pairs such as a convolution and a ReLU by the module
+    that operations come from. It stops at a module that is called twice, as the ReLU
+    of a residual block is, and at sums with a number, as HRNet's with 0.
+    """
+    aten = torch.ops.aten
+    kinds = {
+        aten.conv1d: nn.Conv1d,
+        aten.conv2d: nn.Conv2d,
+        aten.linear: nn.Linear,
+        aten.relu: nn.ReLU,
+        aten.relu_: nn.ReLU,
+        aten.hardtanh: nn.Hardtanh,
+        aten.hardtanh_: nn.Hardtanh,
+        aten.hardswish: nn.Hardswish,
+        aten.hardswish_: nn.Hardswish,
+        aten.silu: nn.SiLU,
+        aten.silu_: nn.SiLU,
+        aten.add: operator.add,
+        aten.add_: operator.add,
+    }
+    for node in program.graph.nodes:
+        if node.op == 'call_function':
+            packet = getattr(node.target, 'overloadpacket', None)
+            source = kinds.get(packet, node.target)
+            if not all(isinstance(one, torch.fx.Node) for one in node.args[:2]):
+                source = node.target if source is operator.add else source
+            node.meta['source_fn_stack'] = [(node.name, source)]
+
+
+def size_mib(program: Any) -> float:
+    """Size of what a program computes with; it may hold the FP32 weights as well.
+
+    Args:
+        program: Of :meth:`InductorPTQ.convert`.
+    """
+    names = {node.target for node in program.graph.nodes if node.op == 'get_attr'}
+    held = [operator.attrgetter(name)(program) for name in names]
+    return sum(value.nbytes for value in held if isinstance(value, Tensor)) / 2**20
 
 
 def module_of(node: torch.fx.Node) -> str:
