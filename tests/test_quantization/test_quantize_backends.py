@@ -1,6 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import os
-from pathlib import Path
 
 import pytest
 import torch
@@ -131,18 +130,16 @@ def test_openvino(network, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('ranges', ['histogram', 'minmax'])
-def test_inductor(network, ranges):
+def test_inductor(network):
     found = quantize(
-        network, toy_spec(), toy_batches(), backend='inductor', ranges=ranges,
-        keep=['stem'],
-    )  # fmt: skip
+        network, toy_spec(), toy_batches(), backend='inductor', keep=['stem']
+    )
     assert found.coverage.reasons() == {'asked for': ['stem'], GATE: GATES}
     assert found.path is None
-    assert found.engine.size_mib > 0
     images = toy_batches(1, seed=5)[0]
-    assert sqnr(network(images), found.engine(images)) > 20
-    assert sqnr(network(images[:1]), found.engine(images[:1])) > 15
+    rounded = found.engine(images)
+    assert sqnr(network(images), rounded) > 20
+    assert torch.equal(found.engine(images), rounded)
 
 
 def test_a_network_that_torch_cannot_export_is_an_error():
@@ -172,4 +169,3 @@ def test_what_a_backend_cannot_do_is_named():
         check_backend('ptq', 'inductor', 'entropy')
     with pytest.raises(ValueError, match='at least one batch'):
         quantize(swish_net(), toy_spec(), [])
-    assert not list(Path.cwd().glob('.hpml_mm*'))
