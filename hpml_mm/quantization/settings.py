@@ -8,14 +8,9 @@ from hpml_mm.compat.extras import require
 
 from .backends import check_backend
 from .calibration import MINIMUM
-from .ptq_onnx import EXTRA
 
-_MODULES = {
-    'onnxruntime': ('onnx', 'onnxscript', 'onnxruntime'),
-    'openvino': ('onnx', 'onnxscript', 'openvino', 'nncf'),
-    'inductor': ('torchao',),
-    'torch': (),
-}
+# What is no requirement of the project itself.
+_EXTRAS = {'openvino': ('openvino', 'nncf')}
 
 
 @dataclass(frozen=True)
@@ -67,15 +62,15 @@ class QuantizationSettings:
             )
 
 
-def _at_least_zero(value: float) -> bool:
-    return math.isfinite(value) and value >= 0
-
-
 def check_installed(backend: str) -> None:
-    """Make sure that a backend is there, before long work that ends in it.
+    """Make sure that an optional backend is there, before long work that ends in it.
 
     Raises:
         ImportError: If one of its packages is not installed.
     """
-    for module in _MODULES[backend]:
-        require(module, 'openvino' if backend == 'openvino' else EXTRA)
+    for module in _EXTRAS.get(backend, ()):
+        require(module, backend)
+
+
+def _at_least_zero(value: float) -> bool:
+    return math.isfinite(value) and value >= 0
