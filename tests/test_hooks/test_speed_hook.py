@@ -1,7 +1,10 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import torch
 from mmengine.model import MMDistributedDataParallel
+from torch import nn
 from toy_runs import ToyNet, for_testing, on_two_ranks, toy_runner
+
+from hpml_mm.engine.wide_batch_norm import WideBatchNorm2d
 
 HOOK = {'type': 'hpml_mm.SpeedHook'}
 
@@ -48,6 +51,22 @@ def test_it_can_be_switched_off(tmp_path):
     runner = toy_runner(tmp_path, [{**HOOK, 'channels_last': False}], **for_testing())
     runner.test()
     assert not is_channels_last(runner.model.conv.weight)
+
+
+def test_thin_batch_norms_are_computed_by_wide_pixels(tmp_path):
+    class ThinNet(ToyNet):
+        def __init__(self):
+            super().__init__()
+            self.thin, self.thick = nn.BatchNorm2d(8), nn.BatchNorm2d(32)
+
+    for name, hook, kind in (
+        ('a', HOOK, WideBatchNorm2d),
+        ('b', {**HOOK, 'channels_last': False}, nn.BatchNorm2d),
+    ):
+        runner = toy_runner(tmp_path / name, [hook], model=ThinNet())
+        runner.train()
+        assert type(runner.model.thin) is kind
+        assert type(runner.model.thick) is nn.BatchNorm2d
 
 
 def _train_on_a_rank(rank, folder):

@@ -1,10 +1,12 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 from collections.abc import Iterator
 
+import torch
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
+from torch import nn
 from torch.optim import Optimizer
 
 from hpml_mm.engine.compile import check_arguments, check_compiler, compile_parts_
@@ -14,6 +16,7 @@ from hpml_mm.engine.optimizers import (
     choose_implementation,
     use_implementation_,
 )
+from hpml_mm.engine.wide_batch_norm import widen_batch_norms_
 from hpml_mm.registry import HOOKS
 
 
@@ -28,7 +31,9 @@ class SpeedHook(Hook):
 
     Args:
         channels_last: Store convolution weights channels-last, which is the layout
-            that convolution libraries of GPUs and CPUs prefer.
+            that convolution libraries of GPUs and CPUs prefer. BatchNorm over few
+            channels is then computed for several pixels at once on a CPU (see
+            :mod:`hpml_mm.engine.wide_batch_norm`).
         compile: Have ``torch.compile`` make the training steps of backbone, neck and
             head: True or False, ``'auto'`` for GPUs only, or a dict of its arguments
             (see :func:`hpml_mm.engine.compile.compile_parts_`).
@@ -72,6 +77,9 @@ class SpeedHook(Hook):
             runner.logger.info(f'SpeedHook: {count} convolution weights channels-last')
         if not isinstance(runner.optim_wrapper, BaseOptimWrapper):
             return  # a test run, where all the rest would have no effect
+        if self.channels_last and _device(runner.model).type == 'cpu':
+            count = widen_batch_norms_(runner.model)
+            runner.logger.info(f'SpeedHook: {count} BatchNorm layers by wide pixels')
         self._compile(runner)
         for optimizer, name in self._choices(runner):
             chosen = name or "PyTorch's choice"
@@ -95,7 +103,7 @@ class SpeedHook(Hook):
     def _compile(self, runner: Runner) -> None:
         model = runner.model
         model = model.module if is_model_wrapper(model) else model
-        device = next(model.parameters()).device
+        device = _device(model)
         if self.compile is False or self.compile == 'auto' and device.type != 'cuda':
             return
         arguments = self.compile if isinstance(self.compile, dict) else {}
@@ -108,3 +116,7 @@ class SpeedHook(Hook):
             return
         parts = ', '.join(compile_parts_(model, arguments))
         runner.logger.info(f'SpeedHook: compiled for training: {parts}')
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
