@@ -1,0 +1,81 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import json
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+
+from hpml_mm.quantization.onnx_ranges import check_ranges, write_ranges
+
+VALUES = torch.arange(-40_000.0, 40_000.0).view(1, 1, 200, 400)
+
+
+@pytest.fixture
+def model_path(tmp_path):
+    """Twice the input, and its swish."""
+    shape = ['batch', 1, 200, 400]
+    tensors = {
+        name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
+        for name in ('images', 'double', 'gate', 'swish')
+    }
+    nodes = [
+        helper.make_node('Add', ['images', 'images'], ['double'], 'add'),
+        helper.make_node('Sigmoid', ['double'], ['gate'], 'sigmoid'),
+        helper.make_node('Mul', ['double', 'gate'], ['swish'], 'mul'),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        'toy',
+        [tensors['images']],
+        [tensors['swish']],
+        value_info=[tensors['double'], tensors['gate']],
+    )
+    path = tmp_path / 'model.onnx'
+    opset = helper.make_opsetid('', 18)
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=10), path)
+    return path
+
+
+def observed(model_path, batches, ranges):
+    path = model_path.with_name('ranges.json')
+    write_ranges(model_path, batches, ranges, path)
+    data = json.loads(path.read_text())['data']
+
+    def number(value):
+        return float(np.ravel(value['data'] if isinstance(value, dict) else value)[0])
+
+    return {
+        name: (number(entry['lowest']), number(entry['highest']))
+        for name, entry in data.items()
+    }
+
+
+def test_percentiles_cut_one_in_ten_thousand(model_path):
+    found = observed(model_path, [VALUES], 'percentile')
+    assert found['images'] == (-39_996, 39_995)  # four of 80,000 at each end
+    assert found['gate'] == (0, 1)
+    both = observed(
+        model_path, [VALUES / 2, torch.cat([-VALUES, VALUES])], 'percentile'
+    )
+    assert both['images'] == (-39_996, 39_995 + 1)
+
+
+@pytest.mark.parametrize('ranges', ['percentile', 'minmax', 'entropy'])
+def test_what_goes_into_swish_is_cut_off_at_minus_six(model_path, ranges, capsys):
+    found = observed(model_path, [VALUES / 1000, VALUES / 2000], ranges)
+    assert found['double'][0] == -6
+    assert found['double'][1] > 30
+    assert found['images'][0] < -20
+    assert capsys.readouterr().out == ''
+
+
+def test_extremes(model_path):
+    found = observed(model_path, [VALUES / 1000, VALUES / 500], 'minmax')
+    assert found['images'] == pytest.approx((-80, 79.998))
+
+
+def test_other_ways_are_unknown():
+    with pytest.raises(ValueError, match="ranges 'mse' are unknown: use percentile, "):
+        check_ranges('mse')
