@@ -19,9 +19,11 @@ from .onnx_graph import INT8_OPERATORS, before_swish
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-RANGES = ('percentile', 'entropy', 'minmax')
-#: Of an activation's values, one in 10,000 may be cut off, half of them at each end.
-PERCENTILE = 99.99
+#: Parts of an activation's values, in percent, that are within its range; half of the
+#: others are cut off at each end. Fewer outliers make finer levels: with 99.9
+#: classifiers with swish gain, and the peaks of heatmaps are cut off.
+PERCENTILES = {'percentile': 99.99, 'percentile-99.9': 99.9}
+RANGES = (*PERCENTILES, 'entropy', 'minmax')
 # swish(-6) is -.015: less than one of 256 levels of what comes out of most layers.
 _SWISH_LOW = -6.0
 # So many images at a time, and so many values of an activation of theirs.
@@ -52,16 +54,15 @@ def write_ranges(
         model_path: The FP32 model, with the shapes of its tensors.
         batches: Images of shape (N, C, H, W).
         ranges: Extremes (``minmax``), the histogram's cut with the least
-            Kullback-Leibler divergence (``entropy``), or ``percentile``.
+            Kullback-Leibler divergence (``entropy``), or one of :data:`PERCENTILES`.
         path: Where to.
     """
     calibrate = require('onnxruntime.quantization.calibrate', 'onnx')
     onnx = require('onnx', 'onnx')
-    method = {
-        'minmax': calibrate.CalibrationMethod.MinMax,
-        'entropy': calibrate.CalibrationMethod.Entropy,
-        'percentile': calibrate.CalibrationMethod.Percentile,
-    }[ranges]
+    methods = calibrate.CalibrationMethod
+    method = {'minmax': methods.MinMax, 'entropy': methods.Entropy}.get(
+        ranges, methods.Percentile
+    )
     calibrator = calibrate.create_calibrator(
         model_path,
         list(INT8_OPERATORS),
@@ -71,8 +72,8 @@ def write_ranges(
     name = calibrator.infer_session.get_inputs()[0].name
     # Few at a time: all activations of a batch are held at once.
     pieces = [{name: part.numpy()} for batch in batches for part in batch.split(_PIECE)]
-    if ranges == 'percentile':
-        found = _percentiles(calibrate, calibrator, pieces)
+    if ranges in PERCENTILES:
+        found = _percentiles(calibrate, calibrator, pieces, PERCENTILES[ranges])
     else:
         with silent():
             for piece in pieces:
@@ -83,7 +84,10 @@ def write_ranges(
 
 
 def _percentiles(
-    calibrate: Any, calibrator: Any, pieces: Sequence[dict[str, np.ndarray]]
+    calibrate: Any,
+    calibrator: Any,
+    pieces: Sequence[dict[str, np.ndarray]],
+    percentile: float,
 ) -> Any:
     """Extremes of the percentiles of all pieces.
 
@@ -95,7 +99,7 @@ def _percentiles(
     ranges: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for piece in pieces:
         for name, values in zip(names, session.run(names, piece), strict=True):
-            low, high = _ends(values)
+            low, high = _ends(values, percentile)
             before = ranges.get(name, (low, high))
             ranges[name] = np.minimum(low, before[0]), np.maximum(high, before[1])
     data = {
@@ -105,11 +109,11 @@ def _percentiles(
     return calibrate.TensorsData(calibrate.CalibrationMethod.Percentile, data)
 
 
-def _ends(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """What one in 20,000 values is below, and what one in 20,000 is above."""
+def _ends(values: np.ndarray, percentile: float) -> tuple[np.ndarray, np.ndarray]:
+    """The ends of a range that holds so many percent of the values."""
     values = values.ravel()[:: -(-values.size // _SAMPLE)]
     last = values.size - 1
-    beyond = int(values.size * (1 - PERCENTILE / 100) / 2)
+    beyond = round(values.size * (1 - percentile / 100) / 2)
     ordered = np.partition(values, (beyond, last - beyond))
     return np.asarray(ordered[beyond]), np.asarray(ordered[last - beyond])
 

@@ -97,6 +97,8 @@ class OnnxPTQ:
             weight_type=ort.QuantType.QInt8,
             nodes_to_exclude=with_activations(self._model.graph, nodes),
             calibrate_method=self._method(ort),
+            # It can give floats, and a classifier's logits need not be rounded.
+            extra_options={'OpTypesToExcludeOutputQuantization': ['Gemm']},
         )
         coverage = qdq_coverage(
             onnx.load(path), self._layers, keep, executed_operations(path)

@@ -15,11 +15,11 @@ from hpml_mm.compat.extras import require
 
 from .coverage import Coverage, LayerCoverage, require_converted
 from .cpu_features import needs_reduced_range
-from .onnx_ranges import PERCENTILE, check_ranges, silent
+from .onnx_ranges import PERCENTILES, check_ranges, silent
 
 EXTRA = 'openvino'
 #: NNCF has no entropy; its histogram takes the cut with the least squared error.
-RANGES = ('percentile', 'histogram', 'minmax')
+RANGES = (*PERCENTILES, 'histogram', 'minmax')
 _WEIGHTED = (
     'Convolution',
     'GroupConvolution',
@@ -147,7 +147,7 @@ class OpenVinoPTQ:
             known.StatisticsCollectorParameters(
                 statistics_type=quantile,
                 aggregator_type=aggregator,
-                quantile_outlier_prob=(1 - PERCENTILE / 100) / 2,
+                quantile_outlier_prob=(1 - PERCENTILES[self._ranges] / 100) / 2,
             )
             for aggregator in (aggregators.MIN, aggregators.MAX)
         )

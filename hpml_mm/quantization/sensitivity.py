@@ -135,7 +135,7 @@ def _quantiles(values: Tensor, percentile: float) -> tuple[float, float]:
     if percentile == 100:
         return values.min().item(), values.max().item()
     values = values[:: -(-values.numel() // _SAMPLE)]
-    beyond = int(values.numel() * (1 - percentile / 100))
+    beyond = round(values.numel() * (1 - percentile / 100))
     low = values.kthvalue(beyond + 1).values
     high = values.kthvalue(values.numel() - beyond).values
     return low.item(), high.item()

@@ -56,6 +56,8 @@ def test_percentiles_cut_one_in_ten_thousand(model_path):
     found = observed(model_path, [VALUES], 'percentile')
     assert found['images'] == (-39_996, 39_995)  # four of 80,000 at each end
     assert found['gate'] == (0, 1)
+    found = observed(model_path, [VALUES], 'percentile-99.9')
+    assert found['images'] == (-39_960, 39_959)
     both = observed(
         model_path, [VALUES / 2, torch.cat([-VALUES, VALUES])], 'percentile'
     )

@@ -1,6 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import os
 
+import onnx
 import pytest
 import torch
 from quantized_toys import LAYERS, swish_net, toy_batches
@@ -51,6 +52,9 @@ def test_onnx_runtime_computes_most_in_int8(network, onnx_converter, tmp_path):
     assert found.coverage.reasons() == {GATE: GATES}
     operations = found.coverage.operations
     assert operations['QLinearConv'] == 4
+    assert operations['QGemm'] == 1
+    last = list(onnx.load(path).graph.node)[-1]
+    assert (last.op_type, last.output[0]) == ('Gemm', 'linear')  # floats come out
     assert operations['Conv'] + operations.get('FusedConv', 0) == 2
     assert (found.path, os.listdir(path.parent)) == (path, ['int8.onnx'])
     images = torch.cat(toy_batches(2, seed=5))
