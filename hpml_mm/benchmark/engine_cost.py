@@ -54,12 +54,21 @@ class ToyNet(BaseModel):
 
 
 class ToyData(Dataset):
-    """One vector over and over."""
+    """One vector over and over.
+
+    Seeding each sample (SampleSeedHook) is work of a loader, whose workers do it beside
+    the loop. There are none here, so this data set says that it seeds itself.
+    """
 
     metainfo = {'classes': ('a', 'b')}
 
     def __init__(self) -> None:
         self._item = {'inputs': torch.ones(8), 'data_samples': torch.tensor(0)}
+
+    def seed_samples(
+        self, seed: int | None, epoch: Callable[[], int] | None = None
+    ) -> None:
+        """Take note of nothing: nothing here is random."""
 
     def __len__(self) -> int:
         return _SIZE

@@ -11,15 +11,16 @@ def has_mmpose() -> bool:
     return find_spec('mmpose') is not None
 
 
-def require(module: str, extra: str) -> ModuleType:
-    """Import a module that an optional extra brings.
+def require(module: str, extra: str | None = None) -> ModuleType:
+    """Import a module that only some parts of the project need.
 
     Args:
         module: Dotted name of the module.
-        extra: Name of the extra in ``pyproject.toml`` that installs it.
+        extra: Name of the extra in ``pyproject.toml`` that installs it; None for what
+            ``requirements.txt`` lists.
 
     Raises:
-        ImportError: The module is not installed; the message names the extra. A
+        ImportError: The module is not installed; the message says what installs it. A
             module that is there and fails on its own keeps its own error.
     """
     try:
@@ -28,7 +29,9 @@ def require(module: str, extra: str) -> ModuleType:
         # Something missing *inside* an installed module is not cured by the extra.
         if error.name is None or not f'{module}.'.startswith(f'{error.name}.'):
             raise
-        raise ImportError(
-            f'{module} is not installed; it comes with the optional extra '
-            f"{extra!r}: pip install -e '.[{extra}]'"
-        ) from error
+        remedy = (
+            f"it comes with the optional extra {extra!r}: pip install -e '.[{extra}]'"
+            if extra
+            else 'requirements.txt lists it: pip install -e .'
+        )
+        raise ImportError(f'{module} is not installed; {remedy}') from error

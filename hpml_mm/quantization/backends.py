@@ -149,7 +149,7 @@ class Converter:
         self._fp32 = Path(self._folder.name, 'fp32.onnx')
         # Noise would take some networks where float32 is not exact enough to compare.
         export_onnx(network, self._spec, self._fp32, two_images(batches))
-        self._modules = node_modules(require('onnx', ptq_onnx.EXTRA).load(self._fp32))
+        self._modules = node_modules(require('onnx').load(self._fp32))
         if self._method == 'dynamic':
             return
         kinds = {

@@ -178,7 +178,7 @@ def executed_operations(path: str | Path) -> dict[str, int]:
     Args:
         path: The model.
     """
-    onnx, ort = require('onnx', 'onnx'), require('onnxruntime', 'quantization')
+    onnx, ort = require('onnx'), require('onnxruntime')
     with TemporaryDirectory() as folder:
         options = ort.SessionOptions()
         options.log_severity_level = 3

@@ -57,8 +57,8 @@ def write_ranges(
             Kullback-Leibler divergence (``entropy``), or one of :data:`PERCENTILES`.
         path: Where to.
     """
-    calibrate = require('onnxruntime.quantization.calibrate', 'onnx')
-    onnx = require('onnx', 'onnx')
+    calibrate = require('onnxruntime.quantization.calibrate')
+    onnx = require('onnx')
     methods = calibrate.CalibrationMethod
     method = {'minmax': methods.MinMax, 'entropy': methods.Entropy}.get(
         ranges, methods.Percentile

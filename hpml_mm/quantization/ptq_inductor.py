@@ -21,7 +21,6 @@ from .coverage import Coverage, LayerCoverage, require_converted
 from .cpu_features import needs_reduced_range
 from .onnx_ranges import check_ranges
 
-EXTRA = 'quantization'
 #: torchao's histogram takes the cut with the least squared error.
 RANGES = ('histogram', 'minmax')
 _REMEDY = "keep fewer layers in FP32, or use backend 'onnxruntime'"
@@ -47,8 +46,8 @@ class InductorPTQ:
         self, network: nn.Module, batches: Sequence[Tensor], ranges: str = 'histogram'
     ) -> None:
         check_ranges(ranges, RANGES)
-        self._x86 = require(_QUANTIZER, EXTRA)
-        self._pt2e = require('torchao.quantization.pt2e.quantize_pt2e', EXTRA)
+        self._x86 = require(_QUANTIZER)
+        self._pt2e = require('torchao.quantization.pt2e.quantize_pt2e')
         self._network = network.eval()
         self._batches = batches
         self._ranges = ranges
@@ -243,7 +242,7 @@ def _why_not(node: torch.fx.Node) -> str:
 
 def _with_extremes(config: Any) -> Any:
     """The same, with the smallest and largest value as the range of activations."""
-    observer = require('torchao.quantization.pt2e', EXTRA).MinMaxObserver
+    observer = require('torchao.quantization.pt2e').MinMaxObserver
     spec = dataclasses.replace(
         config.input_activation,
         observer_or_fake_quant_ctr=observer.with_args(eps=2**-12),

@@ -27,7 +27,6 @@ from .onnx_ranges import check_ranges, write_ranges
 if TYPE_CHECKING:
     from onnx import ModelProto
 
-EXTRA = 'onnx'
 _REMEDY = 'keep fewer layers in FP32, or use another backend'
 
 
@@ -81,8 +80,8 @@ class OnnxPTQ:
         Raises:
             NothingConverted: No layer is INT8; nothing is left at ``path``.
         """
-        onnx = require('onnx', EXTRA)
-        ort = require('onnxruntime.quantization', EXTRA)
+        onnx = require('onnx')
+        ort = require('onnxruntime.quantization')
         keep = dict(keep or {})
         nodes = [node for node, name in self._layers.items() if name in keep]
         ort.quantize_static(
@@ -107,7 +106,7 @@ class OnnxPTQ:
 
     def _method(self, ort: object) -> object:
         """The cache must be asked for by the method that it was made with."""
-        calibrate = require('onnxruntime.quantization.calibrate', EXTRA)
+        calibrate = require('onnxruntime.quantization.calibrate')
         return calibrate.load_tensors_data(self._ranges).calibration_method
 
 
@@ -128,8 +127,8 @@ def dynamic_onnx(
     Raises:
         NothingConverted: No layer is INT8; nothing is left at ``path``.
     """
-    onnx = require('onnx', EXTRA)
-    ort = require('onnxruntime.quantization', EXTRA)
+    onnx = require('onnx')
+    ort = require('onnxruntime.quantization')
     keep = dict(keep or {})
     with TemporaryDirectory() as folder:
         prepared = Path(folder, 'prepared.onnx')
@@ -160,8 +159,8 @@ def dynamic_onnx(
 
 def _prepare(model_path: Path, path: Path) -> ModelProto:
     """Write the model with the shapes of all tensors, as ONNX Runtime wants it."""
-    onnx = require('onnx', EXTRA)
-    shapes = require('onnxruntime.quantization.shape_inference', EXTRA)
+    onnx = require('onnx')
+    shapes = require('onnxruntime.quantization.shape_inference')
     model = onnx.load(model_path)
     # PyTorch notes the shapes of weights as well. They would be wrong as soon as a
     # weight is transposed, which ONNX Runtime does.

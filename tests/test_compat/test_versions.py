@@ -80,6 +80,8 @@ def test_require():
     assert require('os.path', extra='test') is os.path
     with pytest.raises(ImportError, match=r"no_such_thing.part .* '\.\[quant\]'"):
         require('no_such_thing.part', extra='quant')
+    with pytest.raises(ImportError, match=r'no_such_thing is .* requirements\.txt'):
+        require('no_such_thing')
 
 
 def test_require_keeps_errors_of_an_installed_module(tmp_path, monkeypatch):
