@@ -13,7 +13,6 @@ from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
-from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
@@ -25,12 +24,6 @@ OPTIM_WRAPPERS = Registry(
     parent=MMENGINE_OPTIM_WRAPPERS,
     scope='hpml_mm',
     locations=['hpml_mm.engine.amp'],
-)
-RUNNERS = Registry(
-    'runner',
-    parent=MMENGINE_RUNNERS,
-    scope='hpml_mm',
-    locations=['hpml_mm.engine.lean_runner'],
 )
 DATASETS = Registry(
     'dataset', parent=MMENGINE_DATASETS, scope='hpml_mm', locations=['hpml_mm.datasets']

@@ -77,6 +77,8 @@ def shortened(command):
         words[words.index('--repeat') + 1] = '1'
     if 'tools/benchmark.py' in words:
         words += ['--rounds', '1', '--batches', '1', '--warmup', '1']
+    if 'tools/quantize.py' in words:
+        words += ['--latency-seconds', '0', '--max-drop', 'none']
     if 'tools/tune.py' in words:
         words += ['--seconds', '0.1']
     return words

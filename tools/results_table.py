@@ -9,7 +9,7 @@ from PIL import Image
 from hpml_mm.config.cli import clear_errors
 from hpml_mm.report.markdown import markdown_table
 from hpml_mm.report.results import choose_metrics, read_results
-from hpml_mm.visualization.bar_chart import bar_chart
+from hpml_mm.visualization.bar_chart import bar_chart, brief_names
 
 
 def main() -> None:
@@ -27,7 +27,8 @@ def main() -> None:
         rows = choose_metrics(rows, args.metric)
     print(markdown_table(rows))
     if args.chart:
-        names, values = [r.experiment for r in rows], [r.value for r in rows]
+        names = brief_names([row.experiment for row in rows])
+        values = [row.value for row in rows]
         chart = bar_chart(names, values, value_label=args.metric[0])
         Image.fromarray(chart).save(args.chart)
 

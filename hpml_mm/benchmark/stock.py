@@ -58,8 +58,6 @@ def stock_config(cfg: Config, mode: str) -> Config:
         if isinstance(stock.get(key), Mapping):
             stock[key].pop('fp16', None)
     stock.pop('compile', None)
-    if str(stock.get('runner_type')).startswith(_OURS):
-        stock.pop('runner_type')
     _make_plain(stock.get('optim_wrapper'))
     return stock
 

@@ -52,6 +52,12 @@ def bar_chart(
     return np.asarray(canvas.buffer_rgba())[..., :3].copy()
 
 
+def brief_names(experiments: Sequence[str]) -> list[str]:
+    """Names without what follows their first slash, if they can be told apart so."""
+    brief = [name.split('/')[0] for name in experiments]
+    return brief if len(set(brief)) == len(brief) else list(experiments)
+
+
 def _shorten(label: str) -> str:
     if len(label) <= MAX_LABEL:
         return label

@@ -92,13 +92,6 @@ def test_what_is_ours():
     assert not is_ours(None)
 
 
-def test_the_runner_is_stock_unless_it_is_somebody_elses():
-    ours = config(runner_type='hpml_mm.LeanRunner')
-    assert 'runner_type' not in stock_config(ours, 'train')
-    other = config(runner_type='FlexibleRunner')
-    assert stock_config(other, 'train').runner_type == 'FlexibleRunner'
-
-
 def test_a_config_whose_input_a_hook_makes_fast_is_stock_without_it():
     cfg = config(custom_hooks=[dict(type='hpml_mm.FastPoseInputHook')])
     check_other_input(cfg)

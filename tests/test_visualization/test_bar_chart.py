@@ -3,7 +3,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from hpml_mm.visualization.bar_chart import bar_chart
+from hpml_mm.visualization.bar_chart import bar_chart, brief_names
 
 BAR_COLOUR = (31, 119, 180)  # matplotlib's first colour
 
@@ -54,3 +54,8 @@ def test_no_global_figure_is_left():
     bar_chart(['a'], [1.0])
     assert pyplot.get_fignums() == before
     assert matplotlib.get_backend() == backend
+
+
+def test_experiments_have_brief_names_where_these_differ():
+    assert brief_names(['speed/a', 'size/a']) == ['speed', 'size']
+    assert brief_names(['speed/a', 'speed/b']) == ['speed/a', 'speed/b']
