@@ -95,8 +95,12 @@ def test_auto_compiles_nothing_on_a_cpu(tmp_path):
 def test_a_missing_compiler_is_an_error_before_the_first_step(tmp_path, monkeypatch):
     monkeypatch.setenv('CXX', '/no/such/compiler')
     monkeypatch.setenv('TORCHINDUCTOR_CACHE_DIR', str(tmp_path / 'cache'))
-    monkeypatch.setattr('torch._inductor.config.cpp.cxx', (None, '/no/such/compiler'))
-    with pytest.raises(ValueError, match='No working C.. compiler.*apt install g'):
+    # Not by monkeypatch: it would take the setting away from all that comes later.
+    missing = {'cpp.cxx': (None, '/no/such/compiler')}
+    with (
+        torch._inductor.config.patch(missing),
+        pytest.raises(ValueError, match='No working C.. compiler.*apt install g'),
+    ):
         run(tmp_path, {**HOOK, 'compile': True})
 
 

@@ -80,7 +80,7 @@ def test_an_interruption_leaves_no_row_and_no_process(tmp_path, signum, code):
     children = children_of(tool.pid)
     assert children
     tool.send_signal(signum)
-    assert tool.wait(timeout=60) == code
+    assert tool.wait(timeout=240) == code
     interrupted = 'interrupted: nothing was written' in tool.stderr.read()
     assert interrupted is (signum == signal.SIGINT)
     assert not (tmp_path / 'x.csv').exists()
