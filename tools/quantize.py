@@ -14,9 +14,9 @@ import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
 from hpml_mm.config.cli import add_config_arguments, clear_errors
 from hpml_mm.config.run import configure_test, configure_training
 from hpml_mm.config.work_dir import derive_work_dir
-from hpml_mm.deploy.network import bare_model
 from hpml_mm.engine.cpu import setup_cpu
 from hpml_mm.engine.hooks import QATHook
+from hpml_mm.engine.hooks.training_clock_hook import bare_model
 from hpml_mm.engine.launch import build_runner
 from hpml_mm.engine.weights import load_fitting
 from hpml_mm.quantization.backends import BACKENDS, RANGES

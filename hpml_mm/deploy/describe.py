@@ -13,7 +13,9 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from torch import Tensor, nn
 
-from .network import bare_model, plain_network
+from hpml_mm.engine.hooks.training_clock_hook import bare_model
+
+from .network import plain_network
 from .spec import DeploySpec, PoseSpec, check_steps
 from .steps import ImageReader, as_json, metainfo_of, plain_type, steps_of
 

@@ -2,12 +2,12 @@
 """The network of a classifier or a top-down pose model, with tensors on both sides."""
 
 from mmengine.config import Config
-from mmengine.model import is_model_wrapper
 from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.models import ImageClassifier
 from torch import Tensor, nn
 
 from hpml_mm.compat import has_mmpose
+from hpml_mm.engine.hooks.training_clock_hook import bare_model
 
 #: What a network gives: one tensor, or several of a head that has several.
 Outputs = Tensor | tuple[Tensor, ...]
@@ -58,11 +58,6 @@ def build_model(cfg: Config) -> nn.Module:
         model.setdefault('data_preprocessor', cfg.data_preprocessor)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         return MODELS.build(model)
-
-
-def bare_model(model: nn.Module) -> nn.Module:
-    """The model itself, out of a distributed wrapper."""
-    return model.module if is_model_wrapper(model) else model
 
 
 def plain_network(model: nn.Module) -> PlainNetwork:

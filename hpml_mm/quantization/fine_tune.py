@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """A training config made into one that fine-tunes a checkpoint for INT8."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
@@ -49,10 +49,7 @@ def fine_tune_(
     if freeze is None and epochs > 1:
         freeze = epochs // 2 + 1
     optimizer = cfg.optim_wrapper.get('optimizer') or {}
-    if lr is None:
-        if 'lr' not in optimizer:
-            raise ValueError("the config's optimizer has no lr: give one (--lr)")
-        lr = LR_SHARE * optimizer.lr
+    lr = _learning_rate(optimizer) if lr is None else lr
     cfg.load_from, cfg.resume = checkpoint, False
     optimizer.lr = lr
     cfg.param_scheduler = [
@@ -71,8 +68,18 @@ def fine_tune_(
         settings=dict(settings),
         out=out,
     )
-    hooks = [ConfigDict(one) for one in cfg.get('custom_hooks') or []]
-    for one in hooks:
-        if one.get('type') in ('hpml_mm.SpeedHook', 'SpeedHook'):
-            one.compile = False
-    cfg.custom_hooks = [*hooks, hook]
+    cfg.custom_hooks = [*_uncompiled(cfg.get('custom_hooks')), hook]
+
+
+def _uncompiled(hooks: Sequence[Mapping] | None) -> list[ConfigDict]:
+    hooks = [ConfigDict(hook) for hook in hooks or []]
+    for hook in hooks:
+        if hook.get('type') in ('hpml_mm.SpeedHook', 'SpeedHook'):
+            hook.compile = False
+    return hooks
+
+
+def _learning_rate(optimizer: Mapping[str, Any]) -> float:
+    if 'lr' not in optimizer:
+        raise ValueError("the config's optimizer has no lr: give one (--lr)")
+    return LR_SHARE * optimizer['lr']

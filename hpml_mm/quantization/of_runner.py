@@ -10,7 +10,7 @@ from mmengine.hooks import EMAHook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
-from hpml_mm.deploy.network import bare_model
+from hpml_mm.engine.hooks.training_clock_hook import bare_model
 from hpml_mm.measure.env import environment
 from hpml_mm.report.results import write_results
 

@@ -1,12 +1,9 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 from collections.abc import Iterator
 
-import torch
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
-from torch import nn
 from torch.optim import Optimizer
 
 from hpml_mm.engine.compile import check_arguments, check_compiler, compile_parts_
@@ -18,6 +15,8 @@ from hpml_mm.engine.optimizers import (
 )
 from hpml_mm.engine.wide_batch_norm import widen_batch_norms_
 from hpml_mm.registry import HOOKS
+
+from .training_clock_hook import bare_model, model_device
 
 
 @HOOKS.register_module()
@@ -77,7 +76,7 @@ class SpeedHook(Hook):
             runner.logger.info(f'SpeedHook: {count} convolution weights channels-last')
         if not isinstance(runner.optim_wrapper, BaseOptimWrapper):
             return  # a test run, where all the rest would have no effect
-        if self.channels_last and _device(runner.model).type == 'cpu':
+        if self.channels_last and model_device(runner.model).type == 'cpu':
             count = widen_batch_norms_(runner.model)
             runner.logger.info(f'SpeedHook: {count} BatchNorm layers by wide pixels')
         self._compile(runner)
@@ -101,9 +100,8 @@ class SpeedHook(Hook):
             yield one.optimizer, choose_implementation(one.optimizer, self.optimizer)
 
     def _compile(self, runner: Runner) -> None:
-        model = runner.model
-        model = model.module if is_model_wrapper(model) else model
-        device = _device(model)
+        model = bare_model(runner.model)
+        device = model_device(model)
         if self.compile is False or self.compile == 'auto' and device.type != 'cuda':
             return
         arguments = self.compile if isinstance(self.compile, dict) else {}
@@ -116,7 +114,3 @@ class SpeedHook(Hook):
             return
         parts = ', '.join(compile_parts_(model, arguments))
         runner.logger.info(f'SpeedHook: compiled for training: {parts}')
-
-
-def _device(model: nn.Module) -> torch.device:
-    return next(model.parameters()).device
