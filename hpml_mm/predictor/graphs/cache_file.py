@@ -1,0 +1,187 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""The file of a graph cache: safetensors with a version and a checksum.
+
+Arrays are stored as they are, texts as one array of JSON. Nothing in it is ever run.
+"""
+
+import dataclasses
+import json
+import os
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save_file
+
+from hpml_mm.predictor.graphs.columns import Columns, Kinds
+from hpml_mm.predictor.graphs.vocabulary import VOCABULARY
+
+FORMAT = 'hpml_mm graph cache'
+VERSION = 1
+
+_KIND_ARRAYS = {
+    'ops': ('u', 0),
+    'weighted': ('b', 0),
+    'biased': ('b', 0),
+    'strides': ('i', 2),
+    'resolutions': ('i', 6),
+    'shapes': ('i', 4),
+    'macs': ('i', 0),
+    'params': ('i', 0),
+}
+_ARRAYS = {
+    'node_kinds': ('u', 0),
+    'node_names': ('u', 0),
+    'edges': ('u', 2),
+    'node_offsets': ('i', 0),
+    'edge_offsets': ('i', 0),
+}
+_TEXTS = ('labels', 'metric_names', 'names', 'archs')
+
+
+def write_columns(path: Path, columns: Columns) -> None:
+    """Write columns to a file, whole or not at all.
+
+    Args:
+        path: Target; its directory is made where it is missing.
+        columns: What to write.
+
+    Raises:
+        OSError: The disk is full, or the directory cannot be written to.
+    """
+    arrays = {f'kinds.{name}': getattr(columns.kinds, name) for name in _KIND_ARRAYS}
+    arrays |= {name: getattr(columns, name) for name in (*_ARRAYS, 'metrics')}
+    texts = {name: getattr(columns, name) for name in _TEXTS}
+    arrays['texts'] = np.frombuffer(json.dumps(texts).encode(), np.uint8)
+    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+    notes = {
+        'format': FORMAT,
+        'version': str(VERSION),
+        'checksum': _checksum(arrays),
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    try:
+        save_file(arrays, temporary, notes)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_columns(path: Path) -> Columns:
+    """Read what ``write_columns`` has written.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no cache, of another version, truncated or damaged.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f'no graph cache {str(path)!r}')
+    try:
+        with safe_open(path, 'np') as file:
+            notes = file.metadata() or {}
+            _check_notes(path, notes)
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(
+            f'{path} is not a graph cache, or is truncated: {error}'
+        ) from error
+    if _checksum(arrays) != notes.get('checksum'):
+        raise ValueError(
+            f'{path} is damaged: its content does not have its checksum; build it again'
+        )
+    try:
+        return _columns(arrays)
+    except _WrongContentError as error:
+        raise ValueError(f'{path} is not a right graph cache: {error}') from error
+
+
+class _WrongContentError(Exception):
+    """Says which part of a file is wrong."""
+
+
+def _check_notes(path: Path, notes: Mapping[str, str]) -> None:
+    if notes.get('format') != FORMAT:
+        raise ValueError(f'{path} is a safetensors file, but not a graph cache')
+    if notes.get('version') != str(VERSION):
+        raise ValueError(
+            f'{path} is a graph cache of version {notes.get("version")}; this program '
+            f'reads version {VERSION}: build it again'
+        )
+
+
+def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
+    total = 0
+    for name in sorted(arrays):
+        array = arrays[name]
+        total = zlib.crc32(f'{name}{array.dtype.str}{array.shape}'.encode(), total)
+        total = zlib.crc32(array.reshape(-1).view(np.uint8), total)
+    return f'{total:08x}'
+
+
+def _columns(arrays: dict[str, np.ndarray]) -> Columns:
+    expected = {f'kinds.{name}': form for name, form in _KIND_ARRAYS.items()} | _ARRAYS
+    for name, (kind, width) in expected.items():
+        array = arrays.get(name)
+        _require(array is not None, f'{name} is missing')
+        wide = array.shape[1:] == ((width,) if width else ())
+        _require(array.dtype.kind == kind and wide, f'{name} has another type or shape')
+    texts = _texts(arrays.get('texts'))
+    columns = Columns(
+        kinds=Kinds(**{name: arrays[f'kinds.{name}'] for name in _KIND_ARRAYS}),
+        **{name: arrays[name] for name in _ARRAYS},
+        metrics=arrays.get('metrics', np.empty(0)),
+        **texts,
+    )
+    _check_sizes(columns)
+    return columns
+
+
+def _texts(array: np.ndarray | None) -> dict[str, Any]:
+    _require(array is not None, 'texts are missing')
+    try:
+        texts = json.loads(array.tobytes())
+    except ValueError as error:
+        raise _WrongContentError('texts are not JSON') from error
+    right = isinstance(texts, dict) and set(texts) == set(_TEXTS)
+    _require(right and all(isinstance(v, list) for v in texts.values()), 'texts differ')
+    return texts
+
+
+def _check_sizes(columns: Columns) -> None:
+    """Every index must point at something, so that no later look-up can go astray."""
+    count, kinds = len(columns.names), columns.kinds
+    lengths = {len(getattr(kinds, field.name)) for field in dataclasses.fields(kinds)}
+    _require(len(lengths) == 1, 'kinds have different lengths')
+    _require(len(columns.archs) == count, 'names and archs have different lengths')
+    shape = (len(columns.metric_names), count)
+    _require(columns.metrics.shape == shape, f'metrics are not of shape {shape}')
+    _check_offsets('node', columns.node_offsets, count, len(columns.node_kinds))
+    _check_offsets('edge', columns.edge_offsets, count, len(columns.edges))
+    _check_below('node_kinds', columns.node_kinds, len(kinds))
+    _check_below('node_names', columns.node_names, len(columns.labels))
+    _require(len(columns.node_names) == len(columns.node_kinds), 'node_names are short')
+    _check_below('kinds.ops', kinds.ops, len(VOCABULARY))
+    own = np.diff(columns.node_offsets)
+    limits = np.repeat(own, np.diff(columns.edge_offsets))
+    if len(limits):
+        inside = (columns.edges < limits[:, None]).all()
+        _require(inside, 'an edge points outside of its graph')
+
+
+def _check_offsets(name: str, offsets: np.ndarray, count: int, total: int) -> None:
+    right = len(offsets) == count + 1 and offsets[0] == 0 and offsets[-1] == total
+    _require(right and (np.diff(offsets) >= 0).all(), f'{name}_offsets do not fit')
+
+
+def _check_below(name: str, indices: np.ndarray, limit: int) -> None:
+    small = not len(indices) or int(indices.max()) < limit
+    _require(small, f'{name} point outside of their table')
+
+
+def _require(condition: bool, problem: str) -> None:
+    if not condition:
+        raise _WrongContentError(problem)
