@@ -20,11 +20,12 @@ from hpml_mm.engine.hooks.training_clock_hook import bare_model
 from hpml_mm.engine.launch import build_runner
 from hpml_mm.engine.weights import load_fitting
 from hpml_mm.quantization.backends import BACKENDS, RANGES
-from hpml_mm.quantization.calibration import MINIMUM
+from hpml_mm.quantization.calibration import MINIMUM, calibration_batches
 from hpml_mm.quantization.fine_tune import LR_SHARE, fine_tune_
-from hpml_mm.quantization.of_runner import missed, quantize_in_runner
+from hpml_mm.quantization.of_runner import missed, quantize_in_runner, validation_of
 from hpml_mm.quantization.report import QuantizationReport
 from hpml_mm.quantization.settings import QuantizationSettings, check_installed
+from hpml_mm.quantization.untrained import Unjudged, estimate_statistics_
 
 NOT_MET = 1
 
@@ -32,7 +33,13 @@ NOT_MET = 1
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Make an INT8 model.')
     add_config_arguments(parser)
-    parser.add_argument('checkpoint', help='.pth or .safetensors, in FP32')
+    parser.add_argument('checkpoint', nargs='?', help='.pth or .safetensors, in FP32')
+    parser.add_argument(
+        '--untrained',
+        action='store_true',
+        help='no checkpoint: speed and noise of random weights, with BatchNorm '
+        'estimated on real images',
+    )
     methods = sorted({method for known in BACKENDS.values() for method in known})
     parser.add_argument('--method', choices=methods, default='ptq')
     parser.add_argument('--backend', choices=list(BACKENDS), default='onnxruntime')
@@ -73,7 +80,12 @@ def parse_args() -> argparse.Namespace:
     training.add_argument(
         '--overwrite', action='store_true', help='delete checkpoints of an earlier run'
     )
-    return parser.parse_args()
+    args = parser.parse_args()
+    if (args.checkpoint is None) != args.untrained:
+        parser.error('give either CHECKPOINT or --untrained')
+    if args.untrained and args.method == 'qat':
+        parser.error('--method qat trains a checkpoint further: --untrained has none')
+    return args
 
 
 def _points(text: str) -> float | None:
@@ -86,7 +98,7 @@ def settings_of(args: argparse.Namespace) -> QuantizationSettings:
         backend=args.backend,
         ranges=args.ranges,
         samples=args.samples,
-        max_drop=args.max_drop,
+        max_drop=None if args.untrained else args.max_drop,
         keep=args.keep,
         latency_seconds=args.latency_seconds,
     )
@@ -100,9 +112,16 @@ def convert(
         args.config, args.checkpoint, args.cfg_options, work_dir=str(out)
     )
     runner = build_runner(cfg)
-    load_fitting(runner.model, args.checkpoint)
+    validation = validation_of(runner)
+    if args.untrained:
+        runner.model.init_weights()
+        validation = Unjudged(validation.loader, validation.evaluator)
+    else:
+        load_fitting(runner.model, args.checkpoint)
     model = bare_model(runner.model).cpu()
-    report = quantize_in_runner(runner, model, settings, out)
+    if args.untrained:
+        estimate_statistics_(model, calibration_batches(cfg, settings.samples))
+    report = quantize_in_runner(runner, model, settings, out, validation=validation)
     runner.visualizer.close()
     return report
 

@@ -68,7 +68,7 @@ def configure_training(
 
 def configure_test(
     config: str,
-    checkpoint: str,
+    checkpoint: str | None,
     options: Mapping[str, Any],
     *,
     tta: bool = False,
@@ -78,7 +78,7 @@ def configure_test(
 
     Args:
         config: Config file, or ``package::name``.
-        checkpoint: What is tested.
+        checkpoint: What is tested; None for weights as they are initialised.
         options: Overrides by dotted key.
         tta: Average over several views of each image; the directory is ``test_tta``.
         work_dir: Another directory.
@@ -96,7 +96,7 @@ def configure_test(
             raise ValueError(f'{config} has no {part}: there is nothing to test')
     if tta:
         add_tta(cfg)
-    if '://' not in checkpoint and not Path(checkpoint).is_file():
+    if checkpoint and '://' not in checkpoint and not Path(checkpoint).is_file():
         raise FileNotFoundError(f'no checkpoint {checkpoint!r}')
     cfg.load_from, cfg.resume = checkpoint, False
     derived = derive_work_dir(config, changes, configured=plain)

@@ -86,7 +86,8 @@ def require_converted(coverage: Coverage, remedy: str) -> Coverage:
     )
     raise NothingConverted(
         f'0 of {len(coverage.layers)} layers were converted to INT8'
-        f'{f" ({reasons})" if reasons else ""}: {remedy}'
+        f'{f" ({reasons})" if reasons else ""}: {remedy}',
+        layers=len(coverage.layers),
     )
 
 

@@ -3,4 +3,12 @@
 
 
 class NothingConverted(ValueError):
-    """A conversion ran through and left every layer in FP32."""
+    """A conversion ran through and left every layer in FP32.
+
+    Attributes:
+        layers: How many there are.
+    """
+
+    def __init__(self, message: str, layers: int) -> None:
+        super().__init__(message)
+        self.layers = layers

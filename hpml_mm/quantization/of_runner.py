@@ -15,9 +15,10 @@ from hpml_mm.measure.env import environment
 from hpml_mm.report.results import write_results
 
 from .convert import convert_and_report
+from .errors import NothingConverted
 from .evaluate import Validation
 from .report import QuantizationReport, print_report, show_in_tensorboard
-from .report_rows import result_rows
+from .report_rows import result_rows, rows_of_nothing
 from .settings import QuantizationSettings
 
 ROWS_FILE = 'rows.csv'
@@ -53,6 +54,7 @@ def quantize_in_runner(
     settings: QuantizationSettings,
     out: Path,
     reference: BaseModel | None = None,
+    validation: Validation | None = None,
 ) -> QuantizationReport:
     """Convert and judge a model of the runner's config, and show the report.
 
@@ -65,15 +67,24 @@ def quantize_in_runner(
         settings: How.
         out: Folder.
         reference: See :func:`~hpml_mm.quantization.convert.convert_and_report`.
+        validation: What it is judged on; the runner's own where None.
+
+    Raises:
+        NothingConverted: If no layer became INT8; ``rows.csv`` says so.
     """
-    report = convert_and_report(
-        model, runner.cfg, validation_of(runner), settings, out, reference
-    )
+    validation = validation or validation_of(runner)
     config = runner.cfg.filename
-    name = Path(config).stem if config else type(model).__name__
-    command = shlex.join(['python', *sys.argv])
-    rows = result_rows(report, f'quantize/{name}', command, environment())
-    write_results(out / ROWS_FILE, rows)
+    name = f'quantize/{Path(config).stem if config else type(model).__name__}'
+    ground = shlex.join(['python', *sys.argv]), environment()
+    try:
+        report = convert_and_report(
+            model, runner.cfg, validation, settings, out, reference
+        )
+    except NothingConverted as error:
+        rows = rows_of_nothing(settings, error.layers, name, *ground)
+        write_results(out / ROWS_FILE, rows)
+        raise
+    write_results(out / ROWS_FILE, result_rows(report, name, *ground))
     print_report(report)
     if report.search is not None and not report.search.met:
         runner.logger.warning(missed(report, settings))

@@ -1,6 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Rows of a results file for one quantization."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,6 +9,7 @@ from hpml_mm.report.results import ResultRow
 from hpml_mm.report.sweep_rows import ground_columns
 
 from .report import EngineResult, QuantizationReport
+from .settings import QuantizationSettings
 
 # Metric, unit, value, spread, n and baseline of a row.
 _Values = tuple[str, str, float, float | None, int, float | None]
@@ -42,6 +44,31 @@ def result_rows(
         ResultRow(f'{name}/{label}', *value, **ground)
         for label, found in values.items()
         for value in found
+    ]
+
+
+def rows_of_nothing(
+    settings: QuantizationSettings,
+    layers: int,
+    name: str,
+    command: str,
+    environment: Mapping[str, Any],
+) -> list[ResultRow]:
+    """The row of a conversion that left all layers in FP32.
+
+    Args:
+        settings: Method and backend.
+        layers: How many there are.
+        name: As in :func:`result_rows`.
+        command: The same.
+        environment: The same.
+    """
+    label = f'{name}/int8-{settings.method}-{settings.backend}'
+    ground = {'command': command, **ground_columns(environment)}
+    values = {'layers/int8': 0, 'layers/fp32': layers}
+    return [
+        ResultRow(label, metric, '1', value, None, 1, None, **ground)
+        for metric, value in values.items()
     ]
 
 
@@ -83,6 +110,8 @@ def _quantized_values(report: QuantizationReport) -> list[_Values]:
             (f'speedup/batch{batch}/{against}', 'x', gain, None)
             for against, gain in report.speedups(batch).items()
         ]
+    if report.output_sqnr is not None and math.isfinite(report.output_sqnr):
+        found.append(('output_sqnr(dB)', 'dB', report.output_sqnr, None))
     converted, kept = len(report.coverage.converted), len(report.coverage.kept)
     found += [('layers/int8', '1', converted, None), ('layers/fp32', '1', kept, None)]
     return [(metric, unit, value, None, 1, base) for metric, unit, value, base in found]

@@ -71,8 +71,23 @@ def test_nothing_converted_is_an_error_and_leaves_no_model(checkpoint, tmp_path)
     assert done.returncode == 2
     (error,) = (s for s in done.stderr.splitlines() if s.startswith('error'))
     assert '0 of 23 layers were converted' in error
-    assert not list(tmp_path.rglob('model_*'))
     assert not (tmp_path / 'out/report.json').exists()
+    rows = read_results(tmp_path / 'out/rows.csv')
+    assert {row.metric: row.value for row in rows} == {
+        'layers/int8': 0,
+        'layers/fp32': 23,
+    }
+
+
+def test_random_weights_are_timed_and_not_judged(tmp_path):
+    options = ['--untrained', '--latency-seconds', 0.2, '--out', 'out']
+    done = run_tool('quantize.py', DEMO, *options, *SHORT, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = read_results(tmp_path / 'out/rows.csv')
+    values = {row.metric: row.value for row in rows}
+    assert values['output_sqnr(dB)'] > 10
+    assert values['speedup/batch1/eager(x)'] > 0
+    assert not [metric for metric in values if 'accuracy' in metric]
 
 
 @pytest.mark.parametrize(
@@ -89,3 +104,12 @@ def test_what_cannot_work_is_one_line(tmp_path, options, message):
     assert message in done.stderr
     assert 'Traceback' not in done.stderr
     assert not list(tmp_path.rglob('model_*'))
+
+
+def test_weights_are_a_checkpoint_or_random(tmp_path):
+    for words in ([], ['a.pth', '--untrained']):
+        done = run_tool('quantize.py', DEMO, *words, cwd=tmp_path)
+        assert done.returncode == 2
+        assert 'give either CHECKPOINT or --untrained' in done.stderr
+    done = run_tool('quantize.py', DEMO, '--untrained', '--method', 'qat', cwd=tmp_path)
+    assert '--untrained has none' in done.stderr
