@@ -1,0 +1,183 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Pickles of AIO-P and GENNAPE are read; what else a pickle may do is refused."""
+
+import collections
+import io
+import os
+import pickle
+import sys
+import types
+
+import numpy as np
+import pytest
+
+from hpml_mm.predictor.graphs.foreign import import_foreign
+from hpml_mm.predictor.graphs.pickles import read_pickle
+
+MODULE = 'model_src.comp_graph.tf_comp_graph'
+IMAGE = [8, 8, 8, 8, 3, 3]
+
+
+@pytest.fixture
+def theirs(monkeypatch):
+    """Their module, with classes that hold what theirs hold."""
+    module = types.ModuleType(MODULE)
+    for name in ('ComputeGraph', 'RegularNode', 'WeightedNode', 'Trainer'):
+        setattr(module, name, type(name, (), {'__module__': MODULE}))
+    for part in ('model_src', 'model_src.comp_graph'):
+        monkeypatch.setitem(sys.modules, part, types.ModuleType(part))
+    monkeypatch.setitem(sys.modules, MODULE, module)
+    return module
+
+
+def node(kind, label, resolution, **more):
+    made = kind()
+    vars(made).update(
+        str_id=f'3|net/{label}', label=label, type_idx=0, op_type_idx=9, metadata=None
+    )
+    vars(made).update(resolution=resolution, strides=None, **more)
+    return made
+
+
+def record(theirs, name='OFA-MBV3-Net7', **more):
+    """relu1 <- conv <- input, with the input behind the ReLU as theirs may be."""
+    half = [8, 4, 8, 4, 3, 16]
+    conv = node(theirs.WeightedNode, 'conv2d', half, shape=[3, 16, 3, 3])
+    conv.strides, conv.metadata = (1, 2, 2, 1), {'use_bias': True}
+    light = [
+        node(theirs.RegularNode, 'fusedbatchnormv3', [4, 4, 4, 4, 16, 16]),
+        node(theirs.RegularNode, 'input', IMAGE),
+    ]
+    graph = theirs.ComputeGraph()
+    vars(graph).update(name=name, weighted_nodes=[conv], regular_nodes=light)
+    vars(graph).update(edge_pairs=[(0, 1), (2, 0)], max_kernel_size=7)
+    more = {'acc': np.float64(0.75), 'flops': 2.3e8, 'n_params': 500, **more}
+    return {'compute graph': graph, 'original config': (224, [['e3_k5']]), **more}
+
+
+def written(tmp_path, content, protocol=4):
+    path = tmp_path / 'gpi_ofa_comp_graph_cache.pkl'
+    path.write_bytes(
+        content if isinstance(content, bytes) else pickle.dumps(content, protocol)
+    )
+    return path
+
+
+def test_a_cache_of_theirs_becomes_records(tmp_path, theirs):
+    path = written(tmp_path, [record(theirs), record(theirs, '')])
+    first, second = import_foreign(path)
+    assert (first.name, second.name) == ('OFA-MBV3-Net7', f'{path.stem}-1')
+    assert first.arch == '[224, [["e3_k5"]]]'
+    assert first.metrics == {'acc(%)': 75, 'gflops': 0.23, 'params': 500}
+    graph = first.graph
+    assert graph.labels == ['conv', 'input', 'batchnorm']
+    assert graph.names == ('net/conv2d', 'net/input', 'net/fusedbatchnormv3')
+    assert graph.edges.tolist() == [[0, 2], [1, 0]]
+    assert graph.strides.tolist() == [[2, 2], [1, 1], [1, 1]]
+    assert graph.biased.tolist() == [True]
+    assert graph.macs.tolist() == [3 * 16 * 9 * 4 * 4, 0, 0]
+    assert graph.params.tolist() == [3 * 16 * 9 + 16, 0, 32]
+
+
+def test_flops_of_an_unknown_unit_are_left_out(tmp_path, theirs):
+    path = written(
+        tmp_path, [record(theirs, str(i), flops=f) for i, f in enumerate((0.3, 230e3))]
+    )
+    first, second = import_foreign(path)
+    assert first.metrics['gflops'] == 0.3
+    assert 'gflops' not in second.metrics
+
+
+@pytest.mark.parametrize('protocol', [2, 3, 4])
+def test_numbers_sets_and_arrays_of_numpy_are_read(tmp_path, protocol):
+    array = np.asfortranarray(np.arange(6, dtype='>i2').reshape(2, 3))
+    groups = collections.defaultdict(set, {'a': {1}})
+    if protocol < 3:  # sets lie in another module there
+        groups = {'a': 1}
+    content = [array, np.float32(0.5), np.bool_(True), groups]
+    found, number, flag, read = read_pickle(written(tmp_path, content, protocol))
+    assert found.array.tolist() == array.tolist()
+    assert (number, flag) == (0.5, True)
+    assert read == groups
+
+
+class Ends:
+    """Its pickle calls a function."""
+
+    def __init__(self, function, *arguments):
+        self.call = (function, arguments)
+
+    def __reduce__(self):
+        return self.call
+
+
+@pytest.mark.parametrize(
+    ('function', 'arguments', 'name'),
+    [
+        (os.system, ['touch ran'], 'posix.system'),
+        (eval, ['1'], 'builtins.eval'),
+        (getattr, [set, 'pop'], 'builtins.getattr'),
+        (open, ['ran', 'w'], 'io.open'),
+        (np.load, ['ran'], 'numpy.load'),
+    ],
+)
+def test_a_foreign_name_is_refused_and_never_called(
+    tmp_path, monkeypatch, theirs, function, arguments, name
+):
+    monkeypatch.chdir(tmp_path)
+    bad = record(theirs, extra=Ends(function, *arguments))
+    path = written(tmp_path, [record(theirs), bad])
+    with pytest.raises(ValueError, match=rf'names {name}, which .* nothing .* was run'):
+        list(import_foreign(path))
+    assert not (tmp_path / 'ran').exists()
+
+
+def test_other_names_of_known_modules_are_refused(tmp_path, theirs):
+    path = written(tmp_path, theirs.Trainer())
+    with pytest.raises(ValueError, match=rf'names {MODULE}.Trainer'):
+        read_pickle(path)
+    dotted = b'\x80\x04\x8c\x08builtins\x8c\x0bset.__new__\x93.'
+    with pytest.raises(ValueError, match=r'names builtins.set.__new__'):
+        read_pickle(written(tmp_path, dotted))
+
+
+def test_an_array_of_objects_is_refused(tmp_path):
+    path = written(tmp_path, np.array([[1], None], dtype=object))
+    with pytest.raises(ValueError, match="an array of type 'O8', not of numbers"):
+        read_pickle(path)
+
+
+def test_a_pickle_cannot_change_what_stands_for_its_classes(tmp_path):
+    out = io.BytesIO()
+    out.write(b'\x80\x04')
+    out.write(f'c{MODULE}\nNode\n'.encode())  # the class itself,
+    # and as its state: (None, {'__setstate__': 1}), attributes to set
+    out.write(b'N}\x8c\x0c__setstate__K\x01s\x86b.')
+    with pytest.raises(ValueError, match='truncated, or not a pickle'):
+        read_pickle(written(tmp_path, out.getvalue()))
+    assert read_pickle(written(tmp_path, [1])) == [1]
+
+
+def test_a_truncated_pickle_is_refused(tmp_path, theirs):
+    whole = pickle.dumps([record(theirs)], 4)
+    for length in range(0, len(whole) - 1, 37):
+        with pytest.raises(ValueError, match='is truncated, or not a pickle of AIO-P'):
+            read_pickle(written(tmp_path, whole[:length]))
+
+
+def test_what_is_no_cache_of_theirs_is_named(tmp_path, theirs):
+    with pytest.raises(FileNotFoundError, match='no pickle'):
+        list(import_foreign(tmp_path / 'none.pkl'))
+    cyclic = record(theirs)
+    cyclic['compute graph'].edge_pairs.append((1, 0))
+    cases = [
+        ({'a': 1}, 'holds no list of networks, but one dict'),
+        ([{'acc': 1}], "network 0 is not one .*KeyError: 'compute graph'"),
+        ([{'compute graph': 3}], "network 0: its 'compute graph' is one int"),
+        ([record(theirs, acc=75.0)], "its 'acc' is 75, not a share of 1"),
+        ([record(theirs), record(theirs)], "there are two networks 'OFA-MBV3-Net7'"),
+        ([cyclic], r"network 0: graph: node 0 \('net/conv2d'\) is part of a cycle"),
+    ]
+    for content, message in cases:
+        with pytest.raises(ValueError, match=message):
+            list(import_foreign(written(tmp_path, content)))
