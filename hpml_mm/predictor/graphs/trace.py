@@ -1,0 +1,95 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Any PyTorch module as a computational graph.
+
+The module runs once on fake tensors, which have a shape and no data: nothing is
+computed, and its weights are neither read nor copied. What it calls is recorded by the
+mechanism beneath ``make_fx`` and ``FlopCounterMode``, one node per operator:
+
+- a bias belongs to its convolution or matrix product;
+- views, copies, rearrangements (also of windows and channels) and dropout leave no
+  node, edges go past them;
+- sums, products and concatenations with only one computed input leave none either,
+  unless a parameter goes in, which needs a node to be counted at;
+- fused attention is recorded as its two matrix products and a softmax;
+- a matrix product of two computed tensors is a 'matmul' without parameters;
+- computations on parameters and constants alone leave nodes only where they multiply
+  matrices; such nodes have no edge that leads to them.
+
+The MACs are those that ``FlopCounterMode`` counts, halved, and the parameters those of
+``module.parameters()``; ones that the module does not use count at the 'output' node.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._pytree import tree_leaves
+
+from hpml_mm.predictor.graphs.graph import Graph
+from hpml_mm.predictor.graphs.trace_modules import ModulePaths, evaluating
+from hpml_mm.predictor.graphs.trace_record import Recorder
+
+
+def trace(
+    module: nn.Module,
+    input_shape: Sequence[int] = (3, 224, 224),
+    call: Callable[[nn.Module, Tensor], Any] | None = None,
+) -> Graph:
+    """The computational graph of a module in evaluation mode, for one image.
+
+    Args:
+        module: Any module that takes one tensor, or a model of MMPretrain or MMPose,
+            of which the network up to its head's raw output is taken. Its training
+            flags are put back afterwards.
+        input_shape: Shape of the input without the batch.
+        call: How to run the module, if ``module(image)`` does not do.
+
+    Raises:
+        ValueError: It cannot be traced; the message names the operator and the module
+            at which it stopped. That is the case if the network looks at values
+            (``item``, ``nonzero``), or uses operators that PyTorch does not bring.
+    """
+    paths = ModulePaths(module)
+    # The fused kernels of attention are not counted on every device.
+    with (
+        FakeTensorMode(allow_non_fake_inputs=True),
+        sdpa_kernel(SDPBackend.MATH),
+        torch.no_grad(),
+        evaluating(module),
+        paths.watch(),
+    ):
+        image = torch.empty(1, *input_shape)
+        recorder = Recorder(list(module.parameters()), paths, image)
+        try:
+            with recorder:
+                output = (call or _call)(module, image)
+            tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+            return recorder.finish(tensors)
+        except Exception as error:
+            raise _explained(module, input_shape, recorder, paths, error) from error
+
+
+def _call(module: nn.Module, image: Tensor) -> Any:
+    if isinstance(module, BaseModel):
+        return module(image, None, mode='tensor')
+    return module(image)
+
+
+def _explained(
+    module: nn.Module,
+    input_shape: Sequence[int],
+    recorder: Recorder,
+    paths: ModulePaths,
+    error: Exception,
+) -> ValueError:
+    operator = recorder.running or 'no operator, Python code'
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return ValueError(
+        f'{type(module).__name__} cannot be traced with an input of '
+        f'{tuple(input_shape)}: it stopped at {operator} in module '
+        f'{paths.current!r}: {reason}'
+    )

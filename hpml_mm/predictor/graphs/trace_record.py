@@ -1,0 +1,226 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Turn the operators of a running network into nodes, as they come."""
+
+import dataclasses
+import functools
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from hpml_mm.predictor.graphs import trace_nodes
+from hpml_mm.predictor.graphs.graph import Graph, Node, assemble
+from hpml_mm.predictor.graphs.layout import axis_after, default_axis, resolution
+from hpml_mm.predictor.graphs.trace_modules import ModulePaths
+from hpml_mm.predictor.graphs.trace_ops import (
+    CONSTANTS,
+    LABELS,
+    MERGES,
+    MOVEMENTS,
+    plain_name,
+)
+from hpml_mm.predictor.graphs.trace_values import Value, Values
+
+# Their result does not depend on what they overwrite.
+_OVERWRITES = frozenset({'copy', 'fill', 'zero'})
+# What PyTorch itself brings; the cost of others' operators cannot be known.
+_NAMESPACES = frozenset({'aten', 'prim', 'prims'})
+
+
+@dataclasses.dataclass(frozen=True)
+class _Call:
+    """An operator that has run.
+
+    Attributes:
+        op: Its plain name.
+        inputs: The tensors that its result depends on, with their values.
+        main: Position in ``inputs`` of the first one that was computed from the
+            network's input; None if there is none.
+    """
+
+    func: Any
+    op: str
+    args: tuple
+    inputs: list[Tensor]
+    values: list[Value]
+    main: int | None
+
+    @property
+    def merged(self) -> Value:
+        """Where all the inputs together come from."""
+        return Value(
+            frozenset().union(*(value.sources for value in self.values)),
+            frozenset().union(*(value.weights for value in self.values)),
+        )
+
+
+class Recorder(TorchDispatchMode):
+    """Records each operator that runs while it is the active mode.
+
+    Attributes:
+        running: The operator that is being run, or that failed; None between them.
+    """
+
+    def __init__(
+        self, weights: Sequence[nn.Parameter], paths: ModulePaths, source: Tensor
+    ) -> None:
+        super().__init__()
+        self.running: Any = None
+        self._paths = paths
+        self._sizes = [weight.numel() for weight in weights]
+        self._counted: set[int] = set()
+        self._values = Values(list(weights))
+        axis = default_axis(source.shape)
+        self._nodes = [
+            Node('input', 'input', resolution(source.shape, axis, source.shape, axis))
+        ]
+        self._edges: set[tuple[int, int]] = set()
+        self._values.set(source, Value(frozenset([0]), axis=axis))
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        """Run an operator, and note what it did."""
+        self.running = func
+        kwargs = kwargs or {}
+        out = func(*args, **kwargs)
+        outputs = list(_tensors([out]))
+        if outputs:
+            self._record(func, args, list(_tensors([*args, *kwargs.values()])), outputs)
+        self.running = None
+        return out
+
+    def finish(self, outputs: Iterable[Tensor]) -> Graph:
+        """The graph of what was recorded, closed by one 'output' node.
+
+        That node also holds the number of parameters that were never used.
+
+        Args:
+            outputs: What the network returned.
+
+        Raises:
+            ValueError: Nothing that it returned depends on its input.
+        """
+        pairs = [(tensor, self._values.get(tensor)) for tensor in outputs]
+        pairs = [(tensor, value) for tensor, value in pairs if value.sources]
+        if not pairs:
+            raise ValueError('nothing that it returns depends on its input')
+        tensor, value = pairs[-1]
+        size = resolution(tensor.shape, value.axis, tensor.shape, value.axis)
+        unused = set(range(len(self._sizes))) - self._counted
+        params = sum(self._sizes[weight] for weight in unused)
+        end = len(self._nodes)
+        nodes = [*self._nodes, Node('output', 'output', size, params=params)]
+        last = {(start, end) for _, value in pairs for start in value.sources}
+        return assemble(nodes, self._edges | last)
+
+    def _record(
+        self, func: Any, args: tuple, inputs: list[Tensor], outputs: list[Tensor]
+    ) -> None:
+        op, writes = _operator(func)
+        if op in CONSTANTS:
+            inputs = []
+        elif writes and op in _OVERWRITES:
+            inputs = [tensor for tensor in inputs if tensor is not args[0]]
+        values = [self._values.get(tensor) for tensor in inputs]
+        main = next((i for i, value in enumerate(values) if value.sources), None)
+        call = _Call(func, op, args, inputs, values, main)
+        if main is not None and func.namespace not in _NAMESPACES:
+            raise ValueError('what it computes, and at what cost, is not known')
+        value = self._node(call, outputs[0])
+        for tensor in outputs:
+            self._values.set(tensor, value or _passed(call, tensor))
+        if writes and isinstance(args[0], Tensor):
+            self._values.write(args[0], self._values.get(outputs[0]))
+
+    def _node(self, call: _Call, out: Tensor) -> Value | None:
+        """Add a node for a call if it needs one, and say where its result comes from.
+
+        A parameter counts at the first node that it leads to.
+        """
+        if call.op == 'convolution':
+            node = trace_nodes.convolution(self._name('conv'), call.args, out)
+            axis = 1
+        elif call.op in trace_nodes.PRODUCTS:
+            node = trace_nodes.product(self._name('matmul'), call.args, out)
+            axis = out.dim() - 1
+        elif _says_nothing(call) or self._is_bias(call):
+            return None
+        else:
+            source, before = call.inputs[call.main], call.values[call.main].axis
+            name = self._name(LABELS.get(call.op, call.op))
+            node, axis = trace_nodes.regular(
+                name, call.op, call.args, source, before, out
+            )
+        merged = call.merged
+        params = self._count(merged.weights)
+        index = len(self._nodes)
+        self._nodes.append(dataclasses.replace(node, params=params))
+        self._edges |= {(start, index) for start in merged.sources}
+        return Value(frozenset([index]), axis=axis)
+
+    def _is_bias(self, call: _Call) -> bool:
+        """Make an added parameter the bias of the node before it, if it can be one."""
+        data = call.values[call.main]
+        if call.op != 'add' or len(data.sources) > 1 or data.weights:
+            return False
+        weights = call.merged.weights
+        if call.merged.sources != data.sources or weights & self._counted:
+            return False
+        (index,) = data.sources
+        node = self._nodes[index]
+        size = sum(self._sizes[weight] for weight in weights)
+        if node.shape is None or node.biased or size != node.resolution[-1]:
+            return False
+        params = node.params + self._count(weights)
+        self._nodes[index] = dataclasses.replace(node, biased=True, params=params)
+        return True
+
+    def _count(self, weights: frozenset[int]) -> int:
+        """How many parameters these are that no node has counted yet."""
+        new = weights - self._counted
+        self._counted |= new
+        return sum(self._sizes[weight] for weight in new)
+
+    def _name(self, op: str) -> str:
+        return self._paths.node_name(op)
+
+
+@functools.cache
+def _operator(func: Any) -> tuple[str, bool]:
+    """Plain name of an operator, and whether it writes into its first argument."""
+    schema = func._schema
+    alias = schema.arguments[0].alias_info if schema.arguments else None
+    return plain_name(schema.name), alias is not None and alias.is_write
+
+
+def _says_nothing(call: _Call) -> bool:
+    """Whether a call gets no node of its own."""
+    if call.main is None or call.func.is_view:
+        return True
+    if call.op in MOVEMENTS or call.op in _OVERWRITES:
+        return True
+    if call.op == 'constant_pad_nd' and not any(call.args[1]):
+        return True
+    if LABELS.get(call.op) not in MERGES or trace_nodes.is_zero(call.op, call.args):
+        return False
+    computed = [value for value in call.values if value.sources]
+    return len(computed) == 1 and not any(
+        value.weights for value in call.values if not value.sources
+    )
+
+
+def _passed(call: _Call, out: Tensor) -> Value:
+    """Where a result comes from that has no node of its own."""
+    axis = default_axis(out.shape)
+    if call.main is not None:
+        before, known = call.inputs[call.main].shape, call.values[call.main].axis
+        axis = axis_after(call.op, call.args, before, known, out.shape)
+    return dataclasses.replace(call.merged, axis=axis)
+
+
+def _tensors(values: Iterable[Any]) -> Iterable[Tensor]:
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)

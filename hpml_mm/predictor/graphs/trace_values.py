@@ -1,0 +1,91 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Which nodes each tensor of a running network comes from, in spite of in-place writes.
+
+Tensors that share memory are views of one storage. A write through one of them changes
+what the others hold, so it changes where they come from.
+"""
+
+import dataclasses
+
+import torch
+from torch import Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Value:
+    """Where a tensor comes from.
+
+    Attributes:
+        sources: Nodes whose output it holds; none if it was made of constants alone.
+        weights: Numbers of the module's parameters that went into it since.
+        axis: Dimension of its channels.
+    """
+
+    sources: frozenset[int] = frozenset()
+    weights: frozenset[int] = frozenset()
+    axis: int = 0
+
+
+CONSTANT = Value()
+
+
+class Values:
+    """The values of all tensors met while a network runs.
+
+    Tensors are kept alive, so that no identity is used twice.
+
+    Args:
+        weights: The module's parameters; a value names them by their position.
+    """
+
+    def __init__(self, weights: list[torch.nn.Parameter]) -> None:
+        self._weights = {
+            id(weight): Value(weights=frozenset([number]))
+            for number, weight in enumerate(weights)
+        }
+        self._values: dict[int, Value] = {}
+        self._sharing: dict[int, list[Tensor]] = {}
+
+    def get(self, tensor: Tensor) -> Value:
+        """Where a tensor comes from; of one never met: nowhere."""
+        value = self._values.get(id(tensor))
+        if value is None:
+            return self._weights.get(id(tensor), CONSTANT)
+        return value
+
+    def set(self, tensor: Tensor, value: Value) -> None:
+        """Note where a new tensor comes from."""
+        if id(tensor) not in self._values:
+            self._sharing.setdefault(_storage(tensor), []).append(tensor)
+        self._values[id(tensor)] = value
+
+    def write(self, target: Tensor, value: Value) -> None:
+        """Note that a tensor was overwritten, and with it all that share its memory."""
+        self.set(target, value)
+        start, end = _span(target)
+        for other in self._sharing[_storage(target)]:
+            first, last = _span(other)
+            if other is target or last <= start or end <= first:
+                continue
+            old = self._values[id(other)]
+            covered = start <= first and last <= end and end - start == target.numel()
+            self._values[id(other)] = Value(
+                sources=value.sources if covered else old.sources | value.sources,
+                weights=value.weights if covered else old.weights | value.weights,
+                axis=old.axis,
+            )
+
+
+def _storage(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def _span(tensor: Tensor) -> tuple[int, int]:
+    """First element of the storage that a tensor may hold, and the one after its last.
+
+    Between them a strided view leaves gaps; that two such views overlap is then taken
+    for granted.
+    """
+    start = tensor.storage_offset()
+    steps = zip(tensor.shape, tensor.stride(), strict=True)
+    return start, start + 1 + sum((size - 1) * step for size, step in steps)
