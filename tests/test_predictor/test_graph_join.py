@@ -1,0 +1,89 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Graphs of blocks put end to end equal the graph of the whole network."""
+
+import pytest
+from torch import nn
+
+from hpml_mm.predictor.graphs.graph import same, validate
+from hpml_mm.predictor.graphs.join import join
+from hpml_mm.predictor.graphs.trace import trace
+
+
+class Residual(nn.Module):
+    """A block whose input is used twice, and that holds a parameter of no use."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, padding=1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+        self.unused = nn.Linear(3, 1)
+
+    def forward(self, x):
+        return x + self.norm(self.conv(x)).relu()
+
+
+def head():
+    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 5))
+
+
+def stem():
+    return nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU())
+
+
+def test_a_joined_graph_equals_the_traced_one():
+    parts = [stem(), Residual(8), nn.Identity(), Residual(8), head()]
+    graphs = [trace(parts[0], (3, 16, 16))]
+    graphs += [trace(part, (8, 8, 8)) for part in parts[1:]]
+    whole = trace(nn.Sequential(*parts), (3, 16, 16))
+
+    joined = join(graphs, [str(index) for index in range(len(parts))])
+
+    validate(joined)
+    assert same(joined, whole, names=True)
+    assert joined.params[-1] == 8
+    assert joined.total_params == sum(
+        weight.numel() for part in parts for weight in part.parameters()
+    )
+
+
+def test_identities_alone_join_to_an_identity():
+    graph = trace(nn.Identity(), (3, 4, 4))
+    assert same(join([graph, graph]), graph, names=True)
+
+
+def test_all_that_a_part_returns_leads_into_the_next():
+    class Fork(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(4, 4, 1)
+
+        def forward(self, x):
+            return x, self.conv(x)
+
+    fork = trace(Fork(), (4, 4, 4))
+    relu = trace(nn.ReLU(), (4, 4, 4))
+    joined = join([fork, relu])
+    follower = joined.labels.index('relu')
+    starts = [start for start, end in joined.edges.tolist() if end == follower]
+    assert [joined.labels[start] for start in starts] == ['conv', 'input']
+
+
+def test_without_prefixes_names_stay_as_they_are():
+    joined = join([trace(stem(), (3, 16, 16)), trace(head(), (8, 8, 8))])
+    assert joined.names == ('0', '2', 'input', '1', '0', 'output')
+
+
+def test_parts_that_do_not_fit_are_refused():
+    first = trace(stem(), (3, 16, 16))
+    with pytest.raises(
+        ValueError, match=r'part 0 gives .* \[8, 8, 8\], but part 1 .* \[4, 4, 8\]'
+    ):
+        join([first, trace(head(), (8, 4, 4))])
+
+
+def test_nothing_to_join_is_refused():
+    with pytest.raises(ValueError, match='there are no parts'):
+        join([])
+    graph = trace(nn.ReLU(), (3, 4, 4))
+    with pytest.raises(ValueError, match='2 prefixes for 1 parts'):
+        join([graph], ['a', 'b'])
