@@ -1,0 +1,240 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""What every search space can do; a space itself says only what its networks are."""
+
+import abc
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from torch import nn
+
+from hpml_mm.predictor.graphs import Graph
+from hpml_mm.predictor.spaces.chain import Layer, build_chain, chain_graph
+from hpml_mm.predictor.spaces.forms import from_json
+
+
+@dataclasses.dataclass(frozen=True)
+class Slot:
+    """One decision of a search space.
+
+    Attributes:
+        name: Where it is, for people: 'stage 2 block 1 kernel'.
+        choices: Its allowed values.
+    """
+
+    name: str
+    choices: tuple
+
+
+@dataclasses.dataclass(frozen=True)
+class Arch:
+    """A network of a search space: one value for each of its slots.
+
+    Attributes:
+        space: Name of the space.
+        values: In the order of the space's slots; None where a slot decides nothing,
+            such as the kernel of a block that is left out.
+    """
+
+    space: str
+    values: tuple
+
+
+class SearchSpace(abc.ABC):
+    """Networks that differ in the values of a list of slots.
+
+    Attributes:
+        name: Its name, as ``get_space`` takes it.
+        slots: Its decisions.
+        resolution: Side in pixels of the images that its published labels are for.
+        num_classes: Number of classes of those labels.
+        bn_eps: Added to the variance in every BatchNorm.
+    """
+
+    name: str
+    slots: tuple[Slot, ...]
+    resolution: int = 224
+    num_classes: int = 1000
+    bn_eps: float = 1e-5
+
+    @abc.abstractmethod
+    def layers(self, arch: Arch, num_classes: int) -> list[Layer]:
+        """The network as a chain of layers, the classifier last."""
+
+    @abc.abstractmethod
+    def _parse(self, form: str | Mapping | Sequence) -> Sequence:
+        """The values that a written form stands for, not yet checked."""
+
+    @abc.abstractmethod
+    def _format(self, arch: Arch) -> str:
+        """The string of an architecture in canonical form."""
+
+    def used(self, values: Sequence) -> list[bool]:
+        """Which slots decide anything, given the values of all."""
+        return [True] * len(values)
+
+    def decode(self, form: str | Mapping | Sequence | Arch) -> Arch:
+        """Read an architecture from any form that the space knows.
+
+        Args:
+            form: The space's string, its dictionary or list, or the JSON text of one of
+                those; an ``Arch`` is checked and returned in canonical form.
+
+        Raises:
+            ValueError: The form cannot be read, or is outside the space.
+        """
+        if isinstance(form, str) and form.lstrip().startswith(('[', '{')):
+            form = from_json(self.name, form)
+        arch = form
+        if not isinstance(form, Arch):
+            arch = Arch(self.name, tuple(self._parse(form)))
+        self.validate(arch)
+        return self.canonical(arch)
+
+    def encode(self, arch: Arch) -> str:
+        """The canonical string: equal for two architectures of the same network.
+
+        Raises:
+            ValueError: The architecture is outside the space.
+        """
+        self.validate(arch)
+        return self._format(self.canonical(arch))
+
+    def canonical(self, arch: Arch) -> Arch:
+        """The same network with None in each slot that decides nothing."""
+        rows = zip(self.slots, arch.values, self.used(arch.values), strict=True)
+        # The choice itself, as 3 and 3.0 are equal but written differently.
+        values = (
+            slot.choices[slot.choices.index(value)] if use else None
+            for slot, value, use in rows
+        )
+        return Arch(self.name, tuple(values))
+
+    def validate(self, arch: Arch) -> None:
+        """Check that an architecture belongs to the space.
+
+        Raises:
+            ValueError: It is of another space, or a slot has a value that it does not
+                allow; the message names slot, value and allowed values.
+        """
+        if arch.space != self.name:
+            raise ValueError(
+                f'{self.name}: the architecture is one of {arch.space!r}; '
+                f'read it with get_space({arch.space!r})'
+            )
+        if len(arch.values) != len(self.slots):
+            raise ValueError(
+                f'{self.name}: {len(arch.values)} values for {len(self.slots)} slots'
+            )
+        for index, slot in enumerate(self.slots):
+            value = arch.values[index]
+            if value is not None and value not in slot.choices:
+                raise ValueError(
+                    f'{self.name}: {slot.name} is {value!r}; allowed are '
+                    f'{_listed(slot.choices)}'
+                )
+        used = self.used(arch.values)
+        for slot, value, use in zip(self.slots, arch.values, used, strict=True):
+            if use and value is None:
+                raise ValueError(
+                    f'{self.name}: {slot.name} is missing; allowed are '
+                    f'{_listed(slot.choices)}'
+                )
+
+    def sample(self, rng: np.random.Generator) -> Arch:
+        """An architecture whose every slot is drawn uniformly and independently.
+
+        Slots that decide nothing are drawn too, as AIO-P does, so that each slot's
+        value stays independent of the others; ``encode`` leaves them out.
+        """
+        return Arch(self.name, tuple(self._draw(slot, rng) for slot in self.slots))
+
+    def mutate(self, arch: Arch, rng: np.random.Generator, p: float = 0.1) -> Arch:
+        """A neighbour of an architecture, itself in canonical form.
+
+        Args:
+            arch: Where to start.
+            rng: Source of all draws.
+            p: Chance of each slot to take another of its values. A slot that begins to
+                decide something is drawn uniformly.
+
+        Raises:
+            ValueError: ``p`` is not between 0 and 1, or ``arch`` is outside the space.
+        """
+        if not 0 <= p <= 1:
+            raise ValueError(f'mutate: p must be between 0 and 1, got {p}')
+        self.validate(arch)
+        values = []
+        for slot, value in zip(self.slots, arch.values, strict=True):
+            if value is None:
+                values.append(self._draw(slot, rng))
+            elif rng.random() < p and len(slot.choices) > 1:
+                others = tuple(v for v in slot.choices if v != value)
+                values.append(self._draw(Slot(slot.name, others), rng))
+            else:
+                values.append(value)
+        return self.canonical(Arch(self.name, tuple(values)))
+
+    def one_hot(self, arch: Arch) -> np.ndarray:
+        """The architecture as 0s and 1s, for a linear model.
+
+        Returns:
+            float32 of shape (sum of the slots' choices,); a slot that decides nothing
+            is all 0.
+
+        Raises:
+            ValueError: The architecture is outside the space.
+        """
+        self.validate(arch)
+        values = self.canonical(arch).values
+        pairs = zip(self.slots, values, strict=True)
+        bits = [value == choice for slot, value in pairs for choice in slot.choices]
+        return np.array(bits, np.float32)
+
+    def build(self, arch: Arch, num_classes: int | None = None) -> nn.Sequential:
+        """The network as a module, with PyTorch's own initialisation.
+
+        Args:
+            arch: What to build.
+            num_classes: Number of logits; None for the space's own.
+
+        Raises:
+            ValueError: The architecture is outside the space.
+        """
+        self.validate(arch)
+        return build_chain(self._layers(arch, num_classes), self.bn_eps)
+
+    def graph(
+        self,
+        arch: Arch,
+        resolution: int | None = None,
+        num_classes: int | None = None,
+    ) -> Graph:
+        """The network's graph, put together from blocks that are traced once each.
+
+        It equals the traced graph of ``build(arch)``.
+
+        Args:
+            arch: Which network.
+            resolution: Side of the square input in pixels; None for the space's own.
+            num_classes: Number of logits; None for the space's own.
+
+        Raises:
+            ValueError: The architecture is outside the space, or the resolution is too
+                small for the network.
+        """
+        self.validate(arch)
+        side = self.resolution if resolution is None else resolution
+        return chain_graph(self._layers(arch, num_classes), (3, side, side))
+
+    def _layers(self, arch: Arch, num_classes: int | None) -> list[Layer]:
+        classes = self.num_classes if num_classes is None else num_classes
+        return self.layers(arch, classes)
+
+    def _draw(self, slot: Slot, rng: np.random.Generator) -> Any:
+        return slot.choices[int(rng.integers(len(slot.choices)))]
+
+
+def _listed(choices: tuple) -> str:
+    return ', '.join(str(choice) for choice in choices)

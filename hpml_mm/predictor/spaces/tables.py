@@ -1,0 +1,114 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Readers of tables that say how well the networks of a search space do."""
+
+import csv
+import dataclasses
+import json
+import math
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+# The metric, with its unit, that each column of a table holds.
+OFA_COLUMNS = {'acc': 'imagenet/top1(%)', 'macs': 'macs', 'params': 'params'}
+MACRO_KEYS = {'mean_acc': 'cifar10/top1(%)', 'params': 'params', 'flops': 'macs'}
+NB201_COLUMNS = {
+    'cifar10-test': 'cifar10/top1(%)',
+    'cifar10-val': 'cifar10-val/top1(%)',
+    'cifar100-test': 'cifar100/top1(%)',
+    'cifar100-val': 'cifar100-val/top1(%)',
+    'imagenet-test': 'imagenet16-120/top1(%)',
+    'imagenet-val': 'imagenet16-120-val/top1(%)',
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Row:
+    """What a table says of one network.
+
+    Attributes:
+        arch: The network as the table writes it, which need not be canonical.
+        metrics: Numbers by name and unit.
+    """
+
+    arch: str
+    metrics: dict[str, float]
+
+
+def read_table(path: str | Path, space: str) -> list[Row]:
+    """Read a table of a search space's networks.
+
+    Args:
+        path: For 'nas-bench-201' a CSV with a column ``cellstr``, for
+            'nas-bench-macro' the benchmark's JSON file, else a CSV with a column
+            ``arch``. Columns that the space's table is not known to have are left out.
+        space: Name of the search space.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A column is missing, or a row is malformed; the message names file
+            and line.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no table {path}')
+    if space == 'nas-bench-macro':
+        return list(_read_macro(path))
+    if space == 'nas-bench-201':
+        return list(_read_csv(path, 'cellstr', NB201_COLUMNS))
+    return list(_read_csv(path, 'arch', OFA_COLUMNS))
+
+
+def _read_csv(path: Path, arch: str, columns: Mapping[str, str]) -> Iterator[Row]:
+    with path.open(encoding='utf-8', newline='') as file:
+        reader = csv.DictReader(file)
+        header = reader.fieldnames or []
+        if arch not in header:
+            raise ValueError(
+                f'{path}: no column {arch!r} in its first line; there are '
+                f'{", ".join(header) or "none"}'
+            )
+        known = {name: metric for name, metric in columns.items() if name in header}
+        for cells in reader:
+            where = f'{path}, line {reader.line_num}'
+            if None in cells or None in cells.values():
+                raise ValueError(f'{where}: it has not the {len(header)} columns')
+            if not cells[arch].strip():
+                raise ValueError(f'{where}: column {arch!r} is empty')
+            metrics = {
+                metric: _number(cells[name], f'{where}, column {name!r}')
+                for name, metric in known.items()
+            }
+            yield Row(cells[arch], metrics)
+
+
+def _read_macro(path: Path) -> Iterator[Row]:
+    try:
+        table = json.loads(path.read_text(encoding='utf-8'))
+    except json.JSONDecodeError as error:
+        raise ValueError(
+            f'{path}, line {error.lineno}: not valid JSON: {error.msg}'
+        ) from error
+    if not isinstance(table, dict):
+        raise ValueError(f'{path}: an object with a member for each network is needed')
+    for arch, record in table.items():
+        where = f'{path}, network {arch!r}'
+        if not isinstance(record, dict):
+            raise ValueError(f'{where}: its record is no object')
+        if missing := sorted(set(MACRO_KEYS) - set(record)):
+            raise ValueError(f'{where}: no {", ".join(missing)} in its record')
+        metrics = {
+            metric: _number(record[key], f'{where}, {key!r}')
+            for key, metric in MACRO_KEYS.items()
+        }
+        yield Row(arch, metrics)
+
+
+def _number(value: Any, where: str) -> float:
+    try:
+        number = float(value)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'{where}: {value!r} is no number') from error
+    if not math.isfinite(number):
+        raise ValueError(f'{where}: {value!r} is not a finite number')
+    return number
