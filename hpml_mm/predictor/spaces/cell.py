@@ -5,6 +5,10 @@ from collections import OrderedDict
 
 from torch import Tensor, nn
 
+from hpml_mm.predictor.graphs import Graph
+from hpml_mm.predictor.spaces.cell_graph import Wiring
+from hpml_mm.predictor.spaces.chain import PLACE, layer_graph
+
 OPERATIONS = ('none', 'skip_connect', 'nor_conv_1x1', 'nor_conv_3x3', 'avg_pool_3x3')
 NODES = 4
 # From and to, in the order of the cell's string.
@@ -30,6 +34,14 @@ class ReLUConvBN(nn.Sequential):
         super().__init__(
             OrderedDict(relu=nn.ReLU(), conv=conv, bn=nn.BatchNorm2d(out_channels))
         )
+
+
+class Zero(nn.Module):
+    """Nothing, of the input's shape."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Zeros that, as in the original, depend on the input in a graph."""
+        return x * 0
 
 
 class NormAct(nn.Sequential):
@@ -66,18 +78,19 @@ class Reduction(nn.Module):
         return self.downsample(x) + self.conv_b(self.conv_a(x))
 
 
-def operation(name: str, channels: int) -> nn.Module:
-    """The module on an edge.
+def operation(name: str, channels: int) -> tuple[type[nn.Module], tuple]:
+    """The module on an edge: its class and arguments.
 
     Args:
         name: One of ``OPERATIONS`` except 'none'.
         channels: Channels of input and output.
     """
     if name == 'skip_connect':
-        return nn.Identity()
+        return nn.Identity, ()
     if name == 'avg_pool_3x3':
-        return nn.AvgPool2d(3, 1, 1, count_include_pad=False)
-    return ReLUConvBN(channels, channels, int(name[-1]))
+        # Kernel, stride, padding; no rounding up; padding is not averaged.
+        return nn.AvgPool2d, (3, 1, 1, False, False)
+    return ReLUConvBN, (channels, channels, int(name[-1]))
 
 
 class Cell(nn.Module):
@@ -92,13 +105,12 @@ class Cell(nn.Module):
 
     def __init__(self, operations: tuple[str, ...], channels: int) -> None:
         super().__init__()
-        self.edges = nn.ModuleDict(
-            {
-                f'{start}to{end}': operation(name, channels)
-                for (start, end), name in zip(EDGES, operations, strict=True)
-                if name != 'none'
-            }
-        )
+        self.zero = Zero()
+        self.edges = nn.ModuleDict()
+        for (start, end), name in zip(EDGES, operations, strict=True):
+            if name != 'none':
+                kind, args = operation(name, channels)
+                self.edges[f'{start}to{end}'] = kind(*args)
 
     def forward(self, x: Tensor) -> Tensor:
         """A map of the same shape."""
@@ -109,5 +121,35 @@ class Cell(nn.Module):
                 if (key := f'{start}to{end}') in self.edges:
                     term = self.edges[key](nodes[start])
                     total = term if total is None else total + term
-            nodes.append(x * 0 if total is None else total)
+            nodes.append(self.zero(x) if total is None else total)
         return nodes[-1]
+
+    @staticmethod
+    def part_graph(args: tuple, input_shape: tuple[int, int, int]) -> Graph:
+        """The graph that tracing this module would give, without tracing it.
+
+        Args:
+            args: The module's own arguments.
+            input_shape: Channels, height and width.
+        """
+        operations, channels = args
+        names = dict(zip(EDGES, operations, strict=True))
+        wiring = Wiring(input_shape)
+        image = frozenset([0])
+        nodes = [image]
+        for end in range(1, NODES):
+            total = None
+            for start in range(end):
+                if names[start, end] == 'none':
+                    continue
+                kind, arguments = operation(names[start, end], channels)
+                term = nodes[start]
+                if kind is not nn.Identity:
+                    graph = layer_graph(kind, arguments, input_shape)
+                    path = f'{PLACE}.edges.{start}to{end}'
+                    term = wiring.part(graph, PLACE, path, term)
+                if total is not None:
+                    term = wiring.node('add', PLACE, total | term)
+                total = term
+            nodes.append(wiring.node('zero', PLACE, image) if total is None else total)
+        return wiring.finish(nodes[-1])

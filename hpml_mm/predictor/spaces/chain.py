@@ -85,7 +85,8 @@ def chain_graph(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> Graph:
     return join(parts)
 
 
-@functools.cache
+# A bound, as there are tens of thousands of cells.
+@functools.lru_cache(maxsize=4096)
 def layer_graph(
     kind: type[nn.Module], args: tuple, input_shape: tuple[int, ...]
 ) -> Graph:
