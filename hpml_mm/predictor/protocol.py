@@ -1,0 +1,113 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Which networks a predictor may learn from, and which it is judged on.
+
+As in AIO-P: networks are sorted by name, shuffled with the draw's seed, and the last N
+of them are the sample. Unlike in AIO-P, labels and their scale come from the sample
+alone, and a network that stands in a table under several names is never on both sides.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+# AIO-P's seeds: of the sample draws, and of the pre-trainings.
+DRAW_SEEDS = (12345, 1, 2, 3, 4)
+PRETRAIN_SEEDS = (12345, 1, 2)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Draw:
+    """One division of a table.
+
+    Attributes:
+        seed: What it was drawn with.
+        train: Positions of the networks that may be learnt from, sorted.
+        test: Positions of those that predictions are judged on, sorted.
+    """
+
+    seed: int
+    train: np.ndarray
+    test: np.ndarray
+
+
+def draw(
+    names: Sequence[str],
+    count: int,
+    seed: int,
+    groups: Sequence[str] | None = None,
+) -> Draw:
+    """Draw ``count`` networks of a table to learn from; the rest is to be predicted.
+
+    Args:
+        names: Names of the networks, each once. Their order has no influence.
+        count: Size of the sample; 0 for a test on all of them.
+        seed: Seed of the draw.
+        groups: What each network is equal to, such as its canonical architecture.
+            The rest is then without those that are equal to one of the sample.
+
+    Raises:
+        ValueError: A name is there twice, or nothing is left to predict.
+    """
+    names = np.asarray(names, dtype=str)
+    known, counts = np.unique(names, return_counts=True)
+    if len(known) < len(names):
+        raise ValueError(
+            f"draw: '{known[counts > 1][0]}' is there twice; each network needs a name"
+        )
+    if not 0 <= count < len(names):
+        raise ValueError(
+            f'draw: {count} of {len(names)} networks to learn from; at least one must '
+            'be left to predict'
+        )
+    order = np.argsort(names, kind='stable')
+    np.random.RandomState(seed).shuffle(order)
+    rest, sample = np.split(order, [len(order) - count])
+    if groups is not None:
+        labels = np.asarray(groups, dtype=str)
+        rest = rest[~np.isin(labels[rest], labels[sample])]
+        if not len(rest):
+            raise ValueError(f'draw: every network is equal to one of the {count}')
+    return Draw(seed, np.sort(sample), np.sort(rest))
+
+
+def split_off(
+    train: np.ndarray, share: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Divide what may be learnt from into a part to fit and a part to choose by.
+
+    Args:
+        train: Positions, as in ``Draw``.
+        share: Share of the second part; at least one network goes there.
+        seed: Seed of the division.
+
+    Raises:
+        ValueError: The share is not between 0 and 1, or one part would be empty.
+    """
+    if not 0 < share < 1:
+        raise ValueError(f'split_off: a share of {share}; it must be between 0 and 1')
+    count = max(1, round(share * len(train)))
+    if count >= len(train):
+        raise ValueError(
+            f'split_off: {len(train)} networks cannot be divided by a share of {share}'
+        )
+    order = np.random.RandomState(seed).permutation(train)
+    return np.sort(order[count:]), np.sort(order[:count])
+
+
+def folds(count: int, parts: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Cross-validation: each of ``count`` networks is left out once.
+
+    Returns:
+        For each part the positions to fit, and those that are left out.
+
+    Raises:
+        ValueError: There are fewer networks than parts, or fewer than two parts.
+    """
+    if not 2 <= parts <= count:
+        raise ValueError(f'folds: {count} networks in {parts} parts')
+    order = np.random.RandomState(seed).permutation(count)
+    return [
+        (np.sort(np.setdiff1d(order, held)), np.sort(held))
+        for held in np.array_split(order, parts)
+    ]

@@ -1,0 +1,93 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Metrics of predicted scores, by hand."""
+
+import numpy as np
+import pytest
+
+from hpml_mm.predictor.metrics import (
+    kendall_tau,
+    mae,
+    mape,
+    mean_and_spread,
+    score,
+    srcc,
+    summarise,
+    top_overlap,
+)
+
+LABELS = np.array([50.0, 80.0, 20.0, 40.0])
+
+
+def test_errors_are_in_points_and_in_percent_of_the_label():
+    predicted = np.array([51.0, 76.0, 20.0, 43.0])
+    assert mae(predicted, LABELS) == 2
+    # 2 %, 5 %, 0 % and 7.5 %
+    assert mape(predicted, LABELS) == pytest.approx(3.625)
+
+
+def test_no_percentage_of_a_label_of_zero():
+    assert mape(np.array([1.0, 2.0]), np.array([0.0, 2.0])) is None
+
+
+def test_rank_correlations_see_the_order_only():
+    predicted = np.array([3.0, 1000.0, -1.0, 2.0])
+    assert srcc(predicted, LABELS) == pytest.approx(1)
+    assert kendall_tau(predicted, LABELS) == pytest.approx(1)
+    # One neighbouring pair of four is exchanged: 1 - 6 * 2 / 60 and (5 - 1) / 6.
+    predicted = np.array([2.0, 1000.0, -1.0, 3.0])
+    assert srcc(predicted, LABELS) == pytest.approx(0.8)
+    assert kendall_tau(predicted, LABELS) == pytest.approx(4 / 6)
+
+
+def test_equal_predictions_share_their_rank():
+    # Ranks 1.5, 1.5, 3 against 1, 2, 3.
+    predicted, labels = np.array([7.0, 7.0, 9.0]), np.array([1.0, 2.0, 3.0])
+    assert srcc(predicted, labels) == pytest.approx(np.sqrt(0.75))
+
+
+def test_equal_predictions_everywhere_have_no_order():
+    same = np.full(4, 70.0)
+    assert srcc(same, LABELS) is None
+    assert kendall_tau(same, LABELS) is None
+
+
+def test_top_overlap_is_the_share_of_the_best_that_is_found():
+    labels = np.arange(10.0)
+    predicted = labels.copy()
+    predicted[[9, 0]] = predicted[[0, 9]]  # best and worst exchanged
+    assert top_overlap(predicted, labels, 1) == 0
+    assert top_overlap(predicted, labels, 2) == 50
+    assert top_overlap(predicted, labels, 10) == 100
+    assert top_overlap(predicted, labels, 11) is None
+
+
+def test_score_has_each_metric_with_its_unit():
+    scores = score(LABELS, LABELS, top_sizes=(2,))
+    assert scores == pytest.approx(
+        {
+            'mae(points)': 0,
+            'mape(%)': 0,
+            'srcc(1)': 1,
+            'kendall(1)': 1,
+            'top2_overlap(%)': 100,
+        }
+    )
+
+
+def test_spread_is_that_of_the_population():
+    assert mean_and_spread([1, 3]) == (2, 1)
+    assert mean_and_spread([5]) == (5, 0)
+
+
+def test_a_metric_that_one_run_lacks_has_no_mean():
+    runs = [{'srcc(1)': 0.5, 'mae(points)': 1.0}, {'srcc(1)': None, 'mae(points)': 3.0}]
+    assert summarise(runs) == {'srcc(1)': None, 'mae(points)': (2.0, 1.0)}
+
+
+def test_what_is_no_number_is_refused_with_its_place():
+    with pytest.raises(ValueError, match='prediction 1 is nan'):
+        score(np.array([1.0, np.nan, 2.0]), np.ones(3))
+    with pytest.raises(ValueError, match=r'shape \(2,\) for labels of shape \(3,\)'):
+        mae(np.ones(2), np.ones(3))
+    with pytest.raises(ValueError, match='there are no values'):
+        mean_and_spread([])

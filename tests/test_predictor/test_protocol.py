@@ -1,0 +1,78 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Which networks are learnt from."""
+
+import numpy as np
+import pytest
+
+from hpml_mm.predictor.protocol import draw, folds, split_off
+
+NAMES = [f'net{index:02d}' for index in range(20)]
+
+
+def test_a_draw_is_that_of_aiop():
+    names = sorted(NAMES)
+    np.random.seed(7)
+    np.random.shuffle(names)
+    drawn = draw(NAMES, 5, seed=7)
+    assert {NAMES[index] for index in drawn.train} == set(names[-5:])
+    assert {NAMES[index] for index in drawn.test} == set(names[:-5])
+
+
+def test_the_order_of_the_table_has_no_influence():
+    turned = NAMES[::-1]
+    drawn, other = draw(NAMES, 5, seed=1), draw(turned, 5, seed=1)
+    assert {NAMES[i] for i in drawn.train} == {turned[i] for i in other.train}
+
+
+def test_another_seed_draws_others_and_none_twice():
+    first, second = draw(NAMES, 8, seed=1), draw(NAMES, 8, seed=2)
+    assert first.train.tolist() != second.train.tolist()
+    both = np.concatenate([first.train, first.test])
+    assert sorted(both.tolist()) == list(range(20))
+
+
+def test_what_equals_a_network_of_the_sample_is_not_judged():
+    groups = [name[:-1] for name in NAMES]  # 'net0' and 'net1', ten each
+    with pytest.raises(ValueError, match='every network is equal'):
+        draw(NAMES, 15, 1, groups)
+    groups = [str(index // 2) for index in range(20)]
+    drawn = draw(NAMES, 5, 1, groups)
+    assert len(drawn.train) == 5
+    seen = {groups[index] for index in drawn.train}
+    assert drawn.test.tolist() == [i for i in range(20) if groups[i] not in seen]
+
+
+def test_without_a_sample_all_are_judged():
+    drawn = draw(NAMES, 0, seed=1)
+    assert len(drawn.train) == 0
+    assert drawn.test.tolist() == list(range(20))
+
+
+def test_impossible_draws_are_refused():
+    with pytest.raises(ValueError, match="'a' is there twice"):
+        draw(['b', 'a', 'a'], 1, 0)
+    with pytest.raises(ValueError, match='20 of 20 networks'):
+        draw(NAMES, 20, 0)
+
+
+def test_the_part_to_choose_by_is_of_the_given_networks():
+    train = np.array([3, 5, 8, 13, 21, 34, 55, 89, 144, 233])
+    fit, choose = split_off(train, 0.2, seed=3)
+    assert len(choose) == 2
+    assert sorted([*fit, *choose]) == train.tolist()
+    assert len(split_off(train, 0.01, seed=3)[1]) == 1
+    with pytest.raises(ValueError, match='share of 1'):
+        split_off(train, 1, seed=3)
+    with pytest.raises(ValueError, match='cannot be divided by'):
+        split_off(train[:1], 0.5, seed=3)
+
+
+def test_folds_leave_each_network_out_once():
+    parts = folds(7, 3, seed=0)
+    assert sorted(np.concatenate([held for _, held in parts]).tolist()) == list(
+        range(7)
+    )
+    for fitted, held in parts:
+        assert sorted([*fitted, *held]) == list(range(7))
+    with pytest.raises(ValueError, match='1 networks in 2 parts'):
+        folds(1, 2, seed=0)
