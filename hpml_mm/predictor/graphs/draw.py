@@ -90,9 +90,18 @@ def draw(
         ValueError: The path does not end in ``.svg``.
     """
     path = Path(path)
+    check_svg(path)
+    write_atomic(path, to_svg(graph, title, fold))
+
+
+def check_svg(path: Path) -> None:
+    """Refuse a file that is not called an SVG.
+
+    Raises:
+        ValueError: It is not.
+    """
     if path.suffix.lower() != '.svg':
         raise ValueError(f'{path}: drawings are SVG, so name it *.svg')
-    write_atomic(path, to_svg(graph, title, fold))
 
 
 def to_svg(graph: Graph, title: str = '', fold: bool | None = None) -> str:

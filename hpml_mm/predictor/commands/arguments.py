@@ -1,0 +1,44 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Arguments that several commands take."""
+
+import argparse
+
+from hpml_mm.predictor.source import parse_size
+from hpml_mm.predictor.spaces import SPACES
+
+SOURCE = (
+    'an arch (SPACE:ARCH), an .onnx file, a config of MMPretrain or MMPose, or the '
+    'name of a model that one of them publishes'
+)
+
+
+def add_source_options(parser: argparse.ArgumentParser) -> None:
+    """What says how a source is to be read."""
+    add_space(parser, 'the source is an arch of this search space')
+    add_input_size(parser)
+
+
+def add_space(parser: argparse.ArgumentParser, text: str, required=False) -> None:
+    """``--space``, one of the search spaces."""
+    names = ', '.join(SPACES)
+    parser.add_argument(
+        '--space', metavar='SPACE', required=required, help=f'{text}: {names}'
+    )
+
+
+def add_input_size(parser: argparse.ArgumentParser) -> None:
+    """``--input-size`` in pixels; it is checked by ``input_size``."""
+    parser.add_argument(
+        '--input-size',
+        metavar='HxW',
+        help="pixels, as 224 or 256x192; the source's own where it is not given",
+    )
+
+
+def input_size(args: argparse.Namespace) -> tuple[int, int] | None:
+    """Height and width that ``--input-size`` gives.
+
+    Raises:
+        ValueError: It is no size.
+    """
+    return None if args.input_size is None else parse_size(args.input_size)

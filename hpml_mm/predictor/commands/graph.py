@@ -1,0 +1,40 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""``graph``: turn networks into computational graphs."""
+
+import argparse
+from pathlib import Path
+
+from hpml_mm.predictor.commands.arguments import (
+    SOURCE,
+    add_source_options,
+    input_size,
+)
+from hpml_mm.predictor.graphs.cache import GraphCache
+from hpml_mm.predictor.graphs.profile import totals_line
+from hpml_mm.predictor.source import load_source
+
+HELP = 'turn networks into computational graphs, and keep them in a cache'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument('sources', nargs='+', metavar='SOURCE', help=SOURCE)
+    add_source_options(parser)
+    parser.add_argument('--out', type=Path, metavar='FILE', help='the cache to write')
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the totals of each graph; with ``--out`` write all to one cache.
+
+    Raises:
+        FileNotFoundError: A source is none of what is known.
+        ValueError: A source cannot be read or traced.
+    """
+    size, entries = input_size(args), []
+    for source in args.sources:
+        entry = load_source(source, args.space, size)
+        print(f'{entry.name}: {totals_line(entry.graph)}')
+        entries.append(entry)
+    if args.out:
+        GraphCache.from_entries(entries).save(args.out)
+        print(f'Written to {args.out}')

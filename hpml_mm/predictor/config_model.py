@@ -1,0 +1,135 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""The network of a config of MMPretrain or MMPose, and the input that it takes."""
+
+import difflib
+from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from torch import nn
+
+from hpml_mm.compat.extras import has_mmpose
+from hpml_mm.config.load import read_config
+
+#: Steps of a test pipeline that say how large its images are, and their key.
+_SIZES = {'CenterCrop': 'crop_size', 'Resize': 'scale', 'TopdownAffine': 'input_size'}
+_PACKAGES = ('mmpretrain', 'mmpose')
+
+
+def find_config(source: str) -> Config:
+    """A config by its path, as ``package::name``, or by the name of a published model.
+
+    Args:
+        source: ``configs/fer/a.py``, ``mmpose::path/to/a.py``, or what MMPretrain or
+            MMPose call a model, such as ``resnet18_8xb32_in1k``.
+
+    Raises:
+        FileNotFoundError: There is none of that path or name; the message names a
+            similar one.
+        ValueError: It cannot be read as a config.
+    """
+    if '::' in source or source.endswith('.py'):
+        return read_config(source)
+    from mmpretrain.apis import ModelHub
+
+    if ModelHub.has(source):
+        return ModelHub.get(source).config
+    known = dict(_config_files())
+    if source in known:
+        return read_config(str(known[source]))
+    close = difflib.get_close_matches(source, known, n=1)
+    hint = f'; did you mean {close[0]}?' if close else ''
+    raise FileNotFoundError(
+        f'{source!r} is no arch, no ONNX file, no config file, and no model of '
+        f'{" or ".join(_PACKAGES)}{hint}'
+    )
+
+
+def _config_files() -> Iterator[tuple[str, Path]]:
+    """Names and places of the configs that installed packages bring."""
+    for package in _PACKAGES:
+        spec = find_spec(package)
+        for folder in (spec.submodule_search_locations or ()) if spec else ():
+            for path in sorted(Path(folder, '.mim', 'configs').rglob('*.py')):
+                if '_base_' not in path.parts:
+                    yield path.stem, path
+
+
+def config_model(cfg: Config, name: str) -> nn.Module:
+    """Build a config's model; its weights are as they are drawn.
+
+    Args:
+        cfg: Config with a ``model``.
+        name: What to call it in errors.
+
+    Raises:
+        ValueError: It has no model, or the model cannot be built.
+    """
+    if 'model' not in cfg:
+        raise ValueError(f'{name} has no model')
+    if has_mmpose():
+        import mmpose.models  # noqa: F401  # registers its models
+    model = dict(cfg.model)
+    if cfg.get('data_preprocessor') is not None:
+        model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    try:
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+            return MODELS.build(model)
+    except Exception as error:  # a model is others' code: any may come
+        reason = f'{type(error).__name__}: {error}'
+        raise ValueError(f'cannot build the model of {name}: {reason}') from error
+
+
+def input_shape(
+    cfg: Config, model: nn.Module, name: str, size: tuple[int, int] | None
+) -> tuple[int, int, int]:
+    """Channels, height and width of the images that a model is made for.
+
+    Args:
+        cfg: Its config.
+        model: The model; its first convolution tells the channels.
+        name: What to call it in errors.
+        size: Height and width instead of the config's.
+
+    Raises:
+        ValueError: The config does not tell a size, and none is given.
+    """
+    height, width = size or _size(cfg) or (None, None)
+    if height is None:
+        raise ValueError(
+            f'{name} does not tell the size of its images: give --input-size HxW'
+        )
+    convolutions = (m for m in model.modules() if isinstance(m, nn.Conv2d))
+    first = next(convolutions, None)
+    return (3 if first is None else first.in_channels), height, width
+
+
+def _size(cfg: Config) -> tuple[int, int] | None:
+    """Height and width: of the codec, else of the last step of the test pipeline."""
+    codec = cfg.get('codec')
+    if isinstance(codec, Mapping) and 'input_size' in codec:
+        width, height = codec['input_size']
+        return height, width
+    for loader in ('test_dataloader', 'val_dataloader', 'train_dataloader'):
+        data = (cfg.get(loader) or {}).get('dataset') or {}
+        while 'pipeline' not in data and isinstance(data.get('dataset'), Mapping):
+            data = data['dataset']
+        for step in reversed(data.get('pipeline') or ()):
+            if (size := _step_size(step)) is not None:
+                return size
+    return None
+
+
+def _step_size(step: Mapping[str, Any]) -> tuple[int, int] | None:
+    kind = str(step.get('type')).split('.')[-1]
+    size = step.get(_SIZES.get(kind, ''))
+    if isinstance(size, int):
+        return size, size
+    if not isinstance(size, list | tuple) or len(size) != 2:
+        return None
+    # A crop is height and width, the other steps say width and height.
+    first, second = size
+    return (first, second) if kind == 'CenterCrop' else (second, first)

@@ -1,0 +1,31 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Networks as computational graphs: sample, trace, count, draw and keep them.
+
+python tools/predictor.py sample ofa-mbv3-w1.0 -n 5
+python tools/predictor.py graph resnet18_8xb32_in1k model.onnx --out a.cache
+python tools/predictor.py profile ofa-mbv3-w1.0:ARCH
+python tools/predictor.py profile --table in.csv --out out.csv
+python tools/predictor.py draw configs/fer/a.py --out a.svg
+python tools/predictor.py cache build table.csv --space ofa-mbv3-w1.0 --out b.cache
+python tools/predictor.py cache summary b.cache --srcc "imagenet/top1(%)" macs
+"""
+
+import sys
+
+import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
+from hpml_mm.config.cli import clear_errors
+from hpml_mm.predictor.commands import make_parser
+
+
+def main(argv: list[str] | None = None) -> None:
+    args = make_parser(__doc__).parse_args(argv)
+    try:
+        with clear_errors():
+            args.run(args)
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr)
+        sys.exit(130)
+
+
+if __name__ == '__main__':
+    main()
