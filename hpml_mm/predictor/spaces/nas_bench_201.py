@@ -86,13 +86,13 @@ class NASBench201Space(SearchSpace):
             raise ValueError(f'{self.name}: {form!r} is no string of a cell')
         found = [
             (int(start), end, operation)
-            for end, node in enumerate(form.strip().split('+'), start=1)
+            for end, node in enumerate(form.split('+'), start=1)
             for operation, start in _EDGE.findall(node)
         ]
         operations = [operation for _, _, operation in found]
         # Written again, it must be what was read: nothing was passed over.
         spots = tuple((start, end) for start, end, _ in found)
-        if spots != EDGES or self._format(Arch('', tuple(operations))) != form.strip():
+        if spots != EDGES or self._format(Arch('', tuple(operations))) != form:
             raise ValueError(
                 f'{self.name}: {form!r} is not as |op~0|+|op~0|op~1|+|op~0|op~1|op~2|'
             )

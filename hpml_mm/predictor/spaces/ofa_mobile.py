@@ -173,7 +173,7 @@ class OFAMobileSpace(SearchSpace):
 
     def _from_string(self, text: str) -> list:
         spots = list(self._spots())
-        parts = text.strip().split(';')
+        parts = text.split(';')
         if len(parts) != len(spots):
             raise ValueError(
                 f'{self.name}: {len(parts)} blocks in {text!r}; {len(spots)} of '
@@ -198,10 +198,11 @@ class OFAMobileSpace(SearchSpace):
         return self._from_stages(stages)
 
     def _from_blocks(self, form: Sequence) -> list:
-        if len(form) != len(self.stages):
+        lists = [names for names in form if isinstance(names, list | tuple)]
+        if len(lists) != len(form) or len(form) != len(self.stages):
             raise ValueError(
-                f'{self.name}: {len(form)} lists of blocks; {len(self.stages)} are '
-                'needed, one for each stage'
+                f'{self.name}: {len(lists)} lists of blocks in {form!r}; '
+                f'{len(self.stages)} are needed, one for each stage'
             )
         stages = []
         for index, names in enumerate(form, start=1):

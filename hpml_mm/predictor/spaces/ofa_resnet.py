@@ -130,7 +130,7 @@ class OFAResNetSpace(SearchSpace):
 
     def _from_string(self, text: str) -> dict[str, list]:
         form: dict[str, list] = {}
-        for part in text.strip().split(';'):
+        for part in text.split(';'):
             key, _, values = part.partition('=')
             try:
                 numbers = [float(value) for value in values.split('-')]

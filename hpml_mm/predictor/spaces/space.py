@@ -84,8 +84,10 @@ class SearchSpace(abc.ABC):
         Raises:
             ValueError: The form cannot be read, or is outside the space.
         """
-        if isinstance(form, str) and form.lstrip().startswith(('[', '{')):
-            form = from_json(self.name, form)
+        if isinstance(form, str):
+            form = form.strip()
+            if form.startswith(('[', '{')):
+                form = from_json(self.name, form)
         arch = form
         if not isinstance(form, Arch):
             arch = Arch(self.name, tuple(self._parse(form)))
