@@ -19,13 +19,19 @@ The MACs are those that ``FlopCounterMode`` counts, halved, and the parameters t
 ``module.parameters()``; ones that the module does not use count at the 'output' node.
 """
 
-from collections.abc import Callable, Sequence
+import inspect
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
-from mmengine.model import BaseModel
 from torch import Tensor, nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+)
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._pytree import tree_leaves
 
@@ -54,18 +60,20 @@ def trace(
             (``item``, ``nonzero``), or uses operators that PyTorch does not bring.
     """
     paths = ModulePaths(module)
+    weights = list(module.parameters())
     # The fused kernels of attention are not counted on every device.
     with (
+        _quiet(),
         FakeTensorMode(allow_non_fake_inputs=True),
         sdpa_kernel(SDPBackend.MATH),
         torch.no_grad(),
-        evaluating(module),
         paths.watch(),
     ):
-        image = torch.empty(1, *input_shape)
-        recorder = Recorder(list(module.parameters()), paths, image)
+        device = weights[0].device if weights else None
+        image = torch.empty(1, *input_shape, device=device)
+        recorder = Recorder(weights, paths, image)
         try:
-            with recorder:
+            with recorder, evaluating(module):
                 output = (call or _call)(module, image)
             tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
             return recorder.finish(tensors)
@@ -73,8 +81,21 @@ def trace(
             raise _explained(module, input_shape, recorder, paths, error) from error
 
 
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Let PyTorch log no traceback of an error that is explained anyway."""
+    logger = logging.getLogger(FakeTensorMode.__module__)
+    disabled = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = disabled
+
+
 def _call(module: nn.Module, image: Tensor) -> Any:
-    if isinstance(module, BaseModel):
+    # What MMEngine's models take, and their name for the network's own output.
+    if {'data_samples', 'mode'} <= set(inspect.signature(module.forward).parameters):
         return module(image, None, mode='tensor')
     return module(image)
 
@@ -87,7 +108,10 @@ def _explained(
     error: Exception,
 ) -> ValueError:
     operator = recorder.running or 'no operator, Python code'
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if isinstance(error, DataDependentOutputException | DynamicOutputShapeException):
+        reason = 'its result depends on values, and tracing knows shapes alone'
+    else:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
     return ValueError(
         f'{type(module).__name__} cannot be traced with an input of '
         f'{tuple(input_shape)}: it stopped at {operator} in module '

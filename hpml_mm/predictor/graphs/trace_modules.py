@@ -77,12 +77,20 @@ class ModulePaths:
 
 @contextlib.contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module and its parts in evaluation mode, and each back as it was."""
-    training = [child for child in module.modules() if child.training]
-    for child in training:
-        child.training = False
+    """Put a module and its parts in evaluation mode, and each back as it was.
+
+    By its own method: some attentions of MMPretrain prepare a tensor then. What is in
+    evaluation mode already is not asked again, and keeps what it has prepared.
+    """
+    modes = [(child, child.training) for child in module.modules()]
+    for child, _ in modes:
+        if child.training:
+            child.eval()
     try:
         yield
     finally:
-        for child in training:
-            child.training = True
+        for child, was_training in modes:
+            if was_training and not child.training:
+                child.train()
+        for child, was_training in modes:
+            child.training = was_training

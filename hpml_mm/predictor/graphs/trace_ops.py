@@ -74,6 +74,11 @@ PICTURES = _names(
     replication_pad2d"""
 )
 
+# Their result has the shape and type of their first input.
+SAME_SHAPE = _names(
+    'native_batch_norm relu hardtanh hardswish hardsigmoid silu sigmoid tanh gelu mish'
+)
+
 
 def plain_name(packet: str) -> str:
     """'aten::add_' as 'add', '_softmax' as 'softmax'."""

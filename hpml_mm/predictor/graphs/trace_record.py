@@ -6,6 +6,7 @@ import functools
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -18,6 +19,7 @@ from hpml_mm.predictor.graphs.trace_ops import (
     LABELS,
     MERGES,
     MOVEMENTS,
+    SAME_SHAPE,
     plain_name,
 )
 from hpml_mm.predictor.graphs.trace_values import Value, Values
@@ -82,7 +84,9 @@ class Recorder(TorchDispatchMode):
         """Run an operator, and note what it did."""
         self.running = func
         kwargs = kwargs or {}
-        out = func(*args, **kwargs)
+        out = _known(func, args)
+        if out is None:
+            out = func(*args, **kwargs)
         outputs = list(_tensors([out]))
         if outputs:
             self._record(func, args, list(_tensors([*args, *kwargs.values()])), outputs)
@@ -191,6 +195,22 @@ def _operator(func: Any) -> tuple[str, bool]:
     schema = func._schema
     alias = schema.arguments[0].alias_info if schema.arguments else None
     return plain_name(schema.name), alias is not None and alias.is_write
+
+
+def _known(func: Any, args: tuple) -> Tensor | tuple[Tensor, ...] | None:
+    """What an operator gives, if it is plain; None if PyTorch has to find out.
+
+    PyTorch finds the shape of a batch normalisation by taking it apart, which takes
+    longer than all the rest of a small block.
+    """
+    op, writes = _operator(func)
+    if op not in SAME_SHAPE or writes or not args[0].is_floating_point():
+        return None
+    out = torch.empty_like(args[0])
+    if op != 'native_batch_norm':
+        return out
+    # It saves no statistics unless it trains.
+    return None if args[5] else (out, out.new_empty(0), out.new_empty(0))
 
 
 def _says_nothing(call: _Call) -> bool:

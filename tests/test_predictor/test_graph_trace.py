@@ -1,0 +1,374 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Modules become graphs: nodes, edges, sizes and counts, node by node."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from hpml_mm.predictor.graphs.graph import validate
+from hpml_mm.predictor.graphs.trace import trace
+from hpml_mm.predictor.graphs.uninitialised import uninitialised
+
+
+class Call(nn.Module):
+    """A module that calls one function."""
+
+    def __init__(self, function, **parts):
+        super().__init__()
+        self.function = function
+        for name, part in parts.items():
+            setattr(self, name, part)
+
+    def forward(self, x):
+        return self.function(self, x)
+
+
+def called(function, input_shape=(4, 6, 8), **parts):
+    graph = trace(Call(function, **parts), input_shape)
+    validate(graph)
+    return graph
+
+
+def edges(graph):
+    labels = graph.labels
+    return {(labels[start], labels[end]) for start, end in graph.edges.tolist()}
+
+
+def node(graph, label):
+    index = graph.labels.index(label)
+    return graph.resolutions[index].tolist(), graph.strides[index].tolist()
+
+
+def test_a_convolution_has_its_sizes_bias_and_counts():
+    graph = trace(nn.Sequential(nn.Conv2d(4, 10, (3, 5), (2, 1), bias=True)), (4, 6, 8))
+    assert graph.labels == ['conv', 'input', 'output']
+    assert graph.names == ('0', 'input', 'output')
+    assert graph.resolutions.tolist() == [
+        [6, 2, 8, 4, 4, 10],
+        [6, 6, 8, 8, 4, 4],
+        [2, 2, 4, 4, 10, 10],
+    ]
+    assert graph.strides.tolist() == [[2, 1], [1, 1], [1, 1]]
+    assert graph.shapes.tolist() == [[4, 10, 3, 5]]
+    assert graph.biased.tolist() == [True]
+    assert graph.macs.tolist() == [2 * 4 * 10 * 4 * 15, 0, 0]
+    assert graph.params.tolist() == [4 * 10 * 15 + 10, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ('module', 'label', 'shape', 'macs'),
+    [
+        (nn.Conv2d(4, 8, 3, groups=4, bias=False), 'depthwise', [4, 2, 3, 3], 1728),
+        (nn.Conv2d(4, 8, 3, groups=2, bias=False), 'conv', [2, 8, 3, 3], 3456),
+        (nn.ConvTranspose2d(4, 6, 4, 2, bias=False), 'conv', [4, 6, 4, 4], 18432),
+        (nn.ConvTranspose2d(4, 4, 2, groups=4), 'depthwise', [4, 1, 2, 2], 768),
+        (nn.Linear(8, 3, bias=False), 'matmul', [8, 3, 0, 0], 4 * 6 * 8 * 3),
+    ],
+)
+def test_kinds_of_weighted_nodes(module, label, shape, macs):
+    graph = trace(module, (4, 6, 8))
+    assert graph.labels[0] == label
+    assert graph.shapes.tolist() == [shape]
+    assert graph.total_macs == macs
+    assert graph.total_params == sum(part.numel() for part in module.parameters())
+
+
+def test_a_convolution_in_one_dimension_lies_along_the_height():
+    graph = trace(nn.Conv1d(4, 8, 3, stride=2), (4, 11))
+    assert graph.shapes.tolist() == [[4, 8, 3, 1]]
+    assert graph.resolutions[0].tolist() == [11, 5, 1, 1, 4, 8]
+    assert graph.total_macs == 5 * 8 * 12
+
+
+@pytest.mark.parametrize(
+    ('module', 'label'),
+    [
+        (nn.BatchNorm2d(4), 'batchnorm'),
+        (nn.GroupNorm(2, 4), 'batchnorm'),
+        (nn.LayerNorm(8), 'batchnorm'),
+        (nn.ReLU(inplace=True), 'relu'),
+        (nn.LeakyReLU(), 'relu'),
+        (nn.PReLU(), 'relu'),
+        (nn.ReLU6(), 'relu6'),
+        (nn.SiLU(), 'swish'),
+        (nn.Hardswish(inplace=True), 'swish'),
+        (nn.Hardsigmoid(), 'sigmoid'),
+        (nn.GELU(), 'gelu'),
+        (nn.Tanh(), 'tanh'),
+        (nn.MaxPool2d(3, 2), 'maxpool'),
+        (nn.AvgPool2d(2), 'avgpool'),
+        (nn.AdaptiveAvgPool2d(1), 'mean'),
+        (nn.AdaptiveAvgPool2d(2), 'avgpool'),
+        (nn.ZeroPad2d(1), 'paddings'),
+        (nn.ReflectionPad2d(1), 'paddings'),
+        (nn.Upsample(scale_factor=2), 'identity'),
+        (nn.PixelShuffle(2), 'depthtospacend'),
+        (nn.PixelUnshuffle(2), 'spacetodepthnd'),
+        (nn.Softmax(dim=1), 'OOV'),
+    ],
+)
+def test_words_for_regular_nodes(module, label):
+    graph = trace(module, (4, 6, 8))
+    assert graph.labels == ['input', label, 'output']
+    assert edges(graph) == {('input', label), (label, 'output')}
+    assert graph.total_macs == 0
+    assert graph.total_params == sum(part.numel() for part in module.parameters())
+
+
+@pytest.mark.parametrize(
+    ('module', 'size', 'stride'),
+    [
+        (nn.MaxPool2d(3, 2), [6, 2, 8, 3, 4, 4], [2, 2]),
+        (nn.AvgPool2d((2, 4)), [6, 3, 8, 2, 4, 4], [2, 4]),
+        (nn.AdaptiveAvgPool2d(2), [6, 2, 8, 2, 4, 4], [1, 1]),
+        (nn.LayerNorm(8), [4, 4, 6, 6, 8, 8], [1, 1]),
+    ],
+)
+def test_sizes_and_strides_of_regular_nodes(module, size, stride):
+    graph = trace(module, (4, 6, 8))
+    assert graph.resolutions[1].tolist() == size
+    assert graph.strides[1].tolist() == stride
+
+
+@pytest.mark.parametrize(
+    'function',
+    [
+        lambda module, x: x.flatten(1).view(1, 8, 24),
+        lambda module, x: x.permute(0, 2, 3, 1).contiguous(),
+        lambda module, x: F.dropout(x, 0.5, module.training),
+        lambda module, x: torch.roll(x, 1, dims=2)[:, :, 1:].clone(),
+        lambda module, x: torch.cat([x]),
+        lambda module, x: x * 0.5 + 1,
+        lambda module, x: F.pad(x, (0, 0, 0, 0)),
+        lambda module, x: x + torch.zeros(1),
+        lambda module, x: x.view(1, 2, 2, 6, 8).transpose(1, 2).reshape(1, 4, 6, 8),
+    ],
+)
+def test_what_only_moves_or_scales_leaves_no_node(function):
+    graph = called(function)
+    assert graph.labels == ['input', 'output']
+    assert edges(graph) == {('input', 'output')}
+
+
+def test_the_product_with_zero_is_a_zero():
+    assert called(lambda module, x: x.mul(0.0)).labels == ['input', 'zero', 'output']
+
+
+def test_branches_meet_where_they_are_added():
+    graph = called(lambda module, x: torch.tanh(x).add_(x.sigmoid()))
+    assert edges(graph) == {
+        ('input', 'tanh'),
+        ('input', 'sigmoid'),
+        ('tanh', 'add'),
+        ('sigmoid', 'add'),
+        ('add', 'output'),
+    }
+
+
+def test_a_write_in_place_reaches_every_view():
+    def function(module, x):
+        x = torch.tanh(x)
+        flat = x.view(-1)
+        x.sigmoid_()
+        return flat * torch.ones(192)
+
+    assert edges(called(function)) == {
+        ('input', 'tanh'),
+        ('tanh', 'sigmoid'),
+        ('sigmoid', 'output'),
+    }
+
+
+def test_a_write_into_one_half_leaves_the_other():
+    def function(module, x):
+        x = torch.tanh(x)
+        first, second = x.chunk(2, dim=1)
+        first.sigmoid_()
+        return F.gelu(second), F.relu(x)
+
+    assert edges(called(function)) == {
+        ('input', 'tanh'),
+        ('tanh', 'sigmoid'),
+        ('tanh', 'gelu'),
+        ('tanh', 'relu'),
+        ('sigmoid', 'relu'),
+        ('gelu', 'output'),
+        ('relu', 'output'),
+    }
+
+
+def test_a_buffer_filled_piece_by_piece_comes_from_each_piece():
+    def function(module, x):
+        out = torch.empty_like(x)
+        out[:, :2] = x[:, :2].tanh()
+        out[:, 2:] = x[:, 2:].sigmoid()
+        return out
+
+    assert edges(called(function)) == {
+        ('input', 'tanh'),
+        ('input', 'sigmoid'),
+        ('tanh', 'output'),
+        ('sigmoid', 'output'),
+    }
+
+
+def test_a_concatenation_has_the_channels_of_all_its_inputs():
+    graph = called(lambda module, x: torch.cat([x, x.tanh()], dim=1))
+    assert node(graph, 'concat') == ([6, 6, 8, 8, 8, 8], [1, 1])
+    assert ('input', 'concat') in edges(graph)
+
+
+def test_a_parameter_that_is_added_or_multiplied_has_a_node():
+    scale = nn.Parameter(torch.ones(4, 1, 1))
+    graph = called(lambda module, x: x * module.scale, scale=scale)
+    assert graph.labels == ['input', 'mul', 'output']
+    assert graph.params.tolist() == [0, 4, 0]
+
+
+def test_a_bias_that_is_added_afterwards_belongs_to_its_product():
+    graph = called(
+        lambda module, x: x @ module.weight.t() + module.bias,
+        weight=nn.Parameter(torch.ones(5, 8)),
+        bias=nn.Parameter(torch.ones(5)),
+    )
+    assert graph.labels == ['matmul', 'input', 'output']
+    assert graph.biased.tolist() == [True]
+    assert graph.params.tolist() == [45, 0, 0]
+
+
+def test_a_shared_parameter_counts_once():
+    linear = nn.Linear(8, 8)
+    graph = called(lambda module, x: module.linear(module.linear(x)), linear=linear)
+    assert graph.params.tolist() == [72, 0, 0, 0]
+    assert graph.macs.tolist() == [4 * 6 * 64, 4 * 6 * 64, 0, 0]
+    assert graph.names[:2] == ('linear', 'linear_1')
+
+
+def test_parameters_of_no_use_count_at_the_output():
+    graph = called(lambda module, x: x.tanh(), unused=nn.Linear(3, 2))
+    assert graph.params.tolist() == [0, 0, 8]
+
+
+def test_attention_is_two_products_and_a_softmax():
+    def function(module, x):
+        tokens = x.flatten(2).transpose(1, 2)
+        return F.scaled_dot_product_attention(tokens, tokens, tokens)
+
+    graph = called(function)
+    assert graph.labels[:2] == ['matmul', 'matmul']
+    assert graph.shapes.tolist() == [[4, 48, 0, 0], [48, 4, 0, 0]]
+    assert graph.total_macs == 2 * 48 * 48 * 4
+    assert [name for name in graph.names if 'softmax' in name]
+
+
+def test_tokens_keep_their_channels_wherever_they_are():
+    graph = called(
+        lambda module, x: module.norm(x.flatten(2).transpose(1, 2)).transpose(1, 2),
+        norm=nn.LayerNorm(4),
+    )
+    assert graph.resolutions[1].tolist() == [48, 48, 1, 1, 4, 4]
+    assert graph.resolutions[2].tolist() == [48, 48, 1, 1, 4, 4]
+
+
+def test_matrices_of_constants_count_and_have_no_input():
+    graph = called(
+        lambda module, x: x + module.linear(torch.ones(6, 2)),
+        linear=nn.Linear(2, 1, bias=False),
+    )
+    assert graph.labels == ['matmul', 'input', 'add', 'output']
+    assert graph.total_macs == 12
+    assert edges(graph) == {('input', 'add'), ('matmul', 'add'), ('add', 'output')}
+
+
+def test_neither_weights_nor_modes_change():
+    module = nn.Sequential(nn.BatchNorm2d(4), nn.Dropout(), nn.BatchNorm2d(4).eval())
+    module.train()
+    module[2].eval()
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    addresses = [weight.data_ptr() for weight in module.parameters()]
+
+    trace(module, (4, 6, 8))
+
+    assert [child.training for child in module] == [True, True, False]
+    assert module.training
+    assert addresses == [weight.data_ptr() for weight in module.parameters()]
+    for name, tensor in module.state_dict().items():
+        assert type(tensor) is torch.Tensor
+        assert torch.equal(tensor, before[name])
+
+
+def test_a_module_without_data_can_be_traced():
+    module = nn.Sequential(nn.Conv2d(4, 8, 3), nn.BatchNorm2d(8)).to('meta')
+    assert trace(module, (4, 6, 8)).total_params == 4 * 8 * 9 + 8 + 16
+
+
+def test_a_look_at_values_is_refused_by_operator_and_module():
+    def function(module, x):
+        return x * x.max().item()
+
+    model = nn.Sequential(nn.ReLU(), Call(function))
+    message = (
+        r'Sequential cannot be traced with an input of \(4, 6, 8\): it stopped at '
+        r"aten\._local_scalar_dense\.default in module '1': .* depends on values"
+    )
+    with pytest.raises(ValueError, match=message):
+        trace(model, (4, 6, 8))
+    assert model.training
+
+
+def test_an_input_that_does_not_fit_is_refused_by_operator_and_module():
+    with pytest.raises(ValueError, match=r"aten\.convolution\.default in module '0'"):
+        trace(nn.Sequential(nn.Conv2d(5, 4, 1)), (4, 6, 8))
+
+
+def test_one_error_is_all_that_is_said(caplog):
+    with pytest.raises(ValueError, match=r'aten\.add\.Tensor'):
+        called(lambda module, x: x + torch.ones(7))
+    assert not caplog.records
+
+
+def test_an_error_in_python_names_its_module():
+    def function(module, x):
+        raise KeyError('missing')
+
+    with pytest.raises(ValueError, match="Python code in module 'Call': 'missing'"):
+        called(function)
+
+
+def test_convolutions_in_three_dimensions_are_refused():
+    with pytest.raises(ValueError, match='in one or two dimensions only'):
+        trace(nn.Conv3d(4, 4, 1), (4, 6, 8, 8))
+
+
+def test_operators_of_others_are_refused():
+    torchvision = pytest.importorskip('torchvision')
+
+    def function(module, x):
+        boxes = torch.zeros(1, 5)
+        return torchvision.ops.roi_align(x, boxes, (2, 2))
+
+    with pytest.raises(
+        ValueError, match=r'torchvision\.roi_align.* cost, is not known'
+    ):
+        called(function)
+
+
+def test_an_output_that_does_not_depend_on_the_input_is_refused():
+    with pytest.raises(ValueError, match='nothing that it returns depends'):
+        called(lambda module, x: torch.zeros(3))
+
+
+def test_how_to_call_a_module_can_be_said():
+    class Two(nn.Module):
+        def forward(self, first, second):
+            return first + second
+
+    graph = trace(Two(), (4, 6, 8), call=lambda module, x: module(x, x.tanh()))
+    assert graph.labels == ['input', 'tanh', 'add', 'output']
+
+
+def test_an_uninitialised_module_has_the_same_graph():
+    with uninitialised():
+        module = nn.Linear(4, 2)
+    assert trace(module, (4,)).total_params == 10
