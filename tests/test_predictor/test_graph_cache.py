@@ -135,8 +135,11 @@ def test_other_files_are_refused(tmp_path, cache):
     foreign.write_text('a,b\n')
     with pytest.raises(ValueError, match='is not a graph cache, or is truncated'):
         GraphCache.load(foreign)
-    save_file(load_file(cache), foreign, {'format': FORMAT, 'version': '9'})
+    save_file(load_file(cache), foreign, {FORMAT: '{"version": 9}'})
     with pytest.raises(ValueError, match='of version 9; this program reads version 1'):
+        GraphCache.load(foreign)
+    save_file(load_file(cache), foreign, {FORMAT: '9'})
+    with pytest.raises(ValueError, match='is damaged: its notes are not JSON'):
         GraphCache.load(foreign)
 
 
@@ -165,12 +168,18 @@ def test_nothing_half_written_stays(tmp_path, monkeypatch):
     path = tmp_path / 'a'
     path.write_text('old')
 
-    def full(arrays, target, notes):
-        target.write_text('half')
+    def full(descriptor):
         raise OSError('disk full')
 
-    monkeypatch.setattr('hpml_mm.predictor.graphs.cache_file.save_file', full)
+    monkeypatch.setattr('os.fsync', full)
     with pytest.raises(OSError, match='disk full'):
         GraphCache.from_entries(toy_entries()).save(path)
     assert [p.name for p in tmp_path.iterdir()] == ['a']
     assert path.read_text() == 'old'
+
+
+def test_a_cache_is_as_readable_as_any_other_file(tmp_path):
+    (tmp_path / 'plain').touch()
+    GraphCache.from_entries(toy_entries()).save(tmp_path / 'cache')
+    plain, cache = ((tmp_path / name).stat().st_mode for name in ('plain', 'cache'))
+    assert plain == cache

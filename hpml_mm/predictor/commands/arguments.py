@@ -2,8 +2,11 @@
 """Arguments that several commands take."""
 
 import argparse
+import contextlib
+import sys
 
-from hpml_mm.predictor.source import parse_size
+from hpml_mm.predictor.graphs.graph import Entry
+from hpml_mm.predictor.source import load_source, parse_size
 from hpml_mm.predictor.spaces import SPACES
 
 SOURCE = (
@@ -42,3 +45,15 @@ def input_size(args: argparse.Namespace) -> tuple[int, int] | None:
         ValueError: It is no size.
     """
     return None if args.input_size is None else parse_size(args.input_size)
+
+
+def read_source(source: str, args: argparse.Namespace) -> Entry:
+    """The network that an argument names.
+
+    Raises:
+        FileNotFoundError: It is none of what is known.
+        ValueError: It cannot be read or traced.
+    """
+    # Packages that are imported on the way print notes of their own.
+    with contextlib.redirect_stdout(sys.stderr):
+        return load_source(source, args.space, input_size(args))

@@ -7,10 +7,9 @@ from pathlib import Path
 from hpml_mm.predictor.commands.arguments import (
     SOURCE,
     add_source_options,
-    input_size,
+    read_source,
 )
 from hpml_mm.predictor.graphs.draw import FOLD_ABOVE, check_svg, draw
-from hpml_mm.predictor.source import load_source
 
 HELP = 'draw the graph of a network as SVG'
 
@@ -36,6 +35,6 @@ def run(args: argparse.Namespace) -> None:
         ValueError: The source cannot be read or traced, or the file is no SVG.
     """
     check_svg(args.out)
-    entry = load_source(args.source, args.space, input_size(args))
+    entry = read_source(args.source, args)
     draw(entry.graph, args.out, entry.name, args.fold)
     print(f'{entry.graph.num_nodes} nodes drawn in {args.out}')

@@ -7,11 +7,10 @@ from pathlib import Path
 from hpml_mm.predictor.commands.arguments import (
     SOURCE,
     add_source_options,
-    input_size,
+    read_source,
 )
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.profile import totals_line
-from hpml_mm.predictor.source import load_source
 
 HELP = 'turn networks into computational graphs, and keep them in a cache'
 
@@ -30,9 +29,9 @@ def run(args: argparse.Namespace) -> None:
         FileNotFoundError: A source is none of what is known.
         ValueError: A source cannot be read or traced.
     """
-    size, entries = input_size(args), []
+    entries = []
     for source in args.sources:
-        entry = load_source(source, args.space, size)
+        entry = read_source(source, args)
         print(f'{entry.name}: {totals_line(entry.graph)}')
         entries.append(entry)
     if args.out:

@@ -8,10 +8,10 @@ from hpml_mm.predictor.commands.arguments import (
     SOURCE,
     add_source_options,
     input_size,
+    read_source,
 )
 from hpml_mm.predictor.commands.progress import progress_bar
 from hpml_mm.predictor.graphs.profile import print_profile
-from hpml_mm.predictor.source import load_source
 from hpml_mm.predictor.table_profile import profile_table
 
 HELP = 'count MACs and parameters of each node, or of all networks of a table'
@@ -51,11 +51,10 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError('profile: --table and --out go together')
     if args.top is not None and args.top < 1:
         raise ValueError(f'--top {args.top}: at least 1 node is shown')
-    size = input_size(args)
     if args.table is None:
-        entry = load_source(args.source, args.space, size)
+        entry = read_source(args.source, args)
         print_profile(entry.graph, entry.name, args.top)
         return
     with progress_bar('networks') as show:
-        space = profile_table(args.table, args.out, args.space, size, show)
+        space = profile_table(args.table, args.out, args.space, input_size(args), show)
     print(f'{args.table} as archs of {space or "no space"}: written to {args.out}')

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 
 from hpml_mm.predictor.graphs.columns import Columns, Kinds
 from hpml_mm.predictor.graphs.vocabulary import VOCABULARY
@@ -57,15 +57,16 @@ def write_columns(path: Path, columns: Columns) -> None:
     texts = {name: getattr(columns, name) for name in _TEXTS}
     arrays['texts'] = np.frombuffer(json.dumps(texts).encode(), np.uint8)
     arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    notes = {
-        'format': FORMAT,
-        'version': str(VERSION),
-        'checksum': _checksum(arrays),
-    }
+    # One text: several would come in an order of their own each time.
+    notes = {FORMAT: json.dumps({'version': VERSION, 'checksum': _checksum(arrays)})}
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
-        save_file(arrays, temporary, notes)
+        # Not save_file: what it writes nobody else may read.
+        with temporary.open('wb') as file:
+            file.write(save(arrays, notes))
+            file.flush()
+            os.fsync(file.fileno())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -82,8 +83,7 @@ def read_columns(path: Path) -> Columns:
         raise FileNotFoundError(f'no graph cache {str(path)!r}')
     try:
         with safe_open(path, 'np') as file:
-            notes = file.metadata() or {}
-            _check_notes(path, notes)
+            notes = _read_notes(path, file.metadata() or {})
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(
@@ -103,14 +103,19 @@ class _WrongContentError(Exception):
     """Says which part of a file is wrong."""
 
 
-def _check_notes(path: Path, notes: Mapping[str, str]) -> None:
-    if notes.get('format') != FORMAT:
+def _read_notes(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
+    if FORMAT not in metadata:
         raise ValueError(f'{path} is a safetensors file, but not a graph cache')
-    if notes.get('version') != str(VERSION):
+    try:
+        notes = dict(json.loads(metadata[FORMAT]))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'{path} is damaged: its notes are not JSON') from error
+    if notes.get('version') != VERSION:
         raise ValueError(
             f'{path} is a graph cache of version {notes.get("version")}; this program '
             f'reads version {VERSION}: build it again'
         )
+    return notes
 
 
 def _checksum(arrays: Mapping[str, np.ndarray]) -> str:

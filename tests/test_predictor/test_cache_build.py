@@ -1,0 +1,154 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Caches are built of tables, can be interrupted, and refuse what is wrong."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from hpml_mm.predictor import build
+from hpml_mm.predictor.build import build_cache
+from hpml_mm.predictor.graphs import same
+from hpml_mm.predictor.graphs.cache import GraphCache
+from hpml_mm.predictor.spaces import get_space
+
+SPACE = 'nas-bench-macro'
+ARCHS = ('11111111', '02111010', '02111001', '22222222', '00000000')
+
+
+def record(index: int) -> dict:
+    return {'mean_acc': 90.0 + index, 'std': 0.1, 'params': 1000 + index, 'flops': 5}
+
+
+@pytest.fixture
+def table(tmp_path, monkeypatch) -> Path:
+    """A table of five networks, which are built in parts of two."""
+    monkeypatch.setattr(build, 'PART', 2)
+    path = tmp_path / 'table.json'
+    path.write_text(json.dumps({arch: record(i) for i, arch in enumerate(ARCHS)}))
+    return path
+
+
+def test_a_cache_holds_what_the_table_says_and_the_graphs(table, tmp_path):
+    calls = []
+    out = tmp_path / 'new' / 'a.cache'
+    built = build_cache(
+        table,
+        SPACE,
+        out,
+        started=lambda total, done: calls.append((total, done)),
+        advanced=calls.append,
+    )
+    assert calls == [(5, 0), 2, 2, 1]
+    assert [path.name for path in out.parent.iterdir()] == ['a.cache']
+    cache, space = GraphCache.load(out), get_space(SPACE)
+    assert cache.names == built.names == [f'{SPACE}:{arch}' for arch in ARCHS]
+    assert cache.archs[1] == cache.archs[2] == '02111010'
+    assert cache.metric('cifar10/top1(%)').tolist() == [90, 91, 92, 93, 94]
+    assert cache.metric('params').tolist() == [1000, 1001, 1002, 1003, 1004]
+    for entry, arch in zip(cache, ARCHS, strict=True):
+        assert same(entry.graph, space.graph(space.decode(arch)), names=True)
+
+
+def test_what_a_table_lacks_is_counted(tmp_path):
+    cell = '|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|'
+    path = tmp_path / 'cells.csv'
+    path.write_text(f'arch,cellstr,cifar10-test\n7,{cell},84.25\n')
+    (entry,) = build_cache(path, 'nas-bench-201', tmp_path / 'a')
+    graph = entry.graph
+    assert entry.arch == cell
+    assert entry.metrics == {
+        'cifar10/top1(%)': 84.25,
+        'macs': graph.total_macs,
+        'params': graph.total_params,
+    }
+
+
+def test_an_interrupted_build_goes_on_where_it_stopped(table, tmp_path, monkeypatch):
+    out = tmp_path / 'a.cache'
+
+    def interrupt(count: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_cache(table, SPACE, out, advanced=interrupt)
+    assert not out.exists()
+    assert (tmp_path / 'a.cache.parts').is_dir()
+    built, calls = [], []
+    real = build.arch_graph
+    monkeypatch.setattr(
+        build, 'arch_graph', lambda *args: built.append(args[1]) or real(*args)
+    )
+    build_cache(
+        table, SPACE, out, started=lambda total, done: calls.append((total, done))
+    )
+    assert calls == [(5, 2)]
+    assert tuple(built) == ARCHS[2:]
+    assert GraphCache.load(out).names == [f'{SPACE}:{arch}' for arch in ARCHS]
+    assert not (tmp_path / 'a.cache.parts').exists()
+
+
+def test_a_damaged_part_is_built_again(table, tmp_path):
+    out = tmp_path / 'a.cache'
+    whole = build_cache(table, SPACE, tmp_path / 'b.cache')
+
+    def damage(count: int) -> None:
+        (part,) = (tmp_path / 'a.cache.parts').glob('0*')
+        part.write_bytes(part.read_bytes()[:-3])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_cache(table, SPACE, out, advanced=damage)
+    assert build_cache(table, SPACE, out).names == whole.names
+    assert out.read_bytes() == (tmp_path / 'b.cache').read_bytes()
+
+
+def test_parts_of_another_build_are_refused(table, tmp_path):
+    def interrupt(count: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        build_cache(table, SPACE, tmp_path / 'a', advanced=interrupt)
+    message = r'a\.parts holds parts of another build \(input size differ\): delete it'
+    with pytest.raises(ValueError, match=message):
+        build_cache(table, SPACE, tmp_path / 'a', size=(64, 64))
+
+
+@pytest.mark.slow
+def test_several_processes_build_the_same(table, tmp_path):
+    build_cache(table, SPACE, tmp_path / 'one')
+    build_cache(table, SPACE, tmp_path / 'two', workers=2)
+    assert (tmp_path / 'one').read_bytes() == (tmp_path / 'two').read_bytes()
+
+
+@pytest.mark.parametrize(
+    ('archs', 'message'),
+    [
+        (
+            ['11111111', '31111111'],
+            r"table\.json: network '31111111': .* is 3; allowed",
+        ),
+        (['1111'], "network '1111': nas-bench-macro: .* has 4 layers"),
+    ],
+)
+def test_a_wrong_arch_is_named_before_anything_is_built(
+    table, tmp_path, archs, message
+):
+    table.write_text(json.dumps({arch: record(0) for arch in archs}))
+    with pytest.raises(ValueError, match=message):
+        build_cache(table, SPACE, tmp_path / 'a')
+    assert [path.name for path in tmp_path.iterdir()] == ['table.json']
+
+
+def test_what_cannot_be_built_is_refused(table, tmp_path):
+    with pytest.raises(FileNotFoundError, match='no table'):
+        build_cache(tmp_path / 'none', SPACE, tmp_path / 'a')
+    with pytest.raises(ValueError, match='64x32: networks of nas-bench-macro take'):
+        build_cache(table, SPACE, tmp_path / 'a', size=(64, 32))
+    with pytest.raises(ValueError, match='workers=0: at least 1'):
+        build_cache(table, SPACE, tmp_path / 'a', workers=0)
+    table = tmp_path / 'twice.csv'
+    cell = '|none~0|+|none~0|none~1|+|none~0|none~1|none~2|'
+    table.write_text(f'cellstr\n{cell}\n{cell}\n')
+    with pytest.raises(ValueError, match='network .* is there twice'):
+        build_cache(table, 'nas-bench-201', tmp_path / 'a')

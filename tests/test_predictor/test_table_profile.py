@@ -1,0 +1,53 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""A table keeps its columns, and what is counted stands beside them."""
+
+import csv
+
+import pytest
+
+from hpml_mm.predictor.table_profile import profile_table
+
+
+@pytest.mark.real_data
+def test_the_published_table_is_counted_exactly(tmp_path, real_data):
+    source = real_data / 'nas' / 'ofa_mbv3_w1.0_imagenet.csv'
+    lines = source.read_text().splitlines(keepends=True)
+    (tmp_path / 'in.csv').write_text(''.join(lines[:1] + lines[1::50]))
+    space = profile_table(tmp_path / 'in.csv', tmp_path / 'out.csv')
+    assert space == 'ofa-mbv3-w1.0'
+    with (tmp_path / 'out.csv').open(newline='') as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 38
+    for row in rows:
+        assert row['macs_counted'] == row['macs']
+        assert row['params_counted'] == row['params']
+
+
+def test_progress_is_told_and_the_space_may_stand_before_an_arch(tmp_path):
+    archs = ['nas-bench-macro:11111111', 'nas-bench-macro:00000000']
+    (tmp_path / 'a.csv').write_text('\n'.join(['arch', *archs]))
+    calls = []
+    space = profile_table(
+        tmp_path / 'a.csv',
+        tmp_path / 'b.csv',
+        advanced=lambda done, total: calls.append((done, total)),
+    )
+    assert space == 'nas-bench-macro'
+    assert calls == [(1, 2), (2, 2)]
+    first, second = (tmp_path / 'b.csv').read_text().splitlines()[1:]
+    assert first.startswith(f'{archs[0]},')
+    assert int(first.split(',')[1]) > int(second.split(',')[1]) > 0
+
+
+def test_a_table_without_rows_has_the_new_columns_too(tmp_path):
+    (tmp_path / 'a.csv').write_text('arch\n')
+    assert profile_table(tmp_path / 'a.csv', tmp_path / 'b.csv') == ''
+    expected = 'arch,macs_counted,params_counted\n'
+    assert (tmp_path / 'b.csv').read_text() == expected
+
+
+def test_a_table_of_another_space_says_which_line_is_wrong(tmp_path):
+    (tmp_path / 'a.csv').write_text('arch\n11111111\n')
+    with pytest.raises(ValueError, match=r'a\.csv, line 2: ofa-mbv3-w1\.2: '):
+        profile_table(tmp_path / 'a.csv', tmp_path / 'b.csv', 'ofa-mbv3-w1.2')
+    assert not (tmp_path / 'b.csv').exists()
