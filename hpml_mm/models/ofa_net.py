@@ -5,6 +5,7 @@ import functools
 from collections.abc import Mapping, Sequence
 
 from mmengine.model import BaseModule
+from mmengine.model.weight_init import update_init_info
 from torch import Tensor
 
 from hpml_mm.predictor.spaces import SearchSpace, get_space
@@ -75,6 +76,9 @@ class OFANet(BaseModule):
         if self.supernet is not None:
             weights = subnet_weights(read_supernet(self.supernet), self._layers)
             self.load_state_dict(weights)
+            # Only while a model around this one keeps the list that it logs.
+            if hasattr(self, '_params_init_info'):
+                update_init_info(self, f'cut out of {self.supernet}')
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
         """Map images (N, 3, H, W) to the chosen features (N, C, H / s, W / s)."""

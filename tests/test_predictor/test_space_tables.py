@@ -1,0 +1,101 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import json
+
+import pytest
+
+from hpml_mm.predictor.spaces import get_space
+from hpml_mm.predictor.spaces.tables import Row, read_table
+
+OFA_HEAD = 'arch,acc,macs,params,n\n'
+RECORD = {'test_acc': [1, 2, 3], 'mean_acc': 92.5, 'std': 0.1, 'params': 5, 'flops': 7}
+
+
+def written(tmp_path, text):
+    path = tmp_path / 'table'
+    path.write_text(text, encoding='utf-8')
+    return path
+
+
+def test_once_for_all(tmp_path):
+    path = written(tmp_path, OFA_HEAD + '7-6;5-6,77.5,424,68,1\n3-3;3-3,70,1,2,4\n')
+    assert read_table(path, 'ofa-mbv3-w1.0') == [
+        Row('7-6;5-6', {'imagenet/top1(%)': 77.5, 'macs': 424, 'params': 68}),
+        Row('3-3;3-3', {'imagenet/top1(%)': 70, 'macs': 1, 'params': 2}),
+    ]
+
+
+def test_only_an_arch_column_is_needed(tmp_path):
+    path = written(tmp_path, 'note,arch\nmine,7-6\n')
+    assert read_table(path, 'ofa-pn-w1.3') == [Row('7-6', {})]
+
+
+def test_nas_bench_201(tmp_path):
+    text = 'arch,cellstr,cifar10-test,cifar100-val\n5,|none~0|,84.25,10\n'
+    assert read_table(written(tmp_path, text), 'nas-bench-201') == [
+        Row('|none~0|', {'cifar10/top1(%)': 84.25, 'cifar100-val/top1(%)': 10})
+    ]
+
+
+def test_nas_bench_macro(tmp_path):
+    path = written(tmp_path, json.dumps({'00000000': RECORD}))
+    assert read_table(path, 'nas-bench-macro') == [
+        Row('00000000', {'cifar10/top1(%)': 92.5, 'params': 5, 'macs': 7})
+    ]
+
+
+@pytest.mark.parametrize(
+    ('space', 'text', 'message'),
+    [
+        (
+            'ofa-mbv3-w1.0',
+            OFA_HEAD + 'a,1,2,3,4\nb,x,2,3,4\n',
+            "line 3, column 'acc': 'x'",
+        ),
+        ('ofa-mbv3-w1.0', OFA_HEAD + 'a,nan,2,3,4\n', "line 2, column 'acc': 'nan'"),
+        ('ofa-mbv3-w1.0', OFA_HEAD + 'a,1,2\n', 'line 2: it has not the 5 columns'),
+        ('ofa-mbv3-w1.0', OFA_HEAD + 'a,1,2,3,4,5\n', 'line 2: it has not the 5'),
+        ('ofa-mbv3-w1.0', OFA_HEAD + ' ,1,2,3,4\n', "line 2: column 'arch' is empty"),
+        ('ofa-mbv3-w1.0', 'acc,n\n1,2\n', "no column 'arch' .* there are acc, n"),
+        ('ofa-mbv3-w1.0', '', "no column 'arch' .* there are none"),
+        ('nas-bench-201', 'arch,acc\n1,2\n', "no column 'cellstr'"),
+        ('nas-bench-macro', '{"00000000":\n 1,}', 'line 2: not valid JSON'),
+        ('nas-bench-macro', '[1]', 'an object with a member for each network'),
+        ('nas-bench-macro', '{"00000000": 1}', "network '00000000': its record"),
+        ('nas-bench-macro', '{"0": {"mean_acc": 1}}', 'no flops, params in its record'),
+        (
+            'nas-bench-macro',
+            json.dumps({'0': {**RECORD, 'flops': 'many'}}),
+            "network '0', 'flops': 'many' is no number",
+        ),
+    ],
+)
+def test_a_malformed_table_is_an_error_that_names_the_line(
+    tmp_path, space, text, message
+):
+    path = written(tmp_path, text)
+    with pytest.raises(ValueError, match=message) as error:
+        read_table(path, space)
+    assert str(path) in str(error.value)
+
+
+def test_a_missing_table_is_an_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no table .*none.csv'):
+        read_table(tmp_path / 'none.csv', 'nas-bench-201')
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(
+    ('space', 'file', 'count', 'metrics'),
+    [
+        ('ofa-mbv3-w1.0', 'ofa_mbv3_w1.0_imagenet.csv', 1862, 3),
+        ('nas-bench-macro', 'nas_bench_macro_cifar10.json', 6000, 3),
+        ('nas-bench-201', 'nasbench201_12epoch.csv', 14000, 6),
+    ],
+)
+def test_real_tables_are_read_whole(real_data, space, file, count, metrics):
+    rows = read_table(real_data / 'nas' / file, space)
+    assert len(rows) == count
+    assert {len(row.metrics) for row in rows} == {metrics}
+    space = get_space(space)
+    for row in rows[::10]:
+        space.decode(row.arch)
