@@ -17,7 +17,10 @@ from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import Registry
 
 HOOKS = Registry(
-    'hook', parent=MMENGINE_HOOKS, scope='hpml_mm', locations=['hpml_mm.engine.hooks']
+    'hook',
+    parent=MMENGINE_HOOKS,
+    scope='hpml_mm',
+    locations=['hpml_mm.engine.hooks', 'hpml_mm.predictor.scaling_hook'],
 )
 OPTIM_WRAPPERS = Registry(
     'optimizer_wrapper',
@@ -26,7 +29,10 @@ OPTIM_WRAPPERS = Registry(
     locations=['hpml_mm.engine.amp'],
 )
 DATASETS = Registry(
-    'dataset', parent=MMENGINE_DATASETS, scope='hpml_mm', locations=['hpml_mm.datasets']
+    'dataset',
+    parent=MMENGINE_DATASETS,
+    scope='hpml_mm',
+    locations=['hpml_mm.datasets', 'hpml_mm.predictor.data'],
 )
 DATA_SAMPLERS = Registry(
     'data sampler',
@@ -47,8 +53,14 @@ TRANSFORMS = Registry(
     locations=['hpml_mm.datasets.transforms'],
 )
 MODELS = Registry(
-    'model', parent=MMENGINE_MODELS, scope='hpml_mm', locations=['hpml_mm.models']
+    'model',
+    parent=MMENGINE_MODELS,
+    scope='hpml_mm',
+    locations=['hpml_mm.models', 'hpml_mm.predictor.models'],
 )
 METRICS = Registry(
-    'metric', parent=MMENGINE_METRICS, scope='hpml_mm', locations=['hpml_mm.evaluation']
+    'metric',
+    parent=MMENGINE_METRICS,
+    scope='hpml_mm',
+    locations=['hpml_mm.evaluation', 'hpml_mm.predictor.score_metric'],
 )

@@ -1,0 +1,17 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Models that predict a network's score from its graph."""
+
+from hpml_mm.predictor.models.encoders import GraphConvEncoder, ResidualEncoder
+from hpml_mm.predictor.models.graph_batch import GraphBatch
+from hpml_mm.predictor.models.heads import AIOPHead, SkipHead
+from hpml_mm.predictor.models.regressor import GraphRegressor, ScoreModel
+
+__all__ = [
+    'AIOPHead',
+    'GraphBatch',
+    'GraphConvEncoder',
+    'GraphRegressor',
+    'ResidualEncoder',
+    'ScoreModel',
+    'SkipHead',
+]

@@ -1,0 +1,133 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""A model that predicts a network's score from its graph."""
+
+from collections.abc import Sequence
+
+import torch
+from mmengine.model import BaseModel
+from torch import Tensor
+
+from hpml_mm.predictor.models.graph_batch import GraphBatch
+from hpml_mm.predictor.models.losses import check_loss, regression_loss
+from hpml_mm.predictor.models.readout import Readout
+from hpml_mm.predictor.targets import TargetScaler
+from hpml_mm.registry import MODELS
+
+
+class ScoreModel(BaseModel):
+    """What all predictors share: labels are scaled for the loss, outputs scaled back.
+
+    A subclass says in ``outputs`` what it gives on the scale of the labels.
+
+    Args:
+        loss: One of ``losses.LOSSES``. With 'rank' alone predictions put networks in
+            order, but are no percentages.
+        scaling: One of ``targets.SCALINGS``.
+        data_preprocessor: As for any of MMEngine's models.
+        init_cfg: As for any of MMEngine's modules.
+    """
+
+    def __init__(
+        self,
+        loss: str = 'mse',
+        scaling: str = 'stand',
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor, init_cfg)
+        self.kind_of_loss = check_loss(loss)
+        self.scaler = TargetScaler(scaling)
+
+    def outputs(self, batch: GraphBatch) -> Tensor:
+        """Scores of the batch's graphs on the scale of the labels, (G,)."""
+        raise NotImplementedError
+
+    def fit_scaler(self, labels: Tensor, macs: Tensor) -> None:
+        """Fit the scaling of what is trained next, see ``TargetScaler.fit``."""
+        self.scaler.fit(labels, macs)
+
+    def loss(self, batch: GraphBatch, labels: Tensor) -> Tensor:
+        """The loss of a batch with labels (G,) in percent."""
+        targets = self.scaler.transform(labels, batch.macs)
+        return regression_loss(self.kind_of_loss, self.outputs(batch), targets)
+
+    def predict(self, batch: GraphBatch) -> Tensor:
+        """Predicted scores in percent, (G,) float64."""
+        return self.scaler.inverse(self.outputs(batch), batch.macs)
+
+    def forward(
+        self,
+        inputs: GraphBatch,
+        data_samples: Tensor | None = None,
+        mode: str = 'tensor',
+    ) -> Tensor | dict[str, Tensor] | list[dict[str, float]]:
+        """As MMEngine calls a model.
+
+        Args:
+            inputs: A batch of graphs.
+            data_samples: (G,) labels in percent, NaN where there is none.
+            mode: 'loss' for a dict of losses, 'predict' for a list of dicts with
+                ``predicted``, ``label`` (both in percent) and ``macs``, 'tensor' for
+                ``outputs``.
+
+        Raises:
+            ValueError: The mode is another, or labels are needed and missing.
+        """
+        if mode == 'tensor':
+            return self.outputs(inputs)
+        if mode == 'predict':
+            return self._records(inputs, data_samples)
+        if mode != 'loss':
+            raise ValueError(f'mode {mode!r} is none of loss, predict, tensor')
+        if data_samples is None:
+            raise ValueError('a loss needs labels; the data set gives none')
+        return {'loss': self.loss(inputs, data_samples)}
+
+    def _records(
+        self, batch: GraphBatch, labels: Tensor | None
+    ) -> list[dict[str, float]]:
+        if labels is None:
+            labels = torch.full_like(batch.macs, torch.nan)
+        columns = (self.predict(batch), labels, batch.macs)
+        rows = zip(*(column.tolist() for column in columns), strict=True)
+        return [dict(zip(('predicted', 'label', 'macs'), r, strict=True)) for r in rows]
+
+
+@MODELS.register_module()
+class GraphRegressor(ScoreModel):
+    """An encoder, a readout and a head; by default AIO-P's predictor.
+
+    Args:
+        encoder: Config of an encoder.
+        readout: Of ``readout.READOUTS``.
+        head: Config of a head, whose ``in_channels`` follow from encoder and readout.
+        loss: As in ``ScoreModel``.
+        scaling: As in ``ScoreModel``.
+        data_preprocessor: As for any of MMEngine's models.
+        init_cfg: As for any of MMEngine's modules.
+    """
+
+    def __init__(
+        self,
+        encoder: dict | None = None,
+        readout: Sequence[str] = ('mean',),
+        head: dict | None = None,
+        loss: str = 'mse',
+        scaling: str = 'stand',
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(loss, scaling, data_preprocessor, init_cfg)
+        self.encoder = MODELS.build(encoder or {'type': 'hpml_mm.GraphConvEncoder'})
+        self.readout = Readout(readout)
+        channels = self.encoder.width * len(self.readout.kinds)
+        head = {'type': 'hpml_mm.AIOPHead', **(head or {})}
+        self.head = MODELS.build({**head, 'in_channels': channels})
+
+    def vectors(self, batch: GraphBatch) -> Tensor:
+        """A vector of each graph, (G, channels): what the head sees."""
+        return self.readout(self.encoder(batch)[-1], batch)
+
+    def outputs(self, batch: GraphBatch) -> Tensor:
+        """Scores of the batch's graphs on the scale of the labels, (G,)."""
+        return self.head(self.vectors(batch))
