@@ -14,8 +14,14 @@ from torch import nn
 from hpml_mm.compat.extras import has_mmpose
 from hpml_mm.config.load import read_config
 
-#: Steps of a test pipeline that say how large its images are, and their key.
-_SIZES = {'CenterCrop': 'crop_size', 'Resize': 'scale', 'TopdownAffine': 'input_size'}
+#: Steps of a pipeline that say how large its images are, and their key.
+_SIZES = {
+    'CenterCrop': 'crop_size',
+    'RandomCrop': 'crop_size',
+    'RandomResizedCrop': 'scale',
+    'Resize': 'scale',
+    'TopdownAffine': 'input_size',
+}
 _PACKAGES = ('mmpretrain', 'mmpose')
 
 
@@ -33,14 +39,16 @@ def find_config(source: str) -> Config:
     """
     if '::' in source or source.endswith('.py'):
         return read_config(source)
-    from mmpretrain.apis import ModelHub
-
-    if ModelHub.has(source):
-        return ModelHub.get(source).config
     known = dict(_config_files())
     if source in known:
         return read_config(str(known[source]))
-    close = difflib.get_close_matches(source, known, n=1)
+    from mmpretrain.apis import ModelHub, list_models
+
+    # ModelHub.has knows nothing until they have been listed.
+    published = list_models()
+    if source.lower() in published:
+        return ModelHub.get(source).config
+    close = difflib.get_close_matches(source, {*known, *published}, n=1)
     hint = f'; did you mean {close[0]}?' if close else ''
     raise FileNotFoundError(
         f'{source!r} is no arch, no ONNX file, no config file, and no model of '
@@ -90,7 +98,7 @@ def input_shape(
 
     Args:
         cfg: Its config.
-        model: The model; its first convolution tells the channels.
+        model: The model; its first convolution tells whether images are grey.
         name: What to call it in errors.
         size: Height and width instead of the config's.
 
@@ -102,13 +110,26 @@ def input_shape(
         raise ValueError(
             f'{name} does not tell the size of its images: give --input-size HxW'
         )
+    return _channels(cfg, model), height, width
+
+
+def _channels(cfg: Config, model: nn.Module) -> int:
     convolutions = (m for m in model.modules() if isinstance(m, nn.Conv2d))
     first = next(convolutions, None)
-    return (3 if first is None else first.in_channels), height, width
+    found = 3 if first is None else first.in_channels
+    if found in (1, 3):
+        return found
+    # More of them may be pixels that a stem has stacked, as YOLO's does.
+    inner = cfg.model.get('data_preprocessor') or {}
+    mean = {**(cfg.get('data_preprocessor') or {}), **inner}.get('mean')
+    return len(mean) if isinstance(mean, list | tuple) else found
 
 
 def _size(cfg: Config) -> tuple[int, int] | None:
-    """Height and width: of the codec, else of the last step of the test pipeline."""
+    """Height and width of the codec, else of the last step of a pipeline that has one.
+
+    The test pipeline comes first, but it may take images as they are.
+    """
     codec = cfg.get('codec')
     if isinstance(codec, Mapping) and 'input_size' in codec:
         width, height = codec['input_size']
@@ -117,10 +138,20 @@ def _size(cfg: Config) -> tuple[int, int] | None:
         data = (cfg.get(loader) or {}).get('dataset') or {}
         while 'pipeline' not in data and isinstance(data.get('dataset'), Mapping):
             data = data['dataset']
-        for step in reversed(data.get('pipeline') or ()):
-            if (size := _step_size(step)) is not None:
-                return size
+        sizes = list(filter(None, map(_step_size, _steps(data.get('pipeline')))))
+        if sizes:
+            return sizes[-1]
     return None
+
+
+def _steps(part: Any) -> Iterator[Mapping[str, Any]]:
+    """The steps of a pipeline, those within others too."""
+    if isinstance(part, Mapping):
+        yield part
+        part = part.get('transforms')
+    if isinstance(part, list | tuple):
+        for step in part:
+            yield from _steps(step)
 
 
 def _step_size(step: Mapping[str, Any]) -> tuple[int, int] | None:
@@ -132,4 +163,4 @@ def _step_size(step: Mapping[str, Any]) -> tuple[int, int] | None:
         return None
     # A crop is height and width, the other steps say width and height.
     first, second = size
-    return (first, second) if kind == 'CenterCrop' else (second, first)
+    return (first, second) if 'Crop' in kind else (second, first)

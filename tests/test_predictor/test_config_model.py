@@ -1,0 +1,86 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Configs are found by path and by name, and tell the size of their images."""
+
+import pytest
+from mmengine.config import Config
+from torch import nn
+
+from hpml_mm.predictor.config_model import find_config, input_shape
+
+
+@pytest.mark.parametrize(
+    ('source', 'backbone'),
+    [
+        ('resnet18_8xb32_in1k', 'ResNet'),  # a config's name
+        ('inception-v3_3rdparty_8xb32_in1k', 'InceptionV3'),  # weights' name
+        ('mmpretrain::lenet/lenet5_mnist.py', 'LeNet5'),
+    ],
+)
+def test_a_stock_config_is_found_by_any_of_its_names(source, backbone):
+    assert find_config(source).model.backbone.type == backbone
+
+
+def test_what_is_like_a_name_is_offered():
+    with pytest.raises(FileNotFoundError, match='did you mean inception-v3_3rdparty'):
+        find_config('inception-v3_3rdparty_8xb32')
+    with pytest.raises(FileNotFoundError, match='mmpretrain or mmpose$'):
+        find_config('#')
+
+
+def crop(size, kind='CenterCrop', key='crop_size'):
+    return {'type': kind, key: size}
+
+
+def loader(*steps, **more):
+    return {'dataset': {'pipeline': list(steps), **more}}
+
+
+@pytest.mark.parametrize(
+    ('config', 'size'),
+    [
+        ({'codec': {'input_size': (192, 256)}}, (256, 192)),
+        ({'test_dataloader': loader(crop(9, 'Resize', 'scale'), crop(7))}, (7, 7)),
+        ({'test_dataloader': loader(crop((6, 5)))}, (6, 5)),
+        ({'test_dataloader': loader(crop((6, 5), 'mmpose.Resize', 'scale'))}, (5, 6)),
+        ({'val_dataloader': loader(crop(4)), 'test_dataloader': loader()}, (4, 4)),
+        ({'train_dataloader': loader(crop(3, 'RandomCrop'))}, (3, 3)),
+        (
+            {'test_dataloader': {'dataset': {'dataset': {'pipeline': [crop(8)]}}}},
+            (8, 8),
+        ),
+        (
+            {
+                'train_dataloader': loader(
+                    {'type': 'MultiView', 'transforms': [[crop(2)]]}
+                )
+            },
+            (2, 2),
+        ),
+    ],
+)
+def test_the_size_is_that_of_the_last_step_that_tells_it(config, size):
+    cfg = Config({'model': {}, **config})
+    assert input_shape(cfg, nn.Conv2d(1, 2, 3), 'x', None) == (1, *size)
+    assert input_shape(cfg, nn.Conv2d(1, 2, 3), 'x', (40, 30)) == (1, 40, 30)
+
+
+def test_a_size_that_is_not_told_is_not_guessed():
+    cfg = Config({'model': {}, 'test_dataloader': loader({'type': 'PackInputs'})})
+    with pytest.raises(
+        ValueError, match='x does not tell the size .* --input-size HxW'
+    ):
+        input_shape(cfg, nn.Conv2d(3, 2, 3), 'x', None)
+
+
+@pytest.mark.parametrize(
+    ('stem', 'mean', 'channels'),
+    [(1, None, 1), (3, [0.0], 3), (12, [0.0] * 3, 3), (12, None, 12)],
+)
+def test_stacked_pixels_are_not_taken_for_channels(stem, mean, channels):
+    preprocessor = {} if mean is None else {'mean': mean}
+    for cfg in (
+        Config({'model': {'data_preprocessor': preprocessor}}),
+        Config({'model': {}, 'data_preprocessor': preprocessor}),
+    ):
+        model = nn.Sequential(nn.ReLU(), nn.Conv2d(stem, 8, 3))
+        assert input_shape(cfg, model, 'x', (8, 8)) == (channels, 8, 8)
