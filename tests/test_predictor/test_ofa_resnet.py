@@ -77,7 +77,9 @@ def costs(net):
         ({**SMALL, 'e': [0.2] * 10}, "'e' has 10 values; 18 are needed"),
         (TEXT.replace('d=0', 'd=x'), 'is not as d=2-0-1-2-1'),
         (TEXT.replace(';w=', ';v='), r"keys \['d', 'e', 'v'\]"),
+        (TEXT.replace('e=', 'd=', 1), 'd= is there twice'),
         ([1, 2], 'is no dictionary'),
+        (12, '12 is no architecture'),
     ],
 )
 def test_a_wrong_form_is_an_error_that_names_the_place(space, form, message):

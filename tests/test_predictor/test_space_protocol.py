@@ -67,6 +67,14 @@ def test_networks_of_one_string_have_equal_graphs(space):
         assert same(space.graph(arch), space.graph(space.canonical(arch)))
 
 
+def test_simplifying_twice_changes_nothing_more(space):
+    for arch in samples(space, 30):
+        simple = space.simplify(arch)
+        assert space.simplify(simple) == simple == space.canonical(simple)
+        if space.name != 'nas-bench-201':
+            assert space.encode(simple) == space.encode(arch)
+
+
 def test_one_hot_has_one_bit_for_each_slot_that_decides(space):
     for arch in samples(space, 10):
         bits = space.one_hot(arch)

@@ -14,7 +14,7 @@ def from_json(space: str, text: str) -> Any:
     """
     try:
         return json.loads(text)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(f'{space}: {text!r} is not valid JSON: {error}') from error
 
 

@@ -139,6 +139,8 @@ class OFAResNetSpace(SearchSpace):
                     f'{self.name}: {part!r} is not as d=2-0-1-2-1, with e= and w= '
                     'behind it'
                 ) from error
+            if key in form:
+                raise ValueError(f'{self.name}: {key}= is there twice in {text!r}')
             form[key] = numbers
         return form
 

@@ -88,9 +88,12 @@ class SearchSpace(abc.ABC):
             form = form.strip()
             if form.startswith(('[', '{')):
                 form = from_json(self.name, form)
-        arch = form
-        if not isinstance(form, Arch):
+        if isinstance(form, Arch):
+            arch = form
+        elif isinstance(form, str | Mapping | Sequence):
             arch = Arch(self.name, tuple(self._parse(form)))
+        else:
+            raise ValueError(f'{self.name}: {form!r} is no architecture')
         self.validate(arch)
         return self.canonical(arch)
 
@@ -112,6 +115,18 @@ class SearchSpace(abc.ABC):
             for slot, value, use in rows
         )
         return Arch(self.name, tuple(values))
+
+    def simplify(self, arch: Arch) -> Arch:
+        """A network that computes the same, without what cannot reach its output.
+
+        Its graph may be smaller than that of ``arch``, and is what its accuracy depends
+        on: the better input for a predictor. Here that is the canonical form.
+
+        Raises:
+            ValueError: The architecture is outside the space.
+        """
+        self.validate(arch)
+        return self.canonical(arch)
 
     def validate(self, arch: Arch) -> None:
         """Check that an architecture belongs to the space.
