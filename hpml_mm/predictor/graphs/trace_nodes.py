@@ -5,9 +5,9 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from hpml_mm.predictor.graphs.costs import conv_macs, matmul_macs
+from hpml_mm.predictor.graphs import node_kinds
 from hpml_mm.predictor.graphs.graph import Node
-from hpml_mm.predictor.graphs.layout import axis_after, resolution
+from hpml_mm.predictor.graphs.layout import axis_after
 from hpml_mm.predictor.graphs.trace_ops import LABELS, PICTURES
 
 PRODUCTS = frozenset({'mm', 'addmm', 'bmm', 'baddbmm'})
@@ -19,40 +19,24 @@ def convolution(name: str, args: Sequence, out: Tensor) -> Node:
     Raises:
         ValueError: It has three dimensions, for which a node has no place.
     """
-    source, weight, bias, stride = args[:4]
-    transposed, groups = args[6], args[8]
-    if weight.dim() > 4:
-        raise ValueError('a graph holds convolutions in one or two dimensions only')
-    first, second, *kernel = weight.shape
-    # Weights are (out, in / groups, ...), transposed ones (in, out / groups, ...).
-    channels = (first // groups, second * groups) if transposed else (second, first)
-    depthwise = groups > 1 and groups == source.shape[1]
-    if depthwise:
-        channels = groups, channels[1] // groups
-    # A one-dimensional kernel lies along the height.
-    height, width = (*kernel, 1)[:2]
-    return Node(
-        'depthwise' if depthwise else 'conv',
+    source, weight, bias, stride, _, _, transposed, _, groups = args[:9]
+    return node_kinds.convolution(
         name,
-        resolution(source.shape, 1, out.shape, 1),
-        _pair(stride),
-        (*channels, height, width),
-        bias is not None,
-        conv_macs(source.shape, out.shape, weight.shape, transposed),
+        source.shape,
+        weight.shape,
+        out.shape,
+        strides=stride,
+        groups=groups,
+        transposed=transposed,
+        biased=bias is not None,
     )
 
 
 def product(name: str, args: Sequence, out: Tensor) -> Node:
     """A product of two matrices, or of batches of them, perhaps with a sum."""
-    left = args[-2]
-    inner, last = left.shape[-1], out.dim() - 1
-    return Node(
-        'matmul',
-        name,
-        resolution(left.shape, last, out.shape, last),
-        shape=(inner, out.shape[-1], 0, 0),
-        biased=len(args) == 3,
-        macs=matmul_macs(out.shape, inner),
+    left = args[-2].shape
+    return node_kinds.product(
+        name, left, out.shape, inner=left[-1], biased=len(args) == 3
     )
 
 
@@ -73,14 +57,11 @@ def regular(
     else:
         after = axis_after(op, args, source.shape, axis, out.shape)
     label = 'zero' if is_zero(op, args) else LABELS.get(op, 'OOV')
-    sizes = resolution(source.shape, axis, out.shape, after)
-    if label == 'concat':
-        # All inputs together have as many channels as the result.
-        sizes = (*sizes[:4], sizes[5], sizes[5])
-    strides = (1, 1)
-    if label in ('maxpool', 'avgpool') and op.endswith(('pool2d', 'indices')):
-        strides = _pair(_pool_stride(op, args))
-    return Node(label, name, sizes, strides), after
+    strides = _pool_strides(op, args)
+    return (
+        node_kinds.regular(name, label, source.shape, axis, out.shape, after, strides),
+        after,
+    )
 
 
 def is_zero(op: str, args: Sequence) -> bool:
@@ -90,12 +71,8 @@ def is_zero(op: str, args: Sequence) -> bool:
     )
 
 
-def _pool_stride(op: str, args: Sequence) -> Sequence[int]:
-    if op.startswith('adaptive'):
+def _pool_strides(op: str, args: Sequence) -> Sequence[int]:
+    if not op.startswith(('max_pool', 'avg_pool')):
         return (1, 1)
     # Without a stride of its own, a pool moves by its kernel.
     return args[2] if len(args) > 2 and args[2] else args[1]
-
-
-def _pair(values: Sequence[int]) -> tuple[int, int]:
-    return (values[0], values[-1])

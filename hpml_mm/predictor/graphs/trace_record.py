@@ -11,8 +11,9 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hpml_mm.predictor.graphs import trace_nodes
-from hpml_mm.predictor.graphs.graph import Graph, Node, assemble
-from hpml_mm.predictor.graphs.layout import axis_after, default_axis, resolution
+from hpml_mm.predictor.graphs.builder import GraphBuilder, Value, merged
+from hpml_mm.predictor.graphs.graph import Graph
+from hpml_mm.predictor.graphs.layout import axis_after, default_axis
 from hpml_mm.predictor.graphs.trace_modules import ModulePaths
 from hpml_mm.predictor.graphs.trace_ops import (
     CONSTANTS,
@@ -22,7 +23,7 @@ from hpml_mm.predictor.graphs.trace_ops import (
     SAME_SHAPE,
     plain_name,
 )
-from hpml_mm.predictor.graphs.trace_values import Value, Values
+from hpml_mm.predictor.graphs.trace_values import Values
 
 # Their result does not depend on what they overwrite.
 _OVERWRITES = frozenset({'copy', 'fill', 'zero'})
@@ -48,14 +49,6 @@ class _Call:
     values: list[Value]
     main: int | None
 
-    @property
-    def merged(self) -> Value:
-        """Where all the inputs together come from."""
-        return Value(
-            frozenset().union(*(value.sources for value in self.values)),
-            frozenset().union(*(value.weights for value in self.values)),
-        )
-
 
 class Recorder(TorchDispatchMode):
     """Records each operator that runs while it is the active mode.
@@ -70,14 +63,10 @@ class Recorder(TorchDispatchMode):
         super().__init__()
         self.running: Any = None
         self._paths = paths
-        self._sizes = [weight.numel() for weight in weights]
-        self._counted: set[int] = set()
         self._values = Values(list(weights))
         axis = default_axis(source.shape)
-        self._nodes = [
-            Node('input', 'input', resolution(source.shape, axis, source.shape, axis))
-        ]
-        self._edges: set[tuple[int, int]] = set()
+        sizes = [weight.numel() for weight in weights]
+        self._builder = GraphBuilder(sizes, source.shape, axis)
         self._values.set(source, Value(frozenset([0]), axis=axis))
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
@@ -96,26 +85,15 @@ class Recorder(TorchDispatchMode):
     def finish(self, outputs: Iterable[Tensor]) -> Graph:
         """The graph of what was recorded, closed by one 'output' node.
 
-        That node also holds the number of parameters that were never used.
-
         Args:
             outputs: What the network returned.
 
         Raises:
             ValueError: Nothing that it returned depends on its input.
         """
-        pairs = [(tensor, self._values.get(tensor)) for tensor in outputs]
-        pairs = [(tensor, value) for tensor, value in pairs if value.sources]
-        if not pairs:
-            raise ValueError('nothing that it returns depends on its input')
-        tensor, value = pairs[-1]
-        size = resolution(tensor.shape, value.axis, tensor.shape, value.axis)
-        unused = set(range(len(self._sizes))) - self._counted
-        params = sum(self._sizes[weight] for weight in unused)
-        end = len(self._nodes)
-        nodes = [*self._nodes, Node('output', 'output', size, params=params)]
-        last = {(start, end) for _, value in pairs for start in value.sources}
-        return assemble(nodes, self._edges | last)
+        return self._builder.close(
+            [(tensor.shape, self._values.get(tensor)) for tensor in outputs]
+        )
 
     def _record(
         self, func: Any, args: tuple, inputs: list[Tensor], outputs: list[Tensor]
@@ -137,10 +115,7 @@ class Recorder(TorchDispatchMode):
             self._values.write(args[0], self._values.get(outputs[0]))
 
     def _node(self, call: _Call, out: Tensor) -> Value | None:
-        """Add a node for a call if it needs one, and say where its result comes from.
-
-        A parameter counts at the first node that it leads to.
-        """
+        """Add a node for a call, and say where its result comes from; None without."""
         if call.op == 'convolution':
             node = trace_nodes.convolution(self._name('conv'), call.args, out)
             axis = 1
@@ -155,35 +130,15 @@ class Recorder(TorchDispatchMode):
             node, axis = trace_nodes.regular(
                 name, call.op, call.args, source, before, out
             )
-        merged = call.merged
-        params = self._count(merged.weights)
-        index = len(self._nodes)
-        self._nodes.append(dataclasses.replace(node, params=params))
-        self._edges |= {(start, index) for start in merged.sources}
-        return Value(frozenset([index]), axis=axis)
+        return self._builder.add(node, call.values, axis)
 
     def _is_bias(self, call: _Call) -> bool:
-        """Make an added parameter the bias of the node before it, if it can be one."""
         data = call.values[call.main]
-        if call.op != 'add' or len(data.sources) > 1 or data.weights:
-            return False
-        weights = call.merged.weights
-        if call.merged.sources != data.sources or weights & self._counted:
-            return False
-        (index,) = data.sources
-        node = self._nodes[index]
-        size = sum(self._sizes[weight] for weight in weights)
-        if node.shape is None or node.biased or size != node.resolution[-1]:
-            return False
-        params = node.params + self._count(weights)
-        self._nodes[index] = dataclasses.replace(node, biased=True, params=params)
-        return True
-
-    def _count(self, weights: frozenset[int]) -> int:
-        """How many parameters these are that no node has counted yet."""
-        new = weights - self._counted
-        self._counted |= new
-        return sum(self._sizes[weight] for weight in new)
+        return (
+            call.op == 'add'
+            and sum(bool(value.sources) for value in call.values) == 1
+            and self._builder.merge_bias(data, call.values)
+        )
 
     def _name(self, op: str) -> str:
         return self._paths.node_name(op)
@@ -235,7 +190,7 @@ def _passed(call: _Call, out: Tensor) -> Value:
     if call.main is not None:
         before, known = call.inputs[call.main].shape, call.values[call.main].axis
         axis = axis_after(call.op, call.args, before, known, out.shape)
-    return dataclasses.replace(call.merged, axis=axis)
+    return dataclasses.replace(merged(call.values), axis=axis)
 
 
 def _tensors(values: Iterable[Any]) -> Iterable[Tensor]:

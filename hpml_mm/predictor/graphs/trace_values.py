@@ -5,28 +5,10 @@ Tensors that share memory are views of one storage. A write through one of them 
 what the others hold, so it changes where they come from.
 """
 
-import dataclasses
-
 import torch
 from torch import Tensor
 
-
-@dataclasses.dataclass(frozen=True)
-class Value:
-    """Where a tensor comes from.
-
-    Attributes:
-        sources: Nodes whose output it holds; none if it was made of constants alone.
-        weights: Numbers of the module's parameters that went into it since.
-        axis: Dimension of its channels.
-    """
-
-    sources: frozenset[int] = frozenset()
-    weights: frozenset[int] = frozenset()
-    axis: int = 0
-
-
-CONSTANT = Value()
+from hpml_mm.predictor.graphs.builder import CONSTANT, Value
 
 
 class Values:

@@ -1,0 +1,136 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Nodes, edges and parameters of a graph while a network is read, step by step."""
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+from hpml_mm.predictor.graphs.graph import Graph, Node, assemble
+from hpml_mm.predictor.graphs.layout import resolution
+
+
+@dataclasses.dataclass(frozen=True)
+class Value:
+    """Where a tensor comes from.
+
+    Attributes:
+        sources: Nodes whose output it holds; none if it was made of constants alone.
+        weights: Numbers of the network's parameters that went into it since.
+        axis: Dimension of its channels.
+    """
+
+    sources: frozenset[int] = frozenset()
+    weights: frozenset[int] = frozenset()
+    axis: int = 0
+
+
+CONSTANT = Value()
+
+
+def merged(values: Iterable[Value]) -> Value:
+    """Where several tensors together come from."""
+    values = list(values)
+    return Value(
+        frozenset().union(*(value.sources for value in values)),
+        frozenset().union(*(value.weights for value in values)),
+    )
+
+
+class GraphBuilder:
+    """Collects nodes in the order in which they run.
+
+    Args:
+        sizes: Number of elements of each parameter; a value names it by its position.
+        shape: Of the network's input.
+        axis: Dimension of the input's channels.
+    """
+
+    def __init__(self, sizes: Sequence[int], shape: Sequence[int], axis: int) -> None:
+        self._sizes = sizes
+        self._counted: set[int] = set()
+        self._nodes = [Node('input', 'input', resolution(shape, axis, shape, axis))]
+        self._edges: set[tuple[int, int]] = set()
+
+    def add(self, node: Node, values: Sequence[Value], axis: int) -> Value:
+        """Add a node, and say where its result comes from.
+
+        A parameter counts at the first node that it leads to.
+
+        Args:
+            values: Of the node's inputs.
+            axis: Dimension of the channels of its result.
+        """
+        inputs = merged(values)
+        index = len(self._nodes)
+        params = self._count(inputs.weights)
+        self._nodes.append(dataclasses.replace(node, params=params))
+        self._edges |= {(start, index) for start in inputs.sources}
+        return Value(frozenset([index]), axis=axis)
+
+    def merge_bias(self, data: Value, values: Sequence[Value]) -> bool:
+        """Make an added parameter the bias of the node before, if it can be one.
+
+        Args:
+            data: The only one of ``values`` that was computed.
+            values: All that is added.
+        """
+        if len(data.sources) > 1 or data.weights:
+            return False
+        (index,) = data.sources
+        node = self._nodes[index]
+        weights = merged(values).weights
+        size = sum(self._sizes[weight] for weight in weights)
+        fits = node.shape is not None and not node.biased
+        if not fits or size != node.resolution[-1] or weights & self._counted:
+            return False
+        params = node.params + self._count(weights)
+        self._nodes[index] = dataclasses.replace(node, biased=True, params=params)
+        return True
+
+    def merge_gate(self, gate: Value, data: Value) -> bool:
+        """Make a gate and its product one activation: x * sigmoid(x) is a 'swish'.
+
+        Args:
+            gate: What the data is multiplied by.
+        """
+        if len(gate.sources) > 1 or gate.weights or data.weights:
+            return False
+        (index,) = gate.sources
+        node = self._nodes[index]
+        starts = {start for start, end in self._edges if end == index}
+        if node.op not in ('sigmoid', 'gelu') or starts != data.sources:
+            return False
+        op = 'swish' if node.op == 'sigmoid' else node.op
+        self._nodes[index] = dataclasses.replace(node, op=op)
+        return True
+
+    def close(
+        self,
+        outputs: Sequence[tuple[Sequence[int], Value]],
+        count_unused: bool = True,
+    ) -> Graph:
+        """The graph, closed by one 'output' node.
+
+        Args:
+            outputs: Shape and value of what the network returns.
+            count_unused: Whether that node counts the parameters that no other did.
+
+        Raises:
+            ValueError: Nothing that it returns depends on its input.
+        """
+        outputs = [(shape, value) for shape, value in outputs if value.sources]
+        if not outputs:
+            raise ValueError('nothing that it returns depends on its input')
+        shape, value = outputs[-1]
+        size = resolution(shape, value.axis, shape, value.axis)
+        end = len(self._nodes)
+        rest = frozenset(range(len(self._sizes))) if count_unused else frozenset()
+        last = Node('output', 'output', size, params=self._count(rest))
+        sources = merged(value for _, value in outputs).sources
+        edges = self._edges | {(start, end) for start in sources}
+        return assemble([*self._nodes, last], edges)
+
+    def _count(self, weights: frozenset[int]) -> int:
+        """How many parameters these are that no node has counted yet."""
+        new = weights - self._counted
+        self._counted |= new
+        return sum(self._sizes[weight] for weight in new)

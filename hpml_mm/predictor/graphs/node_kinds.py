@@ -1,0 +1,108 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Nodes of operators by the shapes of their tensors, wherever these come from."""
+
+from collections.abc import Sequence
+
+from hpml_mm.predictor.graphs.costs import conv_macs, matmul_macs
+from hpml_mm.predictor.graphs.graph import Node
+from hpml_mm.predictor.graphs.layout import resolution
+
+
+def convolution(
+    name: str,
+    source: Sequence[int],
+    weight: Sequence[int],
+    output: Sequence[int],
+    *,
+    strides: Sequence[int],
+    groups: int = 1,
+    transposed: bool = False,
+    biased: bool = False,
+) -> Node:
+    """A convolution, also a transposed or depthwise one.
+
+    A kernel in one dimension lies along the height.
+
+    Args:
+        source: Shape of the input, (N, Cin, ...).
+        weight: Shape (Cout, Cin / groups, ...), or of a transposed convolution
+            (Cin, Cout / groups, ...).
+        output: Shape of the output, (N, Cout, ...).
+
+    Raises:
+        ValueError: It has three dimensions, for which a node has no place, or the
+            weight is for other channels than those of the input.
+    """
+    if len(weight) > 4:
+        raise ValueError('a graph holds convolutions in one or two dimensions only')
+    first, second, *kernel = weight
+    taken = first if transposed else second * groups
+    if taken != source[1]:
+        raise ValueError(f'{source[1]} channels come in, its weight takes {taken}')
+    channels = (first // groups, second * groups) if transposed else (second, first)
+    depthwise = groups > 1 and groups == source[1]
+    if depthwise:
+        channels = groups, channels[1] // groups
+    height, width = (*kernel, 1)[:2]
+    return Node(
+        'depthwise' if depthwise else 'conv',
+        name,
+        resolution(source, 1, output, 1),
+        pair(strides),
+        (*channels, height, width),
+        biased,
+        conv_macs(source, output, weight, transposed),
+    )
+
+
+def product(
+    name: str,
+    left: Sequence[int],
+    output: Sequence[int],
+    *,
+    inner: int,
+    biased: bool = False,
+) -> Node:
+    """A product of two matrices, or of batches of them.
+
+    Args:
+        left: Shape of the first factor.
+        output: Shape of the product.
+        inner: Length of the dimension that is summed over.
+    """
+    last = len(output) - 1
+    return Node(
+        'matmul',
+        name,
+        resolution(left, len(left) - 1, output, last),
+        shape=(inner, output[-1], 0, 0),
+        biased=biased,
+        macs=matmul_macs(output, inner),
+    )
+
+
+def regular(
+    name: str,
+    label: str,
+    source: Sequence[int],
+    before: int,
+    output: Sequence[int],
+    after: int,
+    strides: Sequence[int] = (1, 1),
+) -> Node:
+    """Any other node.
+
+    Args:
+        source: Shape of the first computed input, its channels in dimension ``before``.
+        output: Shape of the output, its channels in dimension ``after``.
+    """
+    sizes = resolution(source, before, output, after)
+    if label == 'concat':
+        # All inputs together have as many channels as the result.
+        sizes = (*sizes[:4], sizes[5], sizes[5])
+    return Node(label, name, sizes, pair(strides))
+
+
+def pair(values: Sequence[int]) -> tuple[int, int]:
+    """The vertical and the horizontal one of one or two numbers."""
+    return values[0], values[-1]

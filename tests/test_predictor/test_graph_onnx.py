@@ -1,0 +1,260 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""ONNX files become the same graphs as the modules that they were exported from."""
+
+import warnings
+from collections import Counter
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from onnx import TensorProto, helper
+from torch import nn
+from torchvision.models import resnet18
+
+from hpml_mm.predictor.graphs.graph import same, validate
+from hpml_mm.predictor.graphs.onnx_graph import onnx_graph
+from hpml_mm.predictor.graphs.trace import trace
+
+
+class Mixed(nn.Module):
+    """Branches, a gate, attention, transposition, padding, sizes of every kind."""
+
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Sequential(nn.ZeroPad2d(1), nn.Conv2d(3, 8, 3, 2), nn.SiLU())
+        self.depthwise = nn.Conv2d(8, 8, 3, padding=1, groups=8, bias=False)
+        self.norm = nn.BatchNorm2d(8)
+        self.squeeze = nn.Conv2d(8, 8, 1)
+        self.scale = nn.Parameter(torch.ones(8, 1, 1))
+        self.grow = nn.ConvTranspose2d(16, 4, 4, 2, 1)
+        self.tokens = nn.LayerNorm(4)
+        self.query = nn.Linear(4, 4)
+        self.head = nn.Linear(4, 1)
+
+    def forward(self, x):
+        x = self.stem(x)
+        y = self.norm(self.depthwise(x))
+        y = y * self.squeeze(y.mean((2, 3), keepdim=True)).sigmoid() * self.scale
+        x = torch.cat([x, nn.functional.max_pool2d(y, 3, 1, 1)], 1)
+        x = self.tokens(self.grow(x).flatten(2).transpose(1, 2))
+        weight = (self.query(x) @ x.transpose(1, 2)).softmax(-1)
+        return self.head(nn.functional.gelu(weight @ x)).squeeze(-1)
+
+
+def randomised(module):
+    """Weights that all differ: the exporter writes equal ones once."""
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight.uniform_(0.5, 1)
+    return module.eval()
+
+
+@pytest.fixture
+def export(tmp_path):
+    def write(module, shape, dynamic=(0,), **options):
+        path = tmp_path / 'network.onnx'
+        axes = {'images': {axis: f'axis{axis}' for axis in dynamic}}
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore')
+            torch.onnx.export(
+                randomised(module),
+                (torch.zeros(1, *shape),),
+                path,
+                dynamo=False,
+                opset_version=20,
+                input_names=['images'],
+                dynamic_axes=axes,
+                # Else batch normalisations are folded, which are parameters.
+                training=torch.onnx.TrainingMode.PRESERVE,
+                **options,
+            )
+        return path
+
+    return write
+
+
+def test_resnet18_is_the_same_from_its_file(export):
+    module = resnet18()
+    traced = trace(module, (3, 64, 64))
+    read = onnx_graph(export(module, (3, 64, 64)))
+    validate(read)
+    assert same(read, traced)
+
+
+def test_any_mixture_has_the_same_counts_and_words(export):
+    module = Mixed()
+    traced = trace(module, (3, 16, 12))
+    read = onnx_graph(export(module, (3, 16, 12)))
+    validate(read)
+    assert same(read, traced)
+    assert read.total_params == sum(weight.numel() for weight in module.parameters())
+
+
+def test_a_folded_file_has_the_same_macs_and_fewer_parameters(tmp_path):
+    module = randomised(
+        nn.Sequential(
+            nn.Conv2d(3, 8, 3, bias=False),
+            nn.BatchNorm2d(8),
+            nn.Hardswish(),
+            nn.Conv2d(8, 8, 3, groups=8),
+            nn.SiLU(),
+        )
+    )
+    path = tmp_path / 'folded.onnx'
+    program = torch.onnx.export(
+        module,
+        (torch.zeros(2, 3, 9, 9),),
+        dynamo=True,
+        dynamic_shapes=({0: 'batch'},),
+        verbose=False,
+    )
+    program.save(path)
+    read, traced = onnx_graph(path), trace(module, (3, 9, 9))
+    assert read.total_macs == traced.total_macs
+    assert read.biased.tolist() == [True, True]
+    assert read.total_params == traced.total_params - 8
+    left = Counter(traced.labels)
+    left.subtract(Counter(read.labels))
+    assert {label: count for label, count in left.items() if count} == {'batchnorm': 1}
+
+
+def test_a_dynamic_size_is_refused_by_tensor(export):
+    path = export(nn.Conv2d(3, 4, 3), (3, 8, 8), dynamic=(0, 2))
+    with pytest.raises(
+        ValueError, match=r"input 'images' is \(\?, 3, \?, 8\); only the batch may be"
+    ):
+        onnx_graph(path)
+
+
+def test_a_fixed_batch_is_refused(tmp_path):
+    path = tmp_path / 'batch.onnx'
+    path.write_bytes(network([4, 3, 8, 8]).SerializeToString())
+    with pytest.raises(ValueError, match="'x' is a batch of 4; export"):
+        onnx_graph(path)
+
+
+def network(shape, nodes=None, extra=()):
+    """A file with one convolution of 3 to 2 channels."""
+    nodes = nodes or [helper.make_node('Conv', ['x', 'w'], ['y'], 'first')]
+    graph = helper.make_graph(
+        nodes,
+        'graph',
+        [helper.make_tensor_value_info('x', TensorProto.FLOAT, shape), *extra],
+        [helper.make_tensor_value_info('y', TensorProto.FLOAT, None)],
+        [onnx.numpy_helper.from_array(np.ones((2, 3, 1, 1), np.float32), 'w')],
+    )
+    imports = [helper.make_opsetid('', 20), helper.make_opsetid('other', 1)]
+    return helper.make_model(graph, opset_imports=imports)
+
+
+def written(tmp_path, model):
+    path = tmp_path / 'made.onnx'
+    path.write_bytes(model.SerializeToString())
+    return path
+
+
+def test_a_dynamic_batch_is_one(tmp_path):
+    graph = onnx_graph(written(tmp_path, network(['n', 3, 8, 8])))
+    assert graph.total_macs == 64 * 6
+    assert graph.names == ('first', 'input', 'output')
+
+
+def test_an_input_without_a_shape_is_refused_by_tensor(tmp_path):
+    with pytest.raises(ValueError, match=r"shape of input 'x' is unknown"):
+        onnx_graph(written(tmp_path, network(None)))
+
+
+def test_a_shape_that_depends_on_values_is_refused_by_tensor(tmp_path):
+    nodes = [
+        helper.make_node('NonZero', ['x'], ['i'], 'where'),
+        helper.make_node('Cast', ['i'], ['f'], 'cast', to=TensorProto.FLOAT),
+        helper.make_node('Relu', ['f'], ['y'], 'last'),
+    ]
+    model = network([1, 3, 8, 8], nodes)
+    with pytest.raises(
+        ValueError, match=r"tensor 'i' at node 'where' is of shape \(4, \?\)"
+    ):
+        onnx_graph(written(tmp_path, model))
+
+
+def test_shapes_that_contradict_each_other_are_refused(tmp_path):
+    nodes = [helper.make_node('Add', ['x', 'w'], ['y'], 'sum')]
+    with pytest.raises(ValueError, match='the shapes do not fit together'):
+        onnx_graph(written(tmp_path, network([1, 5, 8, 8], nodes)))
+
+
+def test_a_convolution_of_other_channels_is_refused_by_node(tmp_path):
+    message = "node 'first': 5 channels come in, its weight takes 3"
+    with pytest.raises(ValueError, match=message):
+        onnx_graph(written(tmp_path, network([1, 5, 8, 8])))
+
+
+def test_two_inputs_are_refused(tmp_path):
+    extra = [helper.make_tensor_value_info('z', TensorProto.FLOAT, [1])]
+    with pytest.raises(ValueError, match='has 2 inputs'):
+        onnx_graph(written(tmp_path, network([1, 3, 8, 8], extra=extra)))
+
+
+@pytest.mark.parametrize(
+    ('node', 'message'),
+    [
+        (
+            helper.make_node('Einsum', ['x'], ['y'], 'sum', equation='nchw->nc'),
+            "operator Einsum of node 'sum' cannot be counted",
+        ),
+        (
+            helper.make_node('Magic', ['x'], ['y'], 'spell', domain='other'),
+            r"operator other\.Magic of node 'spell' cannot be counted",
+        ),
+    ],
+)
+def test_what_cannot_be_counted_is_refused_by_operator_and_node(
+    tmp_path, node, message
+):
+    with pytest.raises(ValueError, match=message):
+        onnx_graph(written(tmp_path, network([1, 3, 8, 8], [node])))
+
+
+@pytest.mark.parametrize('kept', [0, 3, 100])
+def test_a_damaged_file_is_refused(tmp_path, kept):
+    path = tmp_path / 'damaged.onnx'
+    path.write_bytes(network([1, 3, 8, 8]).SerializeToString()[:kept])
+    with pytest.raises(ValueError, match='no ONNX file'):
+        onnx_graph(path)
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no such ONNX file'):
+        onnx_graph(tmp_path / 'none.onnx')
+
+
+def test_weights_in_another_file_are_not_needed(tmp_path):
+    path = tmp_path / 'split.onnx'
+    onnx.save(
+        network([1, 3, 8, 8]),
+        path,
+        save_as_external_data=True,
+        location='weights.bin',
+        size_threshold=0,
+    )
+    (tmp_path / 'weights.bin').unlink()
+    assert onnx_graph(path).total_params == 6
+
+
+def test_quantized_weights_are_parameters(tmp_path):
+    nodes = [
+        helper.make_node('DequantizeLinear', ['q', 'scale'], ['d'], 'dequantize'),
+        helper.make_node('Conv', ['x', 'd'], ['y'], 'first'),
+    ]
+    model = network([1, 3, 8, 8], nodes)
+    del model.graph.initializer[:]
+    model.graph.initializer.extend(
+        [
+            helper.make_tensor('q', TensorProto.INT8, [2, 3, 1, 1], [1] * 6),
+            helper.make_tensor('scale', TensorProto.FLOAT, [], [0.1]),
+        ]
+    )
+    graph = onnx_graph(written(tmp_path, model))
+    assert graph.labels == ['conv', 'input', 'output']
+    assert graph.total_params == 6
