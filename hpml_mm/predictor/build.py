@@ -83,10 +83,7 @@ def build_cache(
     _check_rows(table, space, rows)
     folder = out.with_name(f'{out.name}.parts')
     _claim(folder, _identity(table, space, size))
-    parts = [
-        _Part(folder / f'{start:06d}', space, size, rows[start : start + PART])
-        for start in range(0, len(rows), PART)
-    ]
+    parts = _divided(folder, space, size, rows)
     missing = [part for part in parts if not _is_done(part)]
     started(len(rows), len(rows) - sum(len(part.rows) for part in missing))
     for count, problem in _built(missing, workers):
@@ -102,7 +99,7 @@ def build_cache(
 
 
 def _check_rows(table: Path, space: str, rows: Sequence[Row]) -> None:
-    """Find what is wrong before hours of work, not after them."""
+    """Find what is wrong before minutes of work, not after them."""
     home, seen = get_space(space), set()
     for row in rows:
         try:
@@ -112,6 +109,15 @@ def _check_rows(table: Path, space: str, rows: Sequence[Row]) -> None:
         if row.arch in seen:
             raise ValueError(f'{table}: network {row.arch!r} is there twice')
         seen.add(row.arch)
+
+
+def _divided(
+    folder: Path, space: str, size: tuple[int, int] | None, rows: Sequence[Row]
+) -> list[_Part]:
+    return [
+        _Part(folder / f'{start:06d}', space, size, rows[start : start + PART])
+        for start in range(0, len(rows), PART)
+    ]
 
 
 def _identity(table: Path, space: str, size: tuple[int, int] | None) -> dict:

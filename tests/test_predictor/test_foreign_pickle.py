@@ -48,6 +48,7 @@ def record(theirs, name='OFA-MBV3-Net7', **more):
         node(theirs.RegularNode, 'fusedbatchnormv3', [4, 4, 4, 4, 16, 16]),
         node(theirs.RegularNode, 'input', IMAGE),
     ]
+    light[1].str_id = '/added_input|0'
     graph = theirs.ComputeGraph()
     vars(graph).update(name=name, weighted_nodes=[conv], regular_nodes=light)
     vars(graph).update(edge_pairs=[(0, 1), (2, 0)], max_kernel_size=7)
@@ -71,7 +72,7 @@ def test_a_cache_of_theirs_becomes_records(tmp_path, theirs):
     assert first.metrics == {'acc(%)': 75, 'gflops': 0.23, 'params': 500}
     graph = first.graph
     assert graph.labels == ['conv', 'input', 'batchnorm']
-    assert graph.names == ('net/conv2d', 'net/input', 'net/fusedbatchnormv3')
+    assert graph.names == ('net/conv2d', 'input', 'net/fusedbatchnormv3')
     assert graph.edges.tolist() == [[0, 2], [1, 0]]
     assert graph.strides.tolist() == [[2, 2], [1, 1], [1, 1]]
     assert graph.biased.tolist() == [True]

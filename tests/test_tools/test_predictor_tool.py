@@ -12,6 +12,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from onnx import TensorProto, helper, numpy_helper, save
 from toy_graphs import toy_entries
 
 from hpml_mm.predictor.graphs import same
@@ -87,6 +88,33 @@ def test_the_size_of_the_image_can_be_given(capsys):
     (entry,) = GraphCache.load('a')
     shape = [64, 64, 32, 32, 3, 3]
     assert entry.graph.resolutions[entry.graph.weighted].tolist() == shape
+
+
+def write_onnx(path: str, side: int | str) -> None:
+    """One convolution of 3x3, 3 to 8 channels without padding, for any batch."""
+    floats = TensorProto.FLOAT
+    weight = numpy_helper.from_array(np.zeros((8, 3, 3, 3), np.float32), 'w')
+    graph = helper.make_graph(
+        [helper.make_node('Conv', ['x', 'w'], ['y'])],
+        'net',
+        [helper.make_tensor_value_info('x', floats, ['batch', 3, side, 16])],
+        [helper.make_tensor_value_info('y', floats, None)],
+        [weight],
+    )
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid('', 17)]), path)
+
+
+def test_an_onnx_file_is_a_source_with_a_size_of_its_own(capsys):
+    write_onnx('a.onnx', 16)
+    told(capsys, 'graph', 'a.onnx', '--out', 'a.cache')
+    (entry,) = GraphCache.load('a.cache')
+    assert entry.metrics == {'macs': 14 * 14 * 8 * 27, 'params': 216}
+    assert entry.name == 'a.onnx'
+    error = refused(capsys, 'graph', 'a.onnx', '--input-size', '32')
+    assert 'a.onnx: an ONNX file has its own input size' in error
+    write_onnx('b.onnx', 'height')
+    assert "'x'" in refused(capsys, 'graph', 'b.onnx', '--out', 'b.cache')
+    assert not Path('b.cache').exists()
 
 
 def test_a_profile_ends_in_the_totals(capsys):
@@ -183,6 +211,7 @@ def test_a_cache_of_the_paper_is_imported(capsys, monkeypatch):
     [
         (['graph', 'none'], "'none' is no arch, no ONNX file, no config file, and no"),
         (['graph', 'resnet18_8xb32_in1'], 'did you mean resnet18_8xb32_in1k?'),
+        (['graph', 'none.onnx'], 'none.onnx'),
         (['graph', 'none.py'], "no config file 'none.py'"),
         (['graph', f'{MACRO}:3'], f'{MACRO}: '),
         (['graph', '1' * 8, '--space', 'x'], "there is no search space 'x'"),

@@ -21,7 +21,9 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     add_input_size(parser)
 
 
-def add_space(parser: argparse.ArgumentParser, text: str, required=False) -> None:
+def add_space(
+    parser: argparse.ArgumentParser, text: str, required: bool = False
+) -> None:
     """``--space``, one of the search spaces."""
     names = ', '.join(SPACES)
     parser.add_argument(

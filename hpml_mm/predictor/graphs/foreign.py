@@ -94,6 +94,8 @@ def _node(node: Record) -> Node:
     # NHWC: the first and the last of the four are 1.
     strides = tuple(node.strides or (1, 1, 1, 1))[1:3]
     name = node.str_id.split('|')[-1]
+    if name.isdecimal():  # an input that they have added has its parts the other way
+        name = node.label
     if not hasattr(node, 'shape'):
         params = _NORM_PARAMS * resolution[5] if op == 'batchnorm' else 0
         return Node(op, name, resolution, strides, params=params)
