@@ -102,6 +102,29 @@ def test_numbers_sets_and_arrays_of_numpy_are_read(tmp_path, protocol):
     assert read == groups
 
 
+def test_a_genotype_of_darts_is_an_arch(tmp_path, theirs, monkeypatch):
+    module = types.ModuleType('model_src.darts.model_darts')
+    genotype = collections.namedtuple('Genotype', 'normal normal_concat')
+    genotype.__module__, module.Genotype = module.__name__, genotype
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    config = genotype([('sep_conv_3x3', 0)], range(2, 6))
+    more = {'original config': config}
+    (entry,) = import_foreign(written(tmp_path, [record(theirs, **more)]))
+    assert entry.arch == '[[["sep_conv_3x3", 0]], [2, 3, 4, 5]]'
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (range(10**12), r'range\(0, 1000000000000\) is longer'),
+        (np.empty((10**12, 0)), r'an array of shape \(1000000000000, 0\) without'),
+    ],
+)
+def test_what_would_fill_the_memory_is_refused(tmp_path, content, message):
+    with pytest.raises(ValueError, match=message):
+        read_pickle(written(tmp_path, content))
+
+
 class Ends:
     """Its pickle calls a function."""
 

@@ -15,6 +15,10 @@ import numpy as np
 
 _GRAPH_MODULE = 'model_src.comp_graph.tf_comp_graph'
 _GRAPH_CLASSES = ('ComputeGraph', 'Node', 'RegularNode', 'WeightedNode')
+#: Of DARTS, by which GENNAPE's NAS-Bench-301 names its networks.
+_GENOTYPE = ('model_src.darts.model_darts', 'Genotype')
+#: Most numbers that a range of theirs has: those of a cell's nodes.
+_LONGEST_RANGE = 1000
 #: Types of numbers that an array in a pickle may have: kind and bytes.
 _NUMBERS = ('b1', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8')
 
@@ -55,6 +59,8 @@ class ArrayRecord(metaclass=_Sealed):
     def __setstate__(self, state: Sequence) -> None:
         _, shape, dtype, fortran, content = state
         flat = _numbers(dtype, content)
+        if max(shape, default=0) > len(content):  # such as a billion empty rows
+            raise pickle.UnpicklingError(f'an array of shape {shape} without content')
         self.array = flat.reshape(shape, order='F' if fortran else 'C')
 
 
@@ -98,6 +104,27 @@ class _Bytes(_Function):
         return text.encode('latin1')
 
 
+class _Range(_Function):
+    """Stands for ``range``, of which a short one is a list."""
+
+    __slots__ = ()
+
+    def __call__(self, *bounds: int) -> list[int]:
+        numbers = range(*bounds)
+        if len(numbers) > _LONGEST_RANGE:
+            raise pickle.UnpicklingError(f'{numbers} is longer than any of theirs')
+        return list(numbers)
+
+
+class _Genotype(tuple, metaclass=_Sealed):
+    """Stands for a tuple with names, whose fields come one by one."""
+
+    __slots__ = ()
+
+    def __new__(cls, *fields: object) -> '_Genotype':
+        return super().__new__(cls, fields)
+
+
 class _DefaultDict(dict, metaclass=_Sealed):
     """Stands for ``collections.defaultdict``; it makes no defaults."""
 
@@ -128,6 +155,8 @@ def _known() -> dict[tuple[str, str], object]:
         ('builtins', 'set'): set,
         ('builtins', 'frozenset'): frozenset,
         ('builtins', 'list'): list,
+        ('builtins', 'range'): _Range(),
+        _GENOTYPE: _Genotype,
         ('collections', 'OrderedDict'): dict,
         ('collections', 'defaultdict'): _DefaultDict,
     }
