@@ -7,8 +7,8 @@ one 'gelu'. Layer normalisation is one node from opset 17 on.
 
 Parameters are the initializers of floats or quantized numbers that nodes take as data
 and that have at least one dimension: a scale or an epsilon has none. Running means and
-variances are none, as in PyTorch. Exporters fold batch normalisations: then a convolution has a bias
-instead, and the file fewer parameters than the module.
+variances are no parameters, as in PyTorch. Exporters fold batch normalisations: then a
+convolution has a bias instead, and the file fewer parameters than the module.
 """
 
 import dataclasses
