@@ -14,14 +14,11 @@ from torch import nn
 from hpml_mm.compat.extras import has_mmpose
 from hpml_mm.config.load import read_config
 
-#: Steps of a pipeline that say how large its images are, and their key.
-_SIZES = {
-    'CenterCrop': 'crop_size',
-    'RandomCrop': 'crop_size',
-    'RandomResizedCrop': 'scale',
-    'Resize': 'scale',
-    'TopdownAffine': 'input_size',
-}
+#: Keys by which steps of pipelines say how large the image becomes; a crop says height
+#: and width, the others width and height.
+_CROPPED, _WIDE_FIRST = 'crop_size', ('input_size', 'scale')
+#: Steps whose ``scale`` is a size; of others it may be a factor.
+_SCALED = ('RandomResizedCrop', 'Resize', 'EfficientNetRandomCrop')
 _PACKAGES = ('mmpretrain', 'mmpose')
 
 
@@ -128,7 +125,8 @@ def _channels(cfg: Config, model: nn.Module) -> int:
 def _size(cfg: Config) -> tuple[int, int] | None:
     """Height and width of the codec, else of the last step of a pipeline that has one.
 
-    The test pipeline comes first, but it may take images as they are.
+    The test pipeline comes first, but it may take images as they are. Without any, a
+    transformer's backbone may tell.
     """
     codec = cfg.get('codec')
     if isinstance(codec, Mapping) and 'input_size' in codec:
@@ -141,7 +139,7 @@ def _size(cfg: Config) -> tuple[int, int] | None:
         sizes = list(filter(None, map(_step_size, _steps(data.get('pipeline')))))
         if sizes:
             return sizes[-1]
-    return None
+    return _two_sides((cfg.model.get('backbone') or {}).get('img_size'))
 
 
 def _steps(part: Any) -> Iterator[Mapping[str, Any]]:
@@ -156,11 +154,17 @@ def _steps(part: Any) -> Iterator[Mapping[str, Any]]:
 
 def _step_size(step: Mapping[str, Any]) -> tuple[int, int] | None:
     kind = str(step.get('type')).split('.')[-1]
-    size = step.get(_SIZES.get(kind, ''))
+    if _CROPPED in step:
+        return _two_sides(step[_CROPPED])
+    for key in _WIDE_FIRST:
+        if key in step and (key != 'scale' or kind in _SCALED):
+            sides = _two_sides(step[key])
+            return sides and sides[::-1]
+    return None
+
+
+def _two_sides(size: Any) -> tuple[int, int] | None:
     if isinstance(size, int):
         return size, size
-    if not isinstance(size, list | tuple) or len(size) != 2:
-        return None
-    # A crop is height and width, the other steps say width and height.
-    first, second = size
-    return (first, second) if 'Crop' in kind else (second, first)
+    whole = isinstance(size, list | tuple) and all(isinstance(s, int) for s in size)
+    return tuple(size) if whole and len(size) == 2 else None

@@ -44,6 +44,9 @@ def loader(*steps, **more):
         ({'test_dataloader': loader(crop((6, 5), 'mmpose.Resize', 'scale'))}, (5, 6)),
         ({'val_dataloader': loader(crop(4)), 'test_dataloader': loader()}, (4, 4)),
         ({'train_dataloader': loader(crop(3, 'RandomCrop'))}, (3, 3)),
+        ({'model': {'backbone': {'img_size': 5}}}, (5, 5)),
+        ({'test_dataloader': loader(crop(7), crop(0.5, 'Resize', 'scale'))}, (7, 7)),
+        ({'test_dataloader': loader(crop(7), crop(9, 'Pad', 'scale'))}, (7, 7)),
         (
             {'test_dataloader': {'dataset': {'dataset': {'pipeline': [crop(8)]}}}},
             (8, 8),
