@@ -163,7 +163,7 @@ def test_caches_are_built_merged_filtered_and_summed_up(capsys):
         capsys, 'cache', 'build', 't.json', '--space', MACRO, '--out', 'a.cache'
     )
     size = Path('a.cache').stat().st_size
-    assert line == f'1 graphs written to a.cache ({size:,} bytes)'
+    assert line == f'1 graph written to a.cache ({size:,} bytes)'
     GraphCache.from_entries(toy_entries()).save('b.cache')
     told(capsys, 'cache', 'merge', 'a.cache', 'b.cache', '--out', 'c.cache')
     assert len(GraphCache.load('c.cache')) == 5

@@ -130,4 +130,5 @@ def _import(args: argparse.Namespace) -> None:
 
 
 def _written(cache: GraphCache, out: Path) -> None:
-    print(f'{len(cache):,} graphs written to {out} ({out.stat().st_size:,} bytes)')
+    count = f'{len(cache):,} graph{"" if len(cache) == 1 else "s"}'
+    print(f'{count} written to {out} ({out.stat().st_size:,} bytes)')

@@ -1,0 +1,49 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""What a text stands for: an arch of which space, and a size."""
+
+import numpy as np
+import pytest
+
+from hpml_mm.predictor.source import DEFAULT_SPACE, parse_size, split_arch
+from hpml_mm.predictor.spaces import SPACES, get_space
+
+CELL = '|none~0|+|none~0|none~1|+|none~0|none~1|none~2|'
+
+
+@pytest.mark.parametrize('name', SPACES)
+def test_an_arch_with_its_space_is_of_that_space(name):
+    space = get_space(name)
+    arch = space.encode(space.sample(np.random.default_rng(3)))
+    assert split_arch(f'{name}:{arch}') == (name, arch)
+    assert split_arch(arch, name) == (name, arch)
+    assert split_arch(f'{name}:{arch}', name) == (name, arch)
+
+
+def test_a_bare_arch_is_of_the_space_that_it_fits():
+    assert split_arch('11111111') == ('nas-bench-macro', '11111111')
+    assert split_arch(CELL) == ('nas-bench-201', CELL)
+    # Both widths of MobileNetV3 would do: the published table's is meant.
+    block = '3-3;3-3;0-0;0-0'
+    assert split_arch(';'.join([block] * 5))[0] == DEFAULT_SPACE
+
+
+def test_other_texts_are_no_arch():
+    for text in ('resnet18_8xb32_in1k', 'mmpose::a/b.py', 'C:/net.py', ''):
+        assert split_arch(text) is None
+
+
+def test_an_arch_outside_the_space_that_is_named_is_refused():
+    with pytest.raises(ValueError, match='nas-bench-macro: '):
+        split_arch('nas-bench-macro:resnet18')
+    with pytest.raises(ValueError, match="no search space 'x'"):
+        split_arch('11111111', 'x')
+
+
+def test_sizes_are_a_side_or_height_and_width():
+    assert parse_size('224') == (224, 224)
+    assert parse_size('256x192') == (256, 192)
+    for text in ('', 'x', '0', '2x', '-3', '1x2x3', '2.5', '²'):
+        with pytest.raises(
+            ValueError, match='is no size: write a side, or HEIGHTxWIDTH'
+        ):
+            parse_size(text)
