@@ -119,6 +119,23 @@ def test_a_folded_file_has_the_same_macs_and_fewer_parameters(tmp_path):
     assert {label: count for label, count in left.items() if count} == {'batchnorm': 1}
 
 
+@pytest.mark.parametrize('opset', [18, 20])
+def test_activations_that_are_written_out_are_put_together(tmp_path, opset):
+    class Gates(nn.Module):
+        def forward(self, x):
+            x = nn.functional.silu(nn.functional.gelu(x))
+            first, second = x.chunk(2, 1)
+            return first * second.sigmoid()
+
+    path = tmp_path / 'gates.onnx'
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore')
+        torch.onnx.export(
+            Gates(), (torch.zeros(1, 4, 8, 8),), path, dynamo=False, opset_version=opset
+        )
+    assert onnx_graph(path).labels == trace(Gates(), (4, 8, 8)).labels
+
+
 def test_a_dynamic_size_is_refused_by_tensor(export):
     path = export(nn.Conv2d(3, 4, 3), (3, 8, 8), dynamic=(0, 2))
     with pytest.raises(

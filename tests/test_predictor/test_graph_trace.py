@@ -1,6 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Modules become graphs: nodes, edges, sizes and counts, node by node."""
 
+from collections import Counter
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -164,6 +166,22 @@ def test_branches_meet_where_they_are_added():
         ('sigmoid', 'add'),
         ('add', 'output'),
     }
+
+
+def test_x_times_its_sigmoid_is_a_swish():
+    graph = called(lambda module, x: x * x.sigmoid())
+    assert graph.labels == ['input', 'swish', 'output']
+    graph = called(lambda module, x: x.tanh().mul_(F.hardsigmoid(x.tanh())))
+    assert Counter(graph.labels)['mul'] == 1
+
+
+def test_a_gated_unit_is_no_swish():
+    def function(module, x):
+        first, second = x.tanh().chunk(2, dim=1)
+        return first * second.sigmoid()
+
+    graph = called(function)
+    assert graph.labels == ['input', 'tanh', 'sigmoid', 'mul', 'output']
 
 
 def test_a_write_in_place_reaches_every_view():

@@ -192,7 +192,7 @@ def test_resnet18_is_the_documented_example():
 def test_efficientnet_b0_is_the_documented_example():
     model, shape = built('efficientnet-b0_8xb32_in1k')
     graph = trace(model, shape)
-    assert (graph.num_nodes, graph.weighted, len(graph.edges)) == (306, 82, 379)
+    assert (graph.num_nodes, graph.weighted, len(graph.edges)) == (257, 82, 281)
     assert (graph.total_macs, graph.total_params) == (385_814_752, 5_288_548)
     assert Counter(graph.labels) == {
         'conv': 65,

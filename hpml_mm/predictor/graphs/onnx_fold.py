@@ -1,12 +1,13 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Work out the whole numbers that an ONNX file computes from constants.
 
-PyTorch's older exporter writes a padding as a chain of eight nodes, through which the
-inference of shapes does not see.
+PyTorch's older exporter writes a padding, or one half of the channels, as a chain of
+nodes through which the inference of shapes does not see.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,23 +15,37 @@ import numpy as np
 from hpml_mm.compat.extras import require
 
 if TYPE_CHECKING:
-    from onnx import GraphProto
+    from onnx import GraphProto, NodeProto
 
 _FOLDED = frozenset(
     {
         *('Constant', 'ConstantOfShape', 'Cast', 'Concat', 'Gather', 'Identity'),
         *('Reshape', 'Slice', 'Squeeze', 'Transpose', 'Unsqueeze'),
-        *('Add', 'Sub', 'Mul', 'Neg'),
+        *('Add', 'Sub', 'Mul', 'Div', 'Neg'),
     }
 )
 # Longer lists are no shapes.
 _MOST = 64
 
 
-def fold_integers_(graph: GraphProto) -> None:
-    """Replace nodes that compute a few integers from constants by initializers."""
+def drop_weights_(graph: GraphProto) -> None:
+    """Take the numbers out of large weights, whose shapes are all that counts."""
+    for tensor in graph.initializer:
+        if np.prod(tensor.dims) > _MOST:
+            for field in ('raw_data', 'float_data', 'int32_data', 'int64_data'):
+                tensor.ClearField(field)
+
+
+def fold_integers_(graph: GraphProto, shapes: Mapping[str, tuple | None]) -> bool:
+    """Replace nodes that compute a few integers from constants by initializers.
+
+    Args:
+        shapes: Shape of each tensor, None for what is not known.
+
+    Returns:
+        Whether there were any.
+    """
     onnx = require('onnx')
-    evaluator = require('onnx.reference').ReferenceEvaluator
     known = {
         tensor.name: onnx.numpy_helper.to_array(tensor)
         for tensor in graph.initializer
@@ -40,15 +55,36 @@ def fold_integers_(graph: GraphProto) -> None:
     }
     kept = []
     for node in graph.node:
-        names = [name for name in node.input if name]
-        if node.op_type in _FOLDED and all(name in known for name in names):
-            (result,) = evaluator(node).run(None, {name: known[name] for name in names})
-            result = np.asarray(result)
-            if result.dtype in (np.int64, np.int32) and result.size <= _MOST:
-                known[node.output[0]] = result
-                tensor = onnx.numpy_helper.from_array(result, node.output[0])
-                graph.initializer.append(tensor)
-                continue
-        kept.append(node)
+        result = _result(node, known, shapes)
+        if result is None:
+            kept.append(node)
+        else:
+            known[node.output[0]] = result
+            tensor = onnx.numpy_helper.from_array(result, node.output[0])
+            graph.initializer.append(tensor)
+    folded = len(kept) < len(graph.node)
     del graph.node[:]
     graph.node.extend(kept)
+    return folded
+
+
+def _result(
+    node: NodeProto,
+    known: Mapping[str, np.ndarray],
+    shapes: Mapping[str, tuple | None],
+) -> np.ndarray | None:
+    names = [name for name in node.input if name]
+    if node.op_type == 'Shape':
+        dims = shapes.get(names[0])
+        if dims is None or None in dims:
+            return None
+        # The numbers within do not matter, only how many there are.
+        inputs = {names[0]: np.broadcast_to(np.int64(0), dims)}
+    elif node.op_type in _FOLDED and all(name in known for name in names):
+        inputs = {name: known[name] for name in names}
+    else:
+        return None
+    evaluator = require('onnx.reference').ReferenceEvaluator(node)
+    result = np.asarray(evaluator.run(None, inputs)[0])
+    whole = result.dtype in (np.int64, np.int32) and result.size <= _MOST
+    return result if whole else None

@@ -12,7 +12,6 @@ convolution has a bias instead, and the file fewer parameters than the module.
 """
 
 import dataclasses
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -102,7 +101,13 @@ class _Reader:
         axis = default_axis(shape)
         self._builder = GraphBuilder([*self._sizes.values()], shape, axis)
         self._values[network.source] = Value(frozenset([0]), axis=axis)
-        self._uses = Counter(name for node in network.graph.node for name in node.input)
+        # The tensor of which each sigmoid was taken, and the nodes of error functions.
+        self._gates = {
+            node.output[0]: node.input[0]
+            for node in network.graph.node
+            if node.op_type in ('Sigmoid', 'HardSigmoid')
+        }
+        self._errors: frozenset[int] = frozenset()
 
     def read(self, node: 'NodeProto') -> None:
         """Note where each output of a node comes from.
@@ -165,7 +170,10 @@ class _Reader:
         if gate := self._gate(step):
             return gate
         node, axis = self._regular(step)
-        return self._builder.add(node, step.values, axis)
+        value = self._builder.add(node, step.values, axis)
+        if step.op == 'Erf':
+            self._errors |= value.sources
+        return value
 
     def _says_nothing(self, step: _Step) -> bool:
         if step.main is None or step.op in MOVEMENTS:
@@ -186,10 +194,12 @@ class _Reader:
         if step.op != 'Mul' or len(step.inputs) != 2:
             return None
         for gate, data in ((0, 1), (1, 0)):
-            alone = self._uses[step.inputs[gate]] == 1
+            known = self._gates.get(step.inputs[gate])
             pair = step.values[gate], step.values[data]
+            # What goes into an error function was divided before.
+            same = known == step.inputs[data] or pair[0].sources <= self._errors
             computed = all(value.sources for value in pair)
-            if alone and computed and self._builder.merge_gate(*pair):
+            if same and computed and self._builder.merge_gate(*pair):
                 return pair[0]
         return None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpml_mm.compat.extras import require
-from hpml_mm.predictor.graphs.onnx_fold import fold_integers_
+from hpml_mm.predictor.graphs.onnx_fold import drop_weights_, fold_integers_
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, ValueInfoProto
@@ -37,7 +37,7 @@ class OnnxNetwork:
         model = _load(path)
         self.graph = model.graph
         self.source = _fix_input(model.graph, path)
-        fold_integers_(model.graph)
+        drop_weights_(model.graph)
         self._shapes = _inferred(model, path)
         types = [require('onnx').TensorProto.DataType.Value(t) for t in _WEIGHT_TYPES]
         self.weights = {
@@ -105,23 +105,28 @@ def _fix_input(graph: GraphProto, path: str | Path) -> str:
     return source.name
 
 
-def _inferred(model: ModelProto, path: str | Path) -> dict[str, tuple]:
-    """Shapes by tensor; None for a dimension that is not known."""
+def _inferred(model: ModelProto, path: str | Path) -> dict[str, tuple | None]:
+    """Shapes by tensor; None for one, or a dimension of one, that is not known."""
     onnx = require('onnx')
     # What the file notes of them was written for another batch.
     del model.graph.value_info[:]
     for output in model.graph.output:
         output.type.tensor_type.ClearField('shape')
-    try:
-        graph = onnx.shape_inference.infer_shapes(
-            model, strict_mode=True, data_prop=True
-        ).graph
-    except onnx.shape_inference.InferenceError as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise ValueError(f'{path}: the shapes do not fit together: {reason}') from error
-    values = (*graph.input, *graph.value_info, *graph.output)
-    shapes = {value.name: _dims(value) for value in values}
-    shapes |= {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
+    shapes: dict[str, tuple | None] = {}
+    # A number that is worked out may tell the shape on which the next one depends.
+    while fold_integers_(model.graph, shapes) or not shapes:
+        try:
+            graph = onnx.shape_inference.infer_shapes(
+                model, strict_mode=True, data_prop=True
+            ).graph
+        except onnx.shape_inference.InferenceError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise ValueError(
+                f'{path}: the shapes do not fit together: {reason}'
+            ) from error
+        values = (*graph.input, *graph.value_info, *graph.output)
+        shapes = {value.name: _dims(value) for value in values}
+        shapes |= {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     return shapes
 
 

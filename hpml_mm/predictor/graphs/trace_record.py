@@ -25,6 +25,7 @@ from hpml_mm.predictor.graphs.trace_ops import (
 )
 from hpml_mm.predictor.graphs.trace_values import Values
 
+_GATES = frozenset({'sigmoid', 'hardsigmoid'})
 # Their result does not depend on what they overwrite.
 _OVERWRITES = frozenset({'copy', 'fill', 'zero'})
 # What PyTorch itself brings; the cost of others' operators cannot be known.
@@ -64,6 +65,8 @@ class Recorder(TorchDispatchMode):
         self.running: Any = None
         self._paths = paths
         self._values = Values(list(weights))
+        # The tensor of which each sigmoid was taken, by identity: all are kept alive.
+        self._gates: dict[int, int] = {}
         axis = default_axis(source.shape)
         sizes = [weight.numel() for weight in weights]
         self._builder = GraphBuilder(sizes, source.shape, axis)
@@ -125,12 +128,27 @@ class Recorder(TorchDispatchMode):
         elif _says_nothing(call) or self._is_bias(call):
             return None
         else:
+            if gate := self._gate(call):
+                return gate
             source, before = call.inputs[call.main], call.values[call.main].axis
+            if call.op in _GATES:
+                self._gates[id(out)] = id(source)
             name = self._name(LABELS.get(call.op, call.op))
             node, axis = trace_nodes.regular(
                 name, call.op, call.args, source, before, out
             )
         return self._builder.add(node, call.values, axis)
+
+    def _gate(self, call: _Call) -> Value | None:
+        """The activation that a product closes: x times sigmoid(x)."""
+        if call.op != 'mul' or len(call.inputs) != 2:
+            return None
+        for gate, data in ((0, 1), (1, 0)):
+            same = self._gates.get(id(call.inputs[gate])) == id(call.inputs[data])
+            pair = call.values[gate], call.values[data]
+            if same and self._builder.merge_gate(*pair):
+                return pair[0]
+        return None
 
     def _is_bias(self, call: _Call) -> bool:
         data = call.values[call.main]
