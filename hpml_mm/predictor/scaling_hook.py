@@ -22,7 +22,8 @@ class TargetScalingHook(Hook):
         data = runner.train_dataloader.dataset
         model = bare_model(runner.model)
         model.fit_scaler(torch.as_tensor(data.labels), torch.as_tensor(data.macs))
+        scaler = model.current_scaler
         runner.logger.info(
-            f'target scaling {model.scaler.scaling}, from {len(data)} networks: mean '
-            f'{model.scaler.mean.item():.4g}, spread {model.scaler.spread.item():.4g}'
+            f'target scaling {scaler.scaling}, from {len(data)} networks: mean '
+            f'{scaler.mean.item():.4g}, spread {scaler.spread.item():.4g}'
         )

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 import torch
 from mmengine.model import BaseModel
-from torch import Tensor
+from torch import Tensor, nn
 
+from hpml_mm.predictor.models.build import build_part
 from hpml_mm.predictor.models.graph_batch import GraphBatch
 from hpml_mm.predictor.models.losses import check_loss, regression_loss
 from hpml_mm.predictor.models.readout import Readout
@@ -42,18 +43,23 @@ class ScoreModel(BaseModel):
         """Scores of the batch's graphs on the scale of the labels, (G,)."""
         raise NotImplementedError
 
+    @property
+    def current_scaler(self) -> TargetScaler:
+        """The scale of the labels that are learnt and predicted now."""
+        return self.scaler
+
     def fit_scaler(self, labels: Tensor, macs: Tensor) -> None:
         """Fit the scaling of what is trained next, see ``TargetScaler.fit``."""
-        self.scaler.fit(labels, macs)
+        self.current_scaler.fit(labels, macs)
 
     def loss(self, batch: GraphBatch, labels: Tensor) -> Tensor:
         """The loss of a batch with labels (G,) in percent."""
-        targets = self.scaler.transform(labels, batch.macs)
+        targets = self.current_scaler.transform(labels, batch.macs)
         return regression_loss(self.kind_of_loss, self.outputs(batch), targets)
 
     def predict(self, batch: GraphBatch) -> Tensor:
         """Predicted scores in percent, (G,) float64."""
-        return self.scaler.inverse(self.outputs(batch), batch.macs)
+        return self.current_scaler.inverse(self.outputs(batch), batch.macs)
 
     def forward(
         self,
@@ -98,7 +104,7 @@ class GraphRegressor(ScoreModel):
     """An encoder, a readout and a head; by default AIO-P's predictor.
 
     Args:
-        encoder: Config of an encoder.
+        encoder: Config of an encoder, or one.
         readout: Of ``readout.READOUTS``.
         head: Config of a head, whose ``in_channels`` follow from encoder and readout.
         loss: As in ``ScoreModel``.
@@ -109,7 +115,7 @@ class GraphRegressor(ScoreModel):
 
     def __init__(
         self,
-        encoder: dict | None = None,
+        encoder: dict | nn.Module | None = None,
         readout: Sequence[str] = ('mean',),
         head: dict | None = None,
         loss: str = 'mse',
@@ -118,11 +124,11 @@ class GraphRegressor(ScoreModel):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(loss, scaling, data_preprocessor, init_cfg)
-        self.encoder = MODELS.build(encoder or {'type': 'hpml_mm.GraphConvEncoder'})
+        self.encoder = build_part(encoder or {'type': 'hpml_mm.GraphConvEncoder'})
         self.readout = Readout(readout)
         channels = self.encoder.width * len(self.readout.kinds)
         head = {'type': 'hpml_mm.AIOPHead', **(head or {})}
-        self.head = MODELS.build({**head, 'in_channels': channels})
+        self.head = build_part({**head, 'in_channels': channels})
 
     def vectors(self, batch: GraphBatch) -> Tensor:
         """A vector of each graph, (G, channels): what the head sees."""
