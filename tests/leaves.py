@@ -13,7 +13,8 @@ LEAVES = sorted(
     if '_base_' not in path.parts
 )
 POSE_LEAVES = [leaf for leaf in LEAVES if '_pose/' in leaf]
-FER_LEAVES = [leaf for leaf in LEAVES if leaf not in POSE_LEAVES]
+AIOP_LEAVES = [leaf for leaf in LEAVES if leaf.startswith('aiop/')]
+FER_LEAVES = [leaf for leaf in LEAVES if leaf not in POSE_LEAVES + AIOP_LEAVES]
 
 PRECISION_OF = {'bfloat16': 'bf16', 'float16': 'fp16', 'auto': 'amp'}
 

@@ -31,6 +31,8 @@ VARIANTS = {
     'selection': ('no-crossing', 'first10k'),
     'boxes': ('detected',),
     'class_balance': ('balanced', 'weighted-loss'),
+    'scaling': ('stand-flops',),  # of a predictor's labels
+    'loss': ('mse-rank', 'rank'),
     'augmentation': (
         'jitter-blur',
         'rotate',

@@ -36,6 +36,7 @@ class GraphDataset(Dataset):
         train: How many networks to learn from: a number, or a share below 1.
         dev: Share of these that the best epoch is chosen by; 0 for none.
         seed: Of the division.
+        fold: As in ``GraphTable``.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -50,6 +51,7 @@ class GraphDataset(Dataset):
         train: float = 0.8,
         dev: float = 0.1,
         seed: int = 12345,
+        fold: bool = False,
     ) -> None:
         if part not in PARTS:
             raise ValueError(
@@ -58,7 +60,7 @@ class GraphDataset(Dataset):
         content = GraphCache.load(cache)
         labels = content.metric(metric)
         known = np.flatnonzero(~np.isnan(labels))
-        self.table = GraphTable.from_cache(content)
+        self.table = GraphTable.from_cache(content, fold)
         self.indices = known[_positions(content, known, part, train, dev, seed)]
         if not len(self.indices):
             raise ValueError(

@@ -1,0 +1,43 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+# `default_runtime.py` for predictors, whole rather than a child of it: a child of a
+# leaf would stand four files deep.
+default_scope = 'mmengine'
+
+default_hooks = dict(
+    # Losses are read when they are logged, and not in each iteration.
+    runtime_info=dict(type='hpml_mm.RuntimeInfoHook'),
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=100),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(
+        type='CheckpointHook',
+        interval=1,
+        max_keep_ckpts=1,
+        # In points of the label: AIO-P compared scaled outputs with labels.
+        save_best='mae(points)',
+        rule='less',
+    ),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+)
+custom_hooks = [
+    dict(type='hpml_mm.TargetScalingHook'),
+    dict(type='hpml_mm.ThroughputHook'),
+    dict(type='hpml_mm.DataLoadRatioHook'),
+    dict(type='hpml_mm.ProgressHook'),
+    dict(type='hpml_mm.GracefulStopHook'),
+    dict(type='hpml_mm.SummaryHook'),
+]
+
+env_cfg = dict(
+    cudnn_benchmark=False,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'),
+)
+visualizer = dict(
+    type='Visualizer',
+    vis_backends=[dict(type='LocalVisBackend'), dict(type='TensorboardVisBackend')],
+)
+log_level = 'INFO'
+load_from = None
+resume = False
+randomness = dict(seed=0)

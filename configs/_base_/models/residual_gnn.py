@@ -1,0 +1,10 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+# Edges both ways, logarithms of sizes and costs, merged nodes.
+model = dict(
+    type='hpml_mm.GraphRegressor',
+    encoder=dict(type='hpml_mm.ResidualEncoder', width=64, num_layers=4),
+    readout=['sum', 'mean', 'max'],
+    head=dict(type='hpml_mm.SkipHead', width=64),
+    loss='mse',
+    scaling='stand',
+)
