@@ -122,8 +122,12 @@ def test_a_folded_file_has_the_same_macs_and_fewer_parameters(tmp_path):
 @pytest.mark.parametrize('opset', [18, 20])
 def test_activations_that_are_written_out_are_put_together(tmp_path, opset):
     class Gates(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(8, 8)
+
         def forward(self, x):
-            x = nn.functional.silu(nn.functional.gelu(x))
+            x = nn.functional.silu(nn.functional.gelu(self.linear(x)))
             first, second = x.chunk(2, 1)
             return first * second.sigmoid()
 

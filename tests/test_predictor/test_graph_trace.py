@@ -280,6 +280,23 @@ def test_attention_is_two_products_and_a_softmax():
     assert [name for name in graph.names if 'softmax' in name]
 
 
+def test_the_fused_attention_of_pytorch_hides_nothing():
+    layer = nn.MultiheadAttention(4, 2, batch_first=True).eval()
+
+    def function(module, x):
+        tokens = x.flatten(2).transpose(1, 2)
+        return module.layer(tokens, tokens, tokens, need_weights=False)[0]
+
+    graph = called(function, layer=layer)
+    assert graph.total_macs == 48 * 4 * 16 + 2 * 48 * 48 * 4
+    assert torch.backends.mha.get_fastpath_enabled()
+
+
+def test_a_recurrent_layer_is_counted_or_refused():
+    graph = trace(nn.GRU(4, 5, batch_first=True), (3, 4))
+    assert graph.total_macs == 3 * 15 * (4 + 5)
+
+
 def test_tokens_keep_their_channels_wherever_they_are():
     graph = called(
         lambda module, x: module.norm(x.flatten(2).transpose(1, 2)).transpose(1, 2),
@@ -367,7 +384,7 @@ def test_operators_of_others_are_refused():
         return torchvision.ops.roi_align(x, boxes, (2, 2))
 
     with pytest.raises(
-        ValueError, match=r'torchvision\.roi_align.* cost, is not known'
+        ValueError, match=r'torchvision\.roi_align.* costs is not known'
     ):
         called(function)
 

@@ -73,11 +73,11 @@ class GraphBuilder:
             data: The only one of ``values`` that was computed.
             values: All that is added.
         """
-        if len(data.sources) > 1 or data.weights:
+        if len(data.sources) > 1 or data.weights - self._counted:
             return False
         (index,) = data.sources
         node = self._nodes[index]
-        weights = merged(values).weights
+        weights = merged(values).weights - data.weights
         size = sum(self._sizes[weight] for weight in weights)
         fits = node.shape is not None and not node.biased
         if not fits or size != node.resolution[-1] or weights & self._counted:
@@ -92,7 +92,8 @@ class GraphBuilder:
         Args:
             gate: What the data is multiplied by.
         """
-        if len(gate.sources) > 1 or gate.weights or data.weights:
+        weights = (gate.weights | data.weights) - self._counted
+        if len(gate.sources) > 1 or weights:
             return False
         (index,) = gate.sources
         node = self._nodes[index]

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Work out the whole numbers that an ONNX file computes from constants.
+"""Work out the sizes that an ONNX file computes from constants and shapes.
 
 PyTorch's older exporter writes a padding, or one half of the channels, as a chain of
 nodes through which the inference of shapes does not see.
@@ -7,7 +7,7 @@ nodes through which the inference of shapes does not see.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,13 +17,10 @@ from hpml_mm.compat.extras import require
 if TYPE_CHECKING:
     from onnx import GraphProto, NodeProto
 
-_FOLDED = frozenset(
-    {
-        *('Constant', 'ConstantOfShape', 'Cast', 'Concat', 'Gather', 'Identity'),
-        *('Reshape', 'Slice', 'Squeeze', 'Transpose', 'Unsqueeze'),
-        *('Add', 'Sub', 'Mul', 'Div', 'Neg'),
-    }
-)
+_FOLDED = """Constant ConstantOfShape Cast Concat Expand Gather Identity Range Reshape
+Slice Split Squeeze Tile Transpose Unsqueeze Where Add Sub Mul Div Mod Neg Max Min Floor
+Ceil Sqrt ReduceProd Equal Less Greater Not And Or"""
+_FOLDED = frozenset(_FOLDED.split())
 # Longer lists are no shapes.
 _MOST = 64
 
@@ -36,11 +33,16 @@ def drop_weights_(graph: GraphProto) -> None:
                 tensor.ClearField(field)
 
 
-def fold_integers_(graph: GraphProto, shapes: Mapping[str, tuple | None]) -> bool:
-    """Replace nodes that compute a few integers from constants by initializers.
+def fold_numbers_(
+    graph: GraphProto,
+    shapes: Mapping[str, tuple | None],
+    weights: Container[str],
+) -> bool:
+    """Replace nodes that compute a few numbers from whole ones by initializers.
 
     Args:
         shapes: Shape of each tensor, None for what is not known.
+        weights: Names of initializers that are parameters, and stay.
 
     Returns:
         Whether there were any.
@@ -49,7 +51,7 @@ def fold_integers_(graph: GraphProto, shapes: Mapping[str, tuple | None]) -> boo
     known = {
         tensor.name: onnx.numpy_helper.to_array(tensor)
         for tensor in graph.initializer
-        if tensor.data_type in (onnx.TensorProto.INT64, onnx.TensorProto.INT32)
+        if tensor.name not in weights
         and np.prod(tensor.dims) <= _MOST
         and tensor.data_location != onnx.TensorProto.EXTERNAL
     }
@@ -86,5 +88,4 @@ def _result(
         return None
     evaluator = require('onnx.reference').ReferenceEvaluator(node)
     result = np.asarray(evaluator.run(None, inputs)[0])
-    whole = result.dtype in (np.int64, np.int32) and result.size <= _MOST
-    return result if whole else None
+    return result if result.size <= _MOST else None

@@ -6,9 +6,11 @@ sigmoid(x) is read as one 'swish', and what is multiplied by its own error funct
 one 'gelu'. Layer normalisation is one node from opset 17 on.
 
 Parameters are the initializers of floats or quantized numbers that nodes take as data
-and that have at least one dimension: a scale or an epsilon has none. Running means and
-variances are no parameters, as in PyTorch. Exporters fold batch normalisations: then a
-convolution has a bias instead, and the file fewer parameters than the module.
+and that have at least one dimension, but for single factors of a product. Running means
+and variances are no parameters, as in PyTorch. Exporters fold batch normalisations:
+then a convolution has a bias instead, and the file fewer parameters than the module.
+Tables that an exporter worked out of parameters, as a Swin transformer's biases of
+positions, count as they are in the file.
 """
 
 import dataclasses
@@ -154,6 +156,12 @@ class _Reader:
             # Behind them come the running mean and variance.
             inputs = inputs[:3]
         values = [self._values.get(name, CONSTANT) for name in inputs]
+        if LABELS.get(node.op_type) == 'mul':
+            # A single factor is a scale: the newer exporter writes it with a dimension.
+            values = [
+                CONSTANT if self._sizes.get(name) == 1 else value
+                for name, value in zip(inputs, values, strict=True)
+            ]
         main = next((i for i, value in enumerate(values) if value.sources), None)
         return _Step(node, inputs, values, main)
 

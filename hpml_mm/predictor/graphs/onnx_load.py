@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Container
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpml_mm.compat.extras import require
-from hpml_mm.predictor.graphs.onnx_fold import drop_weights_, fold_integers_
+from hpml_mm.predictor.graphs.onnx_fold import drop_weights_, fold_numbers_
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, ValueInfoProto
@@ -38,13 +39,13 @@ class OnnxNetwork:
         self.graph = model.graph
         self.source = _fix_input(model.graph, path)
         drop_weights_(model.graph)
-        self._shapes = _inferred(model, path)
         types = [require('onnx').TensorProto.DataType.Value(t) for t in _WEIGHT_TYPES]
         self.weights = {
             tensor.name: math.prod(tensor.dims)
             for tensor in self.graph.initializer
             if tensor.data_type in types and tensor.dims
         }
+        self._shapes = _inferred(model, path, self.weights)
 
     def shape(self, tensor: str, node: str) -> tuple[int, ...]:
         """Shape of a tensor.
@@ -105,7 +106,9 @@ def _fix_input(graph: GraphProto, path: str | Path) -> str:
     return source.name
 
 
-def _inferred(model: ModelProto, path: str | Path) -> dict[str, tuple | None]:
+def _inferred(
+    model: ModelProto, path: str | Path, weights: Container[str]
+) -> dict[str, tuple | None]:
     """Shapes by tensor; None for one, or a dimension of one, that is not known."""
     onnx = require('onnx')
     # What the file notes of them was written for another batch.
@@ -114,7 +117,7 @@ def _inferred(model: ModelProto, path: str | Path) -> dict[str, tuple | None]:
         output.type.tensor_type.ClearField('shape')
     shapes: dict[str, tuple | None] = {}
     # A number that is worked out may tell the shape on which the next one depends.
-    while fold_integers_(model.graph, shapes) or not shapes:
+    while fold_numbers_(model.graph, shapes, weights) or not shapes:
         try:
             graph = onnx.shape_inference.infer_shapes(
                 model, strict_mode=True, data_prop=True

@@ -61,11 +61,10 @@ def trace(
     """
     paths = ModulePaths(module)
     weights = list(module.parameters())
-    # The fused kernels of attention are not counted on every device.
     with (
         _quiet(),
+        _plain_attention(),
         FakeTensorMode(allow_non_fake_inputs=True),
-        sdpa_kernel(SDPBackend.MATH),
         torch.no_grad(),
         paths.watch(),
     ):
@@ -91,6 +90,18 @@ def _quiet() -> Iterator[None]:
         yield
     finally:
         logger.disabled = disabled
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Let attention take the path of plain products: fused ones hide their cost."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
 
 
 def _call(module: nn.Module, image: Tensor) -> Any:

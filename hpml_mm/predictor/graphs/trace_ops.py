@@ -66,6 +66,16 @@ CONSTANTS = _names(
     sym_numel"""
 )
 
+# They multiply matrices within, in ways that PyTorch's counter does not count either.
+UNCOUNTED = _names(
+    """native_multi_head_attention transformer_encoder_layer_fwd mkldnn_rnn_layer lstm
+    gru rnn_tanh rnn_relu thnn_fused_lstm_cell thnn_fused_gru_cell cudnn_rnn
+    scaled_dot_product_flash_attention scaled_dot_product_flash_attention_for_cpu
+    scaled_dot_product_efficient_attention scaled_dot_product_cudnn_attention
+    flash_attention_forward efficient_attention_forward mv addmv dot vdot addr addbmm
+    trilinear cdist_forward"""
+)
+
 # Their output is laid out like a picture.
 PICTURES = _names(
     """native_batch_norm native_group_norm max_pool2d_with_indices avg_pool2d

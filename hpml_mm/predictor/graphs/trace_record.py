@@ -21,6 +21,7 @@ from hpml_mm.predictor.graphs.trace_ops import (
     MERGES,
     MOVEMENTS,
     SAME_SHAPE,
+    UNCOUNTED,
     plain_name,
 )
 from hpml_mm.predictor.graphs.trace_values import Values
@@ -109,8 +110,9 @@ class Recorder(TorchDispatchMode):
         values = [self._values.get(tensor) for tensor in inputs]
         main = next((i for i, value in enumerate(values) if value.sources), None)
         call = _Call(func, op, args, inputs, values, main)
-        if main is not None and func.namespace not in _NAMESPACES:
-            raise ValueError('what it computes, and at what cost, is not known')
+        known = func.namespace in _NAMESPACES and op not in UNCOUNTED
+        if main is not None and not known:
+            raise ValueError('what it costs is not known')
         value = self._node(call, outputs[0])
         for tensor in outputs:
             self._values.set(tensor, value or _passed(call, tensor))
