@@ -1,0 +1,173 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""A predictor that learns from a few networks: a Gaussian process on their statistics.
+
+Rasmussen and Williams, `Gaussian Processes for Machine Learning
+<https://gaussianprocess.org/gpml>`_, chapters 2 and 5. Besides a score it tells how
+sure it is. Its few scales can be learnt elsewhere, on networks of other spaces.
+"""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hpml_mm.predictor.kernel_data import Known, Task, read_known, some, write_known
+from hpml_mm.predictor.statistics import Statistics
+
+# Where the scales start, which is also where their prior has its middle, in units of
+# the spread of the labels; and the prior's width. All are logarithms.
+_LINEAR, _JOINT, _DISTANCE, _NOISE = map(math.log, (0.3, 0.3, 0.1, 0.01))
+_PRIOR_WIDTH = 3.0
+_JITTER = 1e-6
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Prediction:
+    """What is predicted of ``G`` networks.
+
+    Attributes:
+        scores: (G,) in percent, the median.
+        spread: (G,) standard deviation in points, of what would be measured: that of
+            the network's score and of the noise of measuring together.
+    """
+
+    scores: np.ndarray
+    spread: np.ndarray
+
+
+class KernelRegressor(nn.Module):
+    """Gaussian process with a linear and a Matérn-5/2 kernel.
+
+    Each group of statistics has a weight in the sum of linear kernels, and one in the
+    distance of the other. Labels are seen as -log(100 - label): the same factor in the
+    error is the same distance, however good networks are.
+
+    Args:
+        groups: Number of groups of statistics.
+    """
+
+    def __init__(self, groups: int = 3) -> None:
+        super().__init__()
+        self.linear = _scale(_LINEAR, groups)
+        self.distance = _scale(_DISTANCE, groups)
+        self.joint = _scale(_JOINT)
+        self.noise = _scale(_NOISE)
+        self._known: Known | None = None
+
+    def learn(self, tasks: Sequence[Task], steps: int = 60, seed: int = 0) -> None:
+        """Choose the scales: the most likely ones, given the tasks and a wide prior.
+
+        Args:
+            tasks: Each with labels of its own; they share the scales alone.
+            steps: Of Adam.
+            seed: Of the networks that are taken from a large task.
+
+        Raises:
+            ValueError: The labels of a task cannot be learnt from.
+        """
+        rng = np.random.RandomState(seed)
+        known = [Known.of(some(task, rng)) for task in tasks]
+        start = [scale.detach().clone() for scale in self.parameters()]
+        optimizer = torch.optim.Adam(self.parameters(), lr=0.1)
+        for _ in range(steps):
+            optimizer.zero_grad()
+            loss = sum(self._cost(one) for one in known)
+            for scale, first in zip(self.parameters(), start, strict=True):
+                loss = loss + ((scale - first) / _PRIOR_WIDTH).square().sum() / 2
+            loss.backward()
+            optimizer.step()
+
+    def condition(self, task: Task) -> 'KernelRegressor':
+        """Take a task's networks as those that predictions are drawn from.
+
+        Raises:
+            ValueError: Its labels cannot be learnt from.
+        """
+        return self._draw_from(Known.of(task))
+
+    @torch.no_grad()
+    def predict(self, statistics: Statistics) -> Prediction:
+        """Predict scores.
+
+        Raises:
+            ValueError: The model has no networks to draw from.
+        """
+        known = self._conditioned()
+        groups = known.scaled(statistics)
+        cross = self._kernel(groups, known.groups)
+        mean = (cross @ self._weights).squeeze(1)
+        solved = torch.linalg.solve_triangular(self._root, cross.t(), upper=False)
+        own = self.joint.exp() + sum(
+            weight.exp() * group.square().sum(dim=1)
+            for weight, group in zip(self.linear, groups, strict=True)
+        )
+        variance = own + 1 + self.noise.exp() - solved.square().sum(dim=0)
+        errors = torch.exp(-(mean * known.spread + known.mean))
+        # The label is 100 - error; a small change of the logarithm changes it so.
+        points = variance.clamp(min=0).sqrt() * known.spread * errors
+        return Prediction((100 - errors).numpy(), points.numpy())
+
+    def save(self, path: str | Path) -> None:
+        """Write scales and networks as safetensors, whole or not at all.
+
+        Raises:
+            ValueError: The model has no networks to draw from.
+            OSError: The disk is full, or the directory cannot be written to.
+        """
+        write_known(Path(path), self._conditioned(), self.state_dict())
+
+    @classmethod
+    def load(cls, path: str | Path) -> 'KernelRegressor':
+        """Read a model that ``save`` wrote.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It is no such model.
+        """
+        known, scales = read_known(Path(path))
+        model = cls(len(known.groups))
+        model.load_state_dict(scales)
+        return model._draw_from(known)
+
+    def _conditioned(self) -> Known:
+        if self._known is None:
+            raise ValueError('KernelRegressor: condition it on labelled networks first')
+        return self._known
+
+    @torch.no_grad()
+    def _draw_from(self, known: Known) -> 'KernelRegressor':
+        self._known = known
+        self._root = torch.linalg.cholesky(self._covariance(known))
+        self._weights = torch.cholesky_solve(known.targets[:, None], self._root)
+        return self
+
+    def _kernel(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
+        # The 1 is a constant that all labels share: their mean is not known exactly.
+        total: Tensor | float = 1.0
+        squared: Tensor | float = 0.0
+        for group, (one, two) in enumerate(zip(first, second, strict=True)):
+            product = one @ two.t()
+            total = total + self.linear[group].exp() * product
+            lengths = one.square().sum(1)[:, None] + two.square().sum(1)[None]
+            squared = squared + self.distance[group].exp() * (lengths - 2 * product)
+        steps = (5 * squared.clamp(min=0) + 1e-12).sqrt()
+        return total + self.joint.exp() * (1 + steps + steps**2 / 3) * torch.exp(-steps)
+
+    def _covariance(self, known: Known) -> Tensor:
+        noise = self.noise.exp() + _JITTER
+        diagonal = torch.diag(noise.expand(len(known.targets)))
+        return self._kernel(known.groups, known.groups) + diagonal
+
+    def _cost(self, known: Known) -> Tensor:
+        """Negative logarithm of how likely the labels are, without constants."""
+        root = torch.linalg.cholesky(self._covariance(known))
+        weights = torch.cholesky_solve(known.targets[:, None], root).squeeze(1)
+        return known.targets @ weights / 2 + root.diagonal().log().sum()
+
+
+def _scale(value: float, *shape: int) -> nn.Parameter:
+    return nn.Parameter(torch.full(shape, value, dtype=torch.float64))

@@ -1,0 +1,128 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""What of a graph has an effect, and the numbers that say what it is made of."""
+
+import numpy as np
+import pytest
+
+from hpml_mm.predictor import statistics
+from hpml_mm.predictor.flow import trace_flow
+from hpml_mm.predictor.graphs.columns import pack
+from hpml_mm.predictor.graphs.graph import Entry, Graph, Node, assemble
+from hpml_mm.predictor.statistics import graph_statistics
+
+PLACE = (8, 8, 8, 8, 16, 32)
+
+
+def _conv(name: str, kernel: int) -> Node:
+    shape = (16, 32, kernel, kernel)
+    return Node('conv', name, PLACE, shape=shape, macs=64 * kernel**2, params=kernel**2)
+
+
+def _residual(*, zero: bool = False, unread: bool = False) -> Graph:
+    """input -> conv 3x3 -> relu -> add with the input -> output.
+
+    With ``zero`` the way through the convolution is multiplied by zero; ``unread`` adds
+    a 1x1 convolution that nobody reads.
+    """
+    nodes = [
+        Node('input', 'input', PLACE),
+        _conv('wide', 3),
+        Node('zero' if zero else 'relu', 'act', PLACE),
+        Node('add', 'add', PLACE),
+        Node('output', 'output', PLACE),
+    ]
+    edges = [(0, 1), (1, 2), (2, 3), (0, 3), (3, 4)]
+    if unread:
+        nodes.append(_conv('unread', 1))
+        edges.append((0, 5))
+    return assemble(nodes, edges)
+
+
+def _of(*graphs: Graph) -> statistics.Statistics:
+    entries = (Entry(str(index), graph) for index, graph in enumerate(graphs))
+    return graph_statistics(pack(entries))
+
+
+def _count(found: statistics.Statistics, row: int = 0) -> list[int]:
+    """Nodes of each sort, over all levels."""
+    return found.layers[row, :84].reshape(7, 12).sum(axis=0).astype(int).tolist()
+
+
+def test_layers_are_counted_with_their_sizes():
+    found = _of(_residual())
+    # pointwise, spatial, depthwise, matmul, norm, act, gate, add, mul, concat, pool,
+    # other: input and output.
+    assert _count(found) == [0, 1, 0, 0, 0, 1, 0, 1, 0, 0, 0, 2]
+    kernels, inputs, outputs = found.layers[0, 84:].reshape(3, 7, 3)
+    assert kernels[0].tolist() == [0, 3, 0]
+    assert inputs[0].tolist() == [0, 4, 0]
+    assert outputs[0].tolist() == [0, 5, 0]
+    assert not kernels[1:].any()
+
+
+def test_costs_are_those_of_what_counts_and_of_all():
+    found = _of(_residual(unread=True))
+    macs, params, first, *others = found.costs[0]
+    assert (macs, params) == pytest.approx((np.log2(1 + 640), np.log2(1 + 10)))
+    assert first == pytest.approx(np.log2(1 + 576))
+    assert others == [0] * 6
+
+
+def test_a_random_way_through_a_residual_block():
+    paths = _of(_residual()).paths[0]
+    mean, spread, skew, most, least, ways = np.split(paths, [5, 20, 25, 30, 35])
+    # Pointwise, spatial, pooling, activation, any convolution: each second way has it.
+    assert mean.tolist() == [0, 0.5, 0, 0.5, 0.5]
+    assert spread.reshape(-1)[[5, 7, 12]] == pytest.approx([0.5] * 3)
+    assert spread[0] == 0
+    assert skew == pytest.approx([0] * 5)
+    assert most.tolist() == [0, 1, 0, 1, 1]
+    assert least.tolist() == [0] * 5
+    assert ways == pytest.approx([1])
+
+
+def test_what_is_multiplied_by_zero_or_read_by_nobody_has_no_effect():
+    whole, zero, unread = _residual(), _residual(zero=True), _residual(unread=True)
+    found = _of(whole, zero, unread)
+    assert _count(found, 1) == [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2]
+    assert found.paths[1, :5].tolist() == [0] * 5
+    assert _count(found, 2) == _count(found, 0)
+    assert found.paths[2].tolist() == found.paths[0].tolist()
+
+
+def test_a_network_of_zeros_has_no_ways():
+    nodes = [
+        Node('input', 'input', PLACE),
+        Node('zero', 'zero', PLACE),
+        Node('output', 'output', PLACE),
+    ]
+    found = _of(assemble(nodes, [(0, 1), (1, 2)]))
+    assert not found.layers.any()
+    assert not found.paths.any()
+
+
+def test_a_graph_without_output_ends_where_nobody_reads():
+    nodes = [Node('input', 'input', PLACE), _conv('wide', 3), Node('relu', 'r', PLACE)]
+    flow = trace_flow(pack([Entry('a', assemble(nodes, [(0, 1), (1, 2)]))]), 0, 1)
+    assert flow.live.all()
+    assert flow.ends.tolist() == [False, False, True]
+
+
+def test_levels_are_halvings_of_the_height():
+    places = [(32, 16, 32, 16, 3, 8), (16, 4, 16, 4, 8, 8), (4, 1, 4, 1, 8, 8)]
+    nodes = [Node('input', 'input', (32, 32, 32, 32, 3, 3))]
+    nodes += [Node('maxpool', str(index), place) for index, place in enumerate(places)]
+    nodes.append(Node('matmul', 'fc', (1, 1, 1, 1, 8, 10), shape=(8, 10, 0, 0)))
+    found = _of(assemble(nodes, [(i, i + 1) for i in range(4)]))
+    by_level = found.layers[0, :84].reshape(7, 12)
+    assert by_level[:, 10].tolist() == [0, 1, 0, 1, 0, 1, 0]
+    assert by_level[6, 3] == 1
+
+
+def test_graphs_have_no_influence_on_each_other(monkeypatch):
+    graphs = [_residual(), _residual(zero=True), _residual(unread=True)] * 2
+    together = _of(*graphs)
+    monkeypatch.setattr(statistics, '_CHUNK', 4)
+    for one, other in zip(together.groups, _of(*graphs).groups, strict=True):
+        assert one.tolist() == other.tolist()
+    assert together.paths[3:].tolist() == together.paths[:3].tolist()

@@ -1,0 +1,126 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""The Gaussian process: what it learns, how sure it is, and its file."""
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from hpml_mm.predictor import kernel_data
+from hpml_mm.predictor.kernel import KernelRegressor
+from hpml_mm.predictor.kernel_data import Task
+from hpml_mm.predictor.statistics import Statistics
+
+
+def _statistics(count: int, seed: int, factor: float = 1.0) -> Statistics:
+    rng = np.random.default_rng(seed)
+    groups = [rng.uniform(-1, 1, (count, width)) for width in (4, 3, 2)]
+    constant = np.ones((count, 1))
+    return Statistics(np.hstack([groups[0], constant]) * factor, *groups[1:])
+
+
+def _labels(statistics: Statistics, noise: float = 0.0, seed: int = 9) -> np.ndarray:
+    """Smooth, not linear, in percent."""
+    layers, paths, _ = statistics.groups
+    scale = layers[0, -1]
+    clean = 80 + 5 * layers[:, 0] / scale + 4 * np.tanh(3 * paths[:, 1])
+    return clean + noise * np.random.default_rng(seed).normal(size=len(clean))
+
+
+def _trained(count: int = 80, noise: float = 0.0, factor: float = 1.0):
+    known = _statistics(count, 0, factor)
+    task = Task(known, _labels(known, noise))
+    model = KernelRegressor()
+    model.learn([task])
+    return model.condition(task)
+
+
+def test_a_smooth_function_is_learnt():
+    unseen = _statistics(50, 1)
+    errors = _trained(200).predict(unseen).scores - _labels(unseen)
+    assert np.abs(errors).mean() < 0.3  # The labels' own deviation is above 3.
+
+
+def test_units_have_no_influence():
+    first = _trained().predict(_statistics(20, 1)).scores
+    second = _trained(factor=1000).predict(_statistics(20, 1, 1000)).scores
+    assert first == pytest.approx(second)
+
+
+def test_spread_is_that_of_the_noise_and_larger_far_away():
+    model = _trained(200, noise=1.0)
+    unseen = _statistics(200, 1)
+    found = model.predict(unseen)
+    off = np.abs(found.scores - _labels(unseen, noise=1.0, seed=5))
+    assert 0.55 < (off < found.spread).mean() < 0.8  # 0.68 of a normal distribution.
+    far = Statistics(*(10 * group for group in unseen.groups))
+    there = model.predict(far)
+    assert (there.spread / (100 - there.scores)).min() > 3 * (
+        (found.spread / (100 - found.scores)).max()
+    )
+
+
+def test_learning_makes_the_labels_more_likely_and_spares_the_networks():
+    known = _statistics(60, 0)
+    task = Task(known, _labels(known, noise=3.0))
+    model, other = KernelRegressor(), KernelRegressor()
+    other.learn([task])
+    data = kernel_data.Known.of(task)
+    with torch.no_grad():
+        before, after = model._cost(data), other._cost(data)
+    assert after < before - 10
+    with pytest.raises(ValueError, match='condition it on labelled networks first'):
+        other.predict(known)
+
+
+def test_a_large_task_is_learnt_from_a_part_that_the_seed_chooses(monkeypatch):
+    monkeypatch.setattr(kernel_data, 'MAX_LEARNT', 20)
+    known = _statistics(60, 0)
+    task = Task(known, _labels(known, noise=1.0))
+    scales = []
+    for seed in (0, 0, 1):
+        model = KernelRegressor()
+        model.learn([task], steps=5, seed=seed)
+        scales.append(model.distance.tolist())
+    assert scales[0] == scales[1] != scales[2]
+
+
+def test_a_label_of_100_percent_can_be_learnt():
+    known = _statistics(30, 0)
+    labels = np.minimum(_labels(known) + 15, 100)
+    assert (labels == 100).any()
+    found = KernelRegressor().condition(Task(known, labels)).predict(known)
+    assert np.isfinite(found.scores).all()
+    assert (found.scores < 100).all()
+
+
+def test_a_saved_model_predicts_the_same(tmp_path):
+    model, unseen = _trained(), _statistics(20, 1)
+    model.save(tmp_path / 'model.safetensors')
+    loaded = KernelRegressor.load(tmp_path / 'model.safetensors')
+    first, second = model.predict(unseen), loaded.predict(unseen)
+    assert first.scores == pytest.approx(second.scores, abs=1e-3)
+    assert first.spread == pytest.approx(second.spread, rel=1e-2)
+    assert [path.name for path in tmp_path.iterdir()] == ['model.safetensors']
+
+
+def test_another_file_is_refused_by_name(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no predictor .*absent'):
+        KernelRegressor.load(tmp_path / 'absent')
+    foreign = tmp_path / 'foreign.safetensors'
+    save_file({'x': torch.ones(2)}, foreign)
+    with pytest.raises(ValueError, match='foreign.safetensors is not of the format'):
+        KernelRegressor.load(foreign)
+    foreign.write_bytes(b'no tensors')
+    with pytest.raises(ValueError, match='foreign.safetensors is no predictor'):
+        KernelRegressor.load(foreign)
+
+
+def test_labels_that_teach_nothing_are_refused():
+    known = _statistics(3, 0)
+    with pytest.raises(ValueError, match='none differs'):
+        KernelRegressor().condition(Task(known, np.full(3, 70.0)))
+    with pytest.raises(ValueError, match='percentages up to 100'):
+        KernelRegressor().condition(Task(known, np.array([70.0, 101.0, 50.0])))
+    with pytest.raises(ValueError, match='none missing'):
+        KernelRegressor().condition(Task(known, np.array([70.0, np.nan, 50.0])))
