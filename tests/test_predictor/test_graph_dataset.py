@@ -1,0 +1,105 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""A cache as a data set, and the metric beside it."""
+
+import numpy as np
+import pytest
+from predictor_toys import toy_cache
+
+from hpml_mm.measure.batch import count_samples
+from hpml_mm.predictor.data import GraphDataset
+from hpml_mm.predictor.graphs.cache import GraphCache
+from hpml_mm.predictor.graphs.graph import Entry
+from hpml_mm.predictor.score_metric import ScoreMetric
+
+METRIC = 'toy/top1(%)'
+
+
+@pytest.fixture
+def cache(tmp_path):
+    path = tmp_path / 'toy.safetensors'
+    toy_cache().save(path)
+    return path
+
+
+def test_batches(cache):
+    data = GraphDataset(cache, METRIC)
+    labels = toy_cache().metric(METRIC)
+    batch = data.__getitems__([3, 0])
+    assert len(data) == 16  # One network has no label.
+    assert batch['data_samples'].tolist() == labels[[3, 0]].tolist()
+    assert batch['inputs'].macs.tolist() == data.macs[[3, 0]].tolist()
+    assert count_samples(batch) == 2
+    assert data[5]['inputs'].shape == (1,)
+
+
+@pytest.mark.parametrize(
+    ('train', 'dev', 'sizes'), [(0.75, 0.25, (9, 3)), (10, 0, (10,))]
+)
+def test_parts_share_nothing(cache, train, dev, sizes):
+    names = ('train', 'dev', 'test') if dev else ('train', 'test')
+    parts = [GraphDataset(cache, METRIC, part, train, dev).indices for part in names]
+    assert [len(part) for part in parts] == [*sizes, 16 - sum(sizes)]
+    assert sorted(np.concatenate(parts)) == list(range(16))
+    again = GraphDataset(cache, METRIC, 'test', train, dev, seed=1).indices
+    assert set(again) != set(parts[-1])
+
+
+def test_equal_networks_are_on_one_side(tmp_path):
+    entries = list(toy_cache())[:8]
+    twice = [
+        Entry(f'{entry.name}-{copy}', entry.graph, entry.name, entry.metrics)
+        for entry in entries
+        for copy in range(2)
+    ]
+    path = tmp_path / 'twice.safetensors'
+    GraphCache.from_entries(twice).save(path)
+    train, test = (
+        {twice[index].arch for index in GraphDataset(path, METRIC, part, 8, 0).indices}
+        for part in ('train', 'test')
+    )
+    assert train
+    assert test
+    assert not train & test
+
+
+def test_fold_is_passed_on(cache):
+    plain, folded = (GraphDataset(cache, METRIC, fold=fold) for fold in (False, True))
+    assert folded[0]['inputs'].counts < plain[0]['inputs'].counts
+
+
+@pytest.mark.parametrize(
+    ('settings', 'message'),
+    [
+        ({'part': 'val'}, "part 'val' is unknown; there are train, dev, test, all"),
+        ({'part': 'train', 'train': 16}, '16 of 16 networks'),
+        ({'part': 'train', 'train': 0}, 'train=0 must be above 0'),
+        ({'part': 'dev', 'dev': 0}, "no network is left for 'dev'"),
+        ({'metric': 'toy/top5(%)'}, "no metric 'toy/top5"),
+    ],
+)
+def test_what_cannot_be_read(cache, settings, message):
+    with pytest.raises(ValueError, match=message):
+        GraphDataset(cache, **{'metric': METRIC, **settings})
+
+
+def test_no_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no graph cache'):
+        GraphDataset(tmp_path / 'none.safetensors', METRIC)
+
+
+def test_the_metric():
+    metric = ScoreMetric()
+    for predicted, label in (
+        (70, 71),
+        (72, 72),
+        (75, 74),
+        (80, 80),
+        (60, 60),
+        (90, 90),
+    ):
+        metric.process(None, [{'predicted': predicted, 'label': label}])
+    found = metric.evaluate(6)
+    assert found['mae(points)'] == pytest.approx(2 / 6)
+    assert found['srcc(1)'] == pytest.approx(1)
+    assert found['top5_overlap(%)'] == 100
+    assert 'top10_overlap(%)' not in found  # There are six.
