@@ -97,11 +97,6 @@ POSES = {
     'ViTPose': 'td-hm_ViTPose-small-simple_8xb64-210e_coco-256x192',
     'YOLOX-Pose': 'yoloxpose_tiny_4xb64-300e_coco-416',
 }
-# Height and width of those whose pipelines say it in steps of their own.
-SIZES = {
-    'efficientnet-b0_8xb32_in1k': (224, 224),
-    'resnest50_32xb64_in1k': (256, 256),
-}
 # What stops a trace: the operator or that there was none, and the module.
 UNTRACEABLE = {
     # The head looks for the peaks of a heatmap and gathers features there.
@@ -125,7 +120,7 @@ def built(name):
     cfg = find_config(name)
     with uninitialised():
         model = config_model(cfg, name)
-    return model.eval(), input_shape(cfg, model, name, SIZES.get(name))
+    return model.eval(), input_shape(cfg, model, name, None)
 
 
 def counted(model, shape):

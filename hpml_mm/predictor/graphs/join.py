@@ -31,11 +31,7 @@ def join(parts: Sequence[Graph], prefixes: Sequence[str] | None = None) -> Graph
     Raises:
         ValueError: A part does not end in an 'output', or does not fit the one before.
     """
-    if prefixes is not None and len(prefixes) != len(parts):
-        raise ValueError(
-            f'join: {len(prefixes)} prefixes for {len(parts)} parts; each needs one'
-        )
-    _check(parts)
+    _check(parts, prefixes)
     last = len(parts) - 1
     heavy = [slice(0, part.weighted) for part in parts]
     # The input of the first part and the output of the last one stay.
@@ -44,18 +40,14 @@ def join(parts: Sequence[Graph], prefixes: Sequence[str] | None = None) -> Graph
         for index, part in enumerate(parts)
     ]
 
+    rows = [*zip(parts, heavy, strict=True), *zip(parts, light, strict=True)]
+
     def nodes(name: str) -> np.ndarray:
-        arrays = [getattr(part, name) for part in parts]
-        pieces = [
-            array[rows]
-            for slices in (heavy, light)
-            for array, rows in zip(arrays, slices, strict=True)
-        ]
-        return np.concatenate(pieces)
+        return np.concatenate([getattr(part, name)[kept] for part, kept in rows])
 
     params = nodes('params')
     params[-1] += sum(int(part.params[-1]) for part in parts[:-1])
-    named = _names(parts, prefixes)
+    named = _names(parts, prefixes) * 2
     return Graph(
         ops=nodes('ops'),
         resolutions=nodes('resolutions'),
@@ -67,14 +59,17 @@ def join(parts: Sequence[Graph], prefixes: Sequence[str] | None = None) -> Graph
         params=params,
         names=tuple(
             name
-            for slices in (heavy, light)
-            for names, rows in zip(named, slices, strict=True)
-            for name in names[rows]
+            for names, (_, kept) in zip(named, rows, strict=True)
+            for name in names[kept]
         ),
     )
 
 
-def _check(parts: Sequence[Graph]) -> None:
+def _check(parts: Sequence[Graph], prefixes: Sequence[str] | None) -> None:
+    if prefixes is not None and len(prefixes) != len(parts):
+        raise ValueError(
+            f'join: {len(prefixes)} prefixes for {len(parts)} parts; each needs one'
+        )
     if not parts:
         raise ValueError('join: there are no parts; at least one is needed')
     for index, part in enumerate(parts):
