@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from hpml_mm.compat import require
+from hpml_mm.compat.signal_stack import keep_signal_stack
 
 from .network import Outputs
 from .spec import METADATA_KEY, DeploySpec
@@ -197,7 +198,8 @@ class OpenVinoEngine(Engine):
         core = openvino.Core()
         try:
             model = core.read_model(self.path)
-            self._compiled = core.compile_model(model, 'CPU', settings)
+            with keep_signal_stack():
+                self._compiled = core.compile_model(model, 'CPU', settings)
         except RuntimeError as error:
             reason = str(error).strip().split('\n')[-1]
             raise ValueError(f'{path} cannot be read by OpenVINO: {reason}') from error

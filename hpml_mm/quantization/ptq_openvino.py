@@ -12,6 +12,7 @@ from typing import Any
 from torch import Tensor
 
 from hpml_mm.compat.extras import require
+from hpml_mm.compat.signal_stack import keep_signal_stack
 
 from .coverage import Coverage, LayerCoverage, require_converted
 from .cpu_features import needs_reduced_range
@@ -125,7 +126,7 @@ class OpenVinoPTQ:
             activations_range_estimator_params=self._estimator(),
         )
         data = nncf.Dataset([batch.numpy() for batch in self._batches])
-        with silent():
+        with silent(), keep_signal_stack():
             return nncf.quantize(
                 self._read(),
                 data,

@@ -8,6 +8,7 @@ import torch
 from deploy_models import FACES, build_leaf, leaf
 from torch import nn
 
+from hpml_mm.compat.signal_stack import signal_stack
 from hpml_mm.deploy.describe import spec_of
 from hpml_mm.deploy.engines import (
     EagerEngine,
@@ -147,3 +148,18 @@ def test_another_suffix_is_refused_before_anything_is_written(faces, tmp_path):
     with pytest.raises(ValueError, match=r'must end in \.xml'):
         write_openvino(model, faces[1], tmp_path / 'faces.onnx')
     assert not list(tmp_path.iterdir())
+
+
+def test_openvino_leaves_the_stack_of_signals_alone(faces):
+    """Its own one goes with its plugin, and the next signal would kill the process."""
+    pytest.importorskip('openvino')
+
+    def values():
+        found = signal_stack()
+        return found.pointer, found.flags, found.size
+
+    before = values()
+    engine = OpenVinoEngine(faces[2], threads=1)
+    assert values() == before
+    engine(torch.zeros(1, 1, 44, 44))
+    assert values() == before
