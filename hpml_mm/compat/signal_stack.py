@@ -3,9 +3,9 @@
 
 Each CPU plugin that OpenVINO loads replaces it by one of its own, and gives that back
 to the system when it goes. If two plugins do not go in the reverse order of their
-coming, the thread is left with memory that is no longer mapped. Python's handlers run on
-that stack, so the next child that ends (SIGCHLD) kills the process without a word. Seen
-with OpenVINO 2026.4.
+coming, the thread is left with memory that is no longer mapped. Python's handlers run
+on that stack, so the next child that ends (SIGCHLD) kills the process without a word.
+Seen with OpenVINO 2026.4.
 """
 
 import ctypes
