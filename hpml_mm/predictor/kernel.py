@@ -32,11 +32,12 @@ class Prediction:
     Attributes:
         scores: (G,) in percent, the median.
         spread: (G,) standard deviation in points, of what would be measured: that of
-            the network's score and of the noise of measuring together.
+            the network's score and of the noise of measuring together. None where a
+            method does not tell.
     """
 
     scores: np.ndarray
-    spread: np.ndarray
+    spread: np.ndarray | None = None
 
 
 class KernelRegressor(nn.Module):

@@ -1,0 +1,112 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""A published table in every form that some method reads."""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+
+from hpml_mm.predictor import baselines
+from hpml_mm.predictor.fit import Labelled
+from hpml_mm.predictor.graph_table import GraphTable
+from hpml_mm.predictor.graphs.cache import GraphCache
+from hpml_mm.predictor.kernel_data import Task
+from hpml_mm.predictor.protocol import Draw, draw
+from hpml_mm.predictor.statistics import Statistics, graph_statistics
+
+# The label of each table, by search space; also the order in which they are listed.
+LABELS = {
+    'ofa-mbv3-w1.0': 'imagenet/top1(%)',
+    'nas-bench-macro': 'cifar10/top1(%)',
+    'nas-bench-201': 'cifar10/top1(%)',
+}
+
+
+class Bench:
+    """The networks of one table with their labels.
+
+    Args:
+        space: Name of their search space.
+        cache: Their graphs.
+        metric: Name of the label.
+
+    Raises:
+        ValueError: The cache has no such metric, or a network lacks it.
+    """
+
+    def __init__(self, space: str, cache: GraphCache, metric: str) -> None:
+        self.space = space
+        self.cache = cache
+        self.labels = cache.metric(metric)
+        missing = np.flatnonzero(np.isnan(self.labels))
+        if len(missing):
+            raise ValueError(
+                f'{cache.names[missing[0]]} has no {metric!r}; '
+                'choose the networks that have it by `predictor.py cache filter`'
+            )
+
+    @classmethod
+    def load(cls, folder: Path, space: str, metric: str | None = None) -> 'Bench':
+        """The table whose cache is ``FOLDER/SPACE.cache``.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It is no cache, or lacks labels.
+        """
+        path = folder / f'{space}.cache'
+        if not path.is_file():
+            raise FileNotFoundError(
+                f'there is no {path}; make it by `python tools/predictor.py cache '
+                f'build TABLE --space {space} --out {path}`'
+            )
+        return cls(space, GraphCache.load(path), metric or LABELS[space])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def draw(self, count: int, seed: int) -> Draw:
+        """A sample of ``count`` networks, and those that equal none of it."""
+        return draw(self.cache.names, count, seed, self.cache.archs)
+
+    @functools.cached_property
+    def statistics(self) -> Statistics:
+        """Of all graphs."""
+        return graph_statistics(self.cache.columns)
+
+    @functools.cached_property
+    def table(self) -> GraphTable:
+        """All graphs, each node by itself: for AIO-P's encoder."""
+        return GraphTable.from_cache(self.cache)
+
+    @functools.cached_property
+    def folded(self) -> GraphTable:
+        """All graphs with merged nodes: for the stronger encoder."""
+        return GraphTable.from_cache(self.cache, fold=True)
+
+    @functools.cached_property
+    def one_hot(self) -> np.ndarray:
+        """(G, F) choices of the architectures."""
+        return baselines.one_hot(self.space, self.cache.archs)
+
+    @functools.cached_property
+    def sums(self) -> np.ndarray:
+        """(G, F) sums by stage, of an OFA space."""
+        return baselines.stage_sums(self.space, self.cache.archs)
+
+    @functools.cached_property
+    def pairs(self) -> np.ndarray:
+        """(G, F) choices and products of two of them."""
+        return baselines.pairs(self.one_hot)
+
+    def costs(self, name: str) -> np.ndarray:
+        """(G, 1) 'macs' or 'params'."""
+        return self.cache.metric(name)[:, None]
+
+    def task(self, rows: np.ndarray) -> Task:
+        """Some networks for the kernel predictor."""
+        return Task(self.statistics.take(rows), self.labels[rows])
+
+    def labelled(self, rows: np.ndarray, folded: bool) -> Labelled:
+        """Some networks for a graph network."""
+        table = self.folded if folded else self.table
+        return Labelled(table, rows, self.labels[rows])

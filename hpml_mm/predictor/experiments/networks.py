@@ -1,0 +1,202 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Graph networks among the compared methods: from scratch, pre-trained, adapted."""
+
+import dataclasses
+import math
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hpml_mm.predictor.experiments.bench import Bench
+from hpml_mm.predictor.experiments.setting import Setting
+from hpml_mm.predictor.fit import FINE_TUNE, FitSettings, fine_tune, fit, predict
+from hpml_mm.predictor.kernel import Prediction
+from hpml_mm.predictor.models import GraphRegressor, KAdapterRegressor, ScoreModel
+from hpml_mm.predictor.protocol import split_off
+
+# Pre-training of a sweep over seeds.
+PRETRAIN_NETS, PRETRAIN_EPOCHS = 5000, 20
+# Fine-tuning, as in AIO-P.
+TUNE_EPOCHS = 100
+# Share of the networks to learn from that choose the best epoch, and the fewest
+# networks that can spare it.
+_DEV, _DEV_FROM = 0.1, 200
+# A small sample is passed more often: this many steps, if it is not too many epochs.
+_STEPS, _MOST_EPOCHS, _FEWEST_EPOCHS = 1500, 200, 40
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """A graph network and how it is trained.
+
+    Attributes:
+        name: Part of the names of files.
+        model: Arguments of ``GraphRegressor``.
+        fold: Whether nodes are merged.
+        settings: Of the training; the number of epochs follows from the sample.
+        tuning: Of the fine-tuning, but for the number of epochs.
+    """
+
+    name: str
+    model: dict
+    fold: bool
+    settings: FitSettings
+    tuning: FitSettings
+
+
+AIOP = Recipe('aiop', {'scaling': 'stand_flops'}, False, FitSettings(), FINE_TUNE)
+AIOP_UNSCALED = Recipe(
+    'aiop-unscaled', {'scaling': 'none'}, False, *(AIOP.settings, AIOP.tuning)
+)
+RESIDUAL = Recipe(
+    'residual',
+    {
+        'encoder': {'type': 'hpml_mm.ResidualEncoder'},
+        'readout': ('sum', 'mean', 'max'),
+        'head': {'type': 'hpml_mm.SkipHead'},
+    },
+    True,
+    FitSettings(batch_size=16, lr=1e-3, schedule='cosine'),
+    FitSettings(batch_size=4, lr=3e-4, schedule='cosine'),
+)
+RANKED = dataclasses.replace(
+    RESIDUAL, name='residual-ranked', model={**RESIDUAL.model, 'loss': 'mse+rank'}
+)
+
+
+def from_scratch(setting: Setting, recipe: Recipe) -> Prediction:
+    """Learn from the sample alone."""
+    model = _new(recipe, setting.seed)
+    rows = setting.drawn.train
+    steps = math.ceil(len(rows) / recipe.settings.batch_size)
+    epochs = min(max(_STEPS // steps, _FEWEST_EPOCHS), _MOST_EPOCHS)
+    _train(model, setting.bench, rows, recipe, epochs, setting.seed)
+    return _rest(model, setting, recipe.fold)
+
+
+def zero_shot(setting: Setting, recipe: Recipe) -> Prediction:
+    """A pre-trained network as it is; the sample only sets the scale of the labels."""
+    model = pretrained(setting, recipe)
+    _set_scale(model, setting)
+    return _rest(model, setting, recipe.fold)
+
+
+def fine_tuned(setting: Setting, recipe: Recipe) -> Prediction:
+    """A pre-trained network that learns from the sample."""
+    model = pretrained(setting, recipe)
+    return _rest(_tuned(model, setting, recipe), setting, recipe.fold)
+
+
+def adapted(setting: Setting, tune: bool) -> Prediction:
+    """AIO-P: adapters for other labels beside a frozen base.
+
+    Args:
+        setting: With at least one bench of adapters.
+        tune: Whether heads and the base's layers (group 1) learn from the sample.
+    """
+    base = pretrained(setting, AIOP)
+    names = [f'task{index}' for index in range(len(setting.adapters))]
+    model = KAdapterRegressor(base.encoder, names, scaling='stand_flops')
+
+    def train(model: ScoreModel) -> None:
+        for name, source in zip(names, setting.adapters, strict=True):
+            model.learn(name)
+            # As in AIO-P the last weights are taken, not those of the best epoch.
+            rows = source.labelled(_source_rows(source, setting.seed), folded=False)
+            epochs = FitSettings(epochs=PRETRAIN_EPOCHS, seed=setting.seed)
+            fit(model, rows, epochs)
+
+    _stored(model, setting, f'adapters-{len(names)}', train)
+    model.tune(1)
+    if tune:
+        model = _tuned(model, setting, AIOP)
+    else:
+        _set_scale(model, setting)
+    return _rest(model, setting, fold=False)
+
+
+def pretrained(setting: Setting, recipe: Recipe) -> GraphRegressor:
+    """A network that has learnt from the first source; trained once for a seed."""
+    model = _new(recipe, setting.seed)
+    source = setting.sources[0]
+
+    def train(model: ScoreModel) -> None:
+        rows = _source_rows(source, setting.seed)
+        _train(model, source, rows, recipe, PRETRAIN_EPOCHS, setting.seed)
+
+    return _stored(model, setting, recipe.name, train)
+
+
+def _new(recipe: Recipe, seed: int) -> GraphRegressor:
+    torch.manual_seed(seed)
+    return GraphRegressor(**recipe.model)
+
+
+def _source_rows(source: Bench, seed: int) -> np.ndarray:
+    return np.sort(np.random.RandomState(seed).permutation(len(source))[:PRETRAIN_NETS])
+
+
+def _train(
+    model: ScoreModel,
+    bench: Bench,
+    rows: np.ndarray,
+    recipe: Recipe,
+    epochs: int,
+    seed: int,
+) -> None:
+    settings = dataclasses.replace(recipe.settings, epochs=epochs, seed=seed)
+    held = None
+    if len(rows) >= _DEV_FROM:
+        rows, rest = split_off(rows, _DEV, seed)
+        held = bench.labelled(rest, recipe.fold)
+    fit(model, bench.labelled(rows, recipe.fold), settings, held)
+
+
+def _stored(
+    model: ScoreModel,
+    setting: Setting,
+    name: str,
+    train: Callable[[ScoreModel], None],
+) -> ScoreModel:
+    """A model with the weights of its file; if there is none, train and write it."""
+    if setting.store is None:
+        train(model)
+        return model
+    source = setting.sources[0].space
+    path = setting.store / f'{name}-{source}-{setting.seed}.pth'
+    if path.is_file():
+        model.load_state_dict(torch.load(path, weights_only=True))
+        return model
+    torch.manual_seed(setting.seed)
+    train(model)
+    _write(model, path)
+    return model
+
+
+def _write(model: ScoreModel, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'{path.name}.{os.getpid()}.part')
+    try:
+        torch.save(model.state_dict(), temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _tuned(model: ScoreModel, setting: Setting, recipe: Recipe) -> ScoreModel:
+    tuning = dataclasses.replace(recipe.tuning, epochs=TUNE_EPOCHS, seed=setting.seed)
+    sample = setting.bench.labelled(setting.drawn.train, recipe.fold)
+    return fine_tune(model, sample, tuning)
+
+
+def _set_scale(model: ScoreModel, setting: Setting) -> None:
+    sample = setting.bench.labelled(setting.drawn.train, folded=False)
+    model.fit_scaler(torch.as_tensor(sample.labels), torch.as_tensor(sample.macs))
+
+
+def _rest(model: ScoreModel, setting: Setting, fold: bool) -> Prediction:
+    table = setting.bench.folded if fold else setting.bench.table
+    return Prediction(predict(model, table, setting.drawn.test))

@@ -1,0 +1,102 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Runs of a case as rows of results, and as a table to read."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hpml_mm.predictor.experiments.sweep import Cell
+from hpml_mm.predictor.metrics import summarise
+from hpml_mm.report.results import ResultRow, unit_of
+from hpml_mm.report.sweep_rows import ground_columns
+
+# What goes into the results; a run knows more.
+METRICS = (
+    'srcc(1)',
+    'mae(points)',
+    'mape(%)',
+    'kendall(1)',
+    'top10_overlap(%)',
+    'within_1_spread(%)',
+    'within_2_spread(%)',
+)
+_BASELINE = 'ridge'
+
+Done = Sequence[tuple[Cell, Mapping[str, Any]]]
+
+
+def case_rows(done: Done, command: str) -> list[ResultRow]:
+    """One row for each method and metric: mean and spread over seeds and samples.
+
+    The baseline is ridge regression on the architecture, where it was run.
+
+    Args:
+        done: Runs of one case with their records.
+        command: What gives these numbers again.
+
+    Raises:
+        ValueError: The runs are of different code, PyTorch or devices.
+    """
+    _check_same_ground(done)
+    methods: dict[str, list[Mapping[str, Any]]] = {}
+    for cell, record in done:
+        methods.setdefault(cell.method, []).append(record)
+    found = {
+        method: summarise([record['scores'] for record in records])
+        for method, records in methods.items()
+    }
+    rows = []
+    for method, metrics in found.items():
+        for metric in METRICS:
+            if metrics.get(metric) is None:  # None, or the method does not tell.
+                continue
+            value, spread = metrics[metric]
+            baseline = found.get(_BASELINE, {}).get(metric)
+            count = len(methods[method])
+            row = ResultRow(
+                experiment=f'predictor/{done[0][0].case.name}/{method}',
+                metric=metric,
+                unit=unit_of(metric),
+                value=value,
+                spread=spread if count > 1 else None,
+                n=count,
+                baseline=baseline[0] if baseline and baseline[0] else None,
+                command=command,
+                **ground_columns(methods[method][-1]['environment']),
+            )
+            rows.append(row)
+    return rows
+
+
+def case_table(rows: Sequence[ResultRow]) -> str:
+    """Methods by metrics, mean and spread, as a table in Markdown."""
+    metrics = [name for name in METRICS if any(row.metric == name for row in rows)]
+    by_method: dict[str, dict[str, ResultRow]] = {}
+    for row in rows:
+        by_method.setdefault(row.experiment, {})[row.metric] = row
+    lines = [
+        f'| | n | {" | ".join(metrics)} |',
+        '|---' * (len(metrics) + 2) + '|',
+    ]
+    for name, held in by_method.items():
+        cells = [_cell(held.get(metric)) for metric in metrics]
+        count = next(iter(held.values())).n
+        lines.append(f'| {name.rsplit("/", 1)[-1]} | {count} | {" | ".join(cells)} |')
+    return '\n'.join(lines)
+
+
+def _cell(row: ResultRow | None) -> str:
+    if row is None:
+        return ''
+    digits = 4 if row.unit == '1' else 2
+    spread = '' if row.spread is None else f' ± {row.spread:.{digits}f}'
+    return f'{row.value:.{digits}f}{spread}'
+
+
+def _check_same_ground(done: Done) -> None:
+    for key in ('commit', 'dirty', 'device', 'torch'):
+        values = {str(record['environment'][key]) for _, record in done}
+        if len(values) > 1:
+            raise ValueError(
+                f'the runs differ in {key}: {", ".join(sorted(values))}; delete those '
+                'of one kind, or set another --work-dir'
+            )

@@ -1,0 +1,166 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""The comparison of methods, on a small table that the test makes."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+from hpml_mm.predictor.experiments import networks
+from hpml_mm.predictor.experiments.bench import LABELS, Bench
+from hpml_mm.predictor.experiments.cases import CASES, Case
+from hpml_mm.predictor.experiments.methods import METHODS
+from hpml_mm.predictor.experiments.rows import case_rows, case_table
+from hpml_mm.predictor.experiments.setting import Setting
+from hpml_mm.predictor.experiments.sweep import Benches, Cell, cells, judge, run_cells
+from hpml_mm.predictor.graphs.cache import GraphCache
+from hpml_mm.predictor.graphs.graph import Entry
+from hpml_mm.predictor.kernel import Prediction
+from hpml_mm.predictor.spaces import get_space
+
+SPACE = 'nas-bench-macro'
+CASE = Case('toy', SPACE, 12, ('macs', 'ridge', 'kernel', 'gnn'))
+
+
+@pytest.fixture(scope='module')
+def folder(tmp_path_factory):
+    """A folder with a cache of 40 networks; the label is the number of layers."""
+    rng, home = np.random.default_rng(0), get_space(SPACE)
+    archs = {home.encode(home.canonical(home.sample(rng))) for _ in range(60)}
+    entries = []
+    for arch in sorted(archs)[:40]:
+        graph = home.graph(home.decode(arch))
+        layers = sum(digit != '0' for digit in arch)
+        metrics = dict.fromkeys(LABELS.values(), 60.0 + 3 * layers)
+        metrics |= {
+            'macs': float(graph.total_macs),
+            'params': float(graph.total_params),
+        }
+        entries.append(Entry(arch, graph, arch, metrics))
+    path = tmp_path_factory.mktemp('caches')
+    GraphCache.from_entries(entries).save(path / f'{SPACE}.cache')
+    return path
+
+
+def _setting(folder, **changes) -> Setting:
+    bench = Bench.load(folder, SPACE)
+    return Setting(bench, bench.draw(12, seed=1), (bench,), (bench, bench), **changes)
+
+
+def test_cases_compare_methods_that_exist_with_ridge():
+    for case in CASES.values():
+        assert set(case.methods) <= set(METHODS)
+        assert 'ridge' in case.methods
+        needy = any(METHODS[method].pretrained for method in case.methods)
+        assert bool(case.sources) == needy
+        assert case.space not in case.sources
+
+
+def test_a_seed_counts_only_where_it_has_an_influence():
+    found = cells(CASE, seeds=(1, 2, 3), draws=(4, 5))
+    counts = [sum(cell.method == method for cell in found) for method in CASE.methods]
+    assert counts == [2, 2, 2, 6]
+    with pytest.raises(ValueError, match="toy does not compare 'zero-aiop'"):
+        cells(CASE, ['zero-aiop'])
+
+
+def test_a_share_of_the_table_is_rounded():
+    assert CASES['ofa-80%'].count(1862) == 1490
+    assert CASES['ofa-50'].count(1862) == 50
+
+
+def test_simple_methods_see_what_they_are_named_after(folder):
+    bench = Bench.load(folder, SPACE)
+    setting = Setting(bench, bench.draw(30, seed=1))
+    labels = setting.bench.labels[setting.drawn.test]
+    errors = {
+        method: np.abs(METHODS[method].run(setting).scores - labels).mean()
+        for method in ('macs', 'params', 'ridge', 'kernel')
+    }
+    # The label is a sum over layers, which ridge could say exactly.
+    assert errors['ridge'] < 0.5 < errors['macs'] < errors['params']
+    assert errors['kernel'] < 0.5
+
+
+@pytest.mark.parametrize(
+    'method', [name for name, method in METHODS.items() if method.pretrained]
+)
+def test_pretrained_weights_are_kept_and_taken_again(
+    method, folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(networks, 'PRETRAIN_EPOCHS', 1)
+    monkeypatch.setattr(networks, 'TUNE_EPOCHS', 1)
+    setting = _setting(folder, store=tmp_path, seed=3)
+    first = METHODS[method].run(setting).scores
+    assert first.shape == setting.drawn.test.shape
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert bool(kept) == (method != 'kernel-pretrained')
+    assert METHODS[method].run(setting).scores == pytest.approx(first)
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == kept
+
+
+def test_what_was_run_is_not_run_again(folder, tmp_path):
+    todo = cells(CASE, ['ridge'], draws=(1, 2))
+    done = list(run_cells(todo, Benches(folder), tmp_path))
+    path = todo[0].path(tmp_path)
+    assert path == tmp_path / 'toy/ridge/seed12345-draw1.json'
+    record = json.loads(path.read_text())
+    assert record == done[0][1]
+    assert (record['sample'], record['predicted']) == (12, 28)
+    record['scores']['srcc(1)'] = -0.25
+    path.write_text(json.dumps(record))
+    again = list(run_cells(todo, Benches(folder), tmp_path))
+    assert again[0][1]['scores']['srcc(1)'] == -0.25
+    assert again[1] == done[1]
+
+
+def _done(method: str, *scores: float, commit: str = 'c') -> list:
+    environment = {
+        'commit': commit,
+        'dirty': False,
+        'device': 'CPU',
+        'torch': '2.12',
+        'date': '2026-01-02T03:04:05+00:00',
+    }
+    return [
+        (
+            Cell(CASE, method, 0, draw),
+            {'scores': {'srcc(1)': value}, 'environment': environment},
+        )
+        for draw, value in enumerate(scores)
+    ]
+
+
+def test_rows_have_mean_population_spread_and_ridge_beside():
+    done = _done('ridge', 0.5, 0.7) + _done('kernel', 0.8, 1.0)
+    ridge, kernel = case_rows(done, 'python x')
+    assert kernel.experiment == 'predictor/toy/kernel'
+    assert (kernel.value, kernel.spread) == pytest.approx((0.9, 0.1))
+    assert (kernel.n, kernel.unit, kernel.date) == (2, '1', '2026-01-02')
+    assert kernel.ratio == pytest.approx(1.5)
+    assert ridge.ratio == pytest.approx(1)
+    assert '| kernel | 2 | 0.9000 ± 0.1000 |' in case_table([ridge, kernel])
+
+
+def test_runs_of_different_code_are_not_compared():
+    done = _done('ridge', 0.5) + _done('kernel', 0.8, commit='d')
+    with pytest.raises(ValueError, match='the runs differ in commit: c, d'):
+        case_rows(done, 'python x')
+
+
+def test_calibration_is_the_share_within_the_spread():
+    found = Prediction(np.array([1.0, 2, 3, 4]), np.array([1.0, 1, 1, 1]))
+    scores = judge(found, np.array([1.5, 3.5, 5.5, 4.0]))
+    assert scores['within_1_spread(%)'] == 50
+    assert scores['within_2_spread(%)'] == 75
+    assert 'within_1_spread(%)' not in judge(Prediction(found.scores), found.scores)
+
+
+def test_a_missing_cache_or_label_is_named(folder, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'cache build TABLE --space nas-bench'):
+        Bench.load(tmp_path, SPACE)
+    cache = GraphCache.load(folder / f'{SPACE}.cache')
+    bare = dataclasses.replace(cache[0], name='bare', metrics={})
+    with pytest.raises(ValueError, match="bare has no 'macs'"):
+        Bench(SPACE, GraphCache.from_entries([*cache, bare]), 'macs')
