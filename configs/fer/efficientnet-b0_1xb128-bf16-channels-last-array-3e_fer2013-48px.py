@@ -2,7 +2,7 @@
 _base_ = [
     '../_base_/datasets/fer2013_48px_array.py',
     '../_base_/models/efficientnet_b0.py',
-    '../_base_/schedules/one_cycle_10e.py',
+    '../_base_/schedules/one_cycle_3e.py',
     '../_base_/optimizers/adam.py',
     '../_base_/speed/bf16_channels_last.py',
     '../_base_/default_runtime.py',
