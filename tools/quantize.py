@@ -25,7 +25,11 @@ from hpml_mm.quantization.fine_tune import LR_SHARE, fine_tune_
 from hpml_mm.quantization.of_runner import missed, quantize_in_runner, validation_of
 from hpml_mm.quantization.report import QuantizationReport
 from hpml_mm.quantization.settings import QuantizationSettings, check_installed
-from hpml_mm.quantization.untrained import Unjudged, estimate_statistics_
+from hpml_mm.quantization.untrained import (
+    Unjudged,
+    estimate_statistics_,
+    without_pretrained_,
+)
 
 NOT_MET = 1
 
@@ -111,6 +115,8 @@ def convert(
     cfg = configure_test(
         args.config, args.checkpoint, args.cfg_options, work_dir=str(out)
     )
+    if args.untrained:
+        without_pretrained_(cfg.model)
     runner = build_runner(cfg)
     validation = validation_of(runner)
     if args.untrained:

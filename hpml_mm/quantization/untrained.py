@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from mmengine.config import ConfigDict
 from mmengine.model import BaseModel
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -25,6 +26,22 @@ class Unjudged(Validation):
     def run(self, model: BaseModel) -> Evaluation:
         """Without any score."""
         return Evaluation({})
+
+
+def without_pretrained_(model: ConfigDict) -> None:
+    """Drop weights that a model's config would read or download.
+
+    Args:
+        model: Of the config; changed in place.
+    """
+    for key, value in list(model.items()):
+        parts = value if isinstance(value, list) else [value]
+        for part in parts:
+            if isinstance(part, dict):
+                without_pretrained_(part)
+        pretrained = isinstance(value, dict) and value.get('type') == 'Pretrained'
+        if key == 'init_cfg' and pretrained:
+            model.pop(key)
 
 
 def estimate_statistics_(model: BaseModel, batches: Sequence[Tensor]) -> int:

@@ -3,11 +3,16 @@
 
 import torch
 from deploy_models import build_classifier
+from mmengine.config import ConfigDict
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from hpml_mm.deploy.network import plain_network
-from hpml_mm.quantization.untrained import Unjudged, estimate_statistics_
+from hpml_mm.quantization.untrained import (
+    Unjudged,
+    estimate_statistics_,
+    without_pretrained_,
+)
 
 
 def resnet():
@@ -38,3 +43,15 @@ def test_branches_are_on_and_statistics_are_those_of_the_images():
 
 def test_no_model_is_run_for_a_score():
     assert Unjudged(loader=None, evaluator=None).run(model=None).metrics == {}
+
+
+def test_no_pretrained_weights_are_read():
+    kept = [dict(type='Constant', val=1, layer='BatchNorm2d')]
+    model = ConfigDict(
+        backbone=dict(type='ResNet', init_cfg=dict(type='Pretrained', checkpoint='a')),
+        head=dict(convs=[dict(init_cfg=dict(type='Pretrained'))], init_cfg=kept),
+    )
+    without_pretrained_(model)
+    assert model == dict(
+        backbone=dict(type='ResNet'), head=dict(convs=[{}], init_cfg=kept)
+    )
