@@ -34,10 +34,12 @@ class Prediction:
         spread: (G,) standard deviation in points, of what would be measured: that of
             the network's score and of the noise of measuring together. None where a
             method does not tell.
+        absolute: Whether scores are percentages, and not an order alone.
     """
 
     scores: np.ndarray
     spread: np.ndarray | None = None
+    absolute: bool = True
 
 
 class KernelRegressor(nn.Module):

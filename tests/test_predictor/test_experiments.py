@@ -13,10 +13,18 @@ from hpml_mm.predictor.experiments.cases import CASES, Case
 from hpml_mm.predictor.experiments.methods import METHODS
 from hpml_mm.predictor.experiments.rows import case_rows, case_table
 from hpml_mm.predictor.experiments.setting import Setting
-from hpml_mm.predictor.experiments.sweep import Benches, Cell, cells, judge, run_cells
+from hpml_mm.predictor.experiments.sweep import (
+    Benches,
+    Cell,
+    by_family,
+    cells,
+    judge,
+    run_cells,
+)
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.kernel import Prediction
+from hpml_mm.predictor.protocol import draw
 from hpml_mm.predictor.spaces import get_space
 
 SPACE = 'nas-bench-macro'
@@ -51,7 +59,7 @@ def _setting(folder, **changes) -> Setting:
 def test_cases_compare_methods_that_exist_with_ridge():
     for case in CASES.values():
         assert set(case.methods) <= set(METHODS)
-        assert 'ridge' in case.methods
+        assert {'ridge', 'macs'} & set(case.methods)
         needy = any(METHODS[method].pretrained for method in case.methods)
         assert bool(case.sources) == needy
         assert case.space not in case.sources
@@ -95,7 +103,7 @@ def test_pretrained_weights_are_kept_and_taken_again(
     first = METHODS[method].run(setting).scores
     assert first.shape == setting.drawn.test.shape
     kept = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    assert bool(kept) == (method != 'kernel-pretrained')
+    assert bool(kept) == ('kernel' not in method)
     assert METHODS[method].run(setting).scores == pytest.approx(first)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == kept
 
@@ -126,7 +134,11 @@ def _done(method: str, *scores: float, commit: str = 'c') -> list:
     return [
         (
             Cell(CASE, method, 0, draw),
-            {'scores': {'srcc(1)': value}, 'environment': environment},
+            {
+                'scores': {'srcc(1)': value},
+                'families': {'A': value / 2, 'B': None},
+                'environment': environment,
+            },
         )
         for draw, value in enumerate(scores)
     ]
@@ -134,12 +146,16 @@ def _done(method: str, *scores: float, commit: str = 'c') -> list:
 
 def test_rows_have_mean_population_spread_and_ridge_beside():
     done = _done('ridge', 0.5, 0.7) + _done('kernel', 0.8, 1.0)
-    ridge, kernel = case_rows(done, 'python x')
+    ridge, kernel, *families = case_rows(done, 'python x')
     assert kernel.experiment == 'predictor/toy/kernel'
     assert (kernel.value, kernel.spread) == pytest.approx((0.9, 0.1))
     assert (kernel.n, kernel.unit, kernel.date) == (2, '1', '2026-01-02')
     assert kernel.ratio == pytest.approx(1.5)
     assert ridge.ratio == pytest.approx(1)
+    names = [row.experiment for row in families]
+    assert names == ['predictor/toy/A/ridge', 'predictor/toy/A/kernel']
+    assert families[1].value == pytest.approx(0.45)
+    assert '| A/kernel | 2 | 0.4500 ± 0.0500 |' in case_table(families)
     assert '| kernel | 2 | 0.9000 ± 0.1000 |' in case_table([ridge, kernel])
 
 
@@ -157,8 +173,44 @@ def test_calibration_is_the_share_within_the_spread():
     assert 'within_1_spread(%)' not in judge(Prediction(found.scores), found.scores)
 
 
+def test_an_order_has_no_errors_in_points():
+    labels = np.array([1.0, 2.0, 4.0])
+    scores = judge(Prediction(np.array([1e6, 2e6, 9e6]), absolute=False), labels)
+    assert scores['srcc(1)'] == pytest.approx(1)
+    assert scores['mae(points)'] is scores['mape(%)'] is None
+
+
+def test_without_a_sample_costs_are_an_order_and_others_need_a_source(folder):
+    setting = dataclasses.replace(_setting(folder), drawn=draw(['a', 'b', 'c'], 0, 1))
+    costs = METHODS['params'].run(setting)
+    assert not costs.absolute
+    assert costs.scores.tolist() == setting.bench.costs('params')[:3, 0].tolist()
+    found = METHODS['zero-kernel'].run(setting)
+    # The source is the table itself: what it predicts is known to it.
+    assert found.scores == pytest.approx(setting.bench.labels[:3], abs=0.5)
+
+
+def test_families_large_enough_have_an_order_of_their_own():
+    families = np.array(['A'] * 5 + ['B'] * 4)
+    labels = np.arange(9.0)
+    assert by_family(-labels, labels, families) == {'A': pytest.approx(-1)}
+
+
+def test_networks_without_an_arch_are_grouped_by_their_statistics(folder):
+    cache = GraphCache.load(folder / f'{SPACE}.cache')
+    first, second = cache[0], cache[1]
+    pairs = [(first, 'F/one'), (second, 'F/two'), (first, 'G/three')]
+    entries = [dataclasses.replace(e, name=name, arch=None) for e, name in pairs]
+    bench = Bench('mmpretrain', GraphCache.from_entries(entries), LABELS['mmpretrain'])
+    assert bench.groups[0] == bench.groups[2] != bench.groups[1]
+    assert bench.families.tolist() == ['F', 'F', 'G']
+    assert Bench.load(folder, SPACE).families is None
+
+
 def test_a_missing_cache_or_label_is_named(folder, tmp_path):
-    with pytest.raises(FileNotFoundError, match=r'cache build TABLE --space nas-bench'):
+    with pytest.raises(
+        FileNotFoundError, match=r'cache build TABLE --space nas-bench-macro --out'
+    ):
         Bench.load(tmp_path, SPACE)
     cache = GraphCache.load(folder / f'{SPACE}.cache')
     bare = dataclasses.replace(cache[0], name='bare', metrics={})

@@ -19,7 +19,10 @@ LABELS = {
     'ofa-mbv3-w1.0': 'imagenet/top1(%)',
     'nas-bench-macro': 'cifar10/top1(%)',
     'nas-bench-201': 'cifar10/top1(%)',
+    'mmpretrain': 'imagenet/top1(%)',
 }
+_BUILD = 'python tools/predictor.py cache build TABLE --space {}'
+_COMMANDS = {'mmpretrain': 'python tools/predictor_zoo.py'}
 
 
 class Bench:
@@ -55,9 +58,9 @@ class Bench:
         """
         path = folder / f'{space}.cache'
         if not path.is_file():
+            command = _COMMANDS.get(space, _BUILD).format(space)
             raise FileNotFoundError(
-                f'there is no {path}; make it by `python tools/predictor.py cache '
-                f'build TABLE --space {space} --out {path}`'
+                f'there is no {path}; make it by `{command} --out {path}`'
             )
         return cls(space, GraphCache.load(path), metric or LABELS[space])
 
@@ -66,7 +69,21 @@ class Bench:
 
     def draw(self, count: int, seed: int) -> Draw:
         """A sample of ``count`` networks, and those that equal none of it."""
-        return draw(self.cache.names, count, seed, self.cache.archs)
+        return draw(self.cache.names, count, seed, self.groups)
+
+    @functools.cached_property
+    def groups(self) -> list[str]:
+        """What each network is equal to: its architecture, else its statistics."""
+        if None not in self.cache.archs:
+            return self.cache.archs
+        return [row.tobytes().hex() for row in np.hstack(self.statistics.groups)]
+
+    @property
+    def families(self) -> np.ndarray | None:
+        """(G,) family of each network; None in a search space, which is one."""
+        if None not in self.cache.archs:
+            return None
+        return np.array([name.partition('/')[0] for name in self.cache.names])
 
     @functools.cached_property
     def statistics(self) -> Statistics:

@@ -4,9 +4,11 @@
 import dataclasses
 
 _OFA, _MACRO, _CELLS = 'ofa-mbv3-w1.0', 'nas-bench-macro', 'nas-bench-201'
+_ZOO = 'mmpretrain'
 _COSTS = ('macs', 'params', 'ridge')
 _LEARNERS = ('kernel', 'gnn', 'residual-gnn', 'residual-gnn-ranked')
 _PRETRAINED = ('kernel', 'kernel-pretrained', 'residual-gnn-pretrained')
+_ZERO = ('zero-kernel', 'zero-residual-gnn')
 _AIOP = tuple(
     f'{shot}-{method}'
     for shot in ('zero', 'tuned')
@@ -22,7 +24,8 @@ class Case:
         name: Of the case, as in the rows of results.
         space: Whose table.
         sample: Networks in it; below 1 a share of the table.
-        methods: That are compared. 'ridge' is what the others are measured against.
+        methods: That are compared. Others are measured against 'ridge', or where
+            networks have no architecture to write down, against 'macs'.
         sources: Spaces to pre-train on.
     """
 
@@ -34,7 +37,8 @@ class Case:
 
     def count(self, networks: int) -> int:
         """Networks of the sample, of a table of so many."""
-        return round(self.sample * networks) if self.sample < 1 else int(self.sample)
+        share = 0 < self.sample < 1
+        return round(self.sample * networks) if share else int(self.sample)
 
 
 CASES = {
@@ -51,8 +55,17 @@ CASES = {
         ),
         Case('macro-500', _MACRO, 500, (*_COSTS, *_LEARNERS)),
         Case('macro-20', _MACRO, 20, (*_COSTS, *_PRETRAINED, *_AIOP), (_CELLS, _OFA)),
+        Case('zoo-0', _ZOO, 0, (*_COSTS[:2], *_ZERO), (_OFA,)),
+        Case(
+            'zoo-20',
+            _ZOO,
+            20,
+            (*_COSTS[:2], *_PRETRAINED),
+            (_OFA, _CELLS, _MACRO),
+        ),
         Case('cells-500', _CELLS, 500, (*_COSTS, 'ridge-pairs', *_LEARNERS)),
     )
 }
-# Other labels of NAS-Bench-201, for AIO-P's adapters.
+# Other labels of one source, for AIO-P's adapters.
+ADAPTER_SPACE = _CELLS
 ADAPTER_LABELS = ('cifar100/top1(%)', 'imagenet16-120/top1(%)')

@@ -13,6 +13,8 @@ from hpml_mm.predictor.kernel import KernelRegressor, Prediction
 
 # Samples of the source tables that the kernel's scales are learnt from.
 _SCALE_TASKS, _SCALE_NETS = 10, 50
+# Networks of the source that a prediction without any sample draws from.
+_ZERO_NETS = 400
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +56,9 @@ def _simple(
     model: CostLine | Ridge, features: np.ndarray, setting: Setting
 ) -> Prediction:
     train, test = setting.drawn.train, setting.drawn.test
+    if not len(train):
+        # Nothing says how much a cost is worth, but more of it may be better.
+        return Prediction(features[test, 0], absolute=False)
     model.fit(features[train], setting.bench.labels[train])
     return Prediction(model.predict(features[test]))
 
@@ -75,6 +80,15 @@ def _kernel_pretrained(setting: Setting) -> Prediction:
     model = KernelRegressor()
     model.learn(samples)
     return _rest(model.condition(setting.bench.task(setting.drawn.train)), setting)
+
+
+def _kernel_zero(setting: Setting) -> Prediction:
+    source = setting.sources[0]
+    rng = np.random.RandomState(setting.seed)
+    task = source.task(rng.permutation(len(source))[:_ZERO_NETS])
+    model = KernelRegressor()
+    model.learn([task], seed=setting.seed)
+    return _rest(model.condition(task), setting)
 
 
 def _rest(model: KernelRegressor, setting: Setting) -> Prediction:
@@ -101,6 +115,8 @@ METHODS: Mapping[str, Method] = {
     'residual-gnn': _network(networks.RESIDUAL),
     'residual-gnn-ranked': _network(networks.RANKED),
     'residual-gnn-pretrained': _tuned(networks.fine_tuned, networks.RESIDUAL),
+    'zero-kernel': Method(_kernel_zero, seeded=True, pretrained=True),
+    'zero-residual-gnn': _tuned(networks.zero_shot, networks.RESIDUAL),
     # AIO-P's comparison. Zero-shot: the sample gives the scale of the labels alone.
     'zero-gnn': _tuned(networks.zero_shot, networks.AIOP_UNSCALED),
     'zero-gnn-scaled': _tuned(networks.zero_shot, networks.AIOP),

@@ -78,9 +78,13 @@ def from_scratch(setting: Setting, recipe: Recipe) -> Prediction:
 
 
 def zero_shot(setting: Setting, recipe: Recipe) -> Prediction:
-    """A pre-trained network as it is; the sample only sets the scale of the labels."""
+    """A pre-trained network as it is; a sample only sets the scale of the labels.
+
+    Without a sample that of the source stays.
+    """
     model = pretrained(setting, recipe)
-    _set_scale(model, setting)
+    if len(setting.drawn.train):
+        _set_scale(model, setting)
     return _rest(model, setting, recipe.fold)
 
 

@@ -14,12 +14,15 @@ import numpy as np
 from hpml_mm.measure.env import environment
 from hpml_mm.measure.strict_json import dump_strict, write_atomic
 from hpml_mm.predictor.experiments.bench import Bench
-from hpml_mm.predictor.experiments.cases import ADAPTER_LABELS, Case
+from hpml_mm.predictor.experiments.cases import ADAPTER_LABELS, ADAPTER_SPACE, Case
 from hpml_mm.predictor.experiments.methods import METHODS
 from hpml_mm.predictor.experiments.setting import Setting
 from hpml_mm.predictor.kernel import Prediction
-from hpml_mm.predictor.metrics import score
+from hpml_mm.predictor.metrics import score, srcc
 from hpml_mm.predictor.protocol import DRAW_SEEDS, PRETRAIN_SEEDS
+
+# Fewer networks than this have hardly an order.
+FAMILY_SIZE = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -99,8 +102,8 @@ def run_cells(
     """Run what has not been run yet; each result is written at once.
 
     Yields:
-        Each run with its record: ``scores`` by metric, ``seconds``, and the
-        ``environment``.
+        Each run with its record: ``scores`` by metric, rank correlations of
+        ``families``, ``seconds``, and the ``environment``.
     """
     store = folder / 'pretrained'
     for cell in todo:
@@ -117,7 +120,8 @@ def _run(cell: Cell, benches: Benches, store: Path) -> dict[str, Any]:
     sources, adapters = (), ()
     if method.pretrained:
         sources = tuple(benches.get(space) for space in case.sources)
-        adapters = tuple(benches.get(case.sources[0], m) for m in ADAPTER_LABELS)
+        if case.sources[0] == ADAPTER_SPACE:
+            adapters = tuple(benches.get(ADAPTER_SPACE, m) for m in ADAPTER_LABELS)
     drawn = bench.draw(case.count(len(bench)), cell.draw)
     start = time.perf_counter()
     setting = Setting(bench, drawn, sources, adapters, cell.seed, store)
@@ -125,6 +129,11 @@ def _run(cell: Cell, benches: Benches, store: Path) -> dict[str, Any]:
     seconds = time.perf_counter() - start
     return {
         'scores': judge(found, bench.labels[drawn.test]),
+        'families': {}
+        if bench.families is None
+        else by_family(
+            found.scores, bench.labels[drawn.test], bench.families[drawn.test]
+        ),
         'sample': len(drawn.train),
         'predicted': len(drawn.test),
         'seconds': seconds,
@@ -139,9 +148,28 @@ def judge(found: Prediction, labels: np.ndarray) -> Mapping[str, float | None]:
     two.
     """
     scores = score(found.scores, labels)
+    if not found.absolute:
+        scores |= {'mae(points)': None, 'mape(%)': None}
     if found.spread is not None:
         off = np.abs(found.scores - labels)
         for times in (1, 2):
             share = 100 * float((off <= times * found.spread).mean())
             scores[f'within_{times}_spread(%)'] = share
     return scores
+
+
+def by_family(
+    scores: np.ndarray, labels: np.ndarray, families: np.ndarray
+) -> dict[str, float | None]:
+    """Spearman's rank correlation within each family of ``FAMILY_SIZE`` or more.
+
+    Args:
+        scores: (G,) predictions.
+        labels: (G,) labels.
+        families: (G,) names of families.
+    """
+    names, counts = np.unique(families, return_counts=True)
+    return {
+        str(name): srcc(scores[families == name], labels[families == name])
+        for name in names[counts >= FAMILY_SIZE]
+    }
