@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from hpml_mm.predictor.build import build_cache
 from hpml_mm.predictor.experiments import networks
 from hpml_mm.predictor.experiments.bench import LABELS, Bench
 from hpml_mm.predictor.experiments.cases import CASES, Case
@@ -205,6 +206,35 @@ def test_networks_without_an_arch_are_grouped_by_their_statistics(folder):
     assert bench.groups[0] == bench.groups[2] != bench.groups[1]
     assert bench.families.tolist() == ['F', 'F', 'G']
     assert Bench.load(folder, SPACE).families is None
+
+
+def test_cells_that_do_the_same_are_on_one_side(folder):
+    home, cut = get_space('nas-bench-201'), '|none~0|+|{}~0|skip_connect~1|'
+    end = '+|nor_conv_3x3~0|none~1|none~2|'
+    archs = [cut.format(name) + end for name in ('none', 'nor_conv_1x1')]
+    archs.append(archs[0].replace('nor_conv_3x3', 'avg_pool_3x3'))
+    graph = home.graph(home.decode(archs[0]))
+    label = {LABELS['nas-bench-201']: 80.0}
+    entries = [Entry(arch, graph, arch, label) for arch in archs]
+    bench = Bench(
+        'nas-bench-201', GraphCache.from_entries(entries), LABELS['nas-bench-201']
+    )
+    # The second node of the cell is read by nobody.
+    assert bench.groups[0] == bench.groups[1] != bench.groups[2]
+
+
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_fifty_networks_are_enough_for_the_published_table(real_data, tmp_path):
+    space = 'ofa-mbv3-w1.0'
+    table = real_data / 'nas/ofa_mbv3_w1.0_imagenet.csv'
+    build_cache(table, space, tmp_path / f'{space}.cache')
+    todo = cells(CASES['ofa-50'], ['ridge', 'ridge-sums', 'kernel'])
+    rows = case_rows(list(run_cells(todo, Benches(tmp_path), tmp_path)), 'x')
+    found = {row.experiment: row.value for row in rows if row.metric == 'srcc(1)'}
+    ridge, sums, kernel = found.values()
+    assert kernel > 0.985
+    assert ridge < sums < kernel - 0.005
 
 
 def test_a_missing_cache_or_label_is_named(folder, tmp_path):

@@ -12,6 +12,7 @@ from hpml_mm.predictor.graph_table import GraphTable
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.kernel_data import Task
 from hpml_mm.predictor.protocol import Draw, draw
+from hpml_mm.predictor.spaces import get_space
 from hpml_mm.predictor.statistics import Statistics, graph_statistics
 
 # The label of each table, by search space; also the order in which they are listed.
@@ -73,9 +74,16 @@ class Bench:
 
     @functools.cached_property
     def groups(self) -> list[str]:
-        """What each network is equal to: its architecture, else its statistics."""
+        """What each network is equal to.
+
+        In a search space its simplest architecture: cells that differ only in edges
+        without effect were trained one by one, but what one scores tells of the other.
+        Elsewhere its statistics.
+        """
         if None not in self.cache.archs:
-            return self.cache.archs
+            home = get_space(self.space)
+            archs = map(home.decode, self.cache.archs)
+            return [home.encode(home.simplify(arch)) for arch in archs]
         return [row.tobytes().hex() for row in np.hstack(self.statistics.groups)]
 
     @property

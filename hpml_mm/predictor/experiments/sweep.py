@@ -106,11 +106,14 @@ def run_cells(
         ``families``, ``seconds``, and the ``environment``.
     """
     store = folder / 'pretrained'
+    # Once: what runs is the code that was there when the program began.
+    ground = environment()
     for cell in todo:
         path = cell.path(folder)
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, dump_strict(_run(cell, benches, store)))
+            record = {**_run(cell, benches, store), 'environment': ground}
+            write_atomic(path, dump_strict(record))
         yield cell, json.loads(path.read_text(encoding='utf-8'))
 
 
@@ -137,7 +140,6 @@ def _run(cell: Cell, benches: Benches, store: Path) -> dict[str, Any]:
         'sample': len(drawn.train),
         'predicted': len(drawn.test),
         'seconds': seconds,
-        'environment': environment(),
     }
 
 
