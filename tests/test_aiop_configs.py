@@ -30,7 +30,7 @@ DEFAULT_SCALING = {'aiop-gnn': 'none', 'aiop-adapters': 'none', 'residual-gnn': 
 # Parameters that learn, by model and task; of the target two heads and six layers.
 LEARNING = {
     ('aiop-gnn', None): 18_047,
-    ('residual-gnn', None): 86_337,
+    ('residual-gnn', None): 102_721,
     ('aiop-adapters', 'cifar100'): 30_049,
     ('aiop-adapters', 'imagenet16-120'): 30_049,
     ('aiop-adapters', None): 2 * 5_281 + 12_480,

@@ -15,7 +15,7 @@ STRONG = {
     'readout': ('sum', 'mean', 'max'),
     'head': {'type': 'hpml_mm.SkipHead', 'width': 16},
 }
-CONTEXT = {**STRONG, 'encoder': {**STRONG['encoder'], 'context': True, 'place': False}}
+PLAIN = {**STRONG, 'encoder': {**STRONG['encoder'], 'context': False, 'place': False}}
 
 
 def test_parameters_are_aiops():
@@ -42,7 +42,7 @@ def test_graph_conv_is_torch_geometrics():
     assert torch.allclose(layer(states, batch), expected, atol=1e-6)
 
 
-@pytest.mark.parametrize('settings', [{}, STRONG, CONTEXT])
+@pytest.mark.parametrize('settings', [{}, STRONG, PLAIN])
 @torch.no_grad()
 def test_a_graph_has_the_same_score_in_any_batch(settings):
     torch.manual_seed(0)

@@ -2,7 +2,7 @@
 # Edges both ways, logarithms of sizes and costs, merged nodes.
 model = dict(
     type='hpml_mm.GraphRegressor',
-    encoder=dict(type='hpml_mm.ResidualEncoder', width=64, num_layers=4),
+    encoder=dict(type='hpml_mm.ResidualEncoder', width=64, num_layers=4, context=True),
     readout=['sum', 'mean', 'max'],
     head=dict(type='hpml_mm.SkipHead', width=64),
     loss='mse',

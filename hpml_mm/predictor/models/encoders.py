@@ -106,7 +106,7 @@ class ResidualEncoder(BaseModule):
         self,
         width: int = 64,
         num_layers: int = 4,
-        context: bool = False,
+        context: bool = True,
         place: bool = True,
         init_cfg: dict | None = None,
     ) -> None:
