@@ -138,8 +138,7 @@ def fit(
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(settings, steps))
     averaged = _averaged(model, settings)
     judged = model if averaged is None else averaged.module
-    best, losses = _Best(dev), []
-    rng = np.random.default_rng(settings.seed)
+    best, losses, rng = _Best(dev), [], np.random.default_rng(settings.seed)
     for epoch in range(1, settings.epochs + 1):
         model.train()
         total = 0.0
@@ -207,7 +206,6 @@ def _over_batches(
     indices = np.arange(len(table)) if indices is None else np.asarray(indices)
     device = next(model.parameters()).device
     model.eval()
-    # Graphs of one size together: a batch's largest does not slow the others down.
     parts = [
         function(on_device(table.batch(indices[start : start + PREDICT_BATCH]), device))
         for start in range(0, len(indices), PREDICT_BATCH)
