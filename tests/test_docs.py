@@ -33,6 +33,8 @@ DOCUMENTS = (
     'configs/cat_pose/README.md',
     'configs/coco_pose/README.md',
     'docs/performance.md',
+    'docs/predictor.md',
+    'docs/quantization.md',
 )
 TABLES = ('| fer-', '| cat-', '| scaling-', '| speed-', '| experiment | metric |')
 BLOCK = re.compile(r'^```bash\n(.*?)^```', re.MULTILINE | re.DOTALL)

@@ -73,23 +73,26 @@ def parse_args() -> argparse.Namespace:
         help='time to measure each batch size for; 0 for not at all',
     )
     parser.add_argument('--out', help='folder for the model and its report')
-    training = parser.add_argument_group('--method qat')
-    training.add_argument('--epochs', type=int, default=3, help='to fine-tune for')
-    training.add_argument(
-        '--lr', type=float, help=f"{LR_SHARE:g} of the config's where it is not given"
-    )
-    training.add_argument(
-        '--freeze', type=int, help='first epoch with frozen BatchNorm and ranges'
-    )
-    training.add_argument(
-        '--overwrite', action='store_true', help='delete checkpoints of an earlier run'
-    )
+    add_training_arguments(parser.add_argument_group('--method qat'))
     args = parser.parse_args()
     if (args.checkpoint is None) != args.untrained:
         parser.error('give either CHECKPOINT or --untrained')
     if args.untrained and args.method == 'qat':
         parser.error('--method qat trains a checkpoint further: --untrained has none')
     return args
+
+
+def add_training_arguments(group: argparse._ArgumentGroup) -> None:
+    group.add_argument('--epochs', type=int, default=3, help='to fine-tune for')
+    group.add_argument(
+        '--lr', type=float, help=f"{LR_SHARE:g} of the config's where it is not given"
+    )
+    group.add_argument(
+        '--freeze', type=int, help='first epoch with frozen BatchNorm and ranges'
+    )
+    group.add_argument(
+        '--overwrite', action='store_true', help='delete checkpoints of an earlier run'
+    )
 
 
 def _points(text: str) -> float | None:

@@ -39,13 +39,7 @@ def fine_tune_(
         ValueError: If the config counts iterations, or has no learning rate of its own
             and ``lr`` is None.
     """
-    if not cfg.train_cfg.get('by_epoch', True) or 'max_epochs' not in cfg.train_cfg:
-        raise ValueError(
-            'quantization-aware training counts epochs: the config needs '
-            'train_cfg.by_epoch=True and max_epochs'
-        )
-    if epochs < 1:
-        raise ValueError(f'epochs is {epochs}: train for 1 or more')
+    _check_epochs(cfg.train_cfg, epochs)
     if freeze is None and epochs > 1:
         freeze = epochs // 2 + 1
     optimizer = cfg.optim_wrapper.get('optimizer') or {}
@@ -69,6 +63,16 @@ def fine_tune_(
         out=out,
     )
     cfg.custom_hooks = [*_uncompiled(cfg.get('custom_hooks')), hook]
+
+
+def _check_epochs(train_cfg: Mapping[str, Any], epochs: int) -> None:
+    if not train_cfg.get('by_epoch', True) or 'max_epochs' not in train_cfg:
+        raise ValueError(
+            'quantization-aware training counts epochs: the config needs '
+            'train_cfg.by_epoch=True and max_epochs'
+        )
+    if epochs < 1:
+        raise ValueError(f'epochs is {epochs}: train for 1 or more')
 
 
 def _uncompiled(hooks: Sequence[Mapping] | None) -> list[ConfigDict]:
