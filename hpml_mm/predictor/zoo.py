@@ -111,6 +111,6 @@ def _traced(
             entry = known[model.config]
             metrics = {**entry.metrics, METRIC: float(model.top1)}
             yield Entry(f'{model.family}/{model.name}', entry.graph, None, metrics)
-        except ValueError as error:
+        except (ValueError, RuntimeError) as error:  # the second for a broken config
             problem = problems[model.name] = str(error)
         advanced(model, problem)

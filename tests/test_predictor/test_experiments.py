@@ -70,6 +70,8 @@ def test_a_seed_counts_only_where_it_has_an_influence():
     found = cells(CASE, seeds=(1, 2, 3), draws=(4, 5))
     counts = [sum(cell.method == method for cell in found) for method in CASE.methods]
     assert counts == [2, 2, 2, 6]
+    empty = dataclasses.replace(CASE, sample=0)
+    assert len(cells(empty, ['gnn'], seeds=(1, 2, 3), draws=(4, 5))) == 3
     with pytest.raises(ValueError, match="toy does not compare 'zero-aiop'"):
         cells(CASE, ['zero-aiop'])
 

@@ -53,8 +53,10 @@ def cells(
     seeds: Sequence[int] = PRETRAIN_SEEDS,
     draws: Sequence[int] = DRAW_SEEDS,
 ) -> list[Cell]:
-    """All runs of a case: a method on which seeds have no influence has one for each
-    sample.
+    """All runs of a case, without those that would only be repeated.
+
+    A method on which seeds have no influence has one for each sample, and an empty
+    sample is always the same.
 
     Args:
         case: What is asked.
@@ -76,7 +78,7 @@ def cells(
         Cell(case, method, seed, draw)
         for method in chosen
         for seed in (seeds if METHODS[method].seeded else seeds[:1])
-        for draw in draws
+        for draw in (draws if case.sample else draws[:1])
     ]
 
 
