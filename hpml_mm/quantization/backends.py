@@ -87,6 +87,10 @@ def check_backend(method: str, backend: str, ranges: str | None = None) -> str |
             + (f'; {method!r} is there for {", ".join(able)}' if able else '')
         )
     if method == 'dynamic':
+        if ranges is not None:
+            raise ValueError(
+                f"ranges is {ranges!r}: method 'dynamic' finds none before it runs"
+            )
         return None
     known = RANGES[backend]
     if ranges is not None and ranges not in known:
@@ -94,6 +98,23 @@ def check_backend(method: str, backend: str, ranges: str | None = None) -> str |
             f'backend {backend!r} finds no ranges by {ranges!r}: use {", ".join(known)}'
         )
     return ranges or known[0]
+
+
+def prepared_copy(network: nn.Module, example: Tensor, backend: str) -> nn.Module:
+    """The network as a backend gets it, in FP32 as in INT8.
+
+    BatchNorm is folded, and transposed convolutions are ordinary ones for backends
+    that have no INT8 of them: see :mod:`hpml_mm.quantization.subpixel`.
+
+    Args:
+        network: Stays as it is.
+        example: Images of shape (N, C, H, W).
+        backend: A key of :data:`BACKENDS`.
+    """
+    copy = folded_copy(network, example)
+    if backend in _WITHOUT_DECONVOLUTION:
+        replace_deconvolutions_(copy)
+    return copy
 
 
 class Converter:
@@ -134,10 +155,8 @@ class Converter:
         self._layers = list(weighted_layers(network))
         self._folder = TemporaryDirectory(prefix='hpml_mm-')
         self._made = 0
-        folded = folded_copy(network, two_images(batches))
+        folded = prepared_copy(network, two_images(batches), backend)
         self._gates = gate_layers(folded, batches[0])
-        if backend in _WITHOUT_DECONVOLUTION:
-            replace_deconvolutions_(folded)
         if backend == 'inductor':
             self._ptq = ptq_inductor.InductorPTQ(folded, batches, ranges)
         elif backend != 'torch':
@@ -159,7 +178,9 @@ class Converter:
         self._ptq = kinds[self._backend](self._fp32, self._modules, batches, ranges)
 
     def convert(
-        self, keep: Sequence[str] = (), out: str | Path | None = None
+        self,
+        keep: Sequence[str] | Mapping[str, str] = (),
+        out: str | Path | None = None,
     ) -> Quantized:
         """Quantize.
 
@@ -167,7 +188,7 @@ class Converter:
         :func:`~hpml_mm.quantization.layers.gate_layers`.
 
         Args:
-            keep: Names of layers that stay in FP32.
+            keep: Names of layers that stay in FP32, or why, by their names.
             out: File to write, ``.onnx`` or for OpenVINO ``.xml``; a temporary one,
                 which lives as long as this object, where None. Only a whole file
                 takes its name. Backends without a file write none.
@@ -181,9 +202,10 @@ class Converter:
                 f'no layer is called {unknown[0]!r}, which is to stay in FP32; there '
                 f'are {", ".join(self._layers)}'
             )
-        reasons = {**dict.fromkeys(self._gates, GATE), **dict.fromkeys(keep, ASKED_FOR)}
+        asked = keep if isinstance(keep, Mapping) else dict.fromkeys(keep, ASKED_FOR)
+        reasons = {**dict.fromkeys(self._gates, GATE), **asked}
         if self._backend == 'torch':
-            return self._eager(keep)
+            return self._eager(tuple(keep))
         if self._backend == 'inductor':
             return self._program(reasons)
         return self._file(reasons, out)

@@ -19,13 +19,13 @@ from hpml_mm.deploy.engines import (
     OnnxEngine,
     OpenVinoEngine,
 )
-from hpml_mm.deploy.folding import folded_copy
 from hpml_mm.deploy.network import plain_network
 from hpml_mm.deploy.onnx_file import export_onnx
 from hpml_mm.measure.strict_json import dump_strict, write_atomic
 
-from .backends import Converter, Quantized
+from .backends import Converter, Quantized, prepared_copy
 from .calibration import calibration_batches, two_images
+from .coverage import ASKED_FOR, SEARCHED
 from .evaluate import Evaluation, Validation, compare
 from .latency import BATCHES, Latency, measure_latency
 from .ptq_inductor import compiled
@@ -106,7 +106,7 @@ class _Conversion:
         before = self.validation.run(self.reference)
         ranking = layer_sqnr(plain_network(self.model), self.batches)
         found = self._search(first, before, [layer.name for layer in ranking])
-        keep = settings.keep + (() if found is None else found.kept)
+        keep = self._reasons(() if found is None else found.kept)
         quantized = self.converter.convert(keep, self._file(out))
         after = self._judge(quantized)
         engines = {**self._fp32_engines(out), 'int8': quantized.engine}
@@ -144,13 +144,18 @@ class _Conversion:
         def drop(keep: tuple[str, ...]) -> float:
             quantized = first
             if keep:
-                quantized = self.converter.convert([*self.settings.keep, *keep])
+                quantized = self.converter.convert(self._reasons(keep))
             points = drop_in_points(before, self._judge(quantized))
             print_log(f'{len(keep)} layers kept: drop {points:.3f} points', 'current')
             return points
 
         candidates = [name for name in ranked if name in converted]
         return search(drop, candidates, self.settings.max_drop)
+
+    def _reasons(self, searched: Sequence[str]) -> dict[str, str]:
+        """Why layers stay in FP32: the user's wish goes first."""
+        asked = dict.fromkeys(self.settings.keep, ASKED_FOR)
+        return dict.fromkeys(searched, SEARCHED) | asked
 
     def _file(self, out: Path) -> Path | None:
         suffix = _SUFFIXES.get(self.settings.backend)
@@ -162,10 +167,14 @@ class _Conversion:
         eager = EagerEngine(network)
         if self.settings.backend == 'torch':
             return {'eager': eager, 'fp32': eager}
+        # The graph that INT8 has, so that nothing but INT8 makes the difference.
+        same = prepared_copy(network, example, self.settings.backend)
         if self.settings.backend == 'inductor':
-            program = compiled(folded_copy(network, example))
-            return {'eager': eager, 'fp32': InductorEngine(program, eager.size_mib)}
-        path = export_onnx(network, self.spec, out / FP32_FILE, example).path
+            return {
+                'eager': eager,
+                'fp32': InductorEngine(compiled(same), eager.size_mib),
+            }
+        path = export_onnx(same, self.spec, out / FP32_FILE, example).path
         openvino = self.settings.backend == 'openvino'
         own = OpenVinoEngine(path) if openvino else OnnxEngine(path)
         return {'eager': eager, 'fp32': own}

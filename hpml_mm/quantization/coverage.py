@@ -10,6 +10,7 @@ from .errors import NothingConverted
 from .layers import weighted_layers
 
 ASKED_FOR = 'asked for'
+SEARCHED = 'kept by the search: its noise costs most'
 GATE = 'squeeze-and-excitation: no work to save, and an error scales whole channels'
 
 

@@ -75,11 +75,10 @@ class InductorPTQ:
             ValueError: torchao fails on an operation of the network.
         """
         keep = dict(keep or {})
+        quantizer = self._quantizer(keep)  # its warning of the CPU is to be seen
         try:
             with _quiet():
-                prepared = self._pt2e.prepare_pt2e(
-                    self._export(), self._quantizer(keep)
-                )
+                prepared = self._pt2e.prepare_pt2e(self._export(), quantizer)
                 with torch.no_grad():
                     for batch in self._batches:
                         prepared(batch)

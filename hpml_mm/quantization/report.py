@@ -148,9 +148,13 @@ def notes(report: QuantizationReport) -> list[str]:
         f'In FP32: {", ".join(names)} ({reason})'
         for reason, names in report.coverage.reasons().items()
     ]
+    if report.coverage.operations:
+        found = sorted(report.coverage.operations.items(), key=lambda each: -each[1])
+        counts = ', '.join(f'{count} {name}' for name, count in found)
+        lines.append(f'Operations that run: {counts}')
     if report.ranking:
-        worst = [f'{one.name} {one.sqnr:.1f} dB' for one in report.ranking[:5]]
-        lines.append(f'Lowest SQNR of a layer alone: {", ".join(worst)}')
+        ranked = [f'{one.name} {one.sqnr:.1f} dB' for one in report.ranking]
+        lines.append(f'SQNR of each layer alone, worst first: {", ".join(ranked)}')
     if report.search is not None:
         tried = [f'{one.kept}: {one.drop:.3g}' for one in report.search.trials]
         lines.append(

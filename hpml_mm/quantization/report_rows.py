@@ -114,4 +114,8 @@ def _quantized_values(report: QuantizationReport) -> list[_Values]:
         found.append(('output_sqnr(dB)', 'dB', report.output_sqnr, None))
     converted, kept = len(report.coverage.converted), len(report.coverage.kept)
     found += [('layers/int8', '1', converted, None), ('layers/fp32', '1', kept, None)]
+    operations = report.coverage.operations
+    found += [
+        (f'operations/{name}', '1', operations[name], None) for name in operations
+    ]
     return [(metric, unit, value, None, 1, base) for metric, unit, value, base in found]

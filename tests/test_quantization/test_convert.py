@@ -16,7 +16,7 @@ from hpml_mm.quantization.convert import (
     drop_in_points,
     output_sqnr,
 )
-from hpml_mm.quantization.coverage import ASKED_FOR
+from hpml_mm.quantization.coverage import SEARCHED
 from hpml_mm.quantization.evaluate import Evaluation
 from hpml_mm.quantization.of_runner import missed
 from hpml_mm.quantization.search import SearchResult
@@ -80,7 +80,7 @@ def test_the_worst_layers_stay_in_fp32_until_the_drop_is_small(tmp_path):
         *((0, pytest.approx(20)), (1, pytest.approx(10)), (2, pytest.approx(1)))
     ]
     assert {layer.name: layer.reason for layer in report.coverage.kept} == (
-        dict.fromkeys(worst, ASKED_FOR)
+        dict.fromkeys(worst, SEARCHED)
     )
     pair = report.pairs['accuracy/top1']
     assert (pair.before, pair.after) == (90, 89)

@@ -99,7 +99,8 @@ def test_what_is_printed_names_the_layers_in_fp32_and_the_search():
     text = console.file.getvalue()
     assert 'ptq, onnxruntime' in text
     assert 'In FP32: stem (asked for)' in text
-    assert 'Lowest SQNR of a layer alone: stem 12.3 dB, head 40.0 dB' in text
+    assert 'alone, worst first: stem 12.3 dB, head 40.0 dB' in text
+    assert 'Operations that run: 2 QLinearConv, 1 Conv' in text
     assert 'the search kept in FP32: 0: 0.75, 1: 0.25' in text
     assert 'MFU' not in text
 

@@ -171,5 +171,7 @@ def test_what_a_backend_cannot_do_is_named():
         check_backend('ptq', 'torch')
     with pytest.raises(ValueError, match="'inductor' finds no ranges by 'entropy'"):
         check_backend('ptq', 'inductor', 'entropy')
+    with pytest.raises(ValueError, match="ranges is 'minmax': method 'dynamic'"):
+        check_backend('dynamic', 'onnxruntime', 'minmax')
     with pytest.raises(ValueError, match='at least one batch'):
         quantize(swish_net(), toy_spec(), [])
