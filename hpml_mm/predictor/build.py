@@ -82,6 +82,8 @@ def build_cache(
     rows = read_table(table, space)
     _check_rows(table, space, rows)
     folder = out.with_name(f'{out.name}.parts')
+    if not _has_parts(folder):
+        _try_first(table, space, size, rows)
     _claim(folder, _identity(table, space, size))
     parts = _divided(folder, space, size, rows)
     missing = [part for part in parts if not _is_done(part)]
@@ -111,6 +113,17 @@ def _check_rows(table: Path, space: str, rows: Sequence[Row]) -> None:
         seen.add(row.arch)
 
 
+def _try_first(
+    table: Path, space: str, size: tuple[int, int] | None, rows: Sequence[Row]
+) -> None:
+    """Refuse what suits no network, such as a size, before the folder is claimed."""
+    for row in rows[:1]:
+        try:
+            arch_graph(get_space(space), row.arch, size)
+        except ValueError as error:
+            raise ValueError(f'{table}: network {row.arch!r}: {error}') from error
+
+
 def _divided(
     folder: Path, space: str, size: tuple[int, int] | None, rows: Sequence[Row]
 ) -> list[_Part]:
@@ -131,9 +144,13 @@ def _identity(table: Path, space: str, size: tuple[int, int] | None) -> dict:
     }
 
 
+def _has_parts(folder: Path) -> bool:
+    return folder.is_dir() and any(p.name.isdecimal() for p in folder.iterdir())
+
+
 def _claim(folder: Path, identity: dict) -> None:
     note = folder / 'build.json'
-    if not note.is_file():
+    if not note.is_file() or not _has_parts(folder):
         write_atomic(note, dump_strict(identity))
         return
     try:

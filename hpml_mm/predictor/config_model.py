@@ -2,7 +2,7 @@
 """The network of a config of MMPretrain or MMPose, and the input that it takes."""
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,8 @@ _CROPPED, _WIDE_FIRST = 'crop_size', ('input_size', 'scale')
 #: Steps whose ``scale`` is a size; of others it may be a factor.
 _SCALED = ('RandomResizedCrop', 'Resize', 'EfficientNetRandomCrop')
 _PACKAGES = ('mmpretrain', 'mmpose')
+#: Names at most that are offered for one that is not known.
+_OFFERED = 5
 
 
 def find_config(source: str) -> Config:
@@ -30,37 +32,56 @@ def find_config(source: str) -> Config:
             MMPose call a model, such as ``resnet18_8xb32_in1k``.
 
     Raises:
-        FileNotFoundError: There is none of that path or name; the message names a
-            similar one.
-        ValueError: It cannot be read as a config.
+        FileNotFoundError: There is none of that path or name; the message names
+            similar ones.
+        ValueError: It cannot be read as a config, or several have that name; the
+            message names them.
     """
     if '::' in source or source.endswith('.py'):
         return read_config(source)
-    known = dict(_config_files())
+    known = _config_files()
+    if len(known.get(source, ())) > 1:
+        raise ValueError(
+            f'{source!r} is the name of {len(known[source])} configs: write one of '
+            f'{", ".join(known[source])}'
+        )
     if source in known:
-        return read_config(str(known[source]))
+        (place,) = known[source].values()
+        return read_config(str(place))
     from mmpretrain.apis import ModelHub, list_models
 
     # ModelHub.has knows nothing until they have been listed.
     published = list_models()
     if source.lower() in published:
         return ModelHub.get(source).config
-    close = difflib.get_close_matches(source, {*known, *published}, n=1)
-    hint = f'; did you mean {close[0]}?' if close else ''
+    near = _near(source, {*known, *published})
+    hint = f'; did you mean {" or ".join(near)}?' if near else ''
     raise FileNotFoundError(
         f'{source!r} is no arch, no ONNX file, no config file, and no model of '
         f'{" or ".join(_PACKAGES)}{hint}'
     )
 
 
-def _config_files() -> Iterator[tuple[str, Path]]:
-    """Names and places of the configs that installed packages bring."""
+def _config_files() -> dict[str, dict[str, Path]]:
+    """The configs that installed packages bring, by name and by ``package::path``."""
+    found: dict[str, dict[str, Path]] = {}
     for package in _PACKAGES:
         spec = find_spec(package)
         for folder in (spec.submodule_search_locations or ()) if spec else ():
-            for path in sorted(Path(folder, '.mim', 'configs').rglob('*.py')):
+            root = Path(folder, '.mim', 'configs')
+            for path in sorted(root.rglob('*.py')):
                 if '_base_' not in path.parts:
-                    yield path.stem, path
+                    full = f'{package}::{path.relative_to(root).as_posix()}'
+                    found.setdefault(path.stem, {})[full] = path
+    return found
+
+
+def _near(source: str, names: Collection[str]) -> list[str]:
+    """Names that start with a text, then those that hold it; else the most similar."""
+    text = source.lower()
+    holding = [name for name in names if text and text in name.lower()]
+    holding.sort(key=lambda name: (not name.lower().startswith(text), name))
+    return holding[:_OFFERED] or difflib.get_close_matches(source, names, n=1)
 
 
 def config_model(cfg: Config, name: str) -> nn.Module:

@@ -1,6 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """What a command names as a network: an arch, an ONNX file, a config or a model."""
 
+import difflib
+import re
 from pathlib import Path
 
 from hpml_mm.predictor.graphs.graph import Entry, Graph
@@ -55,7 +57,8 @@ def split_arch(source: str, space: str | None = None) -> tuple[str, str] | None:
         None where the text is no arch of any space.
 
     Raises:
-        ValueError: A space is named, and the arch is not in it.
+        ValueError: A space is named that there is not, or the arch is not in it; or
+            the text looks like an arch and is in no space.
     """
     prefix, colon, rest = source.partition(':')
     if space is None and colon and prefix in SPACES:
@@ -65,6 +68,7 @@ def split_arch(source: str, space: str | None = None) -> tuple[str, str] | None:
         return space, home.encode(home.decode(source.removeprefix(f'{space}:')))
     fitting = [name for name in SPACES if _holds(get_space(name), source)]
     if not fitting:
+        _refuse_near_arch(source)
         return None
     if len(fitting) > 1 and DEFAULT_SPACE not in fitting:
         raise ValueError(
@@ -72,6 +76,20 @@ def split_arch(source: str, space: str | None = None) -> tuple[str, str] | None:
             f'{fitting[0]}:{source}'
         )
     return split_arch(source, DEFAULT_SPACE if len(fitting) > 1 else fitting[0])
+
+
+def _refuse_near_arch(source: str) -> None:
+    """Say what is wrong with a text that is meant as an arch but is none."""
+    if source.endswith('.py') or '::' in source:
+        return
+    named = re.match(r'([\w.-]+):', source)
+    if named:
+        prefix = named[1]
+        near = difflib.get_close_matches(prefix, SPACES, n=1)
+        if near:
+            raise ValueError(f'no search space {prefix!r}; did you mean {near[0]!r}?')
+    if ';' in source:  # as in archs of OFA's spaces, and in no name of a config
+        get_space(named[1] if named else DEFAULT_SPACE).decode(source)
 
 
 def _holds(space: SearchSpace, source: str) -> bool:
@@ -111,9 +129,12 @@ def _config_graph(source: str, size: tuple[int, int] | None) -> Graph:
     # Both import MMPretrain or its like, which an arch does without.
     from hpml_mm.predictor.config_model import config_model, find_config, input_shape
     from hpml_mm.predictor.graphs.trace import trace
+    from hpml_mm.predictor.graphs.uninitialised import uninitialised
 
     cfg = find_config(source)
-    model = config_model(cfg, source)
+    # Weights are not looked at, and the largest models have a billion.
+    with uninitialised():
+        model = config_model(cfg, source)
     return trace(model, input_shape(cfg, model, source, size))
 
 

@@ -12,7 +12,6 @@ from pathlib import Path
 from hpml_mm.measure.strict_json import dump_strict, write_atomic
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
-from hpml_mm.predictor.graphs.uninitialised import uninitialised
 from hpml_mm.predictor.source import load_source
 
 METRIC = 'imagenet/top1(%)'
@@ -104,9 +103,7 @@ def _traced(
         problem = ''
         try:
             if model.config not in known:
-                # The largest have a billion weights, of which none is needed.
-                with uninitialised():
-                    known[model.config] = load_source(model.name)
+                known[model.config] = load_source(model.name)
                 gc.collect()  # Models hold themselves, and would pile up.
             entry = known[model.config]
             metrics = {**entry.metrics, METRIC: float(model.top1)}

@@ -114,6 +114,21 @@ def test_parts_of_another_build_are_refused(table, tmp_path):
         build_cache(table, SPACE, tmp_path / 'a', size=(64, 64))
 
 
+def test_a_size_that_suits_no_network_leaves_nothing(table, tmp_path):
+    with pytest.raises(ValueError, match='64x32: networks of nas-bench-macro take'):
+        build_cache(table, SPACE, tmp_path / 'a', size=(64, 32))
+    assert [path.name for path in tmp_path.iterdir()] == ['table.json']
+    assert len(build_cache(table, SPACE, tmp_path / 'a', size=(32, 32))) == 5
+
+
+def test_a_note_without_parts_is_overwritten(table, tmp_path):
+    folder = tmp_path / 'a.parts'
+    folder.mkdir()
+    (folder / 'build.json').write_text('{"space": "another"}')
+    assert len(build_cache(table, SPACE, tmp_path / 'a')) == 5
+    assert not folder.exists()
+
+
 @pytest.mark.slow
 def test_several_processes_build_the_same(table, tmp_path):
     build_cache(table, SPACE, tmp_path / 'one')

@@ -23,8 +23,33 @@ def test_a_stock_config_is_found_by_any_of_its_names(source, backbone):
 def test_what_is_like_a_name_is_offered():
     with pytest.raises(FileNotFoundError, match='did you mean inception-v3_3rdparty'):
         find_config('inception-v3_3rdparty_8xb32')
+    with pytest.raises(FileNotFoundError, match='did you mean lenet5_mnist'):
+        find_config('lenet5-mnst')
     with pytest.raises(FileNotFoundError, match='mmpretrain or mmpose$'):
         find_config('#')
+
+
+def test_names_that_start_with_or_hold_the_text_are_offered():
+    message = r'did you mean resnet18_8xb16_cifar10 or resnet18_8xb32_in1k\?$'
+    with pytest.raises(FileNotFoundError, match=message):
+        find_config('ResNet18')
+    with pytest.raises(FileNotFoundError, match='did you mean swin') as error:
+        find_config('swin-')
+    assert str(error.value).count(' or swin-') == 4
+
+
+def test_a_name_of_several_configs_is_not_guessed():
+    with pytest.raises(ValueError, match='is the name of 2 configs: write') as error:
+        find_config('levit-128s_8xb256_in1k')
+    places = str(error.value).partition('write one of ')[2].split(', ')
+    assert places == [
+        'mmpretrain::levit/deploy/levit-128s_8xb256_in1k.py',
+        'mmpretrain::levit/levit-128s_8xb256_in1k.py',
+    ]
+    assert [find_config(place).model.backbone.get('deploy') for place in places] == [
+        True,
+        None,
+    ]
 
 
 def crop(size, kind='CenterCrop', key='crop_size'):

@@ -95,3 +95,10 @@ def test_the_table_names_what_it_counts(cache):
     ]
     print_summary(GraphCache.from_entries([]), console=Console(file=out))
     assert 'unknown' in out.getvalue()
+
+
+def test_nothing_is_printed_where_a_metric_is_misspelt(cache):
+    out = io.StringIO()
+    with pytest.raises(ValueError, match="no metric 'mac'"):
+        print_summary(cache, [('macs', 'rare'), ('mac', 'rare')], Console(file=out))
+    assert not out.getvalue()

@@ -20,7 +20,7 @@ from hpml_mm.predictor.graphs.uninitialised import uninitialised
 
 # Family: config. Each is among the smaller ones of its family.
 CLASSIFIERS = {
-    'BEiT': 'beit-base-p16_8xb128-coslr-100e_in1k',
+    'BEiT': 'mmpretrain::beit/benchmarks/beit-base-p16_8xb128-coslr-100e_in1k.py',
     'Conformer': 'conformer-tiny-p16_8xb128_in1k',
     'ConvMixer': 'convmixer-1024-20_10xb64_in1k',
     'ConvNeXt': 'convnext-tiny_32xb128_in1k',
@@ -40,8 +40,8 @@ CLASSIFIERS = {
     'HRNet': 'hrnet-w18_4xb32_in1k',
     'Inception V3': 'inception-v3_8xb32_in1k',
     'LeNet': 'lenet5_mnist',
-    'LeViT': 'levit-128s_8xb256_in1k',
-    'MAE': 'vit-base-p16_8xb128-coslr-100e_in1k',
+    'LeViT': 'mmpretrain::levit/levit-128s_8xb256_in1k.py',
+    'MAE': 'mmpretrain::mae/benchmarks/vit-base-p16_8xb128-coslr-100e_in1k.py',
     'MixMIM': 'mixmim-base_8xb128-coslr-100e_in1k',
     'MLP-Mixer': 'mlp-mixer-base-p16_64xb64_in1k',
     'MobileNetV2': 'mobilenet-v2_8xb32_in1k',

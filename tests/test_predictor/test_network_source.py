@@ -3,8 +3,18 @@
 
 import numpy as np
 import pytest
+import torch
 
-from hpml_mm.predictor.source import DEFAULT_SPACE, parse_size, split_arch
+from hpml_mm.compat.extras import has_mmpose
+from hpml_mm.predictor.config_model import config_model, find_config, input_shape
+from hpml_mm.predictor.graphs import same
+from hpml_mm.predictor.graphs.trace import trace
+from hpml_mm.predictor.source import (
+    DEFAULT_SPACE,
+    load_source,
+    parse_size,
+    split_arch,
+)
 from hpml_mm.predictor.spaces import SPACES, get_space
 
 CELL = '|none~0|+|none~0|none~1|+|none~0|none~1|none~2|'
@@ -37,6 +47,41 @@ def test_an_arch_outside_the_space_that_is_named_is_refused():
         split_arch('nas-bench-macro:resnet18')
     with pytest.raises(ValueError, match="no search space 'x'"):
         split_arch('11111111', 'x')
+
+
+def test_what_is_wrong_with_a_misspelt_arch_is_said():
+    right = ';'.join(['3-3;3-3;0-0;0-0'] * 5)
+    wrong = f'9-3{right[3:]}'
+    with pytest.raises(ValueError, match=f'^{DEFAULT_SPACE}: .*9'):
+        split_arch(wrong)
+    message = "no search space 'ofa-mvb3-w1.0'; did you mean 'ofa-mbv3-w1.0'"
+    for arch in (right, wrong, ''):
+        with pytest.raises(ValueError, match=message):
+            split_arch(f'ofa-mvb3-w1.0:{arch}')
+    with pytest.raises(ValueError, match="no search space 'x'"):
+        split_arch(f'x:{right}')
+    for config in ('ofa-mvb3-w1.0::a/b.py', 'ofa-mvb3-w1.0::a', '9-3;5-6.py'):
+        assert split_arch(config) is None
+
+
+@pytest.mark.parametrize(
+    'source',
+    [
+        'resnet18_8xb32_in1k',
+        pytest.param(
+            'simcc_vipnas-mbv3_8xb64-210e_coco-256x192',
+            marks=pytest.mark.skipif(not has_mmpose(), reason='MMPose is missing'),
+        ),
+    ],
+)
+def test_a_config_is_counted_without_drawing_its_weights(source):
+    cfg = find_config(source)
+    model = config_model(cfg, source)
+    drawn = trace(model, input_shape(cfg, model, source, None))
+    before = torch.get_rng_state()
+    graph = load_source(source).graph
+    assert torch.equal(torch.get_rng_state(), before)
+    assert same(graph, drawn, names=True)
 
 
 def test_sizes_are_a_side_or_height_and_width():

@@ -86,7 +86,11 @@ def print_summary(
         cache: What to tell of.
         pairs: Metrics whose ranks to compare.
         console: Where to print; standard output.
+
+    Raises:
+        ValueError: A metric of a pair is not in the cache; nothing is printed.
     """
+    compared = [(*pair, *rank_correlation(cache, *pair)) for pair in pairs]
     console = console or table_console()
     count = len(cache)
     title = f'{count:,} network{"" if count == 1 else "s"}'
@@ -98,8 +102,7 @@ def print_summary(
         numbers = (row.mean, row.std, row.minimum, row.maximum)
         table.add_row(row.name, f'{row.count:,}', *map(_shown, numbers))
     console.print(table)
-    for first, second in pairs:
-        value, count = rank_correlation(cache, first, second)
+    for first, second, value, count in compared:
         shown = 'not defined' if value is None else f'{value:.4f}'
         console.print(
             f'SRCC of {first} and {second}: {shown} (n = {count:,})',
