@@ -1,17 +1,14 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Networks of the Once-for-All search spaces as backbones."""
 
-import functools
 from collections.abc import Mapping, Sequence
 
 from mmengine.model import BaseModule
 from mmengine.model.weight_init import update_init_info
 from torch import Tensor
 
-from hpml_mm.predictor.spaces import SearchSpace, get_space
+from hpml_mm.predictor.spaces import SPACES, SearchSpace, get_space
 from hpml_mm.predictor.spaces.chain import build_chain
-from hpml_mm.predictor.spaces.ofa_mbv3 import OFAMobileNetV3Space
-from hpml_mm.predictor.spaces.ofa_proxyless import OFAProxylessSpace
 from hpml_mm.predictor.spaces.supernet import read_supernet, subnet_weights
 from hpml_mm.registry import MODELS
 
@@ -31,7 +28,8 @@ class OFANet(BaseModule):
     Args:
         space: 'mbv3', 'pn' or 'resnet50', or a name that ``get_space`` takes.
         arch: The architecture in any form that the space reads.
-        width: Multiplier of all channels of 'mbv3' (1.0 if None) or 'pn' (1.3).
+        width: Multiplier of all channels of 'mbv3' (1.0 or 1.2, the first if None) or
+            'pn' (1.3).
         out_indices: Which features are returned, in ascending order; negative ones
             count from the end.
         supernet: Checkpoint of a supernet, out of which ``init_weights`` cuts the
@@ -91,12 +89,20 @@ class OFANet(BaseModule):
 
 
 def _space(name: str, width: float | None) -> SearchSpace:
-    families = {
-        'mbv3': functools.partial(OFAMobileNetV3Space, 1.0 if width is None else width),
-        'pn': functools.partial(OFAProxylessSpace, 1.3 if width is None else width),
+    prefix = f'ofa-{name}-w'
+    widths = {
+        float(known.removeprefix(prefix)): known
+        for known in SPACES
+        if known.startswith(prefix)
     }
-    if name in families:
-        return families[name]()
+    if widths:
+        chosen = next(iter(widths)) if width is None else width
+        if chosen not in widths:
+            raise ValueError(
+                f'OFANet: width is {width}; {name!r} has '
+                f'{" and ".join(map(str, widths))}'
+            )
+        return get_space(widths[chosen])
     if width is not None:
         raise ValueError(
             f"OFANet: width is {width}, yet only the spaces 'mbv3' and 'pn' have one; "

@@ -9,6 +9,7 @@ from pathlib import Path
 from hpml_mm.measure.strict_json import write_atomic
 from hpml_mm.predictor.source import arch_graph, split_arch
 from hpml_mm.predictor.spaces import get_space
+from hpml_mm.predictor.spaces.tables import csv_errors, read_text
 
 ARCH = 'arch'
 COUNTED = ('macs_counted', 'params_counted')
@@ -28,7 +29,7 @@ def profile_table(
 
     Args:
         table: CSV file with a column ``arch``.
-        out: The new one; it is written whole or not at all.
+        out: The new one, not the table itself; it is written whole or not at all.
         space: Name of the search space; None for the one that the first arch fits.
         size: Height and width of the images; None for the space's own.
         advanced: Called after each network with how many are done, and of how many.
@@ -38,10 +39,13 @@ def profile_table(
 
     Raises:
         FileNotFoundError: There is no such table.
-        ValueError: The table has no such column, or has the new ones already; a row is
-            malformed, or its arch is not in the space: the message names the line.
+        ValueError: ``out`` is the table; this is not UTF-8, has no such column, or has
+            the new ones already; a row is malformed, or its arch is not in the space:
+            the message names the line.
     """
     header, rows, ending = _read(Path(table))
+    if Path(out).exists() and Path(out).samefile(table):
+        raise ValueError(f'{out} is the table that is read: set another --out')
     column = header.index(ARCH)
     if space is None:
         space = _space_of(table, rows[0][1][column]) if rows else ''
@@ -74,15 +78,17 @@ def _read(path: Path) -> tuple[list[str], list[tuple[int, list[str]]], str]:
     """Header, rows with the numbers of their lines, and how lines end."""
     if not path.is_file():
         raise FileNotFoundError(f'no table {str(path)!r}')
-    text = path.read_bytes().decode('utf-8-sig')
+    text = read_text(path)
     reader = csv.reader(io.StringIO(text, newline=''))
-    header = next(reader, [])
+    with csv_errors(path):
+        header = next(reader, [])
     if ARCH not in header:
         raise ValueError(f'{path} has no column {ARCH!r} in its first line: {header}')
     taken = [name for name in COUNTED if name in header]
     if taken:
         raise ValueError(f'{path} has a column {taken[0]!r} already: remove it')
-    rows = list(_rows(path, reader, len(header)))
+    with csv_errors(path):
+        rows = list(_rows(path, reader, len(header)))
     return header, rows, '\r\n' if '\r\n' in text else '\n'
 
 

@@ -44,6 +44,10 @@ def test_the_default_feature_is_the_end_of_the_body():
     assert features(OFANet('nas-bench-macro', '00000000'), 32) == [(1280, 4, 4)]
 
 
+def test_a_whole_width_names_the_same_space():
+    assert OFANet('mbv3', SMALL, width=1).space.name == 'ofa-mbv3-w1.0'
+
+
 def test_backbone_and_classifier_share_weights_by_name():
     space = get_space('ofa-mbv3-w1.0')
     whole = space.build(space.decode(SMALL)).eval()
@@ -78,7 +82,8 @@ def test_weights_come_out_of_a_supernet(tmp_path):
     ('wrong', 'message'),
     [
         ({'space': 'mbv2'}, "no search space 'mbv2'"),
-        ({'width': 0}, 'width must be above 0'),
+        ({'width': 0.37}, "width is 0.37; 'mbv3' has 1.0 and 1.2"),
+        ({'space': 'pn', 'width': 1}, "width is 1; 'pn' has 1.3"),
         ({'space': 'resnet50', 'width': 2}, "leave it out for 'resnet50'"),
         ({'arch': {**SMALL, 'ks': 4}}, 'kernel is 4; allowed are 3, 5, 7'),
         ({'out_indices': (2, 7)}, 'among 0 to 6, ascending'),

@@ -89,6 +89,14 @@ def test_flops_of_an_unknown_unit_are_left_out(tmp_path, theirs):
     assert 'gflops' not in second.metrics
 
 
+def test_the_score_of_another_task_has_its_name(tmp_path, theirs):
+    maps = ('obj_det_AP->acc', None)
+    records = [record(theirs, str(each), metric_map=each) for each in maps]
+    detected, classified = import_foreign(written(tmp_path, records))
+    assert detected.metrics == {'obj_det_AP(%)': 75, 'gflops': 0.23, 'params': 500}
+    assert classified.metrics['acc(%)'] == 75
+
+
 @pytest.mark.parametrize('protocol', [2, 3, 4])
 def test_numbers_sets_and_arrays_of_numpy_are_read(tmp_path, protocol):
     array = np.asfortranarray(np.arange(6, dtype='>i2').reshape(2, 3))

@@ -181,6 +181,35 @@ def test_a_dynamic_batch_is_one(tmp_path):
     assert graph.names == ('first', 'input', 'output')
 
 
+def returning(*names):
+    """The file's convolution, with its weight, the size and another constant too."""
+    nodes = [
+        helper.make_node('Conv', ['x', 'w'], ['y'], 'first'),
+        helper.make_node('Shape', ['x'], ['s'], 'size'),
+    ]
+    model = network(['n', 3, 8, 8], nodes)
+    count = onnx.numpy_helper.from_array(np.ones(2, np.int64), 'c')
+    model.graph.initializer.append(count)
+    types = {'y': TensorProto.FLOAT, 'w': TensorProto.FLOAT}
+    del model.graph.output[:]
+    model.graph.output.extend(
+        helper.make_tensor_value_info(name, types.get(name, TensorProto.INT64), None)
+        for name in names
+    )
+    return model
+
+
+def test_constants_that_are_returned_too_are_not_in_the_graph(tmp_path):
+    graph = onnx_graph(written(tmp_path, returning('y', 's', 'c', 'w')))
+    assert same(graph, onnx_graph(written(tmp_path, returning('y'))), names=True)
+    assert graph.names == ('first', 'input', 'output')
+
+
+def test_a_file_that_returns_constants_alone_is_refused(tmp_path):
+    with pytest.raises(ValueError, match='nothing that it returns depends on its'):
+        onnx_graph(written(tmp_path, returning('s', 'c')))
+
+
 def test_an_input_without_a_shape_is_refused_by_tensor(tmp_path):
     with pytest.raises(ValueError, match=r"shape of input 'x' is unknown"):
         onnx_graph(written(tmp_path, network(None)))

@@ -1,4 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import csv
 import json
 
 import pytest
@@ -75,6 +76,30 @@ def test_a_malformed_table_is_an_error_that_names_the_line(
     path = written(tmp_path, text)
     with pytest.raises(ValueError, match=message) as error:
         read_table(path, space)
+    assert str(path) in str(error.value)
+
+
+@pytest.mark.parametrize('space', ['ofa-mbv3-w1.0', 'nas-bench-macro'])
+def test_a_mark_before_the_text_is_no_part_of_it(tmp_path, space):
+    text = {'ofa-mbv3-w1.0': 'arch\na\n', 'nas-bench-macro': '{}'}[space]
+    plain = read_table(written(tmp_path, text), space)
+    assert read_table(written(tmp_path, f'\ufeff{text}'), space) == plain
+
+
+@pytest.mark.parametrize('space', ['ofa-mbv3-w1.0', 'nas-bench-macro'])
+def test_a_table_that_is_not_utf8_is_an_error(tmp_path, space):
+    path = tmp_path / 'latin.csv'
+    path.write_bytes('arch\nä\n'.encode('latin-1'))
+    with pytest.raises(ValueError, match=r'latin\.csv: byte 5 is not UTF-8'):
+        read_table(path, space)
+
+
+def test_a_cell_without_end_is_an_error_that_names_the_file(tmp_path):
+    path = written(tmp_path, 'arch\n"' + 'a' * (csv.field_size_limit() + 1))
+    with pytest.raises(
+        ValueError, match='cannot be read as CSV: field larger'
+    ) as error:
+        read_table(path, 'ofa-mbv3-w1.0')
     assert str(path) in str(error.value)
 
 

@@ -51,3 +51,27 @@ def test_a_table_of_another_space_says_which_line_is_wrong(tmp_path):
     with pytest.raises(ValueError, match=r'a\.csv, line 2: ofa-mbv3-w1\.2: '):
         profile_table(tmp_path / 'a.csv', tmp_path / 'b.csv', 'ofa-mbv3-w1.2')
     assert not (tmp_path / 'b.csv').exists()
+
+
+def test_a_table_that_is_not_utf8_is_named(tmp_path):
+    (tmp_path / 'a.csv').write_bytes('arch\nä\n'.encode('latin-1'))
+    with pytest.raises(ValueError, match=r'a\.csv: byte 5 is not UTF-8'):
+        profile_table(tmp_path / 'a.csv', tmp_path / 'b.csv')
+
+
+@pytest.mark.parametrize('start', ['"', 'arch\n"'], ids=['header', 'row'])
+def test_a_cell_without_end_in_a_table_is_named(tmp_path, start):
+    endless = 'a' * (csv.field_size_limit() + 1)
+    (tmp_path / 'a.csv').write_text(start + endless)
+    with pytest.raises(ValueError, match=r'a\.csv cannot be read as CSV'):
+        profile_table(tmp_path / 'a.csv', tmp_path / 'b.csv')
+
+
+def test_the_table_itself_is_not_written_over(tmp_path):
+    table, link = tmp_path / 'a.csv', tmp_path / 'b.csv'
+    table.write_text('arch\n11111111\n')
+    link.symlink_to(table)
+    for source, out in ((table, table), (link, table)):
+        with pytest.raises(ValueError, match=r'a\.csv is the table that is read'):
+            profile_table(source, out)
+    assert table.read_text() == 'arch\n11111111\n'

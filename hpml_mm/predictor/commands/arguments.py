@@ -4,6 +4,7 @@
 import argparse
 import contextlib
 import sys
+from pathlib import Path
 
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.source import load_source, parse_size
@@ -47,6 +48,16 @@ def input_size(args: argparse.Namespace) -> tuple[int, int] | None:
         ValueError: It is no size.
     """
     return None if args.input_size is None else parse_size(args.input_size)
+
+
+def check_out(out: Path | None) -> None:
+    """Refuse a directory as the file to write, before the work for it is done.
+
+    Raises:
+        ValueError: It is one.
+    """
+    if out is not None and out.is_dir():
+        raise ValueError(f'--out {out} is a directory: name a file')
 
 
 def read_source(source: str, args: argparse.Namespace) -> Entry:

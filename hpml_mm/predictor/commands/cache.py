@@ -8,6 +8,7 @@ from hpml_mm.predictor.build import build_cache
 from hpml_mm.predictor.commands.arguments import (
     add_input_size,
     add_space,
+    check_out,
     input_size,
 )
 from hpml_mm.predictor.commands.progress import progress_bar
@@ -77,6 +78,8 @@ def run(args: argparse.Namespace) -> None:
         FileNotFoundError: A file is not there.
         ValueError: A file is damaged, or does not fit what is asked.
     """
+    # Only 'summary' writes nothing.
+    check_out(getattr(args, 'out', None))
     args.work(args)
 
 

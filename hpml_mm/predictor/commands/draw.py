@@ -7,6 +7,7 @@ from pathlib import Path
 from hpml_mm.predictor.commands.arguments import (
     SOURCE,
     add_source_options,
+    check_out,
     read_source,
 )
 from hpml_mm.predictor.graphs.draw import FOLD_ABOVE, check_svg, draw
@@ -35,6 +36,7 @@ def run(args: argparse.Namespace) -> None:
         ValueError: The source cannot be read or traced, or the file is no SVG.
     """
     check_svg(args.out)
+    check_out(args.out)
     entry = read_source(args.source, args)
     draw(entry.graph, args.out, entry.name, args.fold)
     print(f'{entry.graph.num_nodes} nodes drawn in {args.out}')

@@ -7,6 +7,7 @@ from pathlib import Path
 from hpml_mm.predictor.commands.arguments import (
     SOURCE,
     add_source_options,
+    check_out,
     read_source,
 )
 from hpml_mm.predictor.graphs.cache import GraphCache
@@ -27,13 +28,18 @@ def run(args: argparse.Namespace) -> None:
 
     Raises:
         FileNotFoundError: A source is none of what is known.
-        ValueError: A source cannot be read or traced.
+        ValueError: A source cannot be read or traced, or is to be written twice.
     """
-    entries = []
+    check_out(args.out)
+    entries = {}
     for source in args.sources:
         entry = read_source(source, args)
         print(f'{entry.name}: {totals_line(entry.graph)}')
-        entries.append(entry)
+        if args.out and entry.name in entries:
+            raise ValueError(
+                f'{entry.name} is given twice: a cache holds each network once'
+            )
+        entries[entry.name] = entry
     if args.out:
-        GraphCache.from_entries(entries).save(args.out)
+        GraphCache.from_entries(entries.values()).save(args.out)
         print(f'Written to {args.out}')

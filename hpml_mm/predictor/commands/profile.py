@@ -7,6 +7,7 @@ from pathlib import Path
 from hpml_mm.predictor.commands.arguments import (
     SOURCE,
     add_source_options,
+    check_out,
     input_size,
     read_source,
 )
@@ -55,6 +56,7 @@ def run(args: argparse.Namespace) -> None:
         entry = read_source(args.source, args)
         print_profile(entry.graph, entry.name, args.top)
         return
+    check_out(args.out)
     with progress_bar('networks') as show:
         space = profile_table(args.table, args.out, args.space, input_size(args), show)
     print(f'{args.table} as archs of {space or "no space"}: written to {args.out}')

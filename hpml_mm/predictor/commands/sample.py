@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from hpml_mm.measure.strict_json import write_atomic
+from hpml_mm.predictor.commands.arguments import check_out
 from hpml_mm.predictor.spaces import SPACES, get_space
 
 HELP = 'draw archs of a search space, each of its choices uniformly'
@@ -26,10 +27,13 @@ def run(args: argparse.Namespace) -> None:
     """Print the archs, one a line, or write them to a table.
 
     Raises:
-        ValueError: There is no such space, or nothing to draw.
+        ValueError: There is no such space, nothing to draw, or a wrong seed or file.
     """
     if args.number < 1:
         raise ValueError(f'-n {args.number}: at least 1 arch is drawn')
+    if args.seed < 0:
+        raise ValueError(f'--seed {args.seed}: a seed is 0 or more')
+    check_out(args.out)
     space, rng = get_space(args.space), np.random.default_rng(args.seed)
     archs = [space.encode(space.sample(rng)) for _ in range(args.number)]
     if args.out is None:

@@ -2,7 +2,9 @@
 """The caches of AIO-P and GENNAPE as records of ours.
 
 Theirs are lists of dicts with a 'compute graph' of their classes (tf_comp_graph.py),
-'acc' as a share of 1, 'flops', 'n_params' or 'params', and 'original config'.
+'acc' as a share of 1, 'flops', 'n_params' or 'params', and 'original config'. AIO-P's
+make_cg_task_cache.py puts the score of another task in place of 'acc', and says which
+in 'metric_map': 'obj_det_AP->acc'.
 """
 
 import json
@@ -28,7 +30,8 @@ def import_foreign(path: str | Path) -> Iterator[Entry]:
 
     Strides, shapes and edges are taken over. MACs and parameters of the nodes, which
     these caches lack, are counted from shapes and resolutions; theirs of the network
-    become the metrics 'gflops' and 'params', and the accuracy becomes percent.
+    become the metrics 'gflops' and 'params'. The accuracy becomes percent, 'acc(%)';
+    the score of another task has its name: 'obj_det_AP(%)'.
 
     Args:
         path: The file.
@@ -127,7 +130,7 @@ def _metrics(record: dict[str, Any]) -> dict[str, float]:
         if key == 'acc':
             if not 0 <= value <= 1:
                 raise ValueError(f"its 'acc' is {value:g}, not a share of 1")
-            metrics['acc(%)'] = 100 * value
+            metrics[f'{_scored(record)}(%)'] = 100 * value
         elif key == 'flops':
             if value < _SURELY_GFLOPS:
                 metrics['gflops'] = value
@@ -136,6 +139,13 @@ def _metrics(record: dict[str, Any]) -> dict[str, float]:
         else:
             metrics['params' if key == 'n_params' else key] = value
     return metrics
+
+
+def _scored(record: dict[str, Any]) -> str:
+    """What 'acc' is the score of."""
+    mapped = record.get('metric_map')
+    named = mapped.removesuffix('->acc').strip() if isinstance(mapped, str) else ''
+    return named or 'acc'
 
 
 def _plain(value: object) -> object:

@@ -136,9 +136,14 @@ class _Reader:
         Raises:
             ValueError: Nothing that the file returns depends on its input.
         """
+        # A file may also return constants, as the size of its image.
+        values = {
+            name: self._values.get(name, CONSTANT) for name in self._network.outputs
+        }
         outputs = [
-            (self._network.shape(output.name, 'output'), self._values[output.name])
-            for output in self._network.graph.output
+            (self._network.shape(name, 'output'), value)
+            for name, value in values.items()
+            if value.sources
         ]
         try:
             # Running means and bounds of a clip are initializers too.

@@ -26,6 +26,7 @@ class OnnxNetwork:
     Attributes:
         graph: Its ``GraphProto``.
         source: Name of its only input.
+        outputs: Names of the tensors that it returns, constants among them.
         weights: Number of elements of each initializer that may be a parameter.
 
     Raises:
@@ -38,6 +39,7 @@ class OnnxNetwork:
         model = _load(path)
         self.graph = model.graph
         self.source = _fix_input(model.graph, path)
+        self.outputs = [output.name for output in model.graph.output]
         drop_weights_(model.graph)
         types = [require('onnx').TensorProto.DataType.Value(t) for t in _WEIGHT_TYPES]
         self.weights = {
@@ -111,10 +113,9 @@ def _inferred(
 ) -> dict[str, tuple | None]:
     """Shapes by tensor; None for one, or a dimension of one, that is not known."""
     onnx = require('onnx')
-    # What the file notes of them was written for another batch.
-    del model.graph.value_info[:]
-    for output in model.graph.output:
-        output.type.tensor_type.ClearField('shape')
+    # What the file notes of them was written for another batch. Outputs too: that of a
+    # weight which is returned as well would stand for what the weight itself says.
+    del model.graph.value_info[:], model.graph.output[:]
     shapes: dict[str, tuple | None] = {}
     # A number that is worked out may tell the shape on which the next one depends.
     while fold_numbers_(model.graph, shapes, weights) or not shapes:
@@ -127,7 +128,7 @@ def _inferred(
             raise ValueError(
                 f'{path}: the shapes do not fit together: {reason}'
             ) from error
-        values = (*graph.input, *graph.value_info, *graph.output)
+        values = (*graph.input, *graph.value_info)
         shapes = {value.name: _dims(value) for value in values}
         shapes |= {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     return shapes

@@ -1,8 +1,10 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Readers of tables that say how well the networks of a search space do."""
 
+import contextlib
 import csv
 import dataclasses
+import io
 import json
 import math
 from collections.abc import Iterator, Mapping
@@ -46,8 +48,8 @@ def read_table(path: str | Path, space: str) -> list[Row]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: A column is missing, or a row is malformed; the message names file
-            and line.
+        ValueError: It is not UTF-8, a column is missing, or a row is malformed; the
+            message names file and line.
     """
     path = Path(path)
     if not path.is_file():
@@ -59,9 +61,36 @@ def read_table(path: str | Path, space: str) -> list[Row]:
     return list(_read_csv(path, 'arch', OFA_COLUMNS))
 
 
+def read_text(path: Path) -> str:
+    """The text of a table, without the mark that spreadsheets put before it.
+
+    Raises:
+        ValueError: It is not UTF-8; the message names the file.
+    """
+    try:
+        return path.read_bytes().decode('utf-8-sig')
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f'{path}: byte {error.start} is not UTF-8; save the table as UTF-8'
+        ) from error
+
+
+@contextlib.contextmanager
+def csv_errors(path: Path) -> Iterator[None]:
+    """Say of which file what the csv module cannot read is part.
+
+    Raises:
+        ValueError: A cell is too long, as one whose quote is never closed.
+    """
+    try:
+        yield
+    except csv.Error as error:
+        raise ValueError(f'{path} cannot be read as CSV: {error}') from error
+
+
 def _read_csv(path: Path, arch: str, columns: Mapping[str, str]) -> Iterator[Row]:
-    with path.open(encoding='utf-8', newline='') as file:
-        reader = csv.DictReader(file)
+    with csv_errors(path):
+        reader = csv.DictReader(io.StringIO(read_text(path), newline=''))
         header = reader.fieldnames or []
         if arch not in header:
             raise ValueError(
@@ -84,7 +113,7 @@ def _read_csv(path: Path, arch: str, columns: Mapping[str, str]) -> Iterator[Row
 
 def _read_macro(path: Path) -> Iterator[Row]:
     try:
-        table = json.loads(path.read_text(encoding='utf-8'))
+        table = json.loads(read_text(path))
     except json.JSONDecodeError as error:
         raise ValueError(
             f'{path}, line {error.lineno}: not valid JSON: {error.msg}'
