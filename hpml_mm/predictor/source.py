@@ -32,7 +32,8 @@ def load_source(
 
     Raises:
         FileNotFoundError: It is a file that does not exist, or none of these.
-        ValueError: It cannot be read, built or traced; or the size does not fit.
+        ValueError: It cannot be read, built or traced; it looks like an arch and is in
+            no space; or the size does not fit.
     """
     if Path(source).suffix.lower() == '.onnx':
         name, graph, arch = source, _onnx_graph(source, size), None
@@ -41,6 +42,7 @@ def load_source(
         graph = arch_graph(get_space(home), arch, size)
         name = f'{home}:{arch}'
     else:
+        _refuse_near_arch(source)
         name, graph, arch = source, _config_graph(source, size), None
     metrics = {'macs': float(graph.total_macs), 'params': float(graph.total_params)}
     return Entry(name, graph, arch, metrics)
@@ -57,8 +59,7 @@ def split_arch(source: str, space: str | None = None) -> tuple[str, str] | None:
         None where the text is no arch of any space.
 
     Raises:
-        ValueError: A space is named that there is not, or the arch is not in it; or
-            the text looks like an arch and is in no space.
+        ValueError: A space is named, and the arch is not in it.
     """
     prefix, colon, rest = source.partition(':')
     if space is None and colon and prefix in SPACES:
@@ -68,7 +69,6 @@ def split_arch(source: str, space: str | None = None) -> tuple[str, str] | None:
         return space, home.encode(home.decode(source.removeprefix(f'{space}:')))
     fitting = [name for name in SPACES if _holds(get_space(name), source)]
     if not fitting:
-        _refuse_near_arch(source)
         return None
     if len(fitting) > 1 and DEFAULT_SPACE not in fitting:
         raise ValueError(

@@ -53,15 +53,20 @@ def test_what_is_wrong_with_a_misspelt_arch_is_said():
     right = ';'.join(['3-3;3-3;0-0;0-0'] * 5)
     wrong = f'9-3{right[3:]}'
     with pytest.raises(ValueError, match=f'^{DEFAULT_SPACE}: .*9'):
-        split_arch(wrong)
+        load_source(wrong)
     message = "no search space 'ofa-mvb3-w1.0'; did you mean 'ofa-mbv3-w1.0'"
     for arch in (right, wrong, ''):
         with pytest.raises(ValueError, match=message):
-            split_arch(f'ofa-mvb3-w1.0:{arch}')
+            load_source(f'ofa-mvb3-w1.0:{arch}')
     with pytest.raises(ValueError, match="no search space 'x'"):
-        split_arch(f'x:{right}')
-    for config in ('ofa-mvb3-w1.0::a/b.py', 'ofa-mvb3-w1.0::a', '9-3;5-6.py'):
-        assert split_arch(config) is None
+        load_source(f'x:{right}')
+
+
+@pytest.mark.parametrize('config', ['ofa-mvb3-w1.0::a/b.py', '9-3;5-6.py'])
+def test_a_config_is_not_taken_for_a_misspelt_arch(config):
+    assert split_arch(config) is None
+    with pytest.raises((FileNotFoundError, ValueError), match='config'):
+        load_source(config)
 
 
 @pytest.mark.parametrize(
