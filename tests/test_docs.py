@@ -36,7 +36,14 @@ DOCUMENTS = (
     'docs/predictor.md',
     'docs/quantization.md',
 )
-TABLES = ('| fer-', '| cat-', '| scaling-', '| speed-', '| experiment | metric |')
+TABLES = (
+    '| fer-',
+    '| cat-',
+    '| scaling-',
+    '| speed-',
+    '| predictor/',
+    '| experiment | metric |',
+)
 BLOCK = re.compile(r'^```bash\n(.*?)^```', re.MULTILINE | re.DOTALL)
 # Three shuffled batches of each loader, and one epoch.
 SHORT = [
