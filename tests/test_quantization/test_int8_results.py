@@ -26,7 +26,6 @@ FLOORS = {
     'mini-xception-qat': (0.5, None, 3),
     'efficientnet-b0': (0.7, 1, 3),
     'mobilenet-v2-cats': (1, None, 2),
-    'resnet50': (None, 2.5, 4),
 }
 
 
