@@ -1,11 +1,12 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Judge predictors on a published table, over seeds, beside simple methods.
 
-    python tools/predictor_bench.py ofa-50 --caches work_dirs/caches \\
+    python tools/predictor_bench.py ofa-50 --caches work_dirs/graphs \\
         --out results/predictor.csv
 
-The folder holds SPACE.cache of the case's tables, as `tools/predictor.py cache build`
-makes them. What is done is kept below --work-dir and is not done again.
+The folder holds SPACE.safetensors of the case's tables, as
+`tools/predictor.py cache build` makes them. What is done is kept below
+--work-dir and is not done again.
 """
 
 import argparse

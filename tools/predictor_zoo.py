@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Graphs of the classifiers that MMPretrain publishes, with their stated accuracy.
 
-    python tools/predictor_zoo.py --out work_dirs/caches/mmpretrain.cache
+    python tools/predictor_zoo.py --out work_dirs/graphs/mmpretrain.safetensors
 
 Goes on where it was interrupted. What cannot be traced is listed with the reason.
 """

@@ -186,28 +186,13 @@ def predict(
     Raises:
         ValueError: The model was not trained.
     """
-    return _over_batches(model, model.predict, table, indices)
-
-
-@torch.no_grad()
-def vectors(
-    model: ScoreModel, table: GraphTable, indices: np.ndarray | None = None
-) -> np.ndarray:
-    """What a ``GraphRegressor``'s head sees of each graph, (G, channels)."""
-    return _over_batches(model, model.vectors, table, indices)
-
-
-def _over_batches(
-    model: nn.Module,
-    function: Callable,
-    table: GraphTable,
-    indices: np.ndarray | None,
-) -> np.ndarray:
     indices = np.arange(len(table)) if indices is None else np.asarray(indices)
     device = next(model.parameters()).device
     model.eval()
     parts = [
-        function(on_device(table.batch(indices[start : start + PREDICT_BATCH]), device))
+        model.predict(
+            on_device(table.batch(indices[start : start + PREDICT_BATCH]), device)
+        )
         for start in range(0, len(indices), PREDICT_BATCH)
     ]
     return torch.cat(parts).cpu().numpy() if parts else np.empty(0)

@@ -48,7 +48,7 @@ def folder(tmp_path_factory):
         }
         entries.append(Entry(arch, graph, arch, metrics))
     path = tmp_path_factory.mktemp('caches')
-    GraphCache.from_entries(entries).save(path / f'{SPACE}.cache')
+    GraphCache.from_entries(entries).save(path / f'{SPACE}.safetensors')
     return path
 
 
@@ -200,7 +200,7 @@ def test_families_large_enough_have_an_order_of_their_own():
 
 
 def test_networks_without_an_arch_are_grouped_by_their_statistics(folder):
-    cache = GraphCache.load(folder / f'{SPACE}.cache')
+    cache = GraphCache.load(folder / f'{SPACE}.safetensors')
     first, second = cache[0], cache[1]
     pairs = [(first, 'F/one'), (second, 'F/two'), (first, 'G/three')]
     entries = [dataclasses.replace(e, name=name, arch=None) for e, name in pairs]
@@ -230,7 +230,7 @@ def test_cells_that_do_the_same_are_on_one_side(folder):
 def test_fifty_networks_are_enough_for_the_published_table(real_data, tmp_path):
     space = 'ofa-mbv3-w1.0'
     table = real_data / 'nas/ofa_mbv3_w1.0_imagenet.csv'
-    build_cache(table, space, tmp_path / f'{space}.cache')
+    build_cache(table, space, tmp_path / f'{space}.safetensors')
     todo = cells(CASES['ofa-50'], ['ridge', 'ridge-sums', 'kernel'])
     rows = case_rows(list(run_cells(todo, Benches(tmp_path), tmp_path)), 'x')
     found = {row.experiment: row.value for row in rows if row.metric == 'srcc(1)'}
@@ -244,7 +244,7 @@ def test_a_missing_cache_or_label_is_named(folder, tmp_path):
         FileNotFoundError, match=r'cache build TABLE --space nas-bench-macro --out'
     ):
         Bench.load(tmp_path, SPACE)
-    cache = GraphCache.load(folder / f'{SPACE}.cache')
+    cache = GraphCache.load(folder / f'{SPACE}.safetensors')
     bare = dataclasses.replace(cache[0], name='bare', metrics={})
     with pytest.raises(ValueError, match="bare has no 'macs'"):
         Bench(SPACE, GraphCache.from_entries([*cache, bare]), 'macs')

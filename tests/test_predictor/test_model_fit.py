@@ -12,7 +12,6 @@ from hpml_mm.predictor.fit import (
     fine_tune,
     fit,
     predict,
-    vectors,
 )
 from hpml_mm.predictor.models import GraphRegressor
 
@@ -117,7 +116,6 @@ def test_predictions_do_not_depend_on_their_batches(monkeypatch):
     assert predict(model, toy_table(), np.array([9, 2])) == pytest.approx(whole[[9, 2]])
     monkeypatch.setattr('hpml_mm.predictor.fit.PREDICT_BATCH', 3)
     assert predict(model, toy_table()) == pytest.approx(whole, abs=1e-4)
-    assert vectors(model, toy_table()).shape == (16, 32)
     assert predict(model, toy_table(), np.array([], int)).shape == (0,)
 
 

@@ -30,7 +30,7 @@ def run(tmp_path, monkeypatch):
         graph = home.graph(home.decode(arch))
         metrics = {'cifar10/top1(%)': 90.0 + index / 10, 'macs': graph.total_macs}
         entries.append(Entry(arch, graph, arch, metrics))
-    GraphCache.from_entries(entries).save(tmp_path / f'{SPACE}.cache')
+    GraphCache.from_entries(entries).save(tmp_path / f'{SPACE}.safetensors')
 
     def run(tool: str, *arguments: str) -> None:
         monkeypatch.setattr(sys, 'argv', [f'tools/{tool}.py', *arguments])

@@ -51,13 +51,13 @@ class Bench:
 
     @classmethod
     def load(cls, folder: Path, space: str, metric: str | None = None) -> 'Bench':
-        """The table whose cache is ``FOLDER/SPACE.cache``.
+        """The table whose cache is ``FOLDER/SPACE.safetensors``.
 
         Raises:
             FileNotFoundError: There is no such file.
             ValueError: It is no cache, or lacks labels.
         """
-        path = folder / f'{space}.cache'
+        path = folder / f'{space}.safetensors'
         if not path.is_file():
             command = _COMMANDS.get(space, _BUILD).format(space)
             raise FileNotFoundError(

@@ -1,6 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """A model that predicts a network's score from its graph."""
 
+import abc
 from collections.abc import Sequence
 
 import torch
@@ -39,9 +40,9 @@ class ScoreModel(BaseModel):
         self.kind_of_loss = check_loss(loss)
         self.scaler = TargetScaler(scaling)
 
+    @abc.abstractmethod
     def outputs(self, batch: GraphBatch) -> Tensor:
         """Scores of the batch's graphs on the scale of the labels, (G,)."""
-        raise NotImplementedError
 
     @property
     def current_scaler(self) -> TargetScaler:
