@@ -7,12 +7,14 @@
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
 import threading
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
@@ -20,6 +22,9 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS as POSE_MODELS
 from mmpretrain.models import EfficientNet, ResNet
 
+from hpml_mm.predictor.graphs.cache import GraphCache
+from hpml_mm.predictor.graphs.graph import Entry
+from hpml_mm.predictor.spaces.catalogue import get_space
 from hpml_mm.report.markdown import markdown_table
 from hpml_mm.report.results import read_results
 
@@ -29,6 +34,7 @@ DOCUMENTS = (
     'README.md',
     'CONTRIBUTING.md',
     'configs/README.md',
+    'configs/aiop/README.md',
     'configs/fer/README.md',
     'configs/cat_pose/README.md',
     'configs/coco_pose/README.md',
@@ -108,7 +114,21 @@ def downloads(tmp_path_factory):
     pose = POSE_MODELS.build(settings).state_dict()
     for name in ('ten.pth', 'seventy.pth'):
         torch.save(pose, place / name)
+    save_graphs(place / 'graphs' / 'ofa-mbv3-w1.0.safetensors')
     return place
+
+
+def save_graphs(path):
+    """A cache of a few searched networks, their sizes as labels."""
+    space = get_space(path.stem)
+    rng = np.random.default_rng(0)
+    entries = []
+    for arch in {space.sample(rng) for _ in range(20)}:
+        name, graph = space.encode(arch), space.graph(arch)
+        label = {'imagenet/top1(%)': 70 + graph.total_params / 1e6}
+        entries.append(Entry(name, graph, name, label))
+    path.parent.mkdir(parents=True)
+    GraphCache.from_entries(entries).save(path)
 
 
 @pytest.fixture
@@ -119,7 +139,8 @@ def checkout(tmp_path, real_data, downloads):
     for file in downloads.iterdir():
         (tmp_path / file.name).symlink_to(file)
     (tmp_path / 'data').symlink_to(real_data)
-    (tmp_path / 'work_dirs').mkdir()
+    # A copy: commands write there.
+    shutil.copytree(downloads / 'graphs', tmp_path / 'work_dirs' / 'graphs')
     return tmp_path
 
 

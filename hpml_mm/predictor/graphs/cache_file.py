@@ -1,26 +1,18 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The file of a graph cache: safetensors with a version and a checksum.
-
-Arrays are stored as they are, texts as one array of JSON. Nothing in it is ever run.
-"""
+"""The file of a graph cache: arrays as they are, texts as one array of JSON."""
 
 import dataclasses
 import json
-import os
-import zlib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save
 
+from hpml_mm.predictor.checked_file import FileFormat, read_checked, write_checked
 from hpml_mm.predictor.graphs.columns import Columns, Kinds
 from hpml_mm.predictor.graphs.vocabulary import VOCABULARY
 
-FORMAT = 'hpml_mm graph cache'
-VERSION = 1
+FORMAT = FileFormat('hpml_mm graph cache', 1, 'a graph cache', 'build it again')
 
 _KIND_ARRAYS = {
     'ops': ('u', 0),
@@ -56,20 +48,7 @@ def write_columns(path: Path, columns: Columns) -> None:
     arrays |= {name: getattr(columns, name) for name in (*_ARRAYS, 'metrics')}
     texts = {name: getattr(columns, name) for name in _TEXTS}
     arrays['texts'] = np.frombuffer(json.dumps(texts).encode(), np.uint8)
-    arrays = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-    # One text: several would come in an order of their own each time.
-    notes = {FORMAT: json.dumps({'version': VERSION, 'checksum': _checksum(arrays)})}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        # Not save_file: what it writes nobody else may read.
-        with temporary.open('wb') as file:
-            file.write(save(arrays, notes))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_checked(path, FORMAT, arrays, {})
 
 
 def read_columns(path: Path) -> Columns:
@@ -79,20 +58,7 @@ def read_columns(path: Path) -> Columns:
         FileNotFoundError: There is no such file.
         ValueError: It is no cache, of another version, truncated or damaged.
     """
-    if not path.is_file():
-        raise FileNotFoundError(f'no graph cache {str(path)!r}')
-    try:
-        with safe_open(path, 'np') as file:
-            notes = _read_notes(path, file.metadata() or {})
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(
-            f'{path} is not a graph cache, or is truncated: {error}'
-        ) from error
-    if _checksum(arrays) != notes.get('checksum'):
-        raise ValueError(
-            f'{path} is damaged: its content does not have its checksum; build it again'
-        )
+    arrays, _ = read_checked(path, FORMAT)
     try:
         return _columns(arrays)
     except _WrongContentError as error:
@@ -101,30 +67,6 @@ def read_columns(path: Path) -> Columns:
 
 class _WrongContentError(Exception):
     """Says which part of a file is wrong."""
-
-
-def _read_notes(path: Path, metadata: Mapping[str, str]) -> dict[str, Any]:
-    if FORMAT not in metadata:
-        raise ValueError(f'{path} is a safetensors file, but not a graph cache')
-    try:
-        notes = dict(json.loads(metadata[FORMAT]))
-    except (TypeError, ValueError) as error:
-        raise ValueError(f'{path} is damaged: its notes are not JSON') from error
-    if notes.get('version') != VERSION:
-        raise ValueError(
-            f'{path} is a graph cache of version {notes.get("version")}; this program '
-            f'reads version {VERSION}: build it again'
-        )
-    return notes
-
-
-def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
-    total = 0
-    for name in sorted(arrays):
-        array = arrays[name]
-        total = zlib.crc32(f'{name}{array.dtype.str}{array.shape}'.encode(), total)
-        total = zlib.crc32(array.reshape(-1).view(np.uint8), total)
-    return f'{total:08x}'
 
 
 def _columns(arrays: dict[str, np.ndarray]) -> Columns:
