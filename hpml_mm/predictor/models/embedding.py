@@ -10,6 +10,7 @@ from hpml_mm.predictor.models.node_features import (
     MAX_KERNEL,
     RESOLUTION_SCALE,
     SIZE_NAMES,
+    NodeFeatures,
 )
 
 _RESOLUTION, _KERNEL, _BIAS = 8, 4, 2
@@ -45,12 +46,16 @@ class AIOPEmbedding(nn.Module):
 
     def forward(self, batch: GraphBatch) -> Tensor:
         """First states of all nodes, (N, width)."""
-        nodes = batch.features
         if len(batch.members.sorts) > int(batch.members.sorts[-1]) + 1:
             raise ValueError(
                 "AIO-P's encoder reads each node by itself: make the graph table, or "
                 'data set, with fold=False'
             )
+        kinds = batch.members.kinds.index_select(0, batch.rows)
+        return self.of_nodes(batch.features).index_select(0, kinds)
+
+    def of_nodes(self, nodes: NodeFeatures) -> Tensor:
+        """First states of nodes by themselves, (U, width)."""
         sizes = self.resolution(nodes.resolutions)
         regular = torch.cat([self.regular(nodes.ops), sizes], dim=1)
         one_hot = nn.functional.one_hot(nodes.biased, _BIAS).to(sizes.dtype)
@@ -63,9 +68,7 @@ class AIOPEmbedding(nn.Module):
             ],
             dim=1,
         )
-        different = torch.where(nodes.weighted[:, None], weighted, regular)
-        kinds = batch.members.kinds.index_select(0, batch.rows)
-        return different.index_select(0, kinds)
+        return torch.where(nodes.weighted[:, None], weighted, regular)
 
 
 class SizeEmbedding(nn.Module):
