@@ -135,10 +135,10 @@ def test_other_files_are_refused(tmp_path, cache):
     foreign.write_text('a,b\n')
     with pytest.raises(ValueError, match='is not a graph cache, or is truncated'):
         GraphCache.load(foreign)
-    save_file(load_file(cache), foreign, {FORMAT: '{"version": 9}'})
+    save_file(load_file(cache), foreign, {FORMAT.name: '{"version": 9}'})
     with pytest.raises(ValueError, match='of version 9; this program reads version 1'):
         GraphCache.load(foreign)
-    save_file(load_file(cache), foreign, {FORMAT: '9'})
+    save_file(load_file(cache), foreign, {FORMAT.name: '9'})
     with pytest.raises(ValueError, match='is damaged: its notes are not JSON'):
         GraphCache.load(foreign)
 

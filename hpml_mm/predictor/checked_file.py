@@ -1,0 +1,128 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Arrays and notes in one safetensors file with a format, a version and a checksum.
+
+Graph caches and predictors are such files. Nothing in them is ever run.
+"""
+
+import dataclasses
+import json
+import os
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+
+@dataclasses.dataclass(frozen=True)
+class FileFormat:
+    """What a file must say of itself.
+
+    Attributes:
+        name: Key of its notes; two formats differ in it.
+        version: The only one that is read.
+        title: With article, for messages: 'a graph cache'.
+        remedy: What to do with a damaged file, or one of another version.
+    """
+
+    name: str
+    version: int
+    title: str
+    remedy: str
+
+
+def write_checked(
+    path: Path,
+    kind: FileFormat,
+    arrays: Mapping[str, np.ndarray],
+    notes: Mapping[str, Any],
+) -> None:
+    """Write a file, whole or not at all; equal content gives equal bytes.
+
+    Args:
+        path: Target; its directory is made where it is missing.
+        kind: Of the file.
+        arrays: By name.
+        notes: What JSON can hold.
+
+    Raises:
+        ValueError: The notes hold what JSON cannot, such as NaN.
+        OSError: The disk is full, or the directory cannot be written to.
+    """
+    arrays = {name: np.require(array, None, 'C') for name, array in arrays.items()}
+    head = {**notes, 'version': kind.version, 'checksum': _checksum(arrays)}
+    try:
+        text = json.dumps(head, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'{path}: its notes are no JSON: {error}') from error
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    try:
+        # Not save_file: what it writes nobody else may read.
+        with temporary.open('wb') as file:
+            # One note: several would come in an order of their own each time.
+            file.write(save(arrays, {kind.name: text}))
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_checked(
+    path: Path, kind: FileFormat
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """Arrays and notes of a file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is of another format or version, truncated or damaged.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f'no {_bare(kind)} {str(path)!r}')
+    try:
+        with safe_open(path, 'np') as file:
+            notes = _read_notes(path, kind, file.metadata() or {})
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(
+            f'{path} is not {kind.title}, or is truncated: {error}'
+        ) from error
+    if _checksum(arrays) != notes.pop('checksum', None):
+        raise ValueError(
+            f'{path} is damaged: its content does not have its checksum; {kind.remedy}'
+        )
+    return arrays, notes
+
+
+def _read_notes(
+    path: Path, kind: FileFormat, metadata: Mapping[str, str]
+) -> dict[str, Any]:
+    if kind.name not in metadata:
+        raise ValueError(f'{path} is a safetensors file, but not {kind.title}')
+    try:
+        notes = dict(json.loads(metadata[kind.name]))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'{path} is damaged: its notes are not JSON') from error
+    if (version := notes.pop('version', None)) != kind.version:
+        raise ValueError(
+            f'{path} is {kind.title} of version {version}; this program reads version '
+            f'{kind.version}: {kind.remedy}'
+        )
+    return notes
+
+
+def _bare(kind: FileFormat) -> str:
+    return kind.title.partition(' ')[2]
+
+
+def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
+    total = 0
+    for name in sorted(arrays):
+        array = arrays[name]
+        total = zlib.crc32(f'{name}{array.dtype.str}{array.shape}'.encode(), total)
+        total = zlib.crc32(array.reshape(-1).view(np.uint8), total)
+    return f'{total:08x}'
