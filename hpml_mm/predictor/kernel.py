@@ -6,16 +6,15 @@ Rasmussen and Williams, `Gaussian Processes for Machine Learning
 sure it is. Its few scales can be learnt elsewhere, on networks of other spaces.
 """
 
-import dataclasses
 import math
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hpml_mm.predictor.kernel_data import Known, Task, read_known, some, write_known
+from hpml_mm.predictor.kernel_data import Known, Task, some
+from hpml_mm.predictor.prediction import Prediction
 from hpml_mm.predictor.statistics import Statistics
 
 # Where the scales start, which is also where their prior has its middle, in units of
@@ -23,23 +22,6 @@ from hpml_mm.predictor.statistics import Statistics
 _LINEAR, _JOINT, _DISTANCE, _NOISE = map(math.log, (0.3, 0.3, 0.1, 0.01))
 _PRIOR_WIDTH = 3.0
 _JITTER = 1e-6
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
-class Prediction:
-    """What is predicted of ``G`` networks.
-
-    Attributes:
-        scores: (G,) in percent, the median.
-        spread: (G,) standard deviation in points, of what would be measured: that of
-            the network's score and of the noise of measuring together. None where a
-            method does not tell.
-        absolute: Whether scores are percentages, and not an order alone.
-    """
-
-    scores: np.ndarray
-    spread: np.ndarray | None = None
-    absolute: bool = True
 
 
 class KernelRegressor(nn.Module):
@@ -100,7 +82,7 @@ class KernelRegressor(nn.Module):
             ValueError: The model has no networks to draw from.
         """
         known = self._conditioned()
-        groups = known.scaled(statistics)
+        groups = known.place(statistics)
         cross = self._kernel(groups, known.groups)
         mean = (cross @ self._weights).squeeze(1)
         solved = torch.linalg.solve_triangular(self._root, cross.t(), upper=False)
@@ -108,31 +90,36 @@ class KernelRegressor(nn.Module):
             weight.exp() * group.square().sum(dim=1)
             for weight, group in zip(self.linear, groups, strict=True)
         )
-        variance = own + 1 + self.noise.exp() - solved.square().sum(dim=0)
+        # The 1 is the constant of _kernel.
+        left = (own + 1 - solved.square().sum(dim=0)).clamp(min=0)
         errors = torch.exp(-(mean * known.spread + known.mean))
         # The label is 100 - error; a small change of the logarithm changes it so.
-        points = variance.clamp(min=0).sqrt() * known.spread * errors
-        return Prediction((100 - errors).numpy(), points.numpy())
+        points = (left + self.noise.exp()).sqrt() * known.spread * errors
+        doubt = (left / own).sqrt().clamp(max=1)
+        return Prediction((100 - errors).numpy(), points.numpy(), doubt=doubt.numpy())
 
-    def save(self, path: str | Path) -> None:
-        """Write scales and networks as safetensors, whole or not at all.
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Scales and networks for a file.
 
         Raises:
             ValueError: The model has no networks to draw from.
-            OSError: The disk is full, or the directory cannot be written to.
         """
-        write_known(Path(path), self._conditioned(), self.state_dict())
+        scales = self.state_dict().items()
+        arrays = {f'scale.{name}': scale.numpy() for name, scale in scales}
+        return arrays | self._conditioned().to_arrays()
 
     @classmethod
-    def load(cls, path: str | Path) -> 'KernelRegressor':
-        """Read a model that ``save`` wrote.
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> 'KernelRegressor':
+        """A model from what ``to_arrays`` gave.
 
         Raises:
-            FileNotFoundError: There is no such file.
-            ValueError: It is no such model.
+            KeyError, ValueError, RuntimeError: It did not give this.
         """
-        known, scales = read_known(Path(path))
+        known = Known.from_arrays(arrays)
         model = cls(len(known.groups))
+        scales = {
+            name: torch.tensor(arrays[f'scale.{name}']) for name in model.state_dict()
+        }
         model.load_state_dict(scales)
         return model._draw_from(known)
 

@@ -3,8 +3,7 @@
 
 import dataclasses
 import math
-import os
-from pathlib import Path
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -16,7 +15,9 @@ from hpml_mm.predictor.statistics import Statistics
 MAX_LEARNT = 400
 # A label of 100 % is learnt as if it were this far from it.
 _CLOSEST = 0.05
-_FORMAT = 'hpml_mm kernel predictor 1'
+# Directions with less than this share of the longest one are rounding errors.
+_SHORTEST = 1e-6
+_STEPS = np.iinfo(np.int16).max
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -33,23 +34,60 @@ class Task:
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
+class Axes:
+    """Coordinates in which a group of statistics is as short as it can be.
+
+    Many columns follow from others. Lengths and products, which are all that kernels
+    see, stay as they were: networks that are known lie in the span of the axes, and of
+    others the last coordinate is the distance from it.
+
+    Attributes:
+        middle: (F,) mean of each column.
+        unit: (F,) factor of each column; 0 where it does not vary.
+        basis: (F, R) directions of length 1, at right angles.
+    """
+
+    middle: np.ndarray
+    unit: np.ndarray
+    basis: np.ndarray
+
+    @classmethod
+    def of(cls, group: np.ndarray) -> 'Axes':
+        """Axes of known networks (G, F), on which these have a length of about 1."""
+        middle, spread = group.mean(axis=0), group.std(axis=0)
+        varies = spread > 1e-9
+        unit = np.divide(1, spread, out=np.zeros_like(spread), where=varies)
+        unit /= math.sqrt(max(int(varies.sum()), 1))
+        _, lengths, directions = np.linalg.svd(
+            (group - middle) * unit, full_matrices=False
+        )
+        kept = lengths > _SHORTEST * lengths.max(initial=0)
+        return cls(middle, unit, directions[kept].T)
+
+    def place(self, group: np.ndarray) -> Tensor:
+        """Where networks (G, F) are, (G, R + 1)."""
+        scaled = (group - self.middle) * self.unit
+        along = scaled @ self.basis
+        off = np.linalg.norm(scaled - along @ self.basis.T, axis=1, keepdims=True)
+        return torch.as_tensor(np.hstack([along, off]))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Known:
-    """Networks to draw from, with statistics and labels of mean 0 and spread 1.
+    """Networks to draw from.
 
     Attributes:
         mean: Of -log(100 - label).
         spread: Of the same, that of the population.
-        targets: (G,) of mean 0 and spread 1.
-        middles: Of each group of statistics, the mean of each of its columns.
-        units: Of each group, the factor of each column; 0 where it does not vary.
-        groups: The statistics in these units; rows have a length of about 1.
+        targets: (G,) the same with mean 0 and spread 1.
+        axes: Of each group of statistics.
+        groups: Where the networks are on these.
     """
 
     mean: float
     spread: float
     targets: Tensor
-    middles: list[np.ndarray]
-    units: list[np.ndarray]
+    axes: list[Axes]
     groups: list[Tensor]
 
     @classmethod
@@ -66,20 +104,50 @@ class Known:
                 f'{len(targets)} labels of which none differs: nothing can be learnt '
                 'from them; take more networks'
             )
-        middles = [group.mean(axis=0) for group in task.statistics.groups]
-        units = [_units(group) for group in task.statistics.groups]
-        return cls(
-            mean,
-            spread,
-            torch.as_tensor((targets - mean) / spread),
-            middles,
-            units,
-            _scaled(task.statistics, middles, units),
-        )
+        axes = [Axes.of(group) for group in task.statistics.groups]
+        targets = torch.as_tensor((targets - mean) / spread)
+        return cls(mean, spread, targets, axes, _placed(task.statistics, axes))
 
-    def scaled(self, statistics: Statistics) -> list[Tensor]:
-        """Statistics of other networks in the same units."""
-        return _scaled(statistics, self.middles, self.units)
+    def place(self, statistics: Statistics) -> list[Tensor]:
+        """Where other networks are on the same axes."""
+        return _placed(statistics, self.axes)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """All that a file needs; coordinates are rounded to 16 bits."""
+        arrays = {
+            'label': np.array([self.mean, self.spread]),
+            'targets': self.targets.numpy().astype(np.float32),
+        }
+        for index, axes in enumerate(self.axes):
+            for name, array in dataclasses.asdict(axes).items():
+                arrays[f'{name}{index}'] = array.astype(np.float32)
+            rows = self.groups[index].numpy()[:, :-1]
+            step = np.abs(rows).max(axis=0, initial=0) / _STEPS
+            arrays[f'step{index}'] = step
+            arrays[f'rows{index}'] = np.round(rows / step).astype(np.int16)
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> 'Known':
+        """What ``to_arrays`` gave, but for its rounding.
+
+        Raises:
+            KeyError: Something is missing.
+            ValueError: Sizes do not fit.
+        """
+        axes, groups = [], []
+        while (name := f'rows{len(groups)}') in arrays:
+            parts = (
+                arrays[f'{part}{len(axes)}'] for part in ('middle', 'unit', 'basis')
+            )
+            axes.append(Axes(*(part.astype(np.float64) for part in parts)))
+            rows = torch.as_tensor(arrays[name] * arrays[f'step{len(groups)}'])
+            groups.append(torch.nn.functional.pad(rows, (0, 1)))
+        mean, spread = arrays['label'].tolist()
+        targets = torch.as_tensor(arrays['targets'].astype(np.float64))
+        if {len(group) for group in groups} != {len(targets)}:
+            raise ValueError('there are not as many networks as labels')
+        return cls(mean, spread, targets, axes, groups)
 
 
 def some(task: Task, rng: np.random.RandomState) -> Task:
@@ -90,80 +158,9 @@ def some(task: Task, rng: np.random.RandomState) -> Task:
     return Task(task.statistics.take(rows), np.asarray(task.labels)[rows])
 
 
-def write_known(path: Path, known: Known, scales: dict[str, Tensor]) -> None:
-    """Write networks and scales to one file, whole or not at all.
-
-    Raises:
-        OSError: The disk is full, or the directory cannot be written to.
-    """
-    from safetensors.torch import save
-
-    tensors = {f'scale.{name}': scale for name, scale in scales.items()}
-    tensors['targets'] = known.targets.float()
-    tensors['label'] = torch.tensor([known.mean, known.spread], dtype=torch.float64)
-    parts = zip(known.middles, known.units, known.groups, strict=True)
-    for index, (middle, unit, group) in enumerate(parts):
-        # Columns that do not vary say nothing, and are not kept.
-        rows = group[:, torch.as_tensor(unit > 0)]
-        tensors[f'group{index}'] = rows.float().contiguous()
-        tensors[f'units{index}'] = torch.as_tensor(np.stack([middle, unit])).float()
-    temporary = path.with_name(f'{path.name}.part')
-    try:
-        temporary.write_bytes(save(tensors, {'format': _FORMAT}))
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def read_known(path: Path) -> tuple[Known, dict[str, Tensor]]:
-    """Read networks and scales.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is not what ``write_known`` wrote.
-    """
-    from safetensors import SafetensorError, safe_open
-
-    if not path.is_file():
-        raise FileNotFoundError(f'there is no predictor {path}')
-    try:
-        with safe_open(path, 'pt') as file:
-            if (file.metadata() or {}).get('format') != _FORMAT:
-                raise ValueError(f'{path} is not of the format {_FORMAT!r}')
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(f'{path} is no predictor, or damaged: {error}') from error
-    mean, spread = tensors['label'].tolist()
-    middles, units, groups = [], [], []
-    while f'group{len(groups)}' in tensors:
-        middle, unit = tensors[f'units{len(groups)}'].double().numpy()
-        rows = tensors[f'group{len(groups)}'].double()
-        group = rows.new_zeros(len(rows), len(unit))
-        group[:, torch.as_tensor(unit > 0)] = rows
-        middles.append(middle)
-        units.append(unit)
-        groups.append(group)
-    scales = {
-        name.removeprefix('scale.'): scale
-        for name, scale in tensors.items()
-        if name.startswith('scale.')
-    }
-    targets = tensors['targets'].double()
-    return Known(mean, spread, targets, middles, units, groups), scales
-
-
-def _scaled(
-    statistics: Statistics, middles: list[np.ndarray], units: list[np.ndarray]
-) -> list[Tensor]:
-    parts = zip(statistics.groups, middles, units, strict=True)
-    return [torch.as_tensor((group - middle) * unit) for group, middle, unit in parts]
-
-
-def _units(group: np.ndarray) -> np.ndarray:
-    spread = group.std(axis=0)
-    varies = spread > 1e-9
-    factors = np.divide(1, spread, out=np.zeros_like(spread), where=varies)
-    return factors / math.sqrt(max(int(varies.sum()), 1))
+def _placed(statistics: Statistics, axes: list[Axes]) -> list[Tensor]:
+    pairs = zip(statistics.groups, axes, strict=True)
+    return [one.place(group) for group, one in pairs]
 
 
 def _log_accuracy(labels: np.ndarray) -> np.ndarray:

@@ -37,6 +37,27 @@ _ALONG = (
     (_ACT,),
     (_POINTWISE, _SPATIAL, _DEPTHWISE),
 )
+_WAYS = (
+    'products along a way',
+    'kernels along a way',
+    'poolings along a way',
+    'activations along a way',
+    'convolutions along a way',
+)
+_SORT_NAMES = (
+    'pointwise convolutions',
+    'spatial convolutions',
+    'depthwise convolutions',
+    'matrix products',
+    'norms',
+    'activations',
+    'gates',
+    'sums',
+    'products',
+    'concatenations',
+    'poolings',
+    'other nodes',
+)
 # Graphs that are followed at once: more no longer fit into a core's cache.
 _CHUNK = 128
 
@@ -71,6 +92,28 @@ class Statistics:
     def take(self, rows: np.ndarray) -> 'Statistics':
         """Those of some graphs."""
         return Statistics(*(group[rows] for group in self.groups))
+
+
+def statistic_names() -> list[str]:
+    """What each column of the three arrays is, in their order, in words."""
+    places = [f'at 1/{2**level} of the size' for level in range(_LEVELS - 1)]
+    places.append('at a single pixel')
+    counts = [f'{sort} {place}' for place in places for sort in _SORT_NAMES]
+    sums = [
+        f'{what} of {sort} {place}'
+        for what in ('kernel sides', 'log2 of channels into', 'log2 of channels out')
+        for place in places
+        for sort in _SORT_NAMES[: _DEPTHWISE + 1]
+    ]
+    pairs = [f'{a} with {b}' for i, a in enumerate(_WAYS) for b in _WAYS[i:]]
+    ways = [f'mean {way}' for way in _WAYS]
+    ways += [f'covariance of {pair}' for pair in pairs]
+    for what in ('skewness of', 'most', 'fewest'):
+        ways += [f'{what} {way}' for way in _WAYS]
+    ways.append('log2 of ways')
+    costs = ['log2 of MACs', 'log2 of parameters']
+    costs += [f'log2 of MACs {place}' for place in places]
+    return [*counts, *sums, *ways, *costs]
 
 
 def graph_statistics(columns: Columns) -> Statistics:

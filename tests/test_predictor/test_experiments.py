@@ -24,7 +24,7 @@ from hpml_mm.predictor.experiments.sweep import (
 )
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
-from hpml_mm.predictor.kernel import Prediction
+from hpml_mm.predictor.prediction import Prediction
 from hpml_mm.predictor.protocol import draw
 from hpml_mm.predictor.spaces import get_space
 

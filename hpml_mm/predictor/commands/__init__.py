@@ -8,7 +8,10 @@ which does it. Put the name of a new one into ``COMMANDS``.
 import argparse
 import importlib
 
-COMMANDS = ('sample', 'graph', 'profile', 'draw', 'cache')
+COMMANDS = (
+    *('sample', 'graph', 'profile', 'draw', 'cache'),
+    *('train', 'finetune', 'predict', 'rank', 'search', 'info'),
+)
 
 
 def make_parser(description: str) -> argparse.ArgumentParser:

@@ -3,13 +3,22 @@
 
 import argparse
 import contextlib
+import math
 import sys
 from pathlib import Path
 
 from hpml_mm.predictor.graphs.graph import Entry
+from hpml_mm.predictor.predictor import Predictor
+from hpml_mm.predictor.shipped import (
+    DEFAULT,
+    find_predictor,
+    predictor_name,
+    shipped_names,
+)
 from hpml_mm.predictor.source import load_source, parse_size
 from hpml_mm.predictor.spaces import SPACES
 
+_FACTORS = {'k': 10**3, 'm': 10**6, 'g': 10**9}
 SOURCE = (
     'an arch (SPACE:ARCH), an .onnx file, a config of MMPretrain or MMPose, or the '
     'name of a model that one of them publishes'
@@ -70,3 +79,52 @@ def read_source(source: str, args: argparse.Namespace) -> Entry:
     # Packages that are imported on the way print notes of their own.
     with contextlib.redirect_stdout(sys.stderr):
         return load_source(source, args.space, input_size(args))
+
+
+def add_predictor(parser: argparse.ArgumentParser) -> None:
+    """``--predictor``, which ``choose_predictor`` reads."""
+    parser.add_argument(
+        '--predictor',
+        metavar='NAME|FILE',
+        help='a file, or one that comes with the package: '
+        f'{", ".join(shipped_names())}; else that of the search space, or '
+        f'{DEFAULT} for other networks',
+    )
+
+
+def choose_predictor(args: argparse.Namespace, space: str | None) -> Predictor:
+    """The predictor that ``--predictor`` names, or the one for a search space.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no predictor, or damaged.
+    """
+    return find_predictor(args.predictor or predictor_name(space))
+
+
+def parse_count(text: str) -> int:
+    """A count such as 5000000, 5M, 0.3G or 300k.
+
+    Raises:
+        ValueError: It is none, or not above 0.
+    """
+    factor = _FACTORS.get(text[-1:].lower(), 1)
+    try:
+        value = float(text[:-1] if factor > 1 else text) * factor
+    except ValueError:
+        value = math.nan
+    if not 1 <= value < math.inf:
+        raise ValueError(
+            f'{text!r} is no number above 0: write 300000000, 300M or 0.3G'
+        )
+    return round(value)
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that NumPy's generators do not take.
+
+    Raises:
+        ValueError: It is negative or too large.
+    """
+    if not 0 <= seed < 2**32:
+        raise ValueError(f'--seed {seed}: a seed is from 0 to {2**32 - 1}')

@@ -8,12 +8,11 @@ import numpy as np
 
 from hpml_mm.predictor import baselines
 from hpml_mm.predictor.fit import Labelled
-from hpml_mm.predictor.graph_table import GraphTable
+from hpml_mm.predictor.graph_set import GraphSet
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.kernel_data import Task
 from hpml_mm.predictor.protocol import Draw, draw
 from hpml_mm.predictor.spaces import get_space
-from hpml_mm.predictor.statistics import Statistics, graph_statistics
 
 # The label of each table, by search space; also the order in which they are listed.
 LABELS = {
@@ -26,7 +25,7 @@ _BUILD = 'python tools/predictor.py cache build TABLE --space {}'
 _COMMANDS = {'mmpretrain': 'python tools/predictor_zoo.py'}
 
 
-class Bench:
+class Bench(GraphSet):
     """The networks of one table with their labels.
 
     Args:
@@ -39,8 +38,10 @@ class Bench:
     """
 
     def __init__(self, space: str, cache: GraphCache, metric: str) -> None:
+        super().__init__(cache.columns)
         self.space = space
         self.cache = cache
+        self.metric = metric
         self.labels = cache.metric(metric)
         missing = np.flatnonzero(np.isnan(self.labels))
         if len(missing):
@@ -65,8 +66,32 @@ class Bench:
             )
         return cls(space, GraphCache.load(path), metric or LABELS[space])
 
-    def __len__(self) -> int:
-        return len(self.labels)
+    @classmethod
+    def of_cache(cls, path: str | Path, metric: str | None = None) -> 'Bench':
+        """The networks of any cache: those of one search space, or a collection.
+
+        Args:
+            path: The cache; a collection is called as it is.
+            metric: Name of the label; None for the one that the space is known by.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It is no cache, of several spaces, or lacks labels.
+        """
+        cache, space = GraphCache.load(path), Path(path).stem
+        if cache.archs and None not in cache.archs:
+            spaces = sorted({name.partition(':')[0] for name in cache.names})
+            space = spaces[0]
+            if len(spaces) > 1:
+                raise ValueError(
+                    f'{path} has networks of {", ".join(spaces)}: choose those of one '
+                    'by `predictor.py cache filter --space`'
+                )
+        if metric is None and LABELS.get(space) not in cache.metric_names:
+            raise ValueError(
+                f'{path}: choose a --metric; there are {", ".join(cache.metric_names)}'
+            )
+        return cls(space, cache, metric or LABELS[space])
 
     def draw(self, count: int, seed: int) -> Draw:
         """A sample of ``count`` networks, and those that equal none of it."""
@@ -92,21 +117,6 @@ class Bench:
         if None not in self.cache.archs:
             return None
         return np.array([name.partition('/')[0] for name in self.cache.names])
-
-    @functools.cached_property
-    def statistics(self) -> Statistics:
-        """Of all graphs."""
-        return graph_statistics(self.cache.columns)
-
-    @functools.cached_property
-    def table(self) -> GraphTable:
-        """All graphs, each node by itself: for AIO-P's encoder."""
-        return GraphTable.from_cache(self.cache)
-
-    @functools.cached_property
-    def folded(self) -> GraphTable:
-        """All graphs with merged nodes: for the stronger encoder."""
-        return GraphTable.from_cache(self.cache, fold=True)
 
     @functools.cached_property
     def one_hot(self) -> np.ndarray:

@@ -9,7 +9,8 @@ import numpy as np
 from hpml_mm.predictor.baselines import CostLine, Ridge
 from hpml_mm.predictor.experiments import networks
 from hpml_mm.predictor.experiments.setting import Setting
-from hpml_mm.predictor.kernel import KernelRegressor, Prediction
+from hpml_mm.predictor.kernel import KernelRegressor
+from hpml_mm.predictor.prediction import Prediction
 
 # Samples of the source tables that the kernel's scales are learnt from.
 _SCALE_TASKS, _SCALE_NETS = 10, 50

@@ -13,8 +13,8 @@ import torch
 from hpml_mm.predictor.experiments.bench import Bench
 from hpml_mm.predictor.experiments.setting import Setting
 from hpml_mm.predictor.fit import FINE_TUNE, FitSettings, fine_tune, fit, predict
-from hpml_mm.predictor.kernel import Prediction
 from hpml_mm.predictor.models import GraphRegressor, KAdapterRegressor, ScoreModel
+from hpml_mm.predictor.prediction import Prediction
 from hpml_mm.predictor.protocol import split_off
 
 # Pre-training of a sweep over seeds.
@@ -69,12 +69,17 @@ RANKED = dataclasses.replace(
 
 def from_scratch(setting: Setting, recipe: Recipe) -> Prediction:
     """Learn from the sample alone."""
-    model = _new(recipe, setting.seed)
-    rows = setting.drawn.train
+    model = learnt(setting.bench, setting.drawn.train, recipe, setting.seed)
+    return _rest(model, setting, recipe.fold)
+
+
+def learnt(bench: Bench, rows: np.ndarray, recipe: Recipe, seed: int) -> GraphRegressor:
+    """A network that has learnt from some rows of a table alone."""
+    model = _new(recipe, seed)
     steps = math.ceil(len(rows) / recipe.settings.batch_size)
     epochs = min(max(_STEPS // steps, _FEWEST_EPOCHS), _MOST_EPOCHS)
-    _train(model, setting.bench, rows, recipe, epochs, setting.seed)
-    return _rest(model, setting, recipe.fold)
+    _train(model, bench, rows, recipe, epochs, seed)
+    return model
 
 
 def zero_shot(setting: Setting, recipe: Recipe) -> Prediction:
@@ -190,10 +195,16 @@ def _write(model: ScoreModel, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def tuned(
+    model: ScoreModel, bench: Bench, rows: np.ndarray, recipe: Recipe, seed: int
+) -> ScoreModel:
+    """A copy of a trained network that has learnt from some rows of a table more."""
+    tuning = dataclasses.replace(recipe.tuning, epochs=TUNE_EPOCHS, seed=seed)
+    return fine_tune(model, bench.labelled(rows, recipe.fold), tuning)
+
+
 def _tuned(model: ScoreModel, setting: Setting, recipe: Recipe) -> ScoreModel:
-    tuning = dataclasses.replace(recipe.tuning, epochs=TUNE_EPOCHS, seed=setting.seed)
-    sample = setting.bench.labelled(setting.drawn.train, recipe.fold)
-    return fine_tune(model, sample, tuning)
+    return tuned(model, setting.bench, setting.drawn.train, recipe, setting.seed)
 
 
 def _set_scale(model: ScoreModel, setting: Setting) -> None:

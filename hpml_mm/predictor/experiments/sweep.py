@@ -17,8 +17,8 @@ from hpml_mm.predictor.experiments.bench import Bench
 from hpml_mm.predictor.experiments.cases import ADAPTER_LABELS, ADAPTER_SPACE, Case
 from hpml_mm.predictor.experiments.methods import METHODS
 from hpml_mm.predictor.experiments.setting import Setting
-from hpml_mm.predictor.kernel import Prediction
 from hpml_mm.predictor.metrics import score, srcc
+from hpml_mm.predictor.prediction import Prediction
 from hpml_mm.predictor.protocol import DRAW_SEEDS, PRETRAIN_SEEDS
 
 # Fewer networks than this have hardly an order.

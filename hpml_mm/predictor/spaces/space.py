@@ -193,6 +193,24 @@ class SearchSpace(abc.ABC):
                 values.append(value)
         return self.canonical(Arch(self.name, tuple(values)))
 
+    def cross(self, first: Arch, second: Arch, rng: np.random.Generator) -> Arch:
+        """A child of two architectures: each slot is that of one of them.
+
+        Where only one of them decides a slot, it is taken from that one.
+
+        Raises:
+            ValueError: One of them is outside the space.
+        """
+        self.validate(first)
+        self.validate(second)
+        values = []
+        for slot, *pair in zip(self.slots, first.values, second.values, strict=True):
+            given = [value for value in pair if value is not None]
+            values.append(
+                self._draw(Slot(slot.name, tuple(given) or slot.choices), rng)
+            )
+        return self.canonical(Arch(self.name, tuple(values)))
+
     def one_hot(self, arch: Arch) -> np.ndarray:
         """The architecture as 0s and 1s, for a linear model.
 

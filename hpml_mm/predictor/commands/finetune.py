@@ -1,0 +1,39 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""``finetune``: adapt a predictor to another table by a few of its networks."""
+
+import argparse
+
+from hpml_mm.predictor.commands.arguments import check_out, check_seed
+from hpml_mm.predictor.commands.card import print_card
+from hpml_mm.predictor.commands.train import add_sample
+from hpml_mm.predictor.experiments.bench import Bench
+from hpml_mm.predictor.predictor_file import save_predictor
+from hpml_mm.predictor.shipped import find_predictor
+from hpml_mm.predictor.training import fine_tune_predictor
+
+HELP = 'adapt a predictor to another table by a few of its networks'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument(
+        'predictor', metavar='PREDICTOR', help='a file, or the name of a shipped one'
+    )
+    add_sample(parser, number=20)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the new predictor, and print how good it and the old one are.
+
+    Raises:
+        FileNotFoundError: There is no such predictor or cache.
+        ValueError: The cache has no such labels, or too few networks.
+    """
+    check_out(args.out)
+    check_seed(args.seed)
+    predictor = find_predictor(args.predictor)
+    bench = Bench.of_cache(args.cache, args.metric)
+    tuned = fine_tune_predictor(predictor, bench, args.number, args.seed)
+    save_predictor(args.out, tuned)
+    print_card(tuned.card)
+    print(f'Written to {args.out} ({args.out.stat().st_size:,} bytes)')

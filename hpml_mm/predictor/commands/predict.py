@@ -1,0 +1,91 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""``predict``: what networks will score."""
+
+import argparse
+from pathlib import Path
+
+from hpml_mm.predictor.arch_table import ArchTable
+from hpml_mm.predictor.commands.arguments import (
+    SOURCE,
+    add_predictor,
+    add_source_options,
+    check_out,
+    choose_predictor,
+    input_size,
+    read_source,
+)
+from hpml_mm.predictor.commands.progress import progress_bar
+from hpml_mm.predictor.graph_set import GraphSet
+
+HELP = 'predict what networks will score, and how sure that is'
+PREDICTED = ('predicted', 'predicted_spread')
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument('sources', nargs='*', metavar='SOURCE', help=SOURCE)
+    add_source_options(parser)
+    add_predictor(parser)
+    parser.add_argument(
+        '--table',
+        type=Path,
+        metavar='CSV',
+        help='predict each row of a table with a column "arch"; needs --out',
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        metavar='CSV',
+        help=f'the table again with the columns {" and ".join(PREDICTED)}, in the '
+        "label's unit",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print a line for each network, or write a table again with predictions.
+
+    Raises:
+        FileNotFoundError: A source, the table or the predictor is not there.
+        ValueError: One cannot be read, or the arguments do not go together.
+    """
+    if bool(args.sources) == (args.table is not None):
+        raise ValueError('predict: give either SOURCEs or a --table')
+    if (args.table is None) != (args.out is None):
+        raise ValueError('predict: --table and --out go together')
+    if args.table is not None:
+        check_out(args.out)
+        _predict_table(args)
+        return
+    for source in args.sources:
+        entry = read_source(source, args)
+        space = None if entry.arch is None else entry.name.partition(':')[0]
+        predictor = choose_predictor(args, space)
+        found = predictor.score(GraphSet.of([entry.graph]))
+        spread = '' if found.spread is None else f' ± {found.spread[0]:.2f}'
+        print(f'{entry.name}: {found.scores[0]:.2f}{spread}, {predictor.card.task}')
+        if found.outside[0]:
+            print(
+                f'  outside of the {predictor.card.networks:,} networks of '
+                f'{predictor.card.space} that were learnt from: {found.outside[0]}'
+            )
+
+
+def _predict_table(args: argparse.Namespace) -> None:
+    table = ArchTable.read(args.table, args.out, PREDICTED, args.space)
+    predictor = choose_predictor(args, table.space)
+    with progress_bar('networks') as show:
+        graphs = GraphSet.of(table.graphs(input_size(args), show))
+    if not len(table):
+        table.write([])
+        print(f'{args.table} has no networks: written to {args.out}')
+        return
+    found = predictor.score(graphs)
+    spread = [''] * len(table)
+    if found.spread is not None:
+        spread = [f'{value:.4f}' for value in found.spread]
+    table.write([(f'{s:.4f}', d) for s, d in zip(found.scores, spread, strict=True)])
+    outside = sum(map(bool, found.outside))
+    print(
+        f'{len(table):,} networks of {table.space}, {predictor.card.task}, '
+        f'{outside:,} of them outside of what was learnt: written to {args.out}'
+    )

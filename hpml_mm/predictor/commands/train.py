@@ -1,0 +1,56 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""``train``: make a predictor of a table."""
+
+import argparse
+from pathlib import Path
+
+from hpml_mm.predictor.commands.arguments import check_out, check_seed
+from hpml_mm.predictor.commands.card import print_card
+from hpml_mm.predictor.experiments.bench import Bench
+from hpml_mm.predictor.predictor_file import save_predictor
+from hpml_mm.predictor.training import METHODS, train_predictor
+
+HELP = 'learn from a sample of a table, judge on the rest, and write a predictor'
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    add_sample(parser)
+    parser.add_argument(
+        '--method', choices=METHODS, default='kernel', help='what learns (%(default)s)'
+    )
+
+
+def add_sample(parser: argparse.ArgumentParser, number: int | None = None) -> None:
+    """What is learnt from, and where the predictor goes."""
+    parser.add_argument('cache', type=Path, metavar='CACHE', help='graphs of a table')
+    parser.add_argument(
+        '--metric', metavar='NAME', help="the label; else the table's accuracy"
+    )
+    parser.add_argument(
+        '-n',
+        '--number',
+        type=int,
+        metavar='N',
+        default=number,
+        required=number is None,
+        help='networks to learn from',
+    )
+    parser.add_argument('--seed', type=int, default=0, help='equal seeds, equal sample')
+    parser.add_argument('--out', type=Path, required=True, metavar='FILE')
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write a predictor, and print how good it is.
+
+    Raises:
+        FileNotFoundError: There is no such cache.
+        ValueError: It has no such labels, or too few networks.
+    """
+    check_out(args.out)
+    check_seed(args.seed)
+    bench = Bench.of_cache(args.cache, args.metric)
+    predictor = train_predictor(bench, args.number, args.seed, args.method)
+    save_predictor(args.out, predictor)
+    print_card(predictor.card)
+    print(f'Written to {args.out} ({args.out.stat().st_size:,} bytes)')

@@ -1,0 +1,205 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Find the networks of a search space that a predictor thinks best, within limits.
+
+Evolution as in `Once-for-All <https://arxiv.org/abs/1908.09791>`_: the best of what was
+seen are crossed and mutated. Here those on the Pareto front have children too, so that
+the front is found on the way.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from hpml_mm.predictor.graph_set import GraphSet
+from hpml_mm.predictor.predictor import Predictor
+from hpml_mm.predictor.spaces import Arch, SearchSpace
+
+# Share of the trials that are drawn at random first, and how many are tried at once.
+_RANDOM, _BATCH = 0.2, 50
+# Networks that have children: the best, and so many of the front at most.
+_PARENTS = 40
+# Slots that a child changes, on average.
+_CHANGES = 2.0
+# Draws in vain for one batch before the space is taken to be used up.
+_PATIENCE = 200
+
+
+@dataclasses.dataclass(frozen=True)
+class Limits:
+    """What a network may cost.
+
+    Attributes:
+        macs: Multiply-accumulate operations for an image; None for no limit.
+        params: Parameters; None for no limit.
+    """
+
+    macs: int | None = None
+    params: int | None = None
+
+    def excess(self, macs: int, params: int) -> float:
+        """Share by which a network is above the limit that it breaks most, or 0."""
+        pairs = ((macs, self.macs), (params, self.params))
+        over = [cost / limit - 1 for cost, limit in pairs if limit is not None]
+        return max(0.0, *over) if over else 0.0
+
+    def __str__(self) -> str:
+        pairs = (('MACs', self.macs), ('parameters', self.params))
+        held = [f'{limit:,} {name}' for name, limit in pairs if limit is not None]
+        return ' and '.join(held) or 'no limit'
+
+
+@dataclasses.dataclass(frozen=True)
+class Found:
+    """A network within the limits.
+
+    Attributes:
+        arch: Its string.
+        macs: What it costs.
+        params: The same.
+        score: Predicted, in percent.
+        spread: Of the prediction, in points; None where the predictor tells none.
+        outside: Why it is unlike what the predictor learnt from, or ''.
+    """
+
+    arch: str
+    macs: int
+    params: int
+    score: float
+    spread: float | None
+    outside: str
+
+
+def search(
+    space: SearchSpace,
+    predictor: Predictor,
+    limits: Limits,
+    trials: int = 2000,
+    seed: int = 0,
+    advanced: Callable[[int, int], None] = lambda done, total: None,
+) -> list[Found]:
+    """Look for the best networks of a space.
+
+    Args:
+        space: Where to look. Networks are reduced to what reaches their output.
+        predictor: What says how good they are.
+        limits: What they may cost.
+        trials: Different networks whose costs are counted; those within the limits are
+            predicted too. Fewer where the space has no more.
+        seed: Equal seeds find equal networks.
+        advanced: Called after each batch with how many are done, of how many.
+
+    Returns:
+        All networks within the limits, the best first.
+
+    Raises:
+        ValueError: No trials are allowed, or none was within the limits.
+    """
+    if trials < 1:
+        raise ValueError(f'search: {trials} trials; at least 1 is needed')
+    evolution = _Evolution(space, predictor, limits, seed)
+    start = max(int(_RANDOM * trials), min(trials, _BATCH))
+    while (done := len(evolution.seen)) < trials:
+        rest = (start if done < start else trials) - done
+        if not evolution.step(min(_BATCH, rest), at_random=done < start):
+            break
+        advanced(len(evolution.seen), trials)
+    if not evolution.found:
+        macs, params = evolution.nearest_costs
+        raise ValueError(
+            f'none of {len(evolution.seen):,} networks of {space.name} is within '
+            f'{limits}: the smallest found has {macs:,} MACs and {params:,} parameters'
+        )
+    return sorted(evolution.found, key=_best_first)
+
+
+def pareto_front(found: Sequence[Found]) -> list[Found]:
+    """Those that no other beats at equal or fewer MACs, by their MACs."""
+    front: list[Found] = []
+    for one in sorted(found, key=lambda one: (one.macs, -one.score, one.arch)):
+        if not front or one.score > front[-1].score:
+            front.append(one)
+    return front
+
+
+class _Evolution:
+    """The networks seen so far.
+
+    Attributes:
+        seen: Archs, and by how much each is above the limits.
+        found: Those within.
+        nearest_costs: MACs and parameters of the one that is least above them.
+    """
+
+    def __init__(
+        self, space: SearchSpace, predictor: Predictor, limits: Limits, seed: int
+    ) -> None:
+        self.space, self.predictor, self.limits = space, predictor, limits
+        self.rng = np.random.default_rng(seed)
+        self.seen: dict[str, float] = {}
+        self.found: list[Found] = []
+        self.nearest_costs = (0, 0)
+        self._nearest = np.inf
+
+    def step(self, count: int, at_random: bool) -> bool:
+        """Try so many new networks; False where there are no more."""
+        batch = self._new(count, None if at_random else self._parents())
+        if not batch:
+            return False
+        graphs = [self.space.graph(self.space.decode(arch)) for arch in batch]
+        within = []
+        for arch, graph in zip(batch, graphs, strict=True):
+            costs = graph.total_macs, graph.total_params
+            self.seen[arch] = excess = self.limits.excess(*costs)
+            if excess < self._nearest:
+                self._nearest, self.nearest_costs = excess, costs
+            if not excess:
+                within.append((arch, graph))
+        if within:
+            self._predict(*zip(*within, strict=True))
+        return True
+
+    def _predict(self, archs: Sequence[str], graphs: Sequence) -> None:
+        found = self.predictor.score(GraphSet.of(graphs))
+        spreads = [None] * len(archs) if found.spread is None else found.spread.tolist()
+        rows = zip(
+            archs, graphs, found.scores.tolist(), spreads, found.outside, strict=True
+        )
+        self.found += [
+            Found(arch, graph.total_macs, graph.total_params, *rest)
+            for arch, graph, *rest in rows
+        ]
+
+    def _parents(self) -> list[Arch]:
+        best = sorted(self.found, key=_best_first)[:_PARENTS]
+        front = pareto_front(self.found)
+        every = max(1, len(front) // _PARENTS)
+        archs = dict.fromkeys(one.arch for one in [*best, *front[::-every]])
+        if len(archs) < _PARENTS:  # Limits are tight: come nearer to them.
+            near = sorted(self.seen, key=self.seen.get)
+            archs |= dict.fromkeys(near[: _PARENTS - len(archs)])
+        return [self.space.decode(arch) for arch in archs]
+
+    def _new(self, count: int, parents: list[Arch] | None) -> list[str]:
+        batch: dict[str, None] = {}
+        for _ in range(_PATIENCE * count):
+            child = (
+                self.space.sample(self.rng) if parents is None else self._child(parents)
+            )
+            arch = self.space.encode(self.space.simplify(child))
+            if arch not in self.seen:
+                batch[arch] = None
+            if len(batch) == count:
+                break
+        return list(batch)
+
+    def _child(self, parents: list[Arch]) -> Arch:
+        first, second = self.rng.integers(len(parents), size=2)
+        arch = parents[first]
+        if self.rng.random() < 0.5:
+            arch = self.space.cross(arch, parents[second], self.rng)
+        return self.space.mutate(arch, self.rng, min(1, _CHANGES / len(arch.values)))
+
+
+def _best_first(one: Found) -> tuple:
+    return -one.score, one.macs, one.arch

@@ -1,0 +1,199 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Train, fine-tune and judge the predictors that are kept in files."""
+
+import copy
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from hpml_mm.predictor.baselines import CostLine, Ridge
+from hpml_mm.predictor.bounds import Bounds
+from hpml_mm.predictor.card import Card
+from hpml_mm.predictor.experiments import networks
+from hpml_mm.predictor.experiments.bench import Bench
+from hpml_mm.predictor.kernel import KernelRegressor
+from hpml_mm.predictor.kernel_predictor import KernelPredictor
+from hpml_mm.predictor.metrics import mae, srcc
+from hpml_mm.predictor.network_predictor import NetworkPredictor
+from hpml_mm.predictor.predictor import Predictor
+from hpml_mm.predictor.predictor_file import rounded
+from hpml_mm.predictor.protocol import Draw
+
+METHODS = ('kernel', 'residual-gnn', 'gnn')
+_RECIPES = {'residual-gnn': networks.RESIDUAL, 'gnn': networks.AIOP}
+
+Scores = dict[str, float | None]
+
+
+def train_predictor(
+    bench: Bench, count: int, seed: int = 0, method: str = 'kernel'
+) -> Predictor:
+    """Learn from a sample of a table, and judge on the rest.
+
+    Args:
+        bench: The table.
+        count: Networks in the sample, as ``protocol.draw`` draws it.
+        seed: Of the sample, and of first weights.
+        method: One of ``METHODS``.
+
+    Returns:
+        As a file will give it back, with scores of predictor and baselines.
+
+    Raises:
+        ValueError: There are too few networks, or their labels cannot be learnt from.
+    """
+    drawn = _draw(bench, count, seed)
+    card = _new_card(bench, drawn, method)
+    bounds = _bounds(bench, drawn.train)
+    if method == 'kernel':
+        model = KernelRegressor()
+        task = bench.task(drawn.train)
+        model.learn([task], seed=seed)
+        predictor = KernelPredictor(card, bounds, model.condition(task))
+    else:
+        recipe = _recipe(method)
+        network = networks.learnt(bench, drawn.train, recipe, seed)
+        config = {'type': 'hpml_mm.GraphRegressor', **recipe.model}
+        predictor = NetworkPredictor(card, bounds, network, config, recipe.fold)
+    return _judged(predictor, bench, drawn)
+
+
+def fine_tune_predictor(
+    predictor: Predictor, bench: Bench, count: int, seed: int = 0
+) -> Predictor:
+    """Learn from a few networks of another table, and judge on its rest.
+
+    The Gaussian process keeps its scales, which say what matters in a network, and
+    draws from the sample alone. A graph network goes on learning.
+
+    Args:
+        predictor: Where to start; it stays as it is.
+        bench: The other table.
+        count: Networks in the sample.
+        seed: Of the sample.
+
+    Returns:
+        As ``train_predictor``; scores have 'before tuning' too.
+
+    Raises:
+        ValueError: As for ``train_predictor``.
+    """
+    drawn = _draw(bench, count, seed)
+    card = _new_card(bench, drawn, predictor.card.method, predictor.card.short)
+    bounds = _bounds(bench, drawn.train)
+    if isinstance(predictor, KernelPredictor):
+        model = copy.deepcopy(predictor.model).condition(bench.task(drawn.train))
+    else:
+        recipe = _recipe(predictor.card.method)
+        model = networks.tuned(predictor.model, bench, drawn.train, recipe, seed)
+    tuned = dataclasses.replace(predictor, card=card, bounds=bounds, model=model)
+    before = _measured(predictor, bench, drawn.test)
+    return _judged(tuned, bench, drawn, {'before tuning': before})
+
+
+def judge_again(predictor: Predictor, bench: Bench) -> dict[str, Scores]:
+    """Scores of a predictor and of the baselines, on the networks of its card.
+
+    Args:
+        predictor: A trained one.
+        bench: The table that it learnt from.
+
+    Raises:
+        ValueError: This is another table.
+    """
+    card = predictor.card
+    for what, own, other in (
+        ('space', card.space, bench.space),
+        ('label', card.label, bench.metric),
+    ):
+        if own != other:
+            raise ValueError(
+                f'the predictor has the {what} {own!r}, the cache {other!r}'
+            )
+    drawn = _draw(bench, card.networks, card.seed)
+    if len(drawn.test) != card.rest:
+        raise ValueError(
+            f'{len(drawn.test)} networks of the cache are left to judge on, '
+            f'{card.rest} were when the predictor was trained: it is another table'
+        )
+    return _scores(predictor, bench, drawn)
+
+
+def _draw(bench: Bench, count: int, seed: int) -> Draw:
+    if count < 2:
+        raise ValueError(f'-n {count}: at least 2 networks are needed to learn from')
+    if not 0 <= seed < 2**32:
+        raise ValueError(f'--seed {seed}: a seed is from 0 to {2**32 - 1}')
+    return bench.draw(count, seed)
+
+
+def _recipe(method: str) -> networks.Recipe:
+    if method not in _RECIPES:
+        raise ValueError(f'no method {method!r}; there are {", ".join(METHODS)}')
+    return _RECIPES[method]
+
+
+def _new_card(
+    bench: Bench, drawn: Draw, method: str, origin: str | None = None
+) -> Card:
+    counts = {'networks': len(drawn.train), 'rest': len(drawn.test)}
+    return Card(
+        bench.space,
+        bench.metric,
+        method,
+        seed=drawn.seed,
+        scores={},
+        origin=origin,
+        **counts,
+    )
+
+
+def _bounds(bench: Bench, rows: np.ndarray) -> Bounds:
+    return Bounds.of(bench.statistics.take(rows), bench.sizes[rows])
+
+
+def _judged(
+    predictor: Predictor,
+    bench: Bench,
+    drawn: Draw,
+    more: dict[str, Scores] | None = None,
+) -> Predictor:
+    predictor = rounded(predictor)
+    scores = _scores(predictor, bench, drawn) | (more or {})
+    card = dataclasses.replace(predictor.card, scores=scores)
+    return dataclasses.replace(predictor, card=card)
+
+
+def _scores(predictor: Predictor, bench: Bench, drawn: Draw) -> dict[str, Scores]:
+    scores = {'predictor': _measured(predictor, bench, drawn.test)}
+    for name, (model, features) in _baselines(bench).items():
+        rows = features()
+        model.fit(rows[drawn.train], bench.labels[drawn.train])
+        scores[name] = _compared(model.predict(rows[drawn.test]), bench, drawn.test)
+    return scores
+
+
+def _baselines(bench: Bench) -> dict[str, tuple[CostLine | Ridge, Callable]]:
+    found = {
+        name: (CostLine(), lambda name=name: bench.costs(name))
+        for name in ('macs', 'params')
+    }
+    if bench.families is None:  # In a search space, where networks have archs.
+        found = {'ridge': (Ridge(), lambda: bench.one_hot), **found}
+    return found
+
+
+def _measured(predictor: Predictor, bench: Bench, rows: np.ndarray) -> Scores:
+    found = predictor.score(bench, rows)
+    scores = _compared(found.scores, bench, rows)
+    if found.spread is not None:
+        off = np.abs(found.scores - bench.labels[rows])
+        scores['within_1_spread(%)'] = 100 * float((off <= found.spread).mean())
+    scores['outside(%)'] = 100 * sum(map(bool, found.outside)) / len(rows)
+    return scores
+
+
+def _compared(predicted: np.ndarray, bench: Bench, rows: np.ndarray) -> Scores:
+    labels = bench.labels[rows]
+    return {'srcc(1)': srcc(predicted, labels), 'mae(points)': mae(predicted, labels)}
