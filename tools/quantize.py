@@ -21,7 +21,7 @@ from hpml_mm.engine.launch import build_runner
 from hpml_mm.engine.weights import load_fitting
 from hpml_mm.quantization.backends import BACKENDS, RANGES
 from hpml_mm.quantization.calibration import MINIMUM, calibration_batches
-from hpml_mm.quantization.fine_tune import LR_SHARE, fine_tune_
+from hpml_mm.quantization.fine_tune import EPOCHS, LR_SHARE, fine_tune_
 from hpml_mm.quantization.of_runner import missed, quantize_in_runner, validation_of
 from hpml_mm.quantization.report import QuantizationReport
 from hpml_mm.quantization.settings import QuantizationSettings, check_installed
@@ -73,26 +73,48 @@ def parse_args() -> argparse.Namespace:
         help='time to measure each batch size for; 0 for not at all',
     )
     parser.add_argument('--out', help='folder for the model and its report')
-    add_training_arguments(parser.add_argument_group('--method qat'))
+    training = add_training_arguments(parser.add_argument_group('--method qat'))
     args = parser.parse_args()
-    if (args.checkpoint is None) != args.untrained:
-        parser.error('give either CHECKPOINT or --untrained')
-    if args.untrained and args.method == 'qat':
-        parser.error('--method qat trains a checkpoint further: --untrained has none')
+    if problem := contradiction(args, training):
+        parser.error(problem)
     return args
 
 
-def add_training_arguments(group: argparse._ArgumentGroup) -> None:
-    group.add_argument('--epochs', type=int, default=3, help='to fine-tune for')
-    group.add_argument(
-        '--lr', type=float, help=f"{LR_SHARE:g} of the config's where it is not given"
-    )
-    group.add_argument(
-        '--freeze', type=int, help='first epoch with frozen BatchNorm and ranges'
-    )
-    group.add_argument(
-        '--overwrite', action='store_true', help='delete checkpoints of an earlier run'
-    )
+def contradiction(args: argparse.Namespace, training: list[str]) -> str | None:
+    """What does not go together; ``training`` are names of arguments of a training."""
+    if (args.checkpoint is None) != args.untrained:
+        return 'give either CHECKPOINT or --untrained'
+    if args.untrained and args.method == 'qat':
+        return '--method qat trains a checkpoint further: --untrained has none'
+    given = [f'--{name}' for name in training if getattr(args, name) is not None]
+    if given and args.method != 'qat':
+        return (
+            f'{", ".join(given)}: only --method qat trains, and this is --method '
+            f'{args.method}'
+        )
+    return None
+
+
+def add_training_arguments(group: argparse._ArgumentGroup) -> list[str]:
+    """Arguments that are None where they are not given; returns their names."""
+    actions = [
+        group.add_argument('--epochs', type=int, help=f'to fine-tune for; {EPOCHS}'),
+        group.add_argument(
+            '--lr',
+            type=float,
+            help=f"{LR_SHARE:g} of the config's where it is not given",
+        ),
+        group.add_argument(
+            '--freeze', type=int, help='first epoch with frozen BatchNorm and ranges'
+        ),
+        group.add_argument(
+            '--overwrite',
+            action='store_true',
+            default=None,
+            help='delete checkpoints of an earlier run',
+        ),
+    ]
+    return [action.dest for action in actions]
 
 
 def _points(text: str) -> float | None:
@@ -140,7 +162,7 @@ def train(
 ) -> QuantizationReport:
     """Fine-tune a checkpoint with fake quantization, then quantize it."""
     cfg = configure_training(
-        args.config, args.cfg_options, work_dir=str(out), overwrite=args.overwrite
+        args.config, args.cfg_options, work_dir=str(out), overwrite=bool(args.overwrite)
     )
     fine_tune_(
         cfg,

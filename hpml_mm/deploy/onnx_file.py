@@ -20,7 +20,7 @@ from .network import Outputs, PlainNetwork
 from .onnx_names import drop_notes_, name_weights_, node_modules
 from .spec import METADATA_KEY, DeploySpec
 
-__all__ = ['Exported', 'attach_spec', 'export_onnx', 'node_modules', 'write_onnx']
+__all__ = ['Exported', 'export_onnx', 'node_modules']
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -82,7 +82,7 @@ def export_onnx(
     batch_norms = _count_norms(network)
     plain = folded_copy(network, example)
     model = _to_onnx(plain, example)
-    attach_spec(model, spec)
+    _attach_spec(model, spec)
     with torch.no_grad():
         expected = plain(example)
     path = Path(path)
@@ -98,22 +98,7 @@ def export_onnx(
     return Exported(path, path.stat().st_size / 2**20, folded, difference)
 
 
-def write_onnx(model: 'ModelProto', spec: DeploySpec, path: str | Path) -> Path:
-    """Write a changed network, such as a quantized one, whole or not at all.
-
-    Args:
-        model: Gets the description among its metadata.
-        spec: The description.
-        path: File to write.
-    """
-    attach_spec(model, spec)
-    path = Path(path)
-    with _whole_or_not(path) as temporary:
-        temporary.write_bytes(model.SerializeToString())
-    return path
-
-
-def attach_spec(model: 'ModelProto', spec: DeploySpec) -> None:
+def _attach_spec(model: 'ModelProto', spec: DeploySpec) -> None:
     """Put the description among the metadata, in place of an earlier one."""
     import onnx
 

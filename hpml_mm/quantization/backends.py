@@ -2,6 +2,7 @@
 """One way to quantize a network, whichever backend does it."""
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +121,8 @@ def prepared_copy(network: nn.Module, example: Tensor, backend: str) -> nn.Modul
 class Converter:
     """Quantizes one network, as often as wanted with other layers left in FP32.
 
-    Exporting and, for ONNX Runtime, observing ranges are done once.
+    Exporting and observing ranges are done once. A file that was written for the same
+    layers before is copied: a search ends in what it has tried.
 
     Args:
         network: As :func:`hpml_mm.deploy.network.plain_network` gives it; stays as it
@@ -154,7 +156,7 @@ class Converter:
         self._method, self._backend = method, backend
         self._layers = list(weighted_layers(network))
         self._folder = TemporaryDirectory(prefix='hpml_mm-')
-        self._made = 0
+        self._made: dict[tuple[tuple[str, str], ...], tuple[Path, Coverage]] = {}
         folded = prepared_copy(network, two_images(batches), backend)
         self._gates = gate_layers(folded, batches[0])
         if backend == 'inductor':
@@ -221,22 +223,19 @@ class Converter:
 
     def _file(self, reasons: Mapping[str, str], out: str | Path | None) -> Quantized:
         suffix = '.xml' if self._backend == 'openvino' else '.onnx'
-        if out is None:
-            self._made += 1
-            out = Path(self._folder.name, f'int8_{self._made}{suffix}')
-        out = Path(out)
-        if out.suffix != suffix:
+        if out is not None and Path(out).suffix != suffix:
             raise ValueError(
                 f'{out}: a model of {self._backend} is written to a file that ends in '
                 f'{suffix}'
             )
-        out.parent.mkdir(parents=True, exist_ok=True)
-        with TemporaryDirectory(dir=out.parent, prefix='.hpml_mm-') as folder:
-            written = Path(folder, out.name)
-            coverage = self._write(written, reasons)
-            for part in (written.with_suffix('.bin'), written):
-                if part.exists():
-                    os.replace(part, out.with_suffix(part.suffix))
+        key = tuple(sorted(reasons.items()))
+        if key not in self._made:
+            path = Path(self._folder.name, f'int8_{len(self._made) + 1}{suffix}')
+            self._made[key] = path, self._write(path, reasons)
+        path, coverage = self._made[key]
+        out = path if out is None else Path(out)
+        if out != path:
+            _copy(path, out)
         engine = OpenVinoEngine if self._backend == 'openvino' else OnnxEngine
         return Quantized(engine(out), coverage, out)
 
@@ -246,6 +245,18 @@ class Converter:
         if self._backend == 'openvino':
             return self._ptq.convert(path, reasons, self._spec.to_json())
         return self._ptq.convert(path, reasons)
+
+
+def _copy(path: Path, out: Path) -> None:
+    """Copy a model and its weights; only what is whole takes its name."""
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=out.parent, prefix='.hpml_mm-') as folder:
+        for suffix in ('.bin', path.suffix):
+            part = path.with_suffix(suffix)
+            if part.exists():
+                whole = Path(folder, out.with_suffix(suffix).name)
+                shutil.copyfile(part, whole)
+                os.replace(whole, out.with_suffix(suffix))
 
 
 def quantize(

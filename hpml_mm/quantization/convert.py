@@ -8,7 +8,6 @@ import torch
 from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.model import BaseModel
-from torch import Tensor
 
 from hpml_mm.deploy.describe import spec_of
 from hpml_mm.deploy.engine_model import with_engine
@@ -27,16 +26,15 @@ from .backends import Converter, Quantized, prepared_copy
 from .calibration import calibration_batches, two_images
 from .coverage import ASKED_FOR, SEARCHED
 from .evaluate import Evaluation, Validation, compare
+from .files import FP32_FILE, REPORT_FILE, int8_file
 from .latency import BATCHES, Latency, measure_latency
+from .output_noise import output_sqnr, pixel_sqnr
 from .ptq_inductor import compiled
 from .report import EngineResult, QuantizationReport
 from .search import SearchResult, search
-from .sensitivity import NoiseRatio, layer_sqnr
+from .sensitivity import layer_sqnr
 from .settings import QuantizationSettings
 
-FP32_FILE = 'model_fp32.onnx'
-REPORT_FILE = 'report.json'
-_SUFFIXES = {'onnxruntime': '.onnx', 'openvino': '.xml'}
 # The output's noise is measured on so many batches.
 _NOISE_BATCHES = 2
 
@@ -104,10 +102,12 @@ class _Conversion:
         # Converting nothing is noticed here, before the long evaluations.
         first = self.converter.convert(settings.keep)
         before = self.validation.run(self.reference)
-        ranking = layer_sqnr(plain_network(self.model), self.batches)
+        # Nothing hangs on the ranking where it is not searched along.
+        some = None if settings.max_drop is not None else 1
+        ranking = layer_sqnr(plain_network(self.model), self.batches[:some])
         found = self._search(first, before, [layer.name for layer in ranking])
         keep = self._reasons(() if found is None else found.kept)
-        quantized = self.converter.convert(keep, self._file(out))
+        quantized = self.converter.convert(keep, int8_file(out, settings.backend))
         after = self._judge(quantized)
         engines = {**self._fp32_engines(out), 'int8': quantized.engine}
         report = QuantizationReport(
@@ -120,15 +120,18 @@ class _Conversion:
             ranking=ranking,
             search=found,
             samples=0 if settings.method == 'dynamic' else settings.samples,
-            output_sqnr=self._output_sqnr(quantized.engine),
+            **self._noise(quantized.engine),
             **self._results(engines),
         )
         write_atomic(out / REPORT_FILE, dump_strict(report.record()))
         return report
 
-    def _output_sqnr(self, engine: Engine) -> float:
+    def _noise(self, engine: Engine) -> dict[str, float]:
         own = EagerEngine(plain_network(self.model))
-        return output_sqnr(own, engine, self.batches[:_NOISE_BATCHES])
+        return {
+            'output_sqnr': output_sqnr(own, engine, self.batches[:_NOISE_BATCHES]),
+            'pixel_sqnr': pixel_sqnr(own, self.batches[:1], self.spec.std),
+        }
 
     def _judge(self, quantized: Quantized) -> Evaluation:
         return self.validation.run(with_engine(self.model, quantized.engine))
@@ -156,10 +159,6 @@ class _Conversion:
         """Why layers stay in FP32: the user's wish goes first."""
         asked = dict.fromkeys(self.settings.keep, ASKED_FOR)
         return dict.fromkeys(searched, SEARCHED) | asked
-
-    def _file(self, out: Path) -> Path | None:
-        suffix = _SUFFIXES.get(self.settings.backend)
-        return None if suffix is None else out / f'model_int8{suffix}'
 
     def _fp32_engines(self, out: Path) -> dict[str, Engine]:
         """Eager PyTorch and the backend's own engine, with the reference."""
@@ -216,17 +215,3 @@ def drop_in_points(before: Evaluation, after: Evaluation) -> float:
             'coco/AP. Set max_drop to None (--max-drop none) to quantize all layers'
         )
     return max(pair.points(pair.drop) for pair in pairs.values())
-
-
-def output_sqnr(exact: Engine, rounded: Engine, batches: Sequence[Tensor]) -> float:
-    """Signal to noise, in decibels, at the outputs of engines of the same weights."""
-    ratio = NoiseRatio()
-    for batch in batches:
-        outputs = exact(batch), rounded(batch)
-        for one, other in zip(*map(_as_tuple, outputs), strict=True):
-            ratio.add(one, other)
-    return ratio.decibels
-
-
-def _as_tuple(outputs: Tensor | tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-    return outputs if isinstance(outputs, tuple) else (outputs,)

@@ -8,6 +8,8 @@ from mmengine.config import Config, ConfigDict
 
 #: Of the config's learning rate: the weights have been found, they only settle.
 LR_SHARE = 0.01
+#: To train.
+EPOCHS = 3
 
 
 def fine_tune_(
@@ -16,7 +18,7 @@ def fine_tune_(
     settings: Mapping[str, Any],
     out: str,
     *,
-    epochs: int = 3,
+    epochs: int | None = None,
     lr: float | None = None,
     freeze: int | None = None,
 ) -> None:
@@ -31,7 +33,7 @@ def fine_tune_(
         checkpoint: Of the FP32 model, which INT8 is compared with as well.
         settings: Of the :class:`~hpml_mm.engine.hooks.QATHook`.
         out: Folder of the INT8 model.
-        epochs: To train.
+        epochs: To train; :data:`EPOCHS` where None.
         lr: Learning rate; a hundredth of the config's where None.
         freeze: See the hook; the second half where None, and never in 1 epoch.
 
@@ -39,22 +41,12 @@ def fine_tune_(
         ValueError: If the config counts iterations, or has no learning rate of its own
             and ``lr`` is None.
     """
+    epochs = EPOCHS if epochs is None else epochs
     _check_epochs(cfg.train_cfg, epochs)
     if freeze is None and epochs > 1:
         freeze = epochs // 2 + 1
-    optimizer = cfg.optim_wrapper.get('optimizer') or {}
-    lr = _learning_rate(optimizer) if lr is None else lr
     cfg.load_from, cfg.resume = checkpoint, False
-    optimizer.lr = lr
-    cfg.param_scheduler = [
-        ConfigDict(
-            type='CosineAnnealingLR',
-            T_max=epochs,
-            by_epoch=True,
-            convert_to_iter_based=True,
-        )
-    ]
-    cfg.train_cfg = ConfigDict(by_epoch=True, max_epochs=epochs, val_interval=1)
+    _set_schedule_(cfg, epochs, lr)
     hook = ConfigDict(
         type='hpml_mm.QATHook',
         freeze=freeze,
@@ -63,6 +55,19 @@ def fine_tune_(
         out=out,
     )
     cfg.custom_hooks = [*_uncompiled(cfg.get('custom_hooks')), hook]
+
+
+def _set_schedule_(cfg: Config, epochs: int, lr: float | None) -> None:
+    optimizer = cfg.optim_wrapper.get('optimizer') or {}
+    optimizer.lr = _learning_rate(optimizer) if lr is None else lr
+    cosine = ConfigDict(
+        type='CosineAnnealingLR',
+        T_max=epochs,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    )
+    cfg.param_scheduler = [cosine]
+    cfg.train_cfg = ConfigDict(by_epoch=True, max_epochs=epochs, val_interval=1)
 
 
 def _check_epochs(train_cfg: Mapping[str, Any], epochs: int) -> None:

@@ -17,11 +17,10 @@ from hpml_mm.report.results import write_results
 from .convert import convert_and_report
 from .errors import NothingConverted
 from .evaluate import Validation
+from .files import ROWS_FILE, remove_earlier
 from .report import QuantizationReport, print_report, show_in_tensorboard
 from .report_rows import result_rows, rows_of_nothing
 from .settings import QuantizationSettings
-
-ROWS_FILE = 'rows.csv'
 
 
 def trained_model(runner: Runner) -> BaseModel:
@@ -59,7 +58,8 @@ def quantize_in_runner(
     """Convert and judge a model of the runner's config, and show the report.
 
     Besides the files of :func:`~hpml_mm.quantization.convert.convert_and_report`,
-    ``out`` gets ``rows.csv``; TensorBoard gets a text, where the runner uses it.
+    ``out`` gets ``rows.csv``, and loses what an earlier run left there and this one
+    does not write; TensorBoard gets a text, where the runner uses it.
 
     Args:
         runner: Knows config, validation set and visualizer.
@@ -82,14 +82,23 @@ def quantize_in_runner(
         )
     except NothingConverted as error:
         rows = rows_of_nothing(settings, error.layers, name, *ground)
+        _tell_removed(runner, out, remove_earlier(out, None))
         write_results(out / ROWS_FILE, rows)
         raise
+    _tell_removed(runner, out, remove_earlier(out, settings.backend))
     write_results(out / ROWS_FILE, result_rows(report, name, *ground))
     print_report(report)
     if report.search is not None and not report.search.met:
         runner.logger.warning(missed(report, settings))
     show_in_tensorboard(report, runner.visualizer)
     return report
+
+
+def _tell_removed(runner: Runner, out: Path, names: list[str]) -> None:
+    if names:
+        runner.logger.warning(
+            f'Removed of an earlier run, in {out}: {", ".join(names)}'
+        )
 
 
 def missed(report: QuantizationReport, settings: QuantizationSettings) -> str:

@@ -26,8 +26,10 @@ PERCENTILES = {'percentile': 99.99, 'percentile-99.9': 99.9}
 RANGES = (*PERCENTILES, 'entropy', 'minmax')
 # swish(-6) is -.015: less than one of 256 levels of what comes out of most layers.
 _SWISH_LOW = -6.0
-# So many images at a time, and so many values of an activation of theirs.
-_PIECE, _SAMPLE = 8, 400_000
+#: So many images are looked at together: all their activations are held at once.
+PIECE = 8
+# So many values of an activation of theirs.
+_SAMPLE = 400_000
 
 
 def check_ranges(ranges: str, known: Sequence[str] = RANGES) -> None:
@@ -70,8 +72,7 @@ def write_ranges(
         calibrate_method=method,
     )
     name = calibrator.infer_session.get_inputs()[0].name
-    # Few at a time: all activations of a batch are held at once.
-    pieces = [{name: part.numpy()} for batch in batches for part in batch.split(_PIECE)]
+    pieces = [{name: part.numpy()} for batch in batches for part in batch.split(PIECE)]
     if ranges in PERCENTILES:
         found = _percentiles(calibrate, calibrator, pieces, PERCENTILES[ranges])
     else:
@@ -99,7 +100,7 @@ def _percentiles(
     ranges: dict[str, tuple[np.ndarray, np.ndarray]] = {}
     for piece in pieces:
         for name, values in zip(names, session.run(names, piece), strict=True):
-            low, high = _ends(values, percentile)
+            low, high = ends(values, percentile)
             before = ranges.get(name, (low, high))
             ranges[name] = np.minimum(low, before[0]), np.maximum(high, before[1])
     data = {
@@ -109,8 +110,15 @@ def _percentiles(
     return calibrate.TensorsData(calibrate.CalibrationMethod.Percentile, data)
 
 
-def _ends(values: np.ndarray, percentile: float) -> tuple[np.ndarray, np.ndarray]:
-    """The ends of a range that holds so many percent of the values."""
+def ends(values: np.ndarray, percentile: float) -> tuple[np.ndarray, np.ndarray]:
+    """The ends of a range that holds so many percent of the values.
+
+    Args:
+        values: Of any shape; of many, some are taken at regular distances.
+        percentile: How many; 100 for all of them.
+    """
+    if percentile == 100:
+        return values.min(), values.max()
     values = values.ravel()[:: -(-values.size // _SAMPLE)]
     last = values.size - 1
     beyond = round(values.size * (1 - percentile / 100) / 2)

@@ -13,12 +13,20 @@ from torch import Tensor
 
 from hpml_mm.compat.extras import require
 from hpml_mm.compat.signal_stack import keep_signal_stack
+from hpml_mm.deploy.spec import METADATA_KEY
 
 from .coverage import Coverage, LayerCoverage, require_converted
 from .cpu_features import needs_reduced_range
-from .onnx_ranges import PERCENTILES, check_ranges, silent
+from .onnx_ranges import PERCENTILES, PIECE, check_ranges, silent
+from .openvino_ranges import (
+    EXTRA,
+    Range,
+    Source,
+    activation_rounding,
+    observe,
+    set_ranges_,
+)
 
-EXTRA = 'openvino'
 #: NNCF has no entropy; its histogram takes the cut with the least squared error.
 RANGES = (*PERCENTILES, 'histogram', 'minmax')
 _WEIGHTED = (
@@ -52,6 +60,9 @@ _REMEDY = 'keep fewer layers in FP32, or use another backend'
 class OpenVinoPTQ:
     """Turns an FP32 ONNX model into INT8 ones of OpenVINO.
 
+    NNCF decides what is rounded where. Ranges are observed here, once however many
+    conversions follow, but for ``histogram``, which is NNCF's own.
+
     Args:
         model_path: The FP32 model, in ONNX.
         modules: Module names by node name.
@@ -76,6 +87,7 @@ class OpenVinoPTQ:
         self._model_path = model_path
         self._batches = batches
         self._ranges = ranges
+        self._observed: dict[Source, Range] = {}
         names = [each.get_friendly_name() for each in _weighted(self._read())]
         # OpenVINO takes a node of ONNX apart into a product and a sum.
         nodes = {name: name.removesuffix('/WithoutBiases') for name in names}
@@ -97,7 +109,7 @@ class OpenVinoPTQ:
         Args:
             path: Where to; overwritten.
             keep: Why a layer stays in FP32, by its module's name.
-            note: Text for the model's ``rt_info/hpml_mm``.
+            note: Text for the model's runtime information: what it says of itself.
 
         Raises:
             NothingConverted: No layer is INT8; nothing is written.
@@ -110,49 +122,60 @@ class OpenVinoPTQ:
             model = self._quantized(ignored)
         coverage = require_converted(self._coverage(model, keep), _REMEDY)
         if note is not None:
-            model.set_rt_info(note, ['hpml_mm'])
+            model.set_rt_info(note, [METADATA_KEY])
         self._openvino.save_model(model, str(path), compress_to_fp16=False)
         return coverage
 
     def _read(self) -> Any:
-        return self._openvino.Core().read_model(str(self._model_path))
+        """The model without the sums that shapes are computed by.
+
+        There are eight for each bias, most of what NNCF would search for patterns.
+        """
+        passes = require('openvino.passes', EXTRA)
+        model = self._openvino.Core().read_model(str(self._model_path))
+        manager = passes.Manager()
+        manager.register_pass(passes.ConstantFolding())
+        manager.run_passes(model)
+        return model
 
     def _quantized(self, ignored: list[str]) -> Any:
+        if self._ranges == 'histogram':
+            pieces = [part for batch in self._batches for part in batch.split(PIECE)]
+            return self._placed(ignored, pieces)
+        model = self._placed(ignored, [self._batches[0][:2]])
+        missing = activation_rounding(model).keys() - self._observed.keys()
+        if missing:
+            percentile = PERCENTILES.get(self._ranges, 100.0)
+            self._observed |= observe(self._read(), missing, self._batches, percentile)
+        set_ranges_(model, self._observed)
+        return model
+
+    def _placed(self, ignored: list[str], pieces: Sequence[Tensor]) -> Any:
+        """What NNCF makes of the model, with ranges of some images."""
         nncf = self._nncf
         logging.getLogger('nncf').setLevel(logging.ERROR)
         overflow = nncf.quantization.advanced_parameters.OverflowFix
+        known = require('nncf.quantization.range_estimator', EXTRA)
+        kinds = known.RangeEstimatorParametersSet
+        histogram = self._ranges == 'histogram'
         advanced = nncf.AdvancedQuantizationParameters(
             overflow_fix=overflow.ENABLE if needs_reduced_range() else overflow.DISABLE,
-            activations_range_estimator_params=self._estimator(),
+            activations_range_estimator_params=(
+                kinds.HISTOGRAM if histogram else kinds.MINMAX
+            ),
+            # It would correct for ranges that are not those of the end.
+            disable_bias_correction=True,
         )
-        data = nncf.Dataset([batch.numpy() for batch in self._batches])
         with silent(), keep_signal_stack():
             return nncf.quantize(
                 self._read(),
-                data,
+                nncf.Dataset([piece.numpy() for piece in pieces]),
                 # Weights symmetric, activations with a zero point.
                 preset=nncf.QuantizationPreset.MIXED,
-                subset_size=len(self._batches),
+                subset_size=len(pieces),
                 ignored_scope=nncf.IgnoredScope(names=ignored),
                 advanced_parameters=advanced,
             )
-
-    def _estimator(self) -> Any:
-        known = require('nncf.quantization.range_estimator', EXTRA)
-        if self._ranges == 'minmax':
-            return known.RangeEstimatorParametersSet.MINMAX
-        if self._ranges == 'histogram':
-            return known.RangeEstimatorParametersSet.HISTOGRAM
-        aggregators, quantile = known.AggregatorType, known.StatisticsType.QUANTILE
-        low, high = (
-            known.StatisticsCollectorParameters(
-                statistics_type=quantile,
-                aggregator_type=aggregator,
-                quantile_outlier_prob=(1 - PERCENTILES[self._ranges] / 100) / 2,
-            )
-            for aggregator in (aggregators.MIN, aggregators.MAX)
-        )
-        return known.RangeEstimatorParameters(min=low, max=high)
 
     def _coverage(self, model: Any, keep: Mapping[str, str]) -> Coverage:
         found = []

@@ -55,6 +55,7 @@ class QuantizationReport:
         samples: Images of the calibration; 0 without one.
         output_sqnr: Signal to noise at the outputs, against the same weights in FP32,
             in decibels.
+        pixel_sqnr: The same of FP32 where each pixel is off by up to half a level.
     """
 
     method: str
@@ -70,6 +71,7 @@ class QuantizationReport:
     search: SearchResult | None = None
     samples: int = 0
     output_sqnr: float | None = None
+    pixel_sqnr: float | None = None
 
     def record(self) -> dict[str, Any]:
         """All of it as nested dicts, for JSON."""
@@ -88,6 +90,7 @@ class QuantizationReport:
             'operations': dict(self.coverage.operations),
             'sqnr(dB)': {layer.name: layer.sqnr for layer in self.ranking},
             'output_sqnr(dB)': self.output_sqnr,
+            'pixel_sqnr(dB)': self.pixel_sqnr,
             'search': None if self.search is None else asdict(self.search),
         }
 
@@ -124,6 +127,9 @@ def table_rows(report: QuantizationReport) -> list[tuple[str, str, str, str]]:
     done, layers = report.coverage.converted, report.coverage.layers
     if report.output_sqnr is not None:
         rows.append(('SQNR of the outputs (dB)', '', '', f'{report.output_sqnr:.1f}'))
+    if report.pixel_sqnr is not None:
+        text = f'{report.pixel_sqnr:.1f}'
+        rows.append(('the same, pixels off by half a level (dB)', text, '', ''))
     rows.append(('layers in INT8', '', '', f'{len(done)} of {len(layers)}'))
     return rows
 

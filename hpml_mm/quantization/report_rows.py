@@ -34,7 +34,7 @@ def result_rows(
     """
     int8 = report.int8.slug.replace('int8', f'int8-{report.method}')
     values = {
-        report.eager.slug: _engine_values(report.eager) + _scores(report),
+        report.eager.slug: _engine_values(report.eager) + _exact_values(report),
         int8: _engine_values(report.int8, report.fp32) + _quantized_values(report),
     }
     # Eager PyTorch may be the backend's own engine.
@@ -81,18 +81,22 @@ def _engine_values(
         other = None if base is None else base.latency[batch]
         p50, p95 = (None, None) if other is None else (other.p50, other.p95)
         prefix = f'latency/batch{batch}'
-        values += [
+        values += [  # both of the same calls, whose spread it is
             (f'{prefix}/p50(ms)', 'ms', one.p50, one.iqr, one.n, p50),
-            (f'{prefix}/p95(ms)', 'ms', one.p95, None, 1, p95),
+            (f'{prefix}/p95(ms)', 'ms', one.p95, one.iqr, one.n, p95),
         ]
     return values
 
 
-def _scores(report: QuantizationReport) -> list[_Values]:
-    return [
+def _exact_values(report: QuantizationReport) -> list[_Values]:
+    """What FP32 reaches."""
+    found: list[_Values] = [
         (name, pair.unit, pair.before, None, 1, None)
         for name, pair in report.pairs.items()
     ]
+    if report.pixel_sqnr is not None and math.isfinite(report.pixel_sqnr):
+        found.append(('pixel_sqnr(dB)', 'dB', report.pixel_sqnr, None, 1, None))
+    return found
 
 
 def _quantized_values(report: QuantizationReport) -> list[_Values]:

@@ -17,7 +17,7 @@ from hpml_mm.deploy import onnx_file
 from hpml_mm.deploy.describe import spec_of
 from hpml_mm.deploy.engines import OnnxEngine
 from hpml_mm.deploy.network import PlainNetwork, plain_network
-from hpml_mm.deploy.onnx_file import export_onnx, node_modules, write_onnx
+from hpml_mm.deploy.onnx_file import export_onnx, node_modules
 from hpml_mm.engine.compile import compile_parts_
 
 
@@ -151,13 +151,3 @@ def test_another_result_is_an_error_and_the_old_file_stays(tmp_path, spec, monke
         export_onnx(plain_network(build_leaf(FACES)), spec, path)
     assert path.read_bytes() == b'old'
     assert [file.name for file in tmp_path.iterdir()] == ['a.onnx']
-
-
-def test_a_changed_model_is_written_with_its_description(tmp_path, spec):
-    path = tmp_path / 'a.onnx'
-    export_onnx(plain_network(build_leaf(FACES)), spec, path)
-    model = onnx.load(path)
-    other = dataclasses.replace(spec, names=('x',) * 7)
-    write_onnx(model, other, tmp_path / 'b.onnx')
-    assert OnnxEngine(tmp_path / 'b.onnx').spec == other
-    assert [note.key for note in model.metadata_props].count('hpml_mm') == 1

@@ -14,7 +14,6 @@ from hpml_mm.deploy.engines import load_engine
 from hpml_mm.quantization.convert import (
     convert_and_report,
     drop_in_points,
-    output_sqnr,
 )
 from hpml_mm.quantization.coverage import SEARCHED
 from hpml_mm.quantization.evaluate import Evaluation
@@ -50,18 +49,6 @@ def test_the_drop_is_that_of_the_worst_split():
 def test_without_a_score_there_is_no_drop():
     with pytest.raises(ValueError, match='neither accuracy/top1 nor coco/AP'):
         drop_in_points(Evaluation({}), Evaluation({}))
-
-
-def test_noise_is_summed_over_all_outputs():
-    def exact(images):
-        return images, 3 * images
-
-    def rounded(images):
-        return images + 0.1, 3 * images
-
-    # Signal 1 + 9 for noise .01: 30 dB.
-    batches = [torch.ones(2, 1, 1, 1)] * 2
-    assert output_sqnr(exact, rounded, batches) == pytest.approx(30, abs=1e-4)
 
 
 @pytest.mark.slow

@@ -64,6 +64,8 @@ REPORT = QuantizationReport(
     ranking=[LayerSQNR('stem', 'Conv2d', 12.34), LayerSQNR('head', 'Conv2d', 40.0)],
     search=SearchResult(('stem',), 0.25, True, (Trial(0, 0.75), Trial(1, 0.25))),
     samples=128,
+    output_sqnr=20.5,
+    pixel_sqnr=30.25,
 )
 
 
@@ -84,6 +86,8 @@ def test_the_table_tells_score_interval_latency_and_size():
         ('latency/p95(ms), batch 32', '384', '128', '64'),
         ('INT8 is faster by, batch 32', '6.00x', '2.00x', ''),
         ('size(MiB)', '0.24', '0.25', '0.125'),
+        ('SQNR of the outputs (dB)', '', '', '20.5'),
+        ('the same, pixels off by half a level (dB)', '30.2', '', ''),
         ('layers in INT8', '', '', '2 of 3'),
     ]
 
@@ -122,7 +126,9 @@ def test_rows_compare_int8_with_both_and_survive_a_file(tmp_path):
     rows = rows_of()
     int8 = 'quantize/a/int8-ptq-onnxruntime'
     assert rows[int8, 'latency/batch1/p50(ms)'].ratio == 0.5
-    assert rows[int8, 'latency/batch1/p50(ms)'].n == 200
+    for part in ('p50', 'p95'):
+        row = rows[int8, f'latency/batch1/{part}(ms)']
+        assert (row.n, row.spread) == (200, 0.5)
     assert rows[int8, 'speedup/batch32/eager(x)'].value == 6
     assert rows[int8, 'speedup/batch32/same_engine(x)'].value == 2
     assert rows[int8, 'size(MiB)'].ratio == 0.5
@@ -136,7 +142,10 @@ def test_rows_compare_int8_with_both_and_survive_a_file(tmp_path):
     assert rows[int8, 'PublicTest/accuracy/top1/samples'].value == 3589
     layers = [rows[int8, f'layers/{kind}'].value for kind in ('int8', 'fp32')]
     assert layers == [2, 1]
-    assert rows['quantize/a/fp32-eager', 'PublicTest/accuracy/top1'].value == 66
+    assert rows[int8, 'output_sqnr(dB)'].value == 20.5
+    eager = 'quantize/a/fp32-eager'
+    assert rows[eager, 'PublicTest/accuracy/top1'].value == 66
+    assert rows[eager, 'pixel_sqnr(dB)'].value == 30.25
     assert rows['quantize/a/fp32-onnxruntime', 'latency/batch1/p95(ms)'].value == 4
     write_results(tmp_path / 'rows.csv', rows.values())
     assert len(read_results(tmp_path / 'rows.csv')) == len(rows)

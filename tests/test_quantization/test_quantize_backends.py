@@ -87,10 +87,20 @@ def test_a_failed_conversion_leaves_the_old_file(onnx_converter, tmp_path, monke
 
     monkeypatch.setattr('hpml_mm.quantization.ptq_onnx.executed_operations', fail)
     with pytest.raises(OSError, match='disk full'):
-        onnx_converter.convert(out=path)
+        onnx_converter.convert(['last'], path)
     assert (os.listdir(tmp_path), path.read_text()) == (['int8.onnx'], 'before')
     with pytest.raises(ValueError, match='ends in .onnx'):
         onnx_converter.convert(out=tmp_path / 'int8.xml')
+
+
+def test_what_was_converted_before_is_copied(onnx_converter, tmp_path, monkeypatch):
+    first = onnx_converter.convert(['stem'])
+    monkeypatch.delattr('hpml_mm.quantization.ptq_onnx.executed_operations')
+    again = onnx_converter.convert(['stem'], tmp_path / 'int8.onnx')
+    assert again.coverage == first.coverage
+    assert again.path.read_bytes() == first.path.read_bytes()
+    with pytest.raises(NameError):
+        onnx_converter.convert(['project'])
 
 
 @pytest.mark.parametrize('ranges', ['entropy', 'minmax'])

@@ -68,12 +68,17 @@ def test_training_for_int8_starts_from_the_checkpoint(checkpoint, tmp_path):
 
 def test_nothing_converted_is_an_error_and_leaves_no_model(checkpoint, tmp_path):
     """PyTorch's dynamic quantization passes convolutions over without a word."""
+    earlier = ('model_int8.onnx', 'model_int8.xml', 'model_int8.bin', 'report.json')
+    (tmp_path / 'out').mkdir()
+    for name in earlier:
+        (tmp_path / 'out' / name).write_text('of another run')
     options = ['--method', 'dynamic', '--backend', 'torch']
     done = quantize(checkpoint, tmp_path, *options)
     assert done.returncode == 2
+    assert 'report.json of an earlier run in out' in done.stdout + done.stderr
     (error,) = (s for s in done.stderr.splitlines() if s.startswith('error'))
     assert '0 of 23 layers were converted' in error
-    assert not (tmp_path / 'out/report.json').exists()
+    assert not [name for name in earlier if (tmp_path / 'out' / name).exists()]
     rows = read_results(tmp_path / 'out/rows.csv')
     assert {row.metric: row.value for row in rows} == {
         'layers/int8': 0,
@@ -114,9 +119,17 @@ def test_what_cannot_work_is_one_line(tmp_path, options, message):
         ([], 'give either CHECKPOINT or --untrained'),
         (['a.pth', '--untrained'], 'give either CHECKPOINT or --untrained'),
         (['--untrained', '--method', 'qat'], '--untrained has none'),
+        (['a.pth', '--epochs', '0'], '--epochs: only --method qat trains'),
+        (
+            ['a.pth', '--lr', '.1', '--freeze', '2', '--method', 'dynamic'],
+            '--lr, --freeze: only --method qat trains, and this is --method dynamic',
+        ),
+        (['a.pth', '--overwrite'], '--overwrite: only --method qat trains'),
     ],
 )
-def test_weights_are_a_checkpoint_or_random(monkeypatch, capsys, words, problem):
+def test_words_that_contradict_each_other_are_refused(
+    monkeypatch, capsys, words, problem
+):
     path = ROOT / 'tools' / 'quantize.py'
     spec = importlib.util.spec_from_file_location('quantize_tool', path)
     module = importlib.util.module_from_spec(spec)
