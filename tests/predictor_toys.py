@@ -7,6 +7,7 @@ from hpml_mm.predictor.graph_table import GraphTable
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry, Graph, Node, assemble
 from hpml_mm.predictor.models import GraphRegressor
+from hpml_mm.predictor.spaces import get_space
 
 
 def branched_graph(blocks: int, channels: int) -> Graph:
@@ -74,3 +75,18 @@ def small_model(**settings) -> GraphRegressor:
     """AIO-P's predictor with two layers."""
     encoder = {'type': 'hpml_mm.GraphConvEncoder', 'num_layers': 2}
     return GraphRegressor(**{'encoder': encoder, **settings})
+
+
+def macro_cache(count: int, seed: int = 0) -> GraphCache:
+    """Networks of NAS-Bench-Macro with a made-up label that their costs decide."""
+    space, rng = get_space('nas-bench-macro'), np.random.default_rng(seed)
+    entries = {}
+    while len(entries) < count:
+        arch = space.encode(space.sample(rng))
+        graph = space.graph(space.decode(arch))
+        macs, params = float(graph.total_macs), float(graph.total_params)
+        label = 80 + 4 * np.log10(macs / 1e7) - np.log10(params / 1e6)
+        metrics = {'cifar10/top1(%)': label, 'macs': macs, 'params': params}
+        name = f'nas-bench-macro:{arch}'
+        entries[name] = Entry(name, graph, arch, metrics)
+    return GraphCache.from_entries(entries.values())

@@ -16,9 +16,10 @@ from hpml_mm.predictor.predictor import Predictor
 from hpml_mm.predictor.spaces import Arch, SearchSpace
 
 # Share of the trials that are drawn at random first, and how many are tried at once.
-_RANDOM, _BATCH = 0.2, 50
-# Networks that have children: the best, and so many of the front at most.
-_PARENTS = 40
+_RANDOM, _BATCH = 0.1, 25
+# Networks that have children: so many of the best, and of the front. With more of them
+# the same number of trials found worse ones.
+_PARENTS, _FRONT = 10, 10
 # Slots that a child changes, on average.
 _CHANGES = 2.0
 # Draws in vain for one batch before the space is taken to be used up.
@@ -122,6 +123,15 @@ def pareto_front(found: Sequence[Found]) -> list[Found]:
     return front
 
 
+def spread_out(front: Sequence[Found], count: int) -> list[Found]:
+    """At most so many of a front, at about equal distances in MACs."""
+    macs = np.array([one.macs for one in front])
+    if len(front) <= count:
+        return list(front)
+    places = np.linspace(macs[0], macs[-1], count)
+    return [front[i] for i in np.unique(np.abs(macs[:, None] - places).argmin(axis=0))]
+
+
 class _Evolution:
     """The networks seen so far.
 
@@ -172,9 +182,8 @@ class _Evolution:
 
     def _parents(self) -> list[Arch]:
         best = sorted(self.found, key=_best_first)[:_PARENTS]
-        front = pareto_front(self.found)
-        every = max(1, len(front) // _PARENTS)
-        archs = dict.fromkeys(one.arch for one in [*best, *front[::-every]])
+        front = spread_out(pareto_front(self.found), _FRONT)
+        archs = dict.fromkeys(one.arch for one in [*best, *front])
         if len(archs) < _PARENTS:  # Limits are tight: come nearer to them.
             near = sorted(self.seen, key=self.seen.get)
             archs |= dict.fromkeys(near[: _PARENTS - len(archs)])

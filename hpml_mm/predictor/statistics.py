@@ -38,8 +38,8 @@ _ALONG = (
     (_POINTWISE, _SPATIAL, _DEPTHWISE),
 )
 _WAYS = (
-    'products along a way',
-    'kernels along a way',
+    'pointwise convolutions along a way',
+    'wider convolutions along a way',
     'poolings along a way',
     'activations along a way',
     'convolutions along a way',

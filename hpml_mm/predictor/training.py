@@ -97,20 +97,12 @@ def judge_again(predictor: Predictor, bench: Bench) -> dict[str, Scores]:
 
     Args:
         predictor: A trained one.
-        bench: The table that it learnt from.
+        bench: The table that it learnt from, with the label of the card.
 
     Raises:
         ValueError: This is another table.
     """
     card = predictor.card
-    for what, own, other in (
-        ('space', card.space, bench.space),
-        ('label', card.label, bench.metric),
-    ):
-        if own != other:
-            raise ValueError(
-                f'the predictor has the {what} {own!r}, the cache {other!r}'
-            )
     drawn = _draw(bench, card.networks, card.seed)
     if len(drawn.test) != card.rest:
         raise ValueError(
@@ -176,8 +168,8 @@ def _scores(predictor: Predictor, bench: Bench, drawn: Draw) -> dict[str, Scores
 
 def _baselines(bench: Bench) -> dict[str, tuple[CostLine | Ridge, Callable]]:
     found = {
-        name: (CostLine(), lambda name=name: bench.costs(name))
-        for name in ('macs', 'params')
+        'macs': (CostLine(), lambda: bench.macs[:, None]),
+        'params': (CostLine(), lambda: bench.params[:, None]),
     }
     if bench.families is None:  # In a search space, where networks have archs.
         found = {'ridge': (Ridge(), lambda: bench.one_hot), **found}

@@ -39,5 +39,6 @@ def run(args: argparse.Namespace) -> None:
     predictor = find_predictor(args.predictor)
     print_card(predictor.card)
     if args.cache is not None:
-        bench = Bench.of_cache(args.cache, predictor.card.label)
+        card = predictor.card
+        bench = Bench.of_cache(args.cache, card.label, expected=card.space)
         print_scores(judge_again(predictor, bench), f'measured again on {args.cache}')

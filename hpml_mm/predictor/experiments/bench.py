@@ -67,16 +67,20 @@ class Bench(GraphSet):
         return cls(space, GraphCache.load(path), metric or LABELS[space])
 
     @classmethod
-    def of_cache(cls, path: str | Path, metric: str | None = None) -> 'Bench':
+    def of_cache(
+        cls, path: str | Path, metric: str | None = None, expected: str | None = None
+    ) -> 'Bench':
         """The networks of any cache: those of one search space, or a collection.
 
         Args:
             path: The cache; a collection is called as it is.
             metric: Name of the label; None for the one that the space is known by.
+            expected: The search space that it should be of, if it is of one.
 
         Raises:
             FileNotFoundError: There is no such file.
-            ValueError: It is no cache, of several spaces, or lacks labels.
+            ValueError: It is no cache, of several spaces, of another one than expected,
+                or lacks labels.
         """
         cache, space = GraphCache.load(path), Path(path).stem
         if cache.archs and None not in cache.archs:
@@ -87,6 +91,8 @@ class Bench(GraphSet):
                     f'{path} has networks of {", ".join(spaces)}: choose those of one '
                     'by `predictor.py cache filter --space`'
                 )
+            if space != (expected or space):
+                raise ValueError(f'{path} has networks of {space}, not of {expected}')
         if metric is None and LABELS.get(space) not in cache.metric_names:
             raise ValueError(
                 f'{path}: choose a --metric; there are {", ".join(cache.metric_names)}'

@@ -1,0 +1,102 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Evolution finds better networks than chance, and never beyond its limits."""
+
+import csv
+
+import numpy as np
+import pytest
+
+from hpml_mm.predictor.graph_set import GraphSet
+from hpml_mm.predictor.search import Found, Limits, pareto_front, search, spread_out
+from hpml_mm.predictor.search_report import draw_front, write_front
+from hpml_mm.predictor.shipped import find_predictor
+from hpml_mm.predictor.spaces import get_space
+
+SPACE = get_space('nas-bench-macro')
+LIMITS = Limits(macs=70_000_000, params=1_500_000)
+
+
+@pytest.fixture(scope='module')
+def predictor():
+    return find_predictor('nas-bench-macro')
+
+
+def at_random(predictor, limits: Limits, trials: int, seed: int) -> float:
+    """The best score of so many different networks within the limits."""
+    rng, graphs = np.random.default_rng(seed), {}
+    while len(graphs) < trials:
+        arch = SPACE.simplify(SPACE.sample(rng))
+        graphs[SPACE.encode(arch)] = SPACE.graph(arch)
+    within = [
+        g for g in graphs.values() if not limits.excess(g.total_macs, g.total_params)
+    ]
+    return float(predictor.score(GraphSet.of(within)).scores.max())
+
+
+def test_it_beats_as_many_random_networks_and_keeps_the_limits(predictor):
+    gains = []
+    for seed in range(3):
+        found = search(SPACE, predictor, LIMITS, 200, seed)
+        for one in found:
+            graph = SPACE.graph(SPACE.decode(one.arch))
+            assert (one.macs, one.params) == (graph.total_macs, graph.total_params)
+            assert one.macs <= LIMITS.macs
+            assert one.params <= LIMITS.params
+        assert len({one.arch for one in found}) == len(found) <= 200
+        scores = [one.score for one in found]
+        assert scores == sorted(scores, reverse=True)
+        gains.append(scores[0] - at_random(predictor, LIMITS, 200, seed))
+    assert min(gains) > 0
+
+
+def test_equal_seeds_find_equal_networks(predictor):
+    first, second, other = (search(SPACE, predictor, LIMITS, 60, s) for s in (1, 1, 2))
+    assert first == second != other
+
+
+def test_it_finds_its_way_to_a_tight_limit(predictor):
+    # Identity in every layer but those that halve the image; hardly ever drawn.
+    limits = Limits(macs=15_000_000)
+    found = search(SPACE, predictor, limits, 400, 0)
+    assert all(one.macs <= limits.macs for one in found)
+
+
+def test_an_impossible_limit_names_the_smallest_network(predictor):
+    told = []
+    with pytest.raises(
+        ValueError, match=r'is within 10 MACs and 5 parameters'
+    ) as error:
+        search(SPACE, predictor, Limits(10, 5), 50, 0, lambda *a: told.append(a))
+    text = str(error.value)
+    assert 'none of 50 networks of nas-bench-macro' in text
+    assert 'the smallest found has ' in text
+    assert told[-1] == (50, 50)
+    with pytest.raises(ValueError, match='0 trials'):
+        search(SPACE, predictor, LIMITS, 0)
+
+
+def one(macs, score, arch='a'):
+    return Found(arch, macs, 1, score, 0.1, '')
+
+
+def test_the_front_is_what_nothing_beats_at_its_costs():
+    found = [one(5, 70), one(3, 60), one(4, 59), one(5, 71), one(9, 80), one(8, 71)]
+    front = pareto_front(found)
+    assert [(f.macs, f.score) for f in front] == [(3, 60), (5, 71), (9, 80)]
+    long = [one(macs, macs) for macs in (1, 2, 3, 4, 50, 99, 100)]
+    assert [f.macs for f in spread_out(long, 3)] == [1, 50, 100]
+    assert spread_out(long, 7) == long
+
+
+def test_the_front_is_written_and_drawn(tmp_path):
+    found = [one(3_000_000, 60.0, 'a;b'), one(5_000_000, 71.0), one(5_000_000, 65.0)]
+    front = pareto_front(found)
+    write_front(tmp_path / 'new' / 'a.csv', front)
+    with (tmp_path / 'new' / 'a.csv').open(newline='') as file:
+        rows = list(csv.reader(file))
+    assert rows[0] == ['arch', 'macs', 'params', 'predicted', 'predicted_spread']
+    assert rows[1] == ['a;b', '3000000', '1', '60.0000', '0.1000']
+    measured = np.array([4e6, 6e6]), np.array([55.0, 66.0])
+    draw_front(tmp_path / 'a.png', found, front, 'top-1 (%)', measured)
+    assert (tmp_path / 'a.png').read_bytes().startswith(b'\x89PNG')
+    assert len(list(tmp_path.iterdir())) == 2

@@ -1,0 +1,196 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""``tools/predictor.py`` trains, predicts, ranks and searches from its command line."""
+
+import csv
+import runpy
+from pathlib import Path
+
+import pytest
+from predictor_toys import macro_cache, toy_cache
+
+from hpml_mm.predictor.commands.arguments import parse_count
+
+ROOT = Path(__file__).parents[2]
+main = runpy.run_path(str(ROOT / 'tools' / 'predictor.py'))['main']
+MACRO = 'nas-bench-macro'
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path, monkeypatch):
+    """Everything is written below a directory of its own."""
+    monkeypatch.chdir(tmp_path)
+
+
+def told(capsys, *arguments) -> list[str]:
+    """What a command prints, by lines."""
+    main(list(map(str, arguments)))
+    return capsys.readouterr().out.splitlines()
+
+
+def cells(lines: list[str]) -> list[list[str]]:
+    """The rows of a printed table."""
+    rows = (line for line in lines if line.startswith('│'))
+    return [[cell.strip() for cell in row.strip('│').split('│')] for row in rows]
+
+
+def test_a_predictor_is_trained_shown_tuned_and_used(capsys):
+    macro_cache(40).save('a.cache')
+    lines = told(capsys, 'train', 'a.cache', '-n', 30, '--out', 'a.safetensors')
+    assert lines[0] == (
+        f'kernel: learnt from 30 networks of {MACRO}, CIFAR-10 top-1 (%), in percent'
+    )
+    assert [row[0] for row in cells(lines)] == ['predictor', 'ridge', 'macs', 'params']
+    assert lines[-2].startswith('margin over ridge: SRCC +')
+    assert lines[-1].startswith('Written to a.safetensors (')
+    shown = told(capsys, 'info', 'a.safetensors', '--cache', 'a.cache')
+    assert shown[: len(lines) - 1] == lines[:-1]
+    assert cells(shown[len(lines) - 1 :]) == cells(lines)
+    macro_cache(30, seed=1).save('b.cache')
+    arguments = ('a.safetensors', 'b.cache', '-n', 10, '--out', 'b.safetensors')
+    tuned = told(capsys, 'finetune', *arguments)
+    assert tuned[1] == f'pre-trained on 30 networks of {MACRO}, CIFAR-10 top-1 (%)'
+    assert cells(tuned)[-1][0] == 'before tuning'
+    (line,) = told(capsys, 'predict', '22222222', '--predictor', 'b.safetensors')
+    assert line.startswith(f'{MACRO}:22222222: ')
+
+
+def test_the_space_chooses_the_predictor_and_what_is_outside_is_told(capsys):
+    line, other, reason = told(capsys, 'predict', '22222222', 'ofa-pn-w1.3:' + OFA)
+    assert line.endswith(', CIFAR-10 top-1 (%)')
+    assert ' ± ' in line
+    assert other.endswith(', ImageNet top-1 (%)')
+    assert reason.startswith(
+        '  outside of the 1,490 networks of ofa-mbv3-w1.0 that were learnt from: '
+    )
+
+
+OFA = ';'.join(['3-3'] * 21)
+
+
+def test_a_table_is_kept_and_predicted(capsys):
+    rows = [['net', 'arch', 'note'], ['1', '22222222', 'a, "b"'], ['2', '10000000', '']]
+    with open('in.csv', 'w', newline='', encoding='utf-8-sig') as file:
+        csv.writer(file).writerows(rows)
+    (line,) = told(capsys, 'predict', '--table', 'in.csv', '--out', 'out.csv')
+    start = f'2 networks of {MACRO}, CIFAR-10 top-1 (%), 0 of them outside of what'
+    assert line.startswith(start)
+    with open('out.csv', newline='') as file:
+        header, *found = csv.reader(file)
+    assert header == [*rows[0], 'predicted', 'predicted_spread']
+    assert [row[:3] for row in found] == rows[1:]
+    (single,) = told(capsys, 'predict', '22222222')
+    score, spread = float(found[0][3]), float(found[0][4])
+    assert single == f'{MACRO}:22222222: {score:.2f} ± {spread:.2f}, CIFAR-10 top-1 (%)'
+    assert Path('out.csv').read_bytes().count(b'\r\n') == 3
+    Path('in.csv').write_text('arch\n')
+    told(capsys, 'predict', '--table', 'in.csv', '--out', 'out.csv')
+    assert Path('out.csv').read_text() == 'arch,predicted,predicted_spread\n'
+
+
+def test_networks_are_ranked_and_those_too_close_are_marked(capsys):
+    archs = ['10000001', '22212100', '22221100', '11111111']
+    lines = told(capsys, 'rank', *archs)
+    rows = cells(lines)
+    assert [row[1] for row in rows[2:]] == [f'{MACRO}:{a}' for a in archs[::-3]]
+    # The first two have the same layers in another order.
+    assert {row[1] for row in rows[:2]} == {f'{MACRO}:{arch}' for arch in archs[1:3]}
+    assert [row[4] for row in rows] == ['≈', '', '', '']
+    Path('a.csv').write_text('\n'.join(['arch', *archs]))
+    assert cells(told(capsys, 'rank', '--table', 'a.csv')) == rows
+    told(capsys, 'graph', *archs, '--out', 'a.cache')
+    assert cells(told(capsys, 'rank', '--cache', 'a.cache', '--top', 2)) == rows[:2]
+
+
+def test_a_search_prints_the_best_and_draws_the_front(capsys):
+    macro_cache(5).save('a.cache')
+    arguments = (MACRO, '--max-macs', '70M', '--max-params', 1_200_000, '--trials', 60)
+    lines = told(capsys, 'search', *arguments, '--top', 3, '--published', 'a.cache')
+    assert lines[0].endswith(f'{MACRO} within 70,000,000 MACs and 1,200,000 parameters')
+    rows = cells(lines)
+    assert len(rows) == 3
+    for row in rows:
+        assert int(row[3].replace(',', '')) <= 70_000_000
+        assert int(row[4].replace(',', '')) <= 1_200_000
+    folder = Path('work_dirs/search', MACRO)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        'pareto.csv',
+        'pareto.png',
+    ]
+    before = (folder / 'pareto.csv').read_bytes()
+    told(capsys, 'search', *arguments, '--out', 'b')
+    assert Path('b/pareto.csv').read_bytes() == before
+    with open('b/pareto.csv', newline='') as file:
+        front = list(csv.DictReader(file))
+    assert front[-1]['arch'] == rows[0][0]
+
+
+def test_counts_are_read_with_and_without_units():
+    texts = ('300000000', '300M', '0.3G', '300000k', '3e8')
+    assert {parse_count(text) for text in texts} == {300_000_000}
+    for text in ('', 'M', '3x', '-3M', '0', 'nan', 'inf'):
+        with pytest.raises(ValueError, match='is no number above 0: write'):
+            parse_count(text)
+
+
+@pytest.mark.parametrize(
+    ('arguments', 'message'),
+    [
+        (['train', 'none', '-n', 5, '--out', 'o'], "no graph cache 'none'"),
+        (['train', 'a.cache', '-n', 50, '--out', 'o'], '50 of 12 networks to learn'),
+        (['train', 'a.cache', '-n', 1, '--out', 'o'], 'at least 2 networks are needed'),
+        (
+            ['train', 'a.cache', '-n', 5, '--metric', 'x', '--out', 'o'],
+            "no metric 'x' in the cache; there are cifar10/top1(%), macs, params",
+        ),
+        (['train', 'toy.cache', '-n', 5, '--out', 'o'], 'choose a --metric; there are'),
+        (
+            ['train', 'toy.cache', '-n', 5, '--metric', 'toy/top1(%)', '--out', 'o'],
+            "other has no 'toy/top1(%)'",
+        ),
+        (['train', 'a.cache', '-n', 5, '--out', '.'], '--out . is a directory'),
+        (['finetune', 'none', 'a.cache', '--out', 'o'], "no predictor 'none': name a "),
+        (['info', 'a.cache'], 'a safetensors file, but not a predictor'),
+        (['info', 'half'], 'half is not a predictor, or is truncated'),
+        (
+            ['info', '--cache', 'a.cache'],
+            f'a.cache has networks of {MACRO}, not of ofa-mbv3-w1.0',
+        ),
+        (['predict'], 'give either SOURCEs or a --table'),
+        (['predict', '1' * 8, '--out', 'o'], '--table and --out go together'),
+        (['predict', '1' * 8, '--predictor', 'in.csv'], 'in.csv is not a predictor'),
+        (['predict', '--table', 'in.csv', '--out', 'o'], 'in.csv, line 3: '),
+        (
+            ['predict', '--table', 'done.csv', '--out', 'o'],
+            "a column 'predicted' alrea",
+        ),
+        (['rank'], 'give either SOURCEs, a --table or a --cache'),
+        (['rank', '--table', 'empty.csv'], 'there are no networks'),
+        (['search', 'ofa'], "no search space 'ofa'"),
+        (['search', MACRO, '--max-macs', '3x'], "'3x' is no number above 0"),
+        (['search', MACRO, '--trials', 0], '0 trials'),
+        (['search', MACRO, '--seed', -1], '--seed -1'),
+        (
+            ['search', MACRO, '--max-macs', 7, '--trials', 9],
+            'is within 7 MACs: the smallest found has ',
+        ),
+    ],
+)
+def test_what_is_wrong_is_one_line_and_nothing_is_written(capsys, arguments, message):
+    shipped = ROOT / 'hpml_mm' / 'predictor' / 'shipped' / f'{MACRO}.safetensors'
+    Path('half').write_bytes(shipped.read_bytes()[:9000])
+    for name, text in {
+        'in.csv': 'arch\n11111111\n31111111\n',
+        'done.csv': 'arch,predicted\n11111111,3\n',
+        'empty.csv': 'arch\n',
+    }.items():
+        Path(name).write_text(text)
+    macro_cache(12).save('a.cache')
+    toy_cache().save('toy.cache')
+    before = sorted(path.name for path in Path().iterdir())
+    with pytest.raises(SystemExit) as caught:
+        main(list(map(str, arguments)))
+    assert caught.value.code == 2
+    lines = capsys.readouterr().err.splitlines()
+    (line,) = [line for line in lines if line.startswith('error: ')]
+    assert message in line
+    assert sorted(path.name for path in Path().iterdir()) == before
