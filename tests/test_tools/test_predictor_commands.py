@@ -68,7 +68,7 @@ OFA = ';'.join(['3-3'] * 21)
 
 
 def test_a_table_is_kept_and_predicted(capsys):
-    rows = [['net', 'arch', 'note'], ['1', '22222222', 'a, "b"'], ['2', '10000000', '']]
+    rows = [['net', 'arch', 'note'], ['1', '22222222', 'a, "b"'], ['2', '11001001', '']]
     with open('in.csv', 'w', newline='', encoding='utf-8-sig') as file:
         csv.writer(file).writerows(rows)
     (line,) = told(capsys, 'predict', '--table', 'in.csv', '--out', 'out.csv')
@@ -88,7 +88,7 @@ def test_a_table_is_kept_and_predicted(capsys):
 
 
 def test_networks_are_ranked_and_those_too_close_are_marked(capsys):
-    archs = ['10000001', '22212100', '22221100', '11111111']
+    archs = ['10010100', '22212100', '22221100', '11111111']
     lines = told(capsys, 'rank', *archs)
     rows = cells(lines)
     assert [row[1] for row in rows[2:]] == [f'{MACRO}:{a}' for a in archs[::-3]]
