@@ -179,6 +179,20 @@ class Converter:
         }
         self._ptq = kinds[self._backend](self._fp32, self._modules, batches, ranges)
 
+    def fp32_file(self, out: Path) -> Path | None:
+        """Write the model as it was before the conversion, in ONNX.
+
+        Args:
+            out: File to write.
+
+        Returns:
+            The file; None of a backend that reads none.
+        """
+        if self._backend in ('torch', 'inductor'):
+            return None
+        _copy(self._fp32, out)
+        return out
+
     def convert(
         self,
         keep: Sequence[str] | Mapping[str, str] = (),

@@ -167,13 +167,14 @@ class _Conversion:
         if self.settings.backend == 'torch':
             return {'eager': eager, 'fp32': eager}
         # The graph that INT8 has, so that nothing but INT8 makes the difference.
-        same = prepared_copy(network, example, self.settings.backend)
         if self.settings.backend == 'inductor':
-            return {
-                'eager': eager,
-                'fp32': InductorEngine(compiled(same), eager.size_mib),
-            }
-        path = export_onnx(same, self.spec, out / FP32_FILE, example).path
+            same = compiled(prepared_copy(network, example, 'inductor'))
+            return {'eager': eager, 'fp32': InductorEngine(same, eager.size_mib)}
+        if self.reference is self.model:
+            path = self.converter.fp32_file(out / FP32_FILE)
+        else:
+            same = prepared_copy(network, example, self.settings.backend)
+            path = export_onnx(same, self.spec, out / FP32_FILE, example).path
         openvino = self.settings.backend == 'openvino'
         own = OpenVinoEngine(path) if openvino else OnnxEngine(path)
         return {'eager': eager, 'fp32': own}

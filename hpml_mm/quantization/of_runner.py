@@ -96,9 +96,7 @@ def quantize_in_runner(
 
 def _tell_removed(runner: Runner, out: Path, names: list[str]) -> None:
     if names:
-        runner.logger.warning(
-            f'Removed of an earlier run, in {out}: {", ".join(names)}'
-        )
+        runner.logger.warning(f'removed {", ".join(names)} of an earlier run in {out}')
 
 
 def missed(report: QuantizationReport, settings: QuantizationSettings) -> str:

@@ -111,6 +111,22 @@ def before_swish(graph: GraphProto) -> list[str]:
     return found
 
 
+def before_clipping(graph: GraphProto) -> dict[str, str]:
+    """Tensors that go into ``Relu`` or ``Clip`` and nowhere else, and what comes out.
+
+    ONNX Runtime gives both the range of what comes out.
+    """
+    given = {value.name for value in graph.output}
+    return {
+        name: nodes[0].output[0]
+        for name, nodes in consumers(graph).items()
+        if len(nodes) == 1
+        and nodes[0].op_type in ('Relu', 'Clip')
+        and name == nodes[0].input[0]
+        and name not in given
+    }
+
+
 def layers_of(model: ModelProto, modules: Mapping[str, str]) -> dict[str, str]:
     """Module names of the nodes whose weights are constants, by the node's name.
 

@@ -4,6 +4,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from hpml_mm.quantization.onnx_graph import (
+    before_clipping,
     before_swish,
     layers_of,
     qdq_coverage,
@@ -20,6 +21,21 @@ def graph(*nodes, weights=()):
     initializers = [numpy_helper.from_array(np.ones(1, np.float32), w) for w in weights]
     ends = [helper.make_tensor_value_info('end', TensorProto.FLOAT, None)]
     return helper.make_graph(made, 'toy', [], ends, initializers)
+
+
+def test_what_goes_into_an_activation_that_cuts_it_off_and_nowhere_else():
+    found = before_clipping(
+        graph(
+            ('Conv', 'x w', 'a'),
+            ('Relu', 'a', 'r'),
+            ('Clip', 'r zero six', 'c'),
+            ('Add', 'c x', 'sum'),
+            ('Relu', 'sum', 'end'),
+            ('Clip', 'end c six', 'clipped'),  # an output of the graph; a bound
+            ('LeakyRelu', 'clipped', 'leaky'),
+        )
+    )
+    assert found == {'a': 'r', 'r': 'c', 'sum': 'end'}
 
 
 def test_what_goes_into_swish_alone():

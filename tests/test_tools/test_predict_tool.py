@@ -17,6 +17,7 @@ from hpml_mm.deploy.describe import spec_of
 from hpml_mm.deploy.network import build_model, plain_network
 from hpml_mm.deploy.onnx_file import export_onnx
 from hpml_mm.engine.weights import export_weights, load_fitting
+from hpml_mm.quantization.backends import Converter
 
 ROOT = Path(__file__).parents[2]
 main = runpy.run_path(str(ROOT / 'tools' / 'predict.py'))['main']
@@ -186,6 +187,35 @@ def test_a_pose_file_finds_what_the_checkpoint_finds(spots):
     assert one['keypoints'].keys() == two['keypoints'].keys()
     for name, point in one['keypoints'].items():
         assert point == pytest.approx(two['keypoints'][name], abs=1e-4)
+
+
+@pytest.mark.parametrize('backend', ['onnxruntime', 'openvino'])
+def test_a_pose_file_in_int8_finds_the_spot(spots, backend):
+    if backend == 'openvino':
+        pytest.importorskip('nncf')
+    cfg = Config.fromfile('spots.py')
+    model = build_model(cfg)
+    load_fitting(model, 'spots.pth')
+    spec = spec_of(cfg, model)
+    # Black and white fields, as large as a cell.
+    fields = torch.tensor([0.0, 255.0]).repeat(8, 1, 16, 8)
+    fields = fields.repeat_interleave(4, 2).repeat_interleave(4, 3)
+    mean, std = (torch.tensor(one).view(3, 1, 1) for one in (spec.mean, spec.std))
+    images = (fields - mean) / std
+    converter = Converter(plain_network(model), spec, [images], backend=backend)
+    path = 'int8.xml' if backend == 'openvino' else 'int8.onnx'
+    assert converter.convert(out=path).coverage.converted
+    (exact,) = records('spots.pth', 'data/0.png', '--config', 'spots.py')[0]['objects']
+    (rough,) = records(path, 'data/0.png')[0]['objects']
+    assert len(rough['keypoints']) == 17
+    for name, point in exact['keypoints'].items():
+        other = rough['keypoints'][name]
+        assert (other['x'], other['y']) == pytest.approx(
+            (point['x'], point['y']), abs=3
+        )
+        assert other['score'] == pytest.approx(point['score'], rel=0.1)
+    assert rough != exact
+    assert Path('predictions/0.png.png').is_file()
 
 
 @pytest.mark.parametrize(
