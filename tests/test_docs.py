@@ -94,6 +94,8 @@ def shortened(command):
         words += ['--rounds', '1', '--batches', '1', '--warmup', '1']
     if 'tools/quantize.py' in words:
         words += ['--latency-seconds', '0', '--max-drop', 'none']
+    if 'tools/predictor.py' in words and 'search' in words:
+        words += ['--trials', '100']
     if 'tools/tune.py' in words:
         words += ['--seconds', '0.1']
     return words
