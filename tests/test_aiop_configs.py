@@ -14,6 +14,9 @@ from predictor_toys import SIZES, branched_graph, toy_label
 
 from hpml_mm.config.names import parse_leaf_name
 from hpml_mm.engine.launch import build_runner
+from hpml_mm.predictor.checkpoint_predictor import checkpoint_predictor
+from hpml_mm.predictor.experiments.bench import Bench
+from hpml_mm.predictor.fit import predict
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.spaces.catalogue import get_space
@@ -118,7 +121,7 @@ def graphs(tmp_path, monkeypatch):
     entries = [
         Entry(
             f'{index}',
-            branched_graph(blocks, channels),
+            branched_graph(blocks, channels + 8 * (index >= len(SIZES))),
             metrics=dict.fromkeys(metrics, toy_label(blocks, channels) + index / 64),
         )
         for index, (blocks, channels) in enumerate(SIZES * 2)
@@ -164,6 +167,14 @@ def test_a_leaf_trains_with_all_hooks(leaf, graphs):
         labels = runner.train_dataloader.dataset.labels / 100
         assert scaler.mean.item() == pytest.approx(labels.mean())
         assert scaler.spread.item() == pytest.approx(labels.std())
+    data = runner.test_dataloader.dataset
+    (config,) = work_dir.glob('*.py')
+    cache = graphs / 'graphs' / f'{Path(runner.cfg.test_dataloader.dataset.cache).name}'
+    predictor = checkpoint_predictor(cache, config, work_dir / 'epoch_2.pth')
+    assert predictor.card.networks == 26  # Four fifths of 32.
+    found = predictor.score(Bench.of_cache(cache, data.metainfo['metric']))
+    labels = predict(runner.model, data.table)
+    assert found.scores == pytest.approx(labels.clip(0, 100))
 
 
 def weights(path):

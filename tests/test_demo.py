@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 def demo_command(work_dir):
     """The last line of the make target, in this Python and another work dir."""
     lines = subprocess.run(
-        ['make', '--no-print-directory', '-n', 'demo'],
+        ['make', '--no-print-directory', '-n', 'demo', 'ARGS='],
         cwd=ROOT,
         capture_output=True,
         text=True,

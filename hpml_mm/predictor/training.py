@@ -43,9 +43,8 @@ def train_predictor(
     Raises:
         ValueError: There are too few networks, or their labels cannot be learnt from.
     """
-    drawn = _draw(bench, count, seed)
-    card = _new_card(bench, drawn, method)
-    bounds = _bounds(bench, drawn.train)
+    drawn = sampled(bench, count, seed)
+    card, bounds = described(bench, drawn, method)
     if method == 'kernel':
         model = KernelRegressor()
         task = bench.task(drawn.train)
@@ -56,7 +55,7 @@ def train_predictor(
         network = networks.learnt(bench, drawn.train, recipe, seed)
         config = {'type': 'hpml_mm.GraphRegressor', **recipe.model}
         predictor = NetworkPredictor(card, bounds, network, config, recipe.fold)
-    return _judged(predictor, bench, drawn)
+    return judged(predictor, bench, drawn)
 
 
 def fine_tune_predictor(
@@ -79,17 +78,17 @@ def fine_tune_predictor(
     Raises:
         ValueError: As for ``train_predictor``.
     """
-    drawn = _draw(bench, count, seed)
-    card = _new_card(bench, drawn, predictor.card.method, predictor.card.short)
-    bounds = _bounds(bench, drawn.train)
+    drawn = sampled(bench, count, seed)
+    origin = predictor.card
+    card, bounds = described(bench, drawn, origin.method, origin.short)
     if isinstance(predictor, KernelPredictor):
         model = copy.deepcopy(predictor.model).condition(bench.task(drawn.train))
     else:
-        recipe = _recipe(predictor.card.method)
+        recipe = networks.RESIDUAL if predictor.fold else networks.AIOP
         model = networks.tuned(predictor.model, bench, drawn.train, recipe, seed)
     tuned = dataclasses.replace(predictor, card=card, bounds=bounds, model=model)
     before = _measured(predictor, bench, drawn.test)
-    return _judged(tuned, bench, drawn, {'before tuning': before})
+    return judged(tuned, bench, drawn, {'before tuning': before})
 
 
 def judge_again(predictor: Predictor, bench: Bench) -> dict[str, Scores]:
@@ -103,7 +102,7 @@ def judge_again(predictor: Predictor, bench: Bench) -> dict[str, Scores]:
         ValueError: This is another table.
     """
     card = predictor.card
-    drawn = _draw(bench, card.networks, card.seed)
+    drawn = sampled(bench, card.networks, card.seed)
     if len(drawn.test) != card.rest:
         raise ValueError(
             f'{len(drawn.test)} networks of the cache are left to judge on, '
@@ -112,7 +111,12 @@ def judge_again(predictor: Predictor, bench: Bench) -> dict[str, Scores]:
     return _scores(predictor, bench, drawn)
 
 
-def _draw(bench: Bench, count: int, seed: int) -> Draw:
+def sampled(bench: Bench, count: int, seed: int) -> Draw:
+    """The networks to learn from, and the rest.
+
+    Raises:
+        ValueError: There are too few or too many, or it is no seed.
+    """
     if count < 2:
         raise ValueError(f'-n {count}: at least 2 networks are needed to learn from')
     if not 0 <= seed < 2**32:
@@ -126,31 +130,38 @@ def _recipe(method: str) -> networks.Recipe:
     return _RECIPES[method]
 
 
-def _new_card(
+def described(
     bench: Bench, drawn: Draw, method: str, origin: str | None = None
-) -> Card:
-    counts = {'networks': len(drawn.train), 'rest': len(drawn.test)}
-    return Card(
-        bench.space,
-        bench.metric,
-        method,
+) -> tuple[Card, Bounds]:
+    """What is to be known of a predictor before it is judged: see ``Card``."""
+    card = Card(
+        space=bench.space,
+        label=bench.metric,
+        method=method,
+        networks=len(drawn.train),
         seed=drawn.seed,
+        rest=len(drawn.test),
         scores={},
         origin=origin,
-        **counts,
     )
+    rows = drawn.train
+    return card, Bounds.of(bench.statistics.take(rows), bench.sizes[rows])
 
 
-def _bounds(bench: Bench, rows: np.ndarray) -> Bounds:
-    return Bounds.of(bench.statistics.take(rows), bench.sizes[rows])
-
-
-def _judged(
+def judged(
     predictor: Predictor,
     bench: Bench,
     drawn: Draw,
     more: dict[str, Scores] | None = None,
 ) -> Predictor:
+    """A predictor as its file will give it back, with scores on its card.
+
+    Args:
+        predictor: A trained one.
+        bench: What it learnt from.
+        drawn: The networks that it learnt from, and the rest.
+        more: Scores to put beside its own.
+    """
     predictor = rounded(predictor)
     scores = _scores(predictor, bench, drawn) | (more or {})
     card = dataclasses.replace(predictor.card, scores=scores)

@@ -4,9 +4,11 @@
 import argparse
 from pathlib import Path
 
+from hpml_mm.predictor.checkpoint_predictor import checkpoint_predictor
 from hpml_mm.predictor.commands.arguments import check_out, check_seed
 from hpml_mm.predictor.commands.card import print_card
 from hpml_mm.predictor.experiments.bench import Bench
+from hpml_mm.predictor.predictor import Predictor
 from hpml_mm.predictor.predictor_file import save_predictor
 from hpml_mm.predictor.training import METHODS, train_predictor
 
@@ -18,6 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_sample(parser)
     parser.add_argument(
         '--method', choices=METHODS, default='kernel', help='what learns (%(default)s)'
+    )
+    parser.add_argument(
+        '--config', help='of a run of tools/train.py: it says what is learnt from'
+    )
+    parser.add_argument(
+        '--checkpoint', metavar='PTH', help='of that run: nothing is learnt'
     )
 
 
@@ -33,7 +41,6 @@ def add_sample(parser: argparse.ArgumentParser, number: int | None = None) -> No
         type=int,
         metavar='N',
         default=number,
-        required=number is None,
         help='networks to learn from',
     )
     parser.add_argument('--seed', type=int, default=0, help='equal seeds, equal sample')
@@ -49,8 +56,18 @@ def run(args: argparse.Namespace) -> None:
     """
     check_out(args.out)
     check_seed(args.seed)
-    bench = Bench.of_cache(args.cache, args.metric)
-    predictor = train_predictor(bench, args.number, args.seed, args.method)
+    predictor = _predictor(args)
     save_predictor(args.out, predictor)
     print_card(predictor.card)
     print(f'Written to {args.out} ({args.out.stat().st_size:,} bytes)')
+
+
+def _predictor(args: argparse.Namespace) -> Predictor:
+    if (args.config is None) != (args.checkpoint is None):
+        raise ValueError('train: --config and --checkpoint go together')
+    if (args.config is None) == (args.number is None):
+        raise ValueError('train: give either -n, or --config and --checkpoint')
+    if args.config is not None:
+        return checkpoint_predictor(args.cache, args.config, args.checkpoint)
+    bench = Bench.of_cache(args.cache, args.metric)
+    return train_predictor(bench, args.number, args.seed, args.method)
