@@ -167,14 +167,26 @@ def test_a_leaf_trains_with_all_hooks(leaf, graphs):
         labels = runner.train_dataloader.dataset.labels / 100
         assert scaler.mean.item() == pytest.approx(labels.mean())
         assert scaler.spread.item() == pytest.approx(labels.std())
-    data = runner.test_dataloader.dataset
+    check_checkpoint(runner, work_dir)
+
+
+def check_checkpoint(runner, work_dir):
+    """A run's checkpoint becomes a predictor that predicts as the run's model."""
+    known, dev, rest = (
+        loader.dataset
+        for loader in (runner.train_dataloader, runner.val_loop.dataloader)
+        + (runner.build_dataloader(runner.cfg.test_dataloader),)
+    )
     (config,) = work_dir.glob('*.py')
-    cache = graphs / 'graphs' / f'{Path(runner.cfg.test_dataloader.dataset.cache).name}'
+    cache = Path(runner.cfg.test_dataloader.dataset.cache)
     predictor = checkpoint_predictor(cache, config, work_dir / 'epoch_2.pth')
-    assert predictor.card.networks == 26  # Four fifths of 32.
-    found = predictor.score(Bench.of_cache(cache, data.metainfo['metric']))
-    labels = predict(runner.model, data.table)
-    assert found.scores == pytest.approx(labels.clip(0, 100))
+    assert predictor.card.networks == len(known) + len(dev)
+    assert predictor.card.rest == len(rest)
+    found = predictor.score(
+        Bench.of_cache(cache, rest.metainfo['metric']), rest.indices
+    )
+    expected = predict(runner.model, rest.table, rest.indices)
+    assert found.scores == pytest.approx(expected.clip(0, 100))
 
 
 def weights(path):

@@ -1,25 +1,29 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """The predictors that come with the package are small, good, and can be made anew."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from hpml_mm.predictor import shipped
 from hpml_mm.predictor.build import build_cache
 from hpml_mm.predictor.experiments.bench import Bench
 from hpml_mm.predictor.graph_set import GraphSet
-from hpml_mm.predictor.shipped import _FOLDER, find_predictor, shipped_names
+from hpml_mm.predictor.shipped import find_predictor, shipped_names
 from hpml_mm.predictor.source import load_source
 from hpml_mm.predictor.training import judge_again, train_predictor
 
 OFA = 'ofa-mbv3-w1.0'
 FACE = 'configs/fer/mini-xception_1xb128-bf16-channels-last-10e_fer2013-44px.py'
+FOLDER = Path(shipped.__file__).parent
 ARCH = ';'.join(['5-4'] * 20)
 
 
 def test_all_are_small_and_better_than_ridge():
     names = shipped_names()
     assert names == [OFA, 'nas-bench-201', 'nas-bench-macro']
-    sizes = [(_FOLDER / f'{name}.safetensors').stat().st_size for name in names]
+    sizes = [(FOLDER / f'{name}.safetensors').stat().st_size for name in names]
     assert sum(sizes) < 300_000
     for name in names:
         card = find_predictor(name).card
@@ -45,7 +49,7 @@ def test_all_are_small_and_better_than_ridge():
     ],
 )
 def test_what_is_outside_is_told(source, reason, monkeypatch):
-    monkeypatch.chdir(_FOLDER.parents[2])
+    monkeypatch.chdir(FOLDER.parents[2])
     graphs = GraphSet.of([load_source(source).graph])
     found = find_predictor(OFA).score(graphs)
     (told,) = found.outside
@@ -60,12 +64,12 @@ def test_the_card_is_true_and_training_gives_the_file_again(tmp_path, real_data)
     table = real_data / 'nas' / 'ofa_mbv3_w1.0_imagenet.csv'
     build_cache(table, OFA, tmp_path / f'{OFA}.safetensors')
     bench = Bench.of_cache(tmp_path / f'{OFA}.safetensors')
-    shipped = find_predictor(OFA)
-    card = shipped.card
-    for method, found in judge_again(shipped, bench).items():
-        assert found == pytest.approx(card.scores[method], abs=1e-6), method
+    found = find_predictor(OFA)
+    card = found.card
+    for method, scores in judge_again(found, bench).items():
+        assert scores == pytest.approx(card.scores[method], abs=1e-6), method
     again = train_predictor(bench, card.networks, card.seed)
-    first, second = shipped.score(bench), again.score(bench)
+    first, second = found.score(bench), again.score(bench)
     assert np.abs(first.scores - second.scores).max() < 0.01
     # Of the networks that it did not learn from and that are cheap enough, the best
     # predicted are among the best.

@@ -1,7 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Predictors are trained on a sample, fine-tuned on another, and judged on the rest."""
 
-
 import pytest
 from predictor_toys import macro_cache, toy_cache
 

@@ -147,6 +147,17 @@ def test_counts_are_read_with_and_without_units():
             ['train', 'toy.cache', '-n', 5, '--metric', 'toy/top1(%)', '--out', 'o'],
             "other has no 'toy/top1(%)'",
         ),
+        (['train', 'a.cache', '--out', 'o'], 'give either -n, or --config and --check'),
+        (['train', 'a.cache', '--config', 'c', '--out', 'o'], 'go together'),
+        (
+            ['train', 'a.cache', '--config', 'c.py', '--checkpoint', 'a', '--out', 'o'],
+            'there is no a',
+        ),
+        (
+            ['train', 'a.cache', '--config', 'c.py', '--checkpoint', 'half']
+            + ['--out', 'o'],
+            'c.py trains no predictor: its data are no GraphDataset',
+        ),
         (['train', 'a.cache', '-n', 5, '--out', '.'], '--out . is a directory'),
         (['finetune', 'none', 'a.cache', '--out', 'o'], "no predictor 'none': name a "),
         (['info', 'a.cache'], 'a safetensors file, but not a predictor'),
@@ -182,6 +193,7 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(capsys, arguments, mes
         'in.csv': 'arch\n11111111\n31111111\n',
         'done.csv': 'arch,predicted\n11111111,3\n',
         'empty.csv': 'arch\n',
+        'c.py': 'a = 1\n',
     }.items():
         Path(name).write_text(text)
     macro_cache(12).save('a.cache')
