@@ -49,7 +49,10 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--backend', choices=list(BACKENDS), default='onnxruntime')
     ranges = sorted({name for known in RANGES.values() for name in known})
     parser.add_argument(
-        '--ranges', choices=ranges, help="how ranges are found; the backend's default"
+        '--ranges',
+        choices=ranges,
+        help='how ranges are found; the backend\'s default. "naive" shows what a model '
+        'loses without the care that is taken otherwise',
     )
     parser.add_argument(
         '--samples', type=int, default=MINIMUM, help='training images to calibrate with'

@@ -27,6 +27,7 @@ from .calibration import two_images
 from .coverage import ASKED_FOR, GATE, Coverage
 from .dynamic import dynamic_torch
 from .layers import gate_layers, weighted_layers
+from .onnx_ranges import NAIVE
 from .onnx_ranges import RANGES as ONNX_RANGES
 from .subpixel import replace_deconvolutions_
 
@@ -158,7 +159,7 @@ class Converter:
         self._folder = TemporaryDirectory(prefix='hpml_mm-')
         self._made: dict[tuple[tuple[str, str], ...], tuple[Path, Coverage]] = {}
         folded = prepared_copy(network, two_images(batches), backend)
-        self._gates = gate_layers(folded, batches[0])
+        self._gates = [] if ranges == NAIVE else gate_layers(folded, batches[0])
         if backend == 'inductor':
             self._ptq = ptq_inductor.InductorPTQ(folded, batches, ranges)
         elif backend != 'torch':
@@ -200,7 +201,7 @@ class Converter:
     ) -> Quantized:
         """Quantize.
 
-        Squeeze-and-excitation stays in FP32 as well, see
+        Squeeze-and-excitation stays in FP32 as well, but for naive ranges; see
         :func:`~hpml_mm.quantization.layers.gate_layers`.
 
         Args:

@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 #: others are cut off at each end. Fewer outliers make finer levels: with 99.9
 #: classifiers with swish gain, and the peaks of heatmaps are cut off.
 PERCENTILES = {'percentile': 99.99, 'percentile-99.9': 99.9}
-RANGES = (*PERCENTILES, 'entropy', 'minmax')
+#: Without any care, to compare: extremes, swish not cut off, one scale for a whole
+#: weight, and gates in INT8 too.
+NAIVE = 'naive'
+RANGES = (*PERCENTILES, 'entropy', 'minmax', NAIVE)
 # swish(-6) is -.015: less than one of 256 levels of what comes out of most layers.
 _SWISH_LOW = -6.0
 #: So many images are looked at together: all their activations are held at once.
@@ -56,15 +59,15 @@ def write_ranges(
         model_path: The FP32 model, with the shapes of its tensors.
         batches: Images of shape (N, C, H, W).
         ranges: Extremes (``minmax``), the histogram's cut with the least
-            Kullback-Leibler divergence (``entropy``), or one of :data:`PERCENTILES`.
+            Kullback-Leibler divergence (``entropy``), one of :data:`PERCENTILES`, or
+            :data:`NAIVE`.
         path: Where to.
     """
     calibrate = require('onnxruntime.quantization.calibrate')
     onnx = require('onnx')
     methods = calibrate.CalibrationMethod
-    method = {'minmax': methods.MinMax, 'entropy': methods.Entropy}.get(
-        ranges, methods.Percentile
-    )
+    extremes = {'minmax': methods.MinMax, NAIVE: methods.MinMax}
+    method = {**extremes, 'entropy': methods.Entropy}.get(ranges, methods.Percentile)
     calibrator = calibrate.create_calibrator(
         model_path,
         list(INT8_OPERATORS),
@@ -84,7 +87,8 @@ def write_ranges(
             for piece in pieces:
                 calibrator.collect_data(_reader(calibrate, piece))
             found = calibrator.compute_data()
-    _cut_before_swish(model, found)
+    if ranges != NAIVE:
+        _cut_before_swish(model, found)
     calibrate.save_tensors_data(found, path)
 
 

@@ -22,7 +22,7 @@ from .onnx_graph import (
     qdq_coverage,
     with_activations,
 )
-from .onnx_ranges import check_ranges, write_ranges
+from .onnx_ranges import NAIVE, check_ranges, write_ranges
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -33,9 +33,9 @@ _REMEDY = 'keep fewer layers in FP32, or use another backend'
 class OnnxPTQ:
     """Turns an FP32 ONNX model into INT8 ones.
 
-    Weights get a scale for each output channel, symmetric about zero; activations one
-    scale and zero point for a tensor. Layers are left out by their module's name.
-    Ranges are observed once, however many conversions follow.
+    Weights get a scale for each output channel, symmetric about zero, but for naive
+    ranges; activations one scale and zero point for a tensor. Layers are left out by
+    their module's name. Ranges are observed once, however many conversions follow.
 
     Args:
         model_path: The FP32 model.
@@ -57,6 +57,7 @@ class OnnxPTQ:
         ranges: str = 'percentile',
     ) -> None:
         check_ranges(ranges)
+        self._per_channel = ranges != NAIVE
         self._folder = TemporaryDirectory(prefix='hpml_mm-ptq-')
         folder = Path(self._folder.name)
         prepared = folder / 'prepared.onnx'
@@ -90,7 +91,7 @@ class OnnxPTQ:
             calibration_cache_path=self._ranges,
             quant_format=ort.QuantFormat.QDQ,
             op_types_to_quantize=list(INT8_OPERATORS),
-            per_channel=True,
+            per_channel=self._per_channel,
             reduce_range=needs_reduced_range(),
             activation_type=ort.QuantType.QUInt8,
             weight_type=ort.QuantType.QInt8,

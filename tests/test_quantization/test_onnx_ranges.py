@@ -76,6 +76,9 @@ def test_what_goes_into_swish_is_cut_off_at_minus_six(model_path, ranges, capsys
 def test_extremes(model_path):
     found = observed(model_path, [VALUES / 1000, VALUES / 500], 'minmax')
     assert found['images'] == pytest.approx((-80, 79.998))
+    naive = observed(model_path, [VALUES / 1000, VALUES / 500], 'naive')
+    assert naive['images'] == found['images']
+    assert naive['double'][0] == pytest.approx(-160)
 
 
 def test_other_ways_are_unknown():

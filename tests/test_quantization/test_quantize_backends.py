@@ -110,6 +110,21 @@ def test_other_ranges(network, ranges):
     assert sqnr(network(images), found.engine(images)) > 15
 
 
+def test_without_care_gates_are_int8_and_weights_have_one_scale(
+    network, onnx_converter, tmp_path
+):
+    path = tmp_path / 'int8.onnx'
+    found = quantize(network, toy_spec(), toy_batches(), ranges='naive', out=path)
+    assert [layer.name for layer in found.coverage.converted] == LAYERS
+
+    def scales(path):
+        made = {w.name: list(w.dims) for w in onnx.load(path).graph.initializer}
+        return made['depthwise.weight_scale']
+
+    assert scales(path) == []
+    assert scales(onnx_converter.convert().path) == [8]
+
+
 def test_dynamic_onnx(network):
     found = quantize(network, toy_spec(), toy_batches(1), method='dynamic')
     assert [layer.name for layer in found.coverage.converted] == PLAIN

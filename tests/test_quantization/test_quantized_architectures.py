@@ -1,0 +1,101 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Architectures in use, small and with random weights, are really converted."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from deploy_models import CATS, FACES, build, build_classifier, build_leaf, leaf
+from hrnet_models import hrnet_config
+from torch import nn
+
+from hpml_mm.config.load import load_config
+from hpml_mm.deploy.describe import spec_of
+from hpml_mm.deploy.engines import EagerEngine, load_engine
+from hpml_mm.deploy.network import plain_network
+from hpml_mm.quantization.backends import Converter
+from hpml_mm.quantization.coverage import GATE
+from hpml_mm.quantization.output_noise import output_sqnr
+from hpml_mm.quantization.untrained import estimate_statistics_
+
+pytestmark = pytest.mark.slow
+SIZE = 64
+
+
+def efficientnet() -> nn.Module:
+    return build_classifier(dict(type='EfficientNet', arch='b0'), 1280)
+
+
+def mobilenet_pose() -> nn.Module:
+    return build_leaf(CATS)
+
+
+def resnet_pose() -> nn.Module:
+    """As the project's cats', with fewer layers and one narrow deconvolution."""
+    model = leaf('cat_pose/e00_td-hm_res50_1xb64-20e_cats-128x128.py').model
+    model.backbone.update(depth=18, init_cfg=None)
+    model.head.update(
+        in_channels=512, deconv_out_channels=(32,), deconv_kernel_sizes=(4,)
+    )
+    return build(model, 'mmpose')
+
+
+def hrnet_pose() -> nn.Module:
+    """All four resolutions, narrow and in one block each."""
+    config = hrnet_config(width=8)
+    for stage in config['backbone']['extra'].values():
+        stage.update(num_modules=1, num_blocks=(1,) * stage['num_branches'])
+    return build(config, 'mmpose')
+
+
+def stock_mobilenet() -> nn.Module:
+    cfg = load_config('mmpretrain::mobilenet_v3/mobilenet-v3-small_8xb128_in1k.py')
+    return build(cfg.model, 'mmpretrain')
+
+
+def smooth_batches() -> list[torch.Tensor]:
+    generator = torch.Generator().manual_seed(0)
+    coarse = [torch.randn(8, 3, 8, 8, generator=generator) for _ in range(2)]
+    return [
+        nn.functional.interpolate(one, (SIZE, SIZE), mode='bilinear') for one in coarse
+    ]
+
+
+# Random weights multiply any noise, so that little is left: of noise at 30 dB on the
+# images, FP32 leaves 11, 3, 15, 16 and 9 dB.
+@pytest.mark.parametrize(
+    ('make', 'backend', 'converted', 'gates', 'least'),
+    [
+        (efficientnet, 'onnxruntime', 50, 32, 3.5),
+        (mobilenet_pose, 'openvino', 56, 0, 2.5),
+        (resnet_pose, 'onnxruntime', 22, 0, 12),
+        (hrnet_pose, 'openvino', 41, 0, 16),
+        (stock_mobilenet, 'onnxruntime', 36, 18, 7),
+    ],
+)
+def test_layers_are_int8_and_outputs_are_those_of_fp32_but_for_noise(
+    tmp_path: Path,
+    make: Callable[[], nn.Module],
+    backend: str,
+    converted: int,
+    gates: int,
+    least: float,
+):
+    if backend == 'openvino':
+        pytest.importorskip('nncf')
+    model, batches = make(), smooth_batches()
+    estimate_statistics_(model, batches)
+    network = plain_network(model)
+    faces = spec_of(leaf(FACES), build_leaf(FACES))
+    three = dict(channels=3, mean=(0.0,) * 3, std=(1.0,) * 3, color='rgb')
+    spec = dataclasses.replace(faces, input_size=(SIZE, SIZE), **three)
+    path = tmp_path / ('int8.xml' if backend == 'openvino' else 'int8.onnx')
+    found = Converter(network, spec, batches, backend=backend).convert(out=path)
+    assert len(found.coverage.converted) == converted
+    kept = {why: len(names) for why, names in found.coverage.reasons().items()}
+    assert kept == ({GATE: gates} if gates else {})
+    engine = load_engine(path)
+    assert engine.spec == spec
+    assert output_sqnr(EagerEngine(network), engine, batches[:1]) > least
