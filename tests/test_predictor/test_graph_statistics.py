@@ -3,12 +3,13 @@
 
 import numpy as np
 import pytest
+from predictor_toys import branched_graph
 
 from hpml_mm.predictor import statistics
 from hpml_mm.predictor.flow import trace_flow
 from hpml_mm.predictor.graphs.columns import pack
 from hpml_mm.predictor.graphs.graph import Entry, Graph, Node, assemble
-from hpml_mm.predictor.statistics import graph_statistics
+from hpml_mm.predictor.statistics import graph_statistics, statistic_names
 
 PLACE = (8, 8, 8, 8, 16, 32)
 
@@ -126,3 +127,25 @@ def test_graphs_have_no_influence_on_each_other(monkeypatch):
     for one, other in zip(together.groups, _of(*graphs).groups, strict=True):
         assert one.tolist() == other.tolist()
     assert together.paths[3:].tolist() == together.paths[:3].tolist()
+
+
+def test_each_column_is_called_what_it_is():
+    columns = pack([Entry('a', branched_graph(3, 64))])
+    values = np.hstack(graph_statistics(columns).groups)[0]
+    names = statistic_names()
+    assert len(set(names)) == len(names) == len(values)
+    found = dict(zip(names, values, strict=True))
+    place = 'at 1/1 of the size'
+    assert found[f'spatial convolutions {place}'] == 3
+    assert found[f'norms {place}'] == found[f'sums {place}'] == 3
+    assert found[f'kernel sides of spatial convolutions {place}'] == 9
+    assert found[f'log2 of channels into of spatial convolutions {place}'] == 18
+    assert found['most convolutions along a way'] == 3
+    assert found['fewest convolutions along a way'] == 0
+    assert found['mean activations along a way'] == 1.5
+    assert found['log2 of ways'] == 3
+    macs = 3 * 64 * 9 * 64**2
+    assert found['log2 of MACs'] == found[f'log2 of MACs {place}'] == np.log2(1 + macs)
+    assert (
+        found['log2 of channels out of pointwise convolutions at a single pixel'] == 0
+    )

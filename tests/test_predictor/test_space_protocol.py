@@ -128,3 +128,17 @@ def test_an_input_too_small_for_the_network_is_an_error(space):
 def test_unknown_space():
     with pytest.raises(ValueError, match="no search space 'ofa'; there are ofa-mbv3"):
         get_space('ofa')
+
+
+def test_a_child_has_each_slot_of_one_of_its_parents(space):
+    rng = np.random.default_rng(0)
+    for first, second in zip(samples(space, 20), samples(space, 20, 1), strict=True):
+        child = space.cross(first, second, rng)
+        assert child == space.canonical(child)
+        rows = zip(child.values, first.values, second.values, strict=True)
+        # NAS-Bench-Macro's canonical form puts layers in another order.
+        if space.name != 'nas-bench-macro':
+            assert all(value is None or value in pair for value, *pair in rows)
+        short = [space.canonical(arch) for arch in (first, second)]
+        space.validate(space.cross(*short, rng))
+        assert space.cross(first, first, rng) == space.canonical(first)
