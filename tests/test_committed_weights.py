@@ -2,12 +2,10 @@
 """The committed MiniXception is as good as its row in ``results/`` says."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from toy_tools import run_tool
 
 from hpml_mm.report.results import read_results
 
@@ -27,13 +25,9 @@ EXPERIMENT = 'fer-mini-xception-60e'
 )
 def test_accuracy_on_public_test(tmp_path, real_data, options, experiment, metric):
     (config,) = (ROOT / 'configs' / 'fer').glob('mini-xception_*-ema-*-60e_*.py')
-    done = subprocess.run(
-        [sys.executable, ROOT / 'tools' / 'test.py', config, WEIGHTS]
-        + ['--work-dir', str(tmp_path), *options],
-        env=os.environ | {'HPML_MM_DATA': str(real_data)},
-        capture_output=True,
-        text=True,
-    )
+    options = ['--work-dir', tmp_path, *options]
+    data = {'HPML_MM_DATA': str(real_data)}
+    done = run_tool('test.py', config, WEIGHTS, *options, cwd=ROOT, **data)
     assert done.returncode == 0, done.stderr[-2000:]
     (row,) = (
         row

@@ -2,12 +2,13 @@
 """The training of ``make demo`` keeps its promise, again and again."""
 
 import json
+import os
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from python_process import run_python
 
 ROOT = Path(__file__).parents[1]
 
@@ -23,14 +24,14 @@ def demo_command(work_dir):
     ).stdout.splitlines()
     python, tool, *rest = shlex.split(lines[-1])
     assert (python, tool) == ('.venv/bin/python', 'tools/train.py')
-    return [sys.executable, tool, *rest, '--work-dir', str(work_dir)]
+    return [tool, *rest, '--work-dir', str(work_dir)]
 
 
 @pytest.mark.slow
 def test_the_demo_learns_and_can_be_repeated(tmp_path):
     command = demo_command(tmp_path)
     for _ in range(2):
-        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+        done = run_python(command, ROOT, dict(os.environ))
         assert done.returncode == 0, done.stderr[-2000:]
         summary = json.loads((tmp_path / 'summary.json').read_text())
         assert summary['status'] == 'finished'

@@ -21,6 +21,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS as POSE_MODELS
 from mmpretrain.models import EfficientNet, ResNet
+from python_process import run_python
 
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
@@ -182,14 +183,13 @@ def test_command(command, checkout, real_data):
     words = shortened(command)
     if 'results/trial.csv' in words:
         words[words.index('results/trial.csv')] = str(checkout / 'trial.csv')
-    result = subprocess.run(
-        words,
-        cwd=checkout,
-        env=environment(real_data),
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
+    env = environment(real_data)
+    if words[0] == 'python':
+        result = run_python(words[1:], checkout, env)
+    else:
+        result = subprocess.run(
+            words, cwd=checkout, env=env, capture_output=True, text=True, timeout=600
+        )
     assert result.returncode == 0, (result.stdout + result.stderr)[-3000:]
 
 

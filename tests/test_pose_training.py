@@ -2,13 +2,11 @@
 """Leaf configs of poses take real steps on real animals and persons."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
+from toy_tools import run_tool
 
 from hpml_mm.engine.weights import read_checkpoint, state_dict_of
 
@@ -39,13 +37,9 @@ LEAVES = {
 
 
 def train(leaf, work, real_data, *arguments):
-    done = subprocess.run(
-        [sys.executable, ROOT / 'tools' / 'train.py', ROOT / 'configs' / LEAVES[leaf]]
-        + ['--work-dir', work, *arguments],
-        env=os.environ | {'HPML_MM_DATA': str(real_data), 'OMP_NUM_THREADS': '2'},
-        capture_output=True,
-        text=True,
-    )
+    arguments = [ROOT / 'configs' / LEAVES[leaf], '--work-dir', work, *arguments]
+    data = {'HPML_MM_DATA': str(real_data)}
+    done = run_tool('train.py', *arguments, cwd=ROOT, **data)
     assert done.returncode == 0, done.stderr[-3000:]
 
 

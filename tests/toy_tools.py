@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.runner import Runner
+from python_process import TIMEOUT, run_python
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / 'tests' / 'data'
@@ -43,14 +44,16 @@ def run_tool(
     tool: str, *arguments: object, cwd: Path, **extra: str
 ) -> subprocess.CompletedProcess:
     """Run ``tools/<tool>`` in ``cwd``; a script of the shell by bash."""
-    shell = tool.endswith('.sh')
-    start = ['bash'] if shell else [sys.executable]
+    words = [str(ROOT / 'tools' / tool), *map(str, arguments)]
+    env = environment(**{'PYTHON': sys.executable, **extra})
+    if not tool.endswith('.sh'):
+        return run_python(words, cwd, env)
     return subprocess.run(
-        [*start, str(ROOT / 'tools' / tool), *map(str, arguments)],
+        ['bash', *words],
         cwd=cwd,
-        env=environment(**{'PYTHON': sys.executable, **extra}),
+        env=env,
         capture_output=True,
         text=True,
-        timeout=900,
+        timeout=TIMEOUT,
         check=False,
     )

@@ -6,12 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
+from python_process import warm_context
 from torch import distributed, multiprocessing
 
 
 def on_two_ranks(function: Callable, folder: Path, *args) -> None:
     """Call ``function(rank, folder, *args)`` in two processes of one gloo group."""
-    multiprocessing.spawn(_on_rank, args=(function, folder, args), nprocs=2)
+    warm_context()
+    multiprocessing.start_processes(
+        _on_rank, (function, folder, args), nprocs=2, start_method='forkserver'
+    )
 
 
 def _on_rank(rank: int, function: Callable, folder: Path, args: tuple) -> None:

@@ -1,11 +1,10 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import numpy as np
 import pytest
-import torch
-import torch.multiprocessing as mp
 from mmengine.evaluator import Evaluator
 from mmpretrain.structures import DataSample
 from sklearn.metrics import f1_score
+from two_ranks import on_two_ranks
 
 from hpml_mm.evaluation import FERMetric
 
@@ -93,9 +92,6 @@ def test_a_data_set_without_class_names_is_an_error():
 
 
 def _evaluate_on_one_of_two(rank, folder):
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{folder}/rendezvous', rank=rank, world_size=2
-    )
     # Five samples over two processes: the sampler repeats the first as a sixth.
     own = [[(0, 0), (1, 1), (0, 2)], [(1, 0), (2, 2), (0, 0)]][rank]
     evaluator = Evaluator(FERMetric(collect_dir=f'{folder}/results'))
@@ -106,8 +102,7 @@ def _evaluate_on_one_of_two(rank, folder):
     if rank == 0:
         matrix = evaluator.metrics[0].confusion_matrices['PublicTest']
         assert matrix.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 1]]
-    torch.distributed.destroy_process_group()
 
 
 def test_two_processes_see_the_whole_set_once(tmp_path):
-    mp.spawn(_evaluate_on_one_of_two, (tmp_path,), nprocs=2)
+    on_two_ranks(_evaluate_on_one_of_two, tmp_path)

@@ -10,13 +10,12 @@ import gzip
 import json
 import math
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
+from python_process import run_python
 
 ROOT = Path(__file__).resolve().parents[2]
 KEYPOINTS = 17
@@ -91,13 +90,8 @@ def train(tmp_path):
 
     def train(config: str) -> dict:
         (project / 'config.py').write_text(config)
-        result = subprocess.run(
-            [sys.executable, 'train.py'],
-            cwd=project,
-            env=os.environ | {'PYTHONPATH': str(ROOT), 'OMP_NUM_THREADS': '1'},
-            capture_output=True,
-            text=True,
-        )
+        env = os.environ | {'PYTHONPATH': str(ROOT)}
+        result = run_python(['train.py'], project, env)
         assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
         return json.loads((project / 'report.json').read_text())
 

@@ -1,12 +1,10 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """The committed MiniXception in INT8 on real faces, and light FER's way to it."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from toy_tools import run_tool
 
 from hpml_mm.report.results import read_results
 
@@ -18,13 +16,9 @@ pytestmark = [pytest.mark.real_data, pytest.mark.slow]
 
 def quantize(real_data, out, *options):
     (config,) = (ROOT / 'configs' / 'fer').glob('mini-xception_*-ema-*-60e_*.py')
-    return subprocess.run(
-        [sys.executable, ROOT / 'tools' / 'quantize.py', config, WEIGHTS]
-        + ['--latency-seconds', '0', '--out', str(out), *options],
-        env=os.environ | {'HPML_MM_DATA': str(real_data)},
-        capture_output=True,
-        text=True,
-    )
+    options = ['--latency-seconds', '0', '--out', out, *options]
+    data = {'HPML_MM_DATA': str(real_data)}
+    return run_tool('quantize.py', config, WEIGHTS, *options, cwd=ROOT, **data)
 
 
 def test_post_training_costs_at_most_half_a_point_on_public_test(tmp_path, real_data):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from python_process import run_python
 from toy_tools import ROOT, TOY, environment, run_tool
 
 pytestmark = pytest.mark.slow
@@ -116,8 +117,7 @@ def test_a_stopped_run_is_resumed_by_the_command_it_says(tmp_path, name, code):
         line for line in stopped.stdout.splitlines() if line.endswith('--resume')
     )
 
-    words = [sys.executable, *shlex.split(command)[1:]]
-    resumed = subprocess.run(words, cwd=tmp_path, env=environment(), timeout=900)
+    resumed = run_python(shlex.split(command)[1:], tmp_path, environment())
     assert resumed.returncode == 0
     assert summary(place)['status'] == 'finished'
     assert summary(place)['train']['iters'] == 12
