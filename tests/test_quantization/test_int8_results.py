@@ -18,6 +18,9 @@ JUDGED = {
 }
 TIMED = {
     'resnet50': 'ResNet-50, 256x256, random weights',
+    'resnet50-openvino': 'ResNet-50 by OpenVINO',
+    'hrnet-w32': 'HRNet-W32, 256x192, random weights',
+    'hrnet-w32-openvino': 'HRNet-W32 by OpenVINO',
 }
 # Points that may be lost; how many times faster at batch 1 than FP32 in the same engine
 # and in eager PyTorch at least.
@@ -26,6 +29,8 @@ FLOORS = {
     'mini-xception-qat': (0.5, None, 3),
     'efficientnet-b0': (0.7, 1, 3),
     'mobilenet-v2-cats': (1, None, 2),
+    'resnet50-openvino': (None, 2.5, 4),
+    'hrnet-w32-openvino': (None, 1.8, 2.5),
 }
 
 
