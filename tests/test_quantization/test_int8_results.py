@@ -14,6 +14,7 @@ JUDGED = {
     'mini-xception-dynamic': 'MiniXception, dynamic',
     'efficientnet-b0': 'EfficientNet-B0 at 48 px, PTQ',
     'efficientnet-b0-minmax': 'EfficientNet-B0, PTQ, minimum and maximum',
+    'efficientnet-b0-naive': 'EfficientNet-B0, PTQ, all care left out',
     'mobilenet-v2-cats': 'MobileNetV2, cats, PTQ',
 }
 TIMED = {
