@@ -73,8 +73,7 @@ def build_cache(
 
     Raises:
         FileNotFoundError: There is no such table.
-        ValueError: The table or an arch in it is wrong, or the parts that lie there are
-            of another build.
+        ValueError: The table, an arch, or what lies there of another build.
     """
     table, out = Path(table), Path(out)
     if workers < 1:
