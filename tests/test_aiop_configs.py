@@ -5,6 +5,7 @@ import copy
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from leaves import AIOP_LEAVES, CONFIGS, common_variants, kind, load
@@ -14,9 +15,10 @@ from predictor_toys import SIZES, branched_graph, toy_label
 
 from hpml_mm.config.names import parse_leaf_name
 from hpml_mm.engine.launch import build_runner
+from hpml_mm.predictor.bounds import Bounds
 from hpml_mm.predictor.checkpoint_predictor import checkpoint_predictor
-from hpml_mm.predictor.experiments.bench import Bench
 from hpml_mm.predictor.fit import predict
+from hpml_mm.predictor.graph_set import GraphSet
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.spaces.catalogue import get_space
@@ -115,7 +117,7 @@ def test_model_builds(leaf):
 
 @pytest.fixture
 def graphs(tmp_path, monkeypatch):
-    """Caches of 32 networks under the names of the real ones."""
+    """Caches of 32 networks, and one without label, named as the real ones."""
     monkeypatch.setenv('HPML_MM_GRAPHS', str(tmp_path / 'graphs'))
     metrics = [metric for _, metric in DATASET_OF]
     entries = [
@@ -126,6 +128,7 @@ def graphs(tmp_path, monkeypatch):
         )
         for index, (blocks, channels) in enumerate(SIZES * 2)
     ]
+    entries.insert(3, Entry('other', branched_graph(5, 8)))
     for space in {space for space, _ in DATASET_OF}:
         path = tmp_path / 'graphs' / f'{space}.safetensors'
         GraphCache.from_entries(entries).save(path)
@@ -181,10 +184,12 @@ def check_checkpoint(runner, work_dir):
     cache = Path(runner.cfg.test_dataloader.dataset.cache)
     predictor = checkpoint_predictor(cache, config, work_dir / 'epoch_2.pth')
     assert predictor.card.networks == len(known) + len(dev)
+    graphs = GraphSet(GraphCache.load(cache).columns)
+    rows = known.indices
+    learnt = Bounds.of(graphs.statistics.take(rows), graphs.sizes[rows])
+    np.testing.assert_allclose(predictor.bounds.high, learnt.high, rtol=1e-6)
     assert predictor.card.rest == len(rest)
-    found = predictor.score(
-        Bench.of_cache(cache, rest.metainfo['metric']), rest.indices
-    )
+    found = predictor.score(graphs, rest.indices)
     expected = predict(runner.model, rest.table, rest.indices)
     assert found.scores == pytest.approx(expected.clip(0, 100))
 

@@ -4,20 +4,28 @@
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from mmengine.config import Config
 
 from hpml_mm.engine.weights import read_checkpoint, state_dict_of
+from hpml_mm.predictor.bounds import Bounds
+from hpml_mm.predictor.data import GraphDataset
 from hpml_mm.predictor.experiments.bench import Bench
 from hpml_mm.predictor.models.build import build_part
 from hpml_mm.predictor.network_predictor import NetworkPredictor
 from hpml_mm.predictor.predictor import Predictor
-from hpml_mm.predictor.training import described, judged, sampled
+from hpml_mm.predictor.protocol import Draw
+from hpml_mm.predictor.training import described, judged
+from hpml_mm.registry import DATASETS
 
 
 def checkpoint_predictor(
     cache: str | Path, config: str | Path, checkpoint: str | Path
 ) -> Predictor:
     """A trained network of a run, judged on the networks that it did not learn from.
+
+    The config's data set is built on the cache, and divides it. As for all predictors,
+    networks that choose the best epoch are of the sample: nothing is judged on them.
 
     Args:
         cache: The graphs that the run learnt from.
@@ -38,21 +46,32 @@ def checkpoint_predictor(
     data = cfg.get('train_dataloader', {}).get('dataset', {})
     if str(data.get('type')).removeprefix('hpml_mm.') != 'GraphDataset':
         raise ValueError(f'{config} trains no predictor: its data are no GraphDataset')
-    bench = Bench.of_cache(cache, data.metric)
-    share = data.get('train', 0.8)
-    count = round(share * len(bench)) if share < 1 else int(share)
-    drawn = sampled(bench, count, data.get('seed', 12345))
+    dataset = DATASETS.build({**data, 'cache': str(cache)})
+    if dataset.drawn is None:
+        raise ValueError(f'{config} learns from all networks: none is left to judge on')
+    bench = Bench.of_cache(cache, dataset.metainfo['metric'], labelled_only=True)
+    drawn, learnt = _of_labelled(dataset)
     settings = _without_files(cfg.model.to_dict())
     model = build_part(settings)
     try:
         model.load_state_dict(state_dict_of(read_checkpoint(str(checkpoint))))
     except RuntimeError as error:
         raise ValueError(f'{checkpoint} is not of {config}: {error}') from error
-    card, bounds = described(bench, drawn, Path(config).stem)
-    fold = data.get('fold', False)
+    card, _ = described(bench, drawn, Path(config).stem)
+    bounds = Bounds.of(bench.statistics.take(learnt), bench.sizes[learnt])
+    fold = dataset.table.fold
     return judged(
         NetworkPredictor(card, bounds, model.eval(), settings, fold), bench, drawn
     )
+
+
+def _of_labelled(dataset: GraphDataset) -> tuple[Draw, np.ndarray]:
+    """Sample and rest, and what weights were fitted to, among the labelled networks."""
+    drawn = dataset.drawn
+    known = np.flatnonzero(dataset.labelled)
+    rows = (drawn.train, drawn.test, dataset.indices)
+    train, test, learnt = (np.searchsorted(known, row) for row in rows)
+    return Draw(drawn.seed, train, test), learnt
 
 
 def _without_files(part: Any) -> Any:

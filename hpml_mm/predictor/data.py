@@ -11,7 +11,8 @@ from torch.utils.data import Dataset
 
 from hpml_mm.predictor.graph_table import GraphTable
 from hpml_mm.predictor.graphs.cache import GraphCache
-from hpml_mm.predictor.protocol import draw, split_off
+from hpml_mm.predictor.groups import equal_groups
+from hpml_mm.predictor.protocol import Draw, draw, split_off
 from hpml_mm.registry import DATASETS
 
 PARTS = ('train', 'dev', 'test', 'all')
@@ -26,7 +27,14 @@ class GraphDataset(Dataset):
     on by ``collate_fn=dict(type='hpml_mm.keep_batch')``.
 
     Networks are divided as in AIO-P: sorted by name, shuffled by a seed, the last ones
-    to learn from. Networks that are equal are never on both sides.
+    to learn from. Networks that are equal, see ``groups``, are never on both sides.
+
+    Attributes:
+        labelled: Whether each network of the cache has a label.
+        indices: (G,) positions in the cache of the networks of this part.
+        labels: (G,) theirs, in percent.
+        drawn: Positions in the cache of all networks to learn from, and of the rest;
+            None for 'all'.
 
     Args:
         cache: File that ``tools/predictor.py cache build`` has written.
@@ -59,9 +67,11 @@ class GraphDataset(Dataset):
             )
         content = GraphCache.load(cache)
         labels = content.metric(metric)
-        known = np.flatnonzero(~np.isnan(labels))
+        self.labelled = ~np.isnan(labels)
+        known = np.flatnonzero(self.labelled)
         self.table = GraphTable.from_cache(content, fold)
-        self.indices = known[_positions(content, known, part, train, dev, seed)]
+        self.drawn = None if part == 'all' else _drawn(content, known, train, dev, seed)
+        self.indices = known if part == 'all' else _part(self.drawn, part, dev)
         if not len(self.indices):
             raise ValueError(
                 f'GraphDataset: no network is left for {part!r} of {len(known)} with '
@@ -86,29 +96,24 @@ class GraphDataset(Dataset):
         }
 
 
-def _positions(
-    cache: GraphCache,
-    known: np.ndarray,
-    part: str,
-    train: float,
-    dev: float,
-    seed: int,
-) -> np.ndarray:
-    """Positions in ``known`` of the networks of a part."""
-    if part == 'all':
-        return np.arange(len(known))
+def _drawn(
+    cache: GraphCache, known: np.ndarray, train: float, dev: float, seed: int
+) -> Draw:
+    """The networks to learn from, and the rest, of those with a label."""
     if train <= 0 or dev < 0 or dev >= 1:
         raise ValueError(
             f'GraphDataset: train={train:g} must be above 0, dev={dev:g} from 0 to 1'
         )
-    names = [cache.names[index] for index in known]
-    # A network outside of a search space is equal to itself alone.
-    groups = [cache.archs[i] or f'name {cache.names[i]}' for i in known]
+    names, groups = np.array(cache.names)[known], np.array(equal_groups(cache))[known]
     count = round(train * len(known)) if train < 1 else int(train)
-    division = draw(names, count, seed, groups)
+    drawn = draw(names, count, seed, groups)
+    return Draw(seed, known[drawn.train], known[drawn.test])
+
+
+def _part(drawn: Draw, part: str, dev: float) -> np.ndarray:
     if part == 'test':
-        return division.test
+        return drawn.test
     if dev == 0:
-        return division.train if part == 'train' else np.arange(0)
-    kept, held = split_off(division.train, dev, seed)
+        return drawn.train if part == 'train' else np.arange(0)
+    kept, held = split_off(drawn.train, dev, drawn.seed)
     return kept if part == 'train' else held

@@ -10,9 +10,9 @@ from hpml_mm.predictor import baselines
 from hpml_mm.predictor.fit import Labelled
 from hpml_mm.predictor.graph_set import GraphSet
 from hpml_mm.predictor.graphs.cache import GraphCache
+from hpml_mm.predictor.groups import equal_groups
 from hpml_mm.predictor.kernel_data import Task
 from hpml_mm.predictor.protocol import Draw, draw
-from hpml_mm.predictor.spaces import get_space
 
 # The label of each table, by search space; also the order in which they are listed.
 LABELS = {
@@ -68,7 +68,11 @@ class Bench(GraphSet):
 
     @classmethod
     def of_cache(
-        cls, path: str | Path, metric: str | None = None, expected: str | None = None
+        cls,
+        path: str | Path,
+        metric: str | None = None,
+        expected: str | None = None,
+        labelled_only: bool = False,
     ) -> 'Bench':
         """The networks of any cache: those of one search space, or a collection.
 
@@ -76,6 +80,7 @@ class Bench(GraphSet):
             path: The cache; a collection is called as it is.
             metric: Name of the label; None for the one that the space is known by.
             expected: The search space that it should be of, if it is of one.
+            labelled_only: Leave out networks without a label; else one is an error.
 
         Raises:
             FileNotFoundError: There is no such file.
@@ -97,7 +102,10 @@ class Bench(GraphSet):
             raise ValueError(
                 f'{path}: choose a --metric; there are {", ".join(cache.metric_names)}'
             )
-        return cls(space, cache, metric or LABELS[space])
+        metric = metric or LABELS[space]
+        if labelled_only:
+            cache = cache.select(np.flatnonzero(~np.isnan(cache.metric(metric))))
+        return cls(space, cache, metric)
 
     def draw(self, count: int, seed: int) -> Draw:
         """A sample of ``count`` networks, and those that equal none of it."""
@@ -105,17 +113,8 @@ class Bench(GraphSet):
 
     @functools.cached_property
     def groups(self) -> list[str]:
-        """What each network is equal to.
-
-        In a search space its simplest architecture: cells that differ only in edges
-        without effect were trained one by one, but what one scores tells of the other.
-        Elsewhere its statistics.
-        """
-        if None not in self.cache.archs:
-            home = get_space(self.space)
-            archs = map(home.decode, self.cache.archs)
-            return [home.encode(home.simplify(arch)) for arch in archs]
-        return [row.tobytes().hex() for row in np.hstack(self.statistics.groups)]
+        """What each network is equal to, see ``equal_groups``."""
+        return equal_groups(self.cache, self.space)
 
     @property
     def families(self) -> np.ndarray | None:
