@@ -57,8 +57,8 @@ class ArchTable:
         Raises:
             FileNotFoundError: There is no such table.
             ValueError: ``out`` is the table; it is not UTF-8, has no such column, or
-                has a new one already; or a row is malformed: the message names the
-                line.
+                has it twice or a new one already; or a row is malformed: the message
+                names the line.
         """
         path, out = Path(path), None if out is None else Path(out)
         header, rows, ending = _read(path, columns)
@@ -142,6 +142,8 @@ def _read(
         header = next(reader, [])
     if ARCH not in header:
         raise ValueError(f'{path} has no column {ARCH!r} in its first line: {header}')
+    if header.count(ARCH) > 1:
+        raise ValueError(f'{path} has several columns {ARCH!r}: remove all but one')
     taken = [name for name in columns if name in header]
     if taken:
         raise ValueError(f'{path} has a column {taken[0]!r} already: remove it')

@@ -16,15 +16,19 @@ from hpml_mm.predictor.search import Found
 def write_front(path: Path, front: Sequence[Found]) -> None:
     """Write the front as CSV: a network a line, scores in percent.
 
+    ``outside`` says why a network is unlike what the predictor learnt from.
+
     Raises:
         OSError: The disk is full, or the directory cannot be written to.
     """
     text = io.StringIO(newline='')
     writer = csv.writer(text, lineterminator='\n')
-    writer.writerow(('arch', 'macs', 'params', 'predicted', 'predicted_spread'))
+    names = ('arch', 'macs', 'params', 'predicted', 'predicted_spread', 'outside')
+    writer.writerow(names)
     for one in front:
         spread = '' if one.spread is None else f'{one.spread:.4f}'
-        writer.writerow((one.arch, one.macs, one.params, f'{one.score:.4f}', spread))
+        costs = one.macs, one.params
+        writer.writerow((one.arch, *costs, f'{one.score:.4f}', spread, one.outside))
     write_atomic(path, text.getvalue())
 
 

@@ -2,6 +2,7 @@
 """Evolution finds better networks than chance, and never beyond its limits."""
 
 import csv
+import dataclasses
 
 import numpy as np
 import pytest
@@ -90,12 +91,15 @@ def test_the_front_is_what_nothing_beats_at_its_costs():
 
 def test_the_front_is_written_and_drawn(tmp_path):
     found = [one(3_000_000, 60.0, 'a;b'), one(5_000_000, 71.0), one(5_000_000, 65.0)]
+    found[1] = dataclasses.replace(found[1], outside='too deep')
     front = pareto_front(found)
     write_front(tmp_path / 'new' / 'a.csv', front)
     with (tmp_path / 'new' / 'a.csv').open(newline='') as file:
         rows = list(csv.reader(file))
-    assert rows[0] == ['arch', 'macs', 'params', 'predicted', 'predicted_spread']
-    assert rows[1] == ['a;b', '3000000', '1', '60.0000', '0.1000']
+    assert rows[0][:3] == ['arch', 'macs', 'params']
+    assert rows[0][3:] == ['predicted', 'predicted_spread', 'outside']
+    assert rows[1] == ['a;b', '3000000', '1', '60.0000', '0.1000', '']
+    assert rows[2][5] == 'too deep'
     measured = np.array([4e6, 6e6]), np.array([55.0, 66.0])
     draw_front(tmp_path / 'a.png', found, front, 'top-1 (%)', measured)
     assert (tmp_path / 'a.png').read_bytes().startswith(b'\x89PNG')

@@ -9,10 +9,13 @@ import pytest
 from predictor_toys import macro_cache, toy_cache
 
 from hpml_mm.predictor.commands.arguments import parse_count
+from hpml_mm.predictor.shipped import find_predictor
 
 ROOT = Path(__file__).parents[2]
 main = runpy.run_path(str(ROOT / 'tools' / 'predictor.py'))['main']
 MACRO = 'nas-bench-macro'
+# A file below a file system that takes none.
+NOWHERE = '/proc/new/o'
 
 
 @pytest.fixture(autouse=True)
@@ -76,15 +79,38 @@ def test_a_table_is_kept_and_predicted(capsys):
     assert line.startswith(start)
     with open('out.csv', newline='') as file:
         header, *found = csv.reader(file)
-    assert header == [*rows[0], 'predicted', 'predicted_spread']
+    assert header == [*rows[0], 'predicted', 'predicted_spread', 'outside']
     assert [row[:3] for row in found] == rows[1:]
+    assert [row[5] for row in found] == ['', '']
     (single,) = told(capsys, 'predict', '22222222')
     score, spread = float(found[0][3]), float(found[0][4])
     assert single == f'{MACRO}:22222222: {score:.2f} ± {spread:.2f}, CIFAR-10 top-1 (%)'
     assert Path('out.csv').read_bytes().count(b'\r\n') == 3
     Path('in.csv').write_text('arch\n')
     told(capsys, 'predict', '--table', 'in.csv', '--out', 'out.csv')
-    assert Path('out.csv').read_text() == 'arch,predicted,predicted_spread\n'
+    assert Path('out.csv').read_text() == 'arch,predicted,predicted_spread,outside\n'
+
+
+def test_rows_that_are_outside_say_why(capsys):
+    Path('in.csv').write_text('arch\n22222222\n11001001\n')
+    arguments = ('--table', 'in.csv', '--input-size', 64, '--out', 'out.csv')
+    (line,) = told(capsys, 'predict', *arguments)
+    assert ', 2 of them outside of what was learnt' in line
+    with open('out.csv', newline='') as file:
+        reasons = [row['outside'] for row in csv.DictReader(file)]
+    assert reasons == ['images of 64x64, learnt from 32x32'] * 2
+
+
+def test_a_predictor_is_read_once_for_all_networks(capsys, monkeypatch):
+    read = []
+
+    def found(name):
+        read.append(name)
+        return find_predictor(name)
+
+    monkeypatch.setattr('hpml_mm.predictor.commands.predict.find_predictor', found)
+    assert len(told(capsys, 'predict', '22222222', '11111111', '22221100')) == 3
+    assert read == [MACRO]
 
 
 def test_networks_are_ranked_and_those_too_close_are_marked(capsys):
@@ -122,6 +148,7 @@ def test_a_search_prints_the_best_and_draws_the_front(capsys):
     with open('b/pareto.csv', newline='') as file:
         front = list(csv.DictReader(file))
     assert front[-1]['arch'] == rows[0][0]
+    assert front[-1]['outside'] == ''
 
 
 def test_counts_are_read_with_and_without_units():
@@ -174,11 +201,31 @@ def test_counts_are_read_with_and_without_units():
             ['predict', '--table', 'done.csv', '--out', 'o'],
             "a column 'predicted' alrea",
         ),
+        (
+            ['predict', '--table', 'twice.csv', '--out', 'o'],
+            "twice.csv has several columns 'arch'",
+        ),
+        (['predict', '--table', 'in.csv', '--out', NOWHERE], f'--out {NOWHERE} cannot'),
+        (['train', 'a.cache', '-n', 5, '--out', NOWHERE], f'--out {NOWHERE} cannot'),
+        (['rank', '--cache', 'a.cache', '--space', MACRO], 'and --input-size are for'),
+        (['rank', '--cache', 'a.cache', '--input-size', 9], 'and --input-size are for'),
+        (['profile', '--table', 'a', '--out', 'o', '--top', 1], '--top is for a SOURC'),
         (['rank'], 'give either SOURCEs, a --table or a --cache'),
         (['rank', '--table', 'empty.csv'], 'there are no networks'),
         (['search', 'ofa'], "no search space 'ofa'"),
         (['search', MACRO, '--max-macs', '3x'], "'3x' is no number above 0"),
+        (['search', MACRO, '--max-macs', ''], "'' is no number above 0"),
+        (['search', MACRO, '--max-params', ''], "'' is no number above 0"),
         (['search', MACRO, '--trials', 0], '0 trials'),
+        (
+            ['search', MACRO, '--out', '/proc/o', '--max-macs', 7],
+            '--out /proc/o cannot',
+        ),
+        (['search', MACRO, '--out', 'a.cache'], '--out a.cache is a file: name a dire'),
+        (
+            ['search', 'ofa-mbv3-w1.0', '--published', 'a.cache'],
+            f'--published a.cache has {MACRO}:',
+        ),
         (['search', MACRO, '--seed', -1], '--seed -1'),
         (
             ['search', MACRO, '--max-macs', 7, '--trials', 9],
@@ -193,6 +240,7 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(capsys, arguments, mes
         'in.csv': 'arch\n11111111\n31111111\n',
         'done.csv': 'arch,predicted\n11111111,3\n',
         'empty.csv': 'arch\n',
+        'twice.csv': 'arch,arch\n11111111,00000000\n',
         'c.py': 'a = 1\n',
     }.items():
         Path(name).write_text(text)

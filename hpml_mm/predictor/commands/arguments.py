@@ -5,6 +5,7 @@ import argparse
 import contextlib
 import math
 import sys
+import tempfile
 from pathlib import Path
 
 from hpml_mm.predictor.graphs.graph import Entry
@@ -60,13 +61,45 @@ def input_size(args: argparse.Namespace) -> tuple[int, int] | None:
 
 
 def check_out(out: Path | None) -> None:
-    """Refuse a directory as the file to write, before the work for it is done.
+    """Refuse a file that cannot be written, before the work for it is done.
 
     Raises:
-        ValueError: It is one.
+        ValueError: It is a directory, or its directory cannot be written to.
     """
-    if out is not None and out.is_dir():
+    if out is None:
+        return
+    if out.is_dir():
         raise ValueError(f'--out {out} is a directory: name a file')
+    _check_writable(out, out.parent)
+
+
+def check_out_folder(out: Path) -> None:
+    """Refuse a directory that cannot be written to, before the work for it is done.
+
+    Raises:
+        ValueError: It is a file, or cannot be made or written to.
+    """
+    if out.is_file():
+        raise ValueError(f'--out {out} is a file: name a directory')
+    _check_writable(out, out)
+
+
+def _check_writable(out: Path, folder: Path) -> None:
+    """Make a directory and a file in it, and take away again what was not there."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f'--out {out} cannot be written: {folder}: {error.strerror}'
+        ) from error
+    finally:
+        for path in filter(Path.is_dir, missing):
+            # Another process may have begun to use it.
+            with contextlib.suppress(OSError):
+                path.rmdir()
 
 
 def read_source(source: str, args: argparse.Namespace) -> Entry:

@@ -2,6 +2,7 @@
 """``predict``: what networks will score."""
 
 import argparse
+import functools
 from pathlib import Path
 
 from hpml_mm.predictor.arch_table import ArchTable
@@ -16,9 +17,10 @@ from hpml_mm.predictor.commands.arguments import (
 )
 from hpml_mm.predictor.commands.progress import progress_bar
 from hpml_mm.predictor.graph_set import GraphSet
+from hpml_mm.predictor.shipped import find_predictor, predictor_name
 
 HELP = 'predict what networks will score, and how sure that is'
-PREDICTED = ('predicted', 'predicted_spread')
+PREDICTED = ('predicted', 'predicted_spread', 'outside')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--out',
         type=Path,
         metavar='CSV',
-        help=f'the table again with the columns {" and ".join(PREDICTED)}, in the '
-        "label's unit",
+        help=f'the table again with the columns {", ".join(PREDICTED)}: scores in the '
+        "label's unit, and why a network is unlike what was learnt from",
     )
 
 
@@ -56,10 +58,12 @@ def run(args: argparse.Namespace) -> None:
         check_out(args.out)
         _predict_table(args)
         return
+    # A predictor is read, and prepared for predictions, once.
+    find = functools.cache(find_predictor)
     for source in args.sources:
         entry = read_source(source, args)
         space = None if entry.arch is None else entry.name.partition(':')[0]
-        predictor = choose_predictor(args, space)
+        predictor = find(args.predictor or predictor_name(space))
         found = predictor.score(GraphSet.of([entry.graph]))
         spread = '' if found.spread is None else f' ± {found.spread[0]:.2f}'
         print(f'{entry.name}: {found.scores[0]:.2f}{spread}, {predictor.card.task}')
@@ -83,7 +87,8 @@ def _predict_table(args: argparse.Namespace) -> None:
     spread = [''] * len(table)
     if found.spread is not None:
         spread = [f'{value:.4f}' for value in found.spread]
-    table.write([(f'{s:.4f}', d) for s, d in zip(found.scores, spread, strict=True)])
+    scores = (f'{score:.4f}' for score in found.scores)
+    table.write(list(zip(scores, spread, found.outside, strict=True)))
     outside = sum(map(bool, found.outside))
     print(
         f'{len(table):,} networks of {table.space}, {predictor.card.task}, '

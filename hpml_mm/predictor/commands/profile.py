@@ -50,6 +50,8 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError('profile: give either a SOURCE or a --table')
     if (args.table is None) != (args.out is None):
         raise ValueError('profile: --table and --out go together')
+    if args.top is not None and args.table is not None:
+        raise ValueError('profile: --top is for a SOURCE, not for a --table')
     if args.top is not None and args.top < 1:
         raise ValueError(f'--top {args.top}: at least 1 node is shown')
     if args.table is None:

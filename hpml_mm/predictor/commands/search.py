@@ -9,6 +9,7 @@ from rich.table import Table
 
 from hpml_mm.predictor.commands.arguments import (
     add_predictor,
+    check_out_folder,
     check_seed,
     choose_predictor,
     parse_count,
@@ -67,18 +68,15 @@ def run(args: argparse.Namespace) -> None:
         FileNotFoundError: The predictor, or the cache, is not there.
         ValueError: An argument is wrong, or no network is within the limits.
     """
-    limits = Limits(
-        *(text and parse_count(text) for text in (args.max_macs, args.max_params))
-    )
+    limits = Limits(_limit(args.max_macs), _limit(args.max_params))
     if args.top < 1:
         raise ValueError(f'--top {args.top}: at least 1 network is shown')
     check_seed(args.seed)
     out = args.out or Path('work_dirs/search', args.space)
-    if out.is_file():
-        raise ValueError(f'--out {out} is a file: name a directory')
     space = get_space(args.space)
+    check_out_folder(out)
     predictor = choose_predictor(args, space.name)
-    published = args.published and _measured(args.published, predictor)
+    published = args.published and _measured(args.published, space.name, predictor)
     with progress_bar('networks') as show:
         found = search(space, predictor, limits, args.trials, args.seed, show)
     front = pareto_front(found)
@@ -89,8 +87,19 @@ def run(args: argparse.Namespace) -> None:
     print(f'Pareto front of {len(front)} networks: {out}/pareto.png and pareto.csv')
 
 
-def _measured(path: Path, predictor: Predictor) -> tuple[np.ndarray, np.ndarray]:
+def _limit(text: str | None) -> int | None:
+    return None if text is None else parse_count(text)
+
+
+def _measured(
+    path: Path, space: str, predictor: Predictor
+) -> tuple[np.ndarray, np.ndarray]:
     cache = GraphCache.load(path)
+    others = [n for n in cache.names if n.partition(':')[0] != space]
+    if others:
+        raise ValueError(
+            f'--published {path} has {others[0]}, which is no network of {space}'
+        )
     return cache.metric('macs'), cache.metric(predictor.card.label)
 
 
