@@ -111,6 +111,18 @@ def test_pretrained_weights_are_kept_and_taken_again(
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == kept
 
 
+def test_adapters_are_the_same_whether_their_base_is_trained_or_read(
+    folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(networks, 'PRETRAIN_EPOCHS', 1)
+    setting = _setting(folder, store=tmp_path, seed=3)
+    first = networks.adapted(setting, tune=False).scores
+    for path in tmp_path.glob('adapters-*'):
+        path.unlink()
+    again = networks.adapted(setting, tune=False).scores
+    assert again.tolist() == first.tolist()
+
+
 def test_what_was_run_is_not_run_again(folder, tmp_path):
     todo = cells(CASE, ['ridge'], draws=(1, 2))
     done = list(run_cells(todo, Benches(folder), tmp_path))

@@ -108,6 +108,8 @@ def adapted(setting: Setting, tune: bool) -> Prediction:
     """
     base = pretrained(setting, AIOP)
     names = [f'task{index}' for index in range(len(setting.adapters))]
+    # The base may have been trained just now, or read: the first weights are the same.
+    torch.manual_seed(setting.seed)
     model = KAdapterRegressor(base.encoder, names, scaling='stand_flops')
 
     def train(model: ScoreModel) -> None:
