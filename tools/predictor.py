@@ -25,7 +25,8 @@ from hpml_mm.predictor.commands import make_parser
 
 
 def main(argv: list[str] | None = None) -> None:
-    args = make_parser(__doc__).parse_args(argv)
+    argv = sys.argv[1:] if argv is None else argv
+    args = make_parser(__doc__, argv).parse_args(argv)
     try:
         with clear_errors():
             args.run(args)

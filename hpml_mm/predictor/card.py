@@ -28,6 +28,9 @@ class Card:
             ``srcc(1)`` and ``mae(points)``, None where there is no such number.
         origin: What it had learnt before it was fine-tuned.
         unit: Of scores and labels.
+        note: What else is to be said of the label: 'after 12 epochs'.
+        table: Checksum of the table's networks and labels, by ``table_checksum``; None
+            in older files.
     """
 
     space: str
@@ -39,10 +42,16 @@ class Card:
     scores: dict[str, dict[str, float | None]]
     origin: str | None = None
     unit: str = 'percent'
+    note: str = ''
+    table: str | None = None
 
     @property
     def task(self) -> str:
-        """What is predicted, in words: 'ImageNet top-1 (%)'."""
+        """What is predicted, in words: 'ImageNet top-1 (%) after 12 epochs'."""
+        return f'{self._measure} {self.note}'.strip()
+
+    @property
+    def _measure(self) -> str:
         dataset, slash, measure = self.label.partition('/')
         if not slash:
             return self.label
@@ -69,12 +78,13 @@ class Card:
             card = cls(**content)
         except TypeError as error:
             raise ValueError(f'its card is not right: {error}') from error
-        texts = (card.space, card.label, card.method, card.unit)
+        texts = (card.space, card.label, card.method, card.unit, card.note)
         numbers = (card.networks, card.seed, card.rest)
         if not (
             all(isinstance(text, str) for text in texts)
             and all(isinstance(number, int) for number in numbers)
             and isinstance(card.scores, dict)
+            and isinstance(card.table, str | None)
         ):
             raise ValueError('its card has values of a wrong type')
         return card

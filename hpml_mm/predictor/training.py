@@ -3,6 +3,7 @@
 
 import copy
 import dataclasses
+import zlib
 from collections.abc import Callable
 
 import numpy as np
@@ -12,6 +13,7 @@ from hpml_mm.predictor.bounds import Bounds
 from hpml_mm.predictor.card import Card
 from hpml_mm.predictor.experiments import networks
 from hpml_mm.predictor.experiments.bench import Bench
+from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.kernel import KernelRegressor
 from hpml_mm.predictor.kernel_predictor import KernelPredictor
 from hpml_mm.predictor.metrics import mae, srcc
@@ -76,8 +78,10 @@ def fine_tune_predictor(
         As ``train_predictor``; scores have 'before tuning' too.
 
     Raises:
-        ValueError: As for ``train_predictor``.
+        ValueError: As for ``train_predictor``; or the predictor has learnt from this
+            table, so that nobody knows how good it is on other networks.
     """
+    _refuse_known(predictor.card, bench)
     drawn = sampled(bench, count, seed)
     origin = predictor.card
     card, bounds = described(bench, drawn, origin.method, origin.short)
@@ -102,6 +106,11 @@ def judge_again(predictor: Predictor, bench: Bench) -> dict[str, Scores]:
         ValueError: This is another table.
     """
     card = predictor.card
+    if card.table not in (None, table_checksum(bench.cache, bench.metric)):
+        raise ValueError(
+            'the networks of the cache, or their labels, are not those that the '
+            'predictor was trained and judged on: it is another table'
+        )
     drawn = sampled(bench, card.networks, card.seed)
     if len(drawn.test) != card.rest:
         raise ValueError(
@@ -111,12 +120,37 @@ def judge_again(predictor: Predictor, bench: Bench) -> dict[str, Scores]:
     return _scores(predictor, bench, drawn)
 
 
+def table_checksum(cache: GraphCache, label: str) -> str:
+    """What tells tables apart: a sum over names and labels, in whatever order."""
+    rows = sorted(zip(cache.names, cache.metric(label).tolist(), strict=True))
+    return f'{zlib.crc32(repr(rows).encode()):08x}'
+
+
+def _refuse_known(card: Card, bench: Bench) -> None:
+    if card.label not in bench.cache.metric_names:
+        return
+    if card.table == table_checksum(bench.cache, card.label):
+        raise ValueError(
+            f'the predictor has learnt from {card.networks:,} networks of this table: '
+            'its score on them would say nothing of others; train a new one, or '
+            'fine-tune on another table'
+        )
+
+
 def sampled(bench: Bench, count: int, seed: int) -> Draw:
     """The networks to learn from, and the rest.
 
     Raises:
-        ValueError: There are too few or too many, or it is no seed.
+        ValueError: There are too few or too many, it is no seed, or a label is no
+            percentage.
     """
+    wrong = np.flatnonzero((bench.labels <= 0) | (bench.labels >= 100))
+    if len(wrong):
+        name, value = bench.cache.names[wrong[0]], bench.labels[wrong[0]]
+        raise ValueError(
+            f'{bench.metric!r} of {name} is {value:,.6g}: labels are percentages above '
+            '0 and below 100; choose another metric'
+        )
     if count < 2:
         raise ValueError(f'-n {count}: at least 2 networks are needed to learn from')
     if not 0 <= seed < 2**32:
@@ -143,6 +177,7 @@ def described(
         rest=len(drawn.test),
         scores={},
         origin=origin,
+        table=table_checksum(bench.cache, bench.metric),
     )
     rows = drawn.train
     return card, Bounds.of(bench.statistics.take(rows), bench.sizes[rows])

@@ -123,6 +123,7 @@ def config(**changes):
         ({'kind': 'kernel'}, 'not a right predictor'),
         ({'card': {'metric': 1}}, 'its card is not right'),
         ({'card': {**CARD.to_json(), 'seed': 'x'}}, 'values of a wrong type'),
+        ({'card': {**CARD.to_json(), 'table': 3}}, 'values of a wrong type'),
         ({'settings': {}}, 'not a right predictor'),
         (config(type='os.system', command='exit'), "names 'os.system'"),
         (config(head={'type': 'subprocess.Popen'}), "'subprocess.Popen', which is no"),
@@ -148,6 +149,15 @@ def test_foreign_and_truncated_files(network_file, tmp_path):
         load_predictor(path)
     with pytest.raises(FileNotFoundError, match='no predictor'):
         load_predictor(tmp_path / 'none.safetensors')
+
+
+def test_a_card_of_an_older_file_has_no_note_and_no_table():
+    content = CARD.to_json()
+    del content['note'], content['table']
+    card = Card.from_json(content)
+    assert (card.task, card.table) == ('toy top-1 (%)', None)
+    noted = dataclasses.replace(card, note='after 12 epochs')
+    assert noted.task == 'toy top-1 (%) after 12 epochs'
 
 
 def test_a_card_that_is_no_json_leaves_nothing(graphs, tmp_path):

@@ -28,6 +28,8 @@ def test_all_are_small_and_better_than_ridge():
     for name in names:
         card = find_predictor(name).card
         assert (card.space, card.unit) == (name, 'percent')
+        assert card.table
+        assert card.task.endswith(' after 12 epochs') == (name == 'nas-bench-201')
         own, ridge = card.scores['predictor'], card.scores['ridge']
         assert own['srcc(1)'] > ridge['srcc(1)']
         assert own['mae(points)'] < ridge['mae(points)']

@@ -1,13 +1,17 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Predictors are trained on a sample, fine-tuned on another, and judged on the rest."""
 
+import dataclasses
+
 import pytest
 from predictor_toys import macro_cache, toy_cache
 
 from hpml_mm.predictor.experiments import networks
 from hpml_mm.predictor.experiments.bench import Bench
+from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.predictor_file import load_predictor, save_predictor
 from hpml_mm.predictor.training import (
+    METHODS,
     fine_tune_predictor,
     judge_again,
     train_predictor,
@@ -39,8 +43,46 @@ def test_a_card_says_what_a_file_gives_again(bench, tmp_path):
     save_predictor(tmp_path / 'a.safetensors', predictor)
     assert judge_again(load_predictor(tmp_path / 'a.safetensors'), bench) == card.scores
     less = Bench('nas-bench-macro', bench.cache.select(range(50)), LABEL)
-    with pytest.raises(ValueError, match='are left to judge on, .* another table'):
+    with pytest.raises(ValueError, match='the networks of the cache, .* another table'):
         judge_again(predictor, less)
+
+
+def relabelled(bench, change):
+    """The table with changed labels, in another order."""
+    entries = list(bench.cache)[::-1]
+    for entry in entries:
+        entry.metrics[LABEL] = change(entry.metrics[LABEL])
+    return Bench('nas-bench-macro', GraphCache.from_entries(entries), LABEL)
+
+
+def test_a_table_is_known_by_its_labels(bench):
+    predictor = train_predictor(bench, 40)
+    same = judge_again(predictor, relabelled(bench, lambda label: label))
+    assert same['predictor'] == pytest.approx(predictor.card.scores['predictor'])
+    other = relabelled(bench, lambda label: label - 1)
+    with pytest.raises(ValueError, match='or their labels, are not .* another table'):
+        judge_again(predictor, other)
+    card = dataclasses.replace(predictor.card, table=None)  # an older file
+    judge_again(dataclasses.replace(predictor, card=card), other)
+    card = dataclasses.replace(card, rest=1)
+    with pytest.raises(ValueError, match='are left to judge on, .* another table'):
+        judge_again(dataclasses.replace(predictor, card=card), other)
+
+
+def test_the_table_that_was_learnt_from_is_no_other_table(bench):
+    predictor = train_predictor(bench, 30, seed=1)
+    with pytest.raises(ValueError, match='has learnt from 30 networks of this table'):
+        fine_tune_predictor(predictor, bench, 10, seed=2)
+    # Its networks are as well known by another label.
+    with pytest.raises(ValueError, match='has learnt from 30 networks of this table'):
+        fine_tune_predictor(predictor, labelled_by_depth(bench), 10, seed=2)
+
+
+def labelled_by_depth(bench):
+    entries = list(bench.cache)
+    for entry in entries:
+        entry.metrics['depth/top1(%)'] = 9 - entry.arch.count('0')
+    return Bench('nas-bench-macro', GraphCache.from_entries(entries), 'depth/top1(%)')
 
 
 def test_fine_tuning_keeps_the_scales_and_draws_from_the_sample(bench, other):
@@ -78,6 +120,19 @@ def test_what_cannot_be_learnt_is_refused(bench):
         train_predictor(bench, 10, seed=-1)
     with pytest.raises(ValueError, match="no method 'magic'; there are kernel, resid"):
         train_predictor(bench, 10, method='magic')
+
+
+@pytest.mark.parametrize('method', METHODS)
+@pytest.mark.parametrize('metric', ['macs', 'none/top1(%)', 'all/top1(%)'])
+def test_a_label_that_is_no_percentage_is_refused(method, metric, bench):
+    entries = list(bench.cache)
+    for entry in entries:
+        entry.metrics.update({'none/top1(%)': 0.0, 'all/top1(%)': 100.0})
+    wrong = Bench('nas-bench-macro', GraphCache.from_entries(entries), metric)
+    value = f'{entries[0].metrics[metric]:,.6g}'
+    with pytest.raises(ValueError, match='labels are percentages above 0') as error:
+        train_predictor(wrong, 10, method=method)
+    assert str(error.value).startswith(f"'{metric}' of {entries[0].name} is {value}:")
 
 
 def test_a_cache_says_its_space_and_label(bench, tmp_path):

@@ -2,13 +2,17 @@
 """``tools/predictor.py`` trains, predicts, ranks and searches from its command line."""
 
 import csv
+import importlib
 import runpy
 from pathlib import Path
 
 import pytest
 from predictor_toys import macro_cache, toy_cache
 
+from hpml_mm.predictor.card import Card
+from hpml_mm.predictor.commands import COMMANDS
 from hpml_mm.predictor.commands.arguments import parse_count
+from hpml_mm.predictor.commands.card import print_card
 from hpml_mm.predictor.shipped import find_predictor
 
 ROOT = Path(__file__).parents[2]
@@ -55,6 +59,62 @@ def test_a_predictor_is_trained_shown_tuned_and_used(capsys):
     assert cells(tuned)[-1][0] == 'before tuning'
     (line,) = told(capsys, 'predict', '22222222', '--predictor', 'b.safetensors')
     assert line.startswith(f'{MACRO}:22222222: ')
+    note = ('--note', 'after 3 epochs')
+    told(capsys, 'finetune', *arguments, *note)
+    (line,) = told(capsys, 'predict', '22222222', '--predictor', 'b.safetensors')
+    assert line.endswith(', CIFAR-10 top-1 (%) after 3 epochs')
+
+
+@pytest.mark.parametrize(
+    ('scores', 'warning'),
+    [
+        ({'predictor': 0.9, 'ridge': 0.8, 'macs': None, 'before tuning': 0.9}, []),
+        (
+            {'predictor': 0.1, 'ridge': 0.0, 'macs': 0.7, 'before tuning': 0.2},
+            [
+                'warning: by SRCC (0.1000) it ranks worse than MACs alone (0.7000) and '
+                'the predictor before tuning (0.2000)'
+            ],
+        ),
+        (
+            {'predictor': None, 'ridge': 0.8},
+            ['warning: by SRCC (0.0000) it ranks worse than ridge regression (0.8000)'],
+        ),
+        ({'predictor': None, 'ridge': None}, []),
+    ],
+)
+def test_a_predictor_that_is_worse_than_simple_ones_is_warned_of(
+    capsys, scores, warning
+):
+    found = {
+        name: {'srcc(1)': value, 'mae(points)': 1.0} for name, value in scores.items()
+    }
+    print_card(Card(MACRO, 'a/top1(%)', 'kernel', 2, 0, 3, found))
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith('warning')] == warning
+
+
+def test_only_the_chosen_command_is_imported(monkeypatch):
+    imported = []
+    real = importlib.import_module
+    monkeypatch.setattr(
+        importlib, 'import_module', lambda name: imported.append(name) or real(name)
+    )
+    with pytest.raises(SystemExit):
+        main(['--help'])
+    with pytest.raises(SystemExit):
+        main(['tarin', 'draw'])
+    assert imported == []
+    main(['sample', MACRO])
+    assert imported == ['hpml_mm.predictor.commands.sample']
+
+
+def test_every_command_has_a_parser(capsys):
+    for name in COMMANDS:
+        with pytest.raises(SystemExit) as caught:
+            main([name, '--help'])
+        assert caught.value.code == 0
+        assert f' {name} ' in capsys.readouterr().out
 
 
 def test_the_space_chooses_the_predictor_and_what_is_outside_is_told(capsys):
@@ -176,6 +236,19 @@ def test_counts_are_read_with_and_without_units():
         ),
         (['train', 'a.cache', '--out', 'o'], 'give either -n, or --config and --check'),
         (['train', 'a.cache', '--config', 'c', '--out', 'o'], 'go together'),
+        *(
+            (
+                ['train', 'a.cache', '--config', 'c', '--checkpoint', 'a', '--out', 'o']
+                + [f'--{name}', value],
+                f'--{name} does not go with --config',
+            )
+            for name, value in (('metric', 'm'), ('seed', 0), ('method', 'gnn'))
+        ),
+        (
+            ['train', 'a.cache', '-n', 5, '--metric', 'macs', '--method', 'gnn']
+            + ['--out', 'o'],
+            "'macs' of ",
+        ),
         (
             ['train', 'a.cache', '--config', 'c.py', '--checkpoint', 'a', '--out', 'o'],
             'there is no a',

@@ -17,8 +17,6 @@ from hpml_mm.predictor.graphs.foreign import import_foreign
 from hpml_mm.predictor.graphs.selection import Condition, choose
 from hpml_mm.predictor.graphs.summary import print_summary
 
-HELP = 'build, merge, filter, sum up and import caches of graphs'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command's own commands."""

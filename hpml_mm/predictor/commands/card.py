@@ -7,6 +7,12 @@ from hpml_mm.predictor.card import Card
 from hpml_mm.predictor.graphs.console import table_console
 
 _DIGITS = {'srcc(1)': 4, 'mae(points)': 3, 'within_1_spread(%)': 1, 'outside(%)': 1}
+# What should rank worse than the predictor, in words.
+_SIMPLER = {
+    'ridge': 'ridge regression',
+    'macs': 'MACs alone',
+    'before tuning': 'the predictor before tuning',
+}
 # The first that there is, is what the predictor has to beat.
 _BASELINES = ('ridge', 'macs')
 
@@ -22,6 +28,8 @@ def print_card(card: Card) -> None:
     )
     if margin := _margin(card):
         print(margin)
+    if warning := _warning(card):
+        print(warning)
 
 
 def print_scores(scores: dict[str, dict[str, float | None]], title: str) -> None:
@@ -49,6 +57,20 @@ def _margin(card: Card) -> str:
         order = 'no SRCC' if srcc is None else f'SRCC {srcc:+.4f}'
         return f'margin over {name}: {order}, MAE {error:+.3f} points'
     return ''
+
+
+def _warning(card: Card) -> str:
+    orders = {name: found.get('srcc(1)') for name, found in card.scores.items()}
+    # Equal scores for all, which have no SRCC, are no better than chance.
+    own = orders.get('predictor') or 0.0
+    better = [
+        f'{text} ({orders[name]:.4f})'
+        for name, text in _SIMPLER.items()
+        if (orders.get(name) or 0.0) > own
+    ]
+    if not better:
+        return ''
+    return f'warning: by SRCC ({own:.4f}) it ranks worse than {" and ".join(better)}'
 
 
 def _cell(value: float | None, digits: int) -> str:

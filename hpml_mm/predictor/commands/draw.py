@@ -12,8 +12,6 @@ from hpml_mm.predictor.commands.arguments import (
 )
 from hpml_mm.predictor.graphs.draw import FOLD_ABOVE, check_svg, draw
 
-HELP = 'draw the graph of a network as SVG'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""

@@ -4,14 +4,10 @@
 import argparse
 
 from hpml_mm.predictor.commands.arguments import check_out, check_seed
-from hpml_mm.predictor.commands.card import print_card
-from hpml_mm.predictor.commands.train import add_sample
+from hpml_mm.predictor.commands.train import add_sample, write_predictor
 from hpml_mm.predictor.experiments.bench import Bench
-from hpml_mm.predictor.predictor_file import save_predictor
 from hpml_mm.predictor.shipped import find_predictor
 from hpml_mm.predictor.training import fine_tune_predictor
-
-HELP = 'adapt a predictor to another table by a few of its networks'
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,13 +23,12 @@ def run(args: argparse.Namespace) -> None:
 
     Raises:
         FileNotFoundError: There is no such predictor or cache.
-        ValueError: The cache has no such labels, or too few networks.
+        ValueError: The cache has no such labels, too few networks, or is of the table
+            that the predictor has learnt from.
     """
     check_out(args.out)
-    check_seed(args.seed)
+    check_seed(args.seed or 0)
     predictor = find_predictor(args.predictor)
     bench = Bench.of_cache(args.cache, args.metric)
-    tuned = fine_tune_predictor(predictor, bench, args.number, args.seed)
-    save_predictor(args.out, tuned)
-    print_card(tuned.card)
-    print(f'Written to {args.out} ({args.out.stat().st_size:,} bytes)')
+    tuned = fine_tune_predictor(predictor, bench, args.number, args.seed or 0)
+    write_predictor(tuned, args)

@@ -13,8 +13,6 @@ from hpml_mm.predictor.commands.arguments import (
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.profile import totals_line
 
-HELP = 'turn networks into computational graphs, and keep them in a cache'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""

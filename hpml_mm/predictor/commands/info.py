@@ -9,8 +9,6 @@ from hpml_mm.predictor.experiments.bench import Bench
 from hpml_mm.predictor.shipped import DEFAULT, find_predictor, shipped_names
 from hpml_mm.predictor.training import judge_again
 
-HELP = 'what a predictor learnt from, and how good it is'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""

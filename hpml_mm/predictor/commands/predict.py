@@ -19,7 +19,6 @@ from hpml_mm.predictor.commands.progress import progress_bar
 from hpml_mm.predictor.graph_set import GraphSet
 from hpml_mm.predictor.shipped import find_predictor, predictor_name
 
-HELP = 'predict what networks will score, and how sure that is'
 PREDICTED = ('predicted', 'predicted_spread', 'outside')
 
 

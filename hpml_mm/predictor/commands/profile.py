@@ -15,8 +15,6 @@ from hpml_mm.predictor.commands.progress import progress_bar
 from hpml_mm.predictor.graphs.profile import print_profile
 from hpml_mm.predictor.table_profile import profile_table
 
-HELP = 'count MACs and parameters of each node, or of all networks of a table'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""

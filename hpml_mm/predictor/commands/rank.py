@@ -20,8 +20,6 @@ from hpml_mm.predictor.graphs.columns import pack
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.ranking import print_ranking, rank_networks
 
-HELP = 'put networks in the order of their predicted scores'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""

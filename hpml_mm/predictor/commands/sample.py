@@ -10,8 +10,6 @@ from hpml_mm.measure.strict_json import write_atomic
 from hpml_mm.predictor.commands.arguments import check_out
 from hpml_mm.predictor.spaces import SPACES, get_space
 
-HELP = 'draw archs of a search space, each of its choices uniformly'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""

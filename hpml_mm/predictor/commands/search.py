@@ -22,8 +22,6 @@ from hpml_mm.predictor.search import Found, Limits, pareto_front, search
 from hpml_mm.predictor.search_report import draw_front, write_front
 from hpml_mm.predictor.spaces import SPACES, get_space
 
-HELP = 'find the networks that are predicted to be best within limits'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""

@@ -2,6 +2,7 @@
 """``train``: make a predictor of a table."""
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from hpml_mm.predictor.checkpoint_predictor import checkpoint_predictor
@@ -12,15 +13,11 @@ from hpml_mm.predictor.predictor import Predictor
 from hpml_mm.predictor.predictor_file import save_predictor
 from hpml_mm.predictor.training import METHODS, train_predictor
 
-HELP = 'learn from a sample of a table, judge on the rest, and write a predictor'
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     add_sample(parser)
-    parser.add_argument(
-        '--method', choices=METHODS, default='kernel', help='what learns (%(default)s)'
-    )
+    parser.add_argument('--method', choices=METHODS, help=f'what learns ({METHODS[0]})')
     parser.add_argument(
         '--config', help='of a run of tools/train.py: it says what is learnt from'
     )
@@ -43,7 +40,12 @@ def add_sample(parser: argparse.ArgumentParser, number: int | None = None) -> No
         default=number,
         help='networks to learn from',
     )
-    parser.add_argument('--seed', type=int, default=0, help='equal seeds, equal sample')
+    parser.add_argument('--seed', type=int, help='equal seeds, equal sample (0)')
+    parser.add_argument(
+        '--note',
+        default='',
+        help="what else is to be said of the label: 'after 12 epochs'",
+    )
     parser.add_argument('--out', type=Path, required=True, metavar='FILE')
 
 
@@ -55,10 +57,15 @@ def run(args: argparse.Namespace) -> None:
         ValueError: It has no such labels, or too few networks.
     """
     check_out(args.out)
-    check_seed(args.seed)
-    predictor = _predictor(args)
-    save_predictor(args.out, predictor)
-    print_card(predictor.card)
+    check_seed(args.seed or 0)
+    write_predictor(_predictor(args), args)
+
+
+def write_predictor(predictor: Predictor, args: argparse.Namespace) -> None:
+    """Write a predictor with its note, and print its card."""
+    card = dataclasses.replace(predictor.card, note=args.note)
+    save_predictor(args.out, dataclasses.replace(predictor, card=card))
+    print_card(card)
     print(f'Written to {args.out} ({args.out.stat().st_size:,} bytes)')
 
 
@@ -68,6 +75,16 @@ def _predictor(args: argparse.Namespace) -> Predictor:
     if (args.config is None) == (args.number is None):
         raise ValueError('train: give either -n, or --config and --checkpoint')
     if args.config is not None:
+        _refuse_with_config(args)
         return checkpoint_predictor(args.cache, args.config, args.checkpoint)
     bench = Bench.of_cache(args.cache, args.metric)
-    return train_predictor(bench, args.number, args.seed, args.method)
+    method = args.method or METHODS[0]
+    return train_predictor(bench, args.number, args.seed or 0, method)
+
+
+def _refuse_with_config(args: argparse.Namespace) -> None:
+    for name in ('metric', 'seed', 'method'):
+        if getattr(args, name) is not None:
+            raise ValueError(
+                f'train: --{name} does not go with --config, which says it'
+            )
