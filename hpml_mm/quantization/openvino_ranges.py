@@ -25,17 +25,58 @@ EXTRA = 'openvino'
 #: A tensor: the name of the operation that gives it, and which of its outputs it is.
 Source = tuple[str, int]
 Range = tuple[float, float]
+#: What gives values that it takes: NNCF rounds before it.
+MOVING = (
+    'AdaptiveMaxPool',
+    'BatchToSpace',
+    'Broadcast',
+    'ConvertLike',
+    'DepthToSpace',
+    'Gather',
+    'GatherElements',
+    'GatherND',
+    'Interpolate',
+    'MaxPool',
+    'Pad',
+    'ReduceMax',
+    'Reshape',
+    'ShuffleChannels',
+    'Slice',
+    'SpaceToBatch',
+    'SpaceToDepth',
+    'Split',
+    'Squeeze',
+    'StridedSlice',
+    'Tile',
+    'Transpose',
+    'Unsqueeze',
+    'VariadicSplit',
+)
+# As these, of more than one tensor.
+_JOINING = (
+    'Concat',
+    'Maximum',
+    'Minimum',
+    'ScatterElementsUpdate',
+    'ScatterNDUpdate',
+    'ScatterUpdate',
+)
 
 
-def activation_rounding(model: Any) -> dict[Source, Any]:
-    """The operations that round activations, by the tensor that they round."""
-    found = {}
+def activation_rounding(model: Any) -> dict[Source, list[Any]]:
+    """The operations that round activations, by the tensor that they round.
+
+    There are several of one tensor where something else needs it as it is: NNCF then
+    rounds before each use, not once for all.
+    """
+    found: dict[Source, list[Any]] = {}
     for operation in model.get_ordered_ops():
         if operation.get_type_name() != 'FakeQuantize':
             continue
         value = operation.input_value(0)
         if value.get_node().get_type_name() not in ('Constant', 'Convert'):
-            found[value.get_node().get_friendly_name(), value.get_index()] = operation
+            source = value.get_node().get_friendly_name(), value.get_index()
+            found.setdefault(source, []).append(operation)
     return found
 
 
@@ -78,23 +119,68 @@ def observe(
 def set_ranges_(model: Any, ranges: Mapping[Source, Range]) -> None:
     """Give the operations that round activations these ranges, in place.
 
-    Where several had one range from NNCF, as before a concatenation, they share one
-    here too: the widest.
+    What is concatenated for a layer must have one scale, and NNCF gives it one range:
+    it shares one here too, the widest. So does what is rounded, moved (as by nearest
+    neighbours) and rounded again, which changes nothing then. Sums share none, and
+    ranges that happen to be equal say nothing: all saturated ReLU6 end at 6.
 
     Args:
         model: As NNCF has quantized it.
         ranges: Of all tensors that it rounds.
     """
-    shared: dict[tuple[bytes, bytes], list[Source]] = {}
-    rounding = activation_rounding(model)
-    for source, operation in rounding.items():
-        bounds = (operation.input_value(i).get_node().data.tobytes() for i in (1, 2))
-        shared.setdefault(tuple(bounds), []).append(source)
-    for sources in shared.values():
-        low = min(ranges[source][0] for source in sources)
-        high = max(ranges[source][1] for source in sources)
-        for source in sources:
-            _set_range(rounding[source], low, high)
+    sources = {
+        operation.get_friendly_name(): (source, operation)
+        for source, operations in activation_rounding(model).items()
+        for operation in operations
+    }
+    for names in _sharing(model, list(sources)):
+        low = min(ranges[sources[name][0]][0] for name in names)
+        high = max(ranges[sources[name][0]][1] for name in names)
+        for name in names:
+            _set_range(sources[name][1], low, high)
+
+
+def _sharing(model: Any, names: Sequence[str]) -> list[set[str]]:
+    """Names of operations that round, in sets of one range.
+
+    NNCF shares only where a layer with weights takes what was concatenated: that its
+    ranges are equal tells it from a concatenation without such a layer.
+    """
+    groups = {name: {name} for name in names}
+    for operation in model.get_ordered_ops():
+        if operation.get_type_name() not in ('Concat', 'FakeQuantize'):
+            continue
+        equal: dict[tuple[bytes, ...], set[str]] = {}
+        for rounding in (operation, *_rounding_before(operation)):
+            name = rounding.get_friendly_name()
+            if name not in groups:  # the concatenation, or of a weight
+                continue
+            bounds = (rounding.input_value(i).get_node() for i in (1, 2))
+            key = tuple(bound.data.tobytes() for bound in bounds)
+            equal.setdefault(key, set()).add(name)
+        for found in equal.values():
+            # A tensor may be in several concatenations, which all share then.
+            together = set().union(*(groups[name] for name in found))
+            groups.update(dict.fromkeys(together, together))
+    return list({id(group): group for group in groups.values()}.values())
+
+
+def _rounding_before(operation: Any) -> list[Any]:
+    """The operations that round what it takes, maybe before that was moved."""
+    found, seen, waiting = [], set(), [operation]
+    while waiting:
+        node = waiting.pop()
+        for value in node.input_values():
+            before = value.get_node()
+            kind, name = before.get_type_name(), before.get_friendly_name()
+            if name in seen:
+                continue
+            seen.add(name)
+            if kind == 'FakeQuantize':
+                found.append(before)
+            elif kind in MOVING or kind in _JOINING:
+                waiting.append(before)
+    return found
 
 
 def _set_range(operation: Any, low: float, high: float) -> None:

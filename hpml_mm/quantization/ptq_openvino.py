@@ -20,6 +20,7 @@ from .cpu_features import needs_reduced_range
 from .onnx_ranges import PERCENTILES, PIECE, check_ranges, silent
 from .openvino_ranges import (
     EXTRA,
+    MOVING,
     Range,
     Source,
     activation_rounding,
@@ -38,22 +39,6 @@ _WEIGHTED = (
 )
 # What may stand between a weight and its use.
 _ON_WEIGHTS = ('Convert', 'FakeQuantize', 'Multiply', 'Reshape', 'Subtract')
-# What gives values that it takes: NNCF rounds before it.
-_MOVING = (
-    'DepthToSpace',
-    'Gather',
-    'Interpolate',
-    'MaxPool',
-    'Pad',
-    'Reshape',
-    'Slice',
-    'Split',
-    'Squeeze',
-    'StridedSlice',
-    'Transpose',
-    'Unsqueeze',
-    'VariadicSplit',
-)
 _REMEDY = 'keep fewer layers in FP32, or use another backend'
 
 
@@ -220,6 +205,6 @@ def _is_rounded(value: Any) -> bool:
         return all(
             _is_rounded(node.input_value(i)) for i in range(node.get_input_size())
         )
-    if kind in _MOVING:
+    if kind in MOVING:
         return _is_rounded(node.input_value(0))
     return kind == 'FakeQuantize'
