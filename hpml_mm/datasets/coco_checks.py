@@ -4,6 +4,7 @@
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from math import isfinite
+from sys import float_info
 from typing import Any
 
 _ANNOTATION_KEYS = ('id', 'image_id', 'category_id', 'bbox', 'keypoints')
@@ -115,7 +116,7 @@ def detection_problem(detection: Any, image_ids: Container) -> str | None:
         return f'has the box {box}, not four numbers'
     bad = _first_not_finite([*box, detection['score']])
     if bad is not None:
-        return f'has {[*box, detection["score"]][bad]!r} in its box or score'
+        return f'has {[*box, detection["score"]][bad]!r:.40} in its box or score'
     if box[2] <= 0 or box[3] <= 0:
         return f'has the empty box {box} (x, y, w, h)'
     return None
@@ -183,7 +184,7 @@ def _number_problem(annotation: dict) -> tuple[str, str] | None:
     ):
         bad = _first_not_finite(values)
         if bad is not None:
-            return 'not a number', f'has {values[bad]!r} at {key}[{bad}]'
+            return 'not a number', f'has {values[bad]!r:.40} at {key}[{bad}]'
     if annotation.get('area', 0) < 0:
         return 'area', f'has the area {annotation["area"]!r}, below 0'
     if not _VISIBILITIES.issuperset(keypoints[2::3]):
@@ -198,15 +199,16 @@ def _number_problem(annotation: dict) -> tuple[str, str] | None:
 
 def _first_not_finite(values: list) -> int | None:
     try:
-        if all(map(isfinite, values)):
-            return None
-    except TypeError:
-        pass  # A text or null: found below.
-    return next(
-        i
-        for i, value in enumerate(values)
-        if not isinstance(value, (int, float)) or not isfinite(value)
-    )
+        all_finite = all(map(isfinite, values))  # faster than one by one
+    except (TypeError, OverflowError):  # a text or null, an integer beyond any float
+        all_finite = False
+    if all_finite:
+        return None
+    return next(i for i, value in enumerate(values) if not _is_finite(value))
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and abs(value) <= float_info.max
 
 
 def _box_problem(annotation: dict, image: Mapping) -> tuple[str, str] | None:
