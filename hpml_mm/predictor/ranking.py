@@ -3,7 +3,7 @@
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from rich.table import Table
@@ -38,8 +38,17 @@ class Ranked:
     close: bool
 
 
-def rank_networks(predictor: Predictor, graphs: GraphSet) -> list[Ranked]:
-    """All networks, the best first; of equal scores the cheaper one."""
+def rank_networks(
+    predictor: Predictor, graphs: GraphSet, unfit: Mapping[str, str] | None = None
+) -> list[Ranked]:
+    """All networks, the best first; of equal scores the cheaper one.
+
+    Args:
+        predictor: What says how good they are.
+        graphs: Of the networks.
+        unfit: By name, why one is outside whatever its graph is like.
+    """
+    unfit = unfit or {}
     found = predictor.score(graphs)
     order = np.lexsort((graphs.macs, -found.scores))
     spreads = found.spread
@@ -57,7 +66,7 @@ def rank_networks(predictor: Predictor, graphs: GraphSet) -> list[Ranked]:
                 None if spreads is None else float(spreads[row]),
                 int(graphs.macs[row]),
                 int(graphs.params[row]),
-                found.outside[row],
+                unfit.get(graphs.columns.names[row]) or found.outside[row],
                 close,
             )
         )

@@ -114,6 +114,20 @@ def read_source(source: str, args: argparse.Namespace) -> Entry:
         return load_source(source, args.space, input_size(args))
 
 
+def no_classifier(source: str, entry: Entry) -> str:
+    """Why accuracies say nothing of what ``read_source`` has read, or ''.
+
+    Of an ONNX file nobody knows.
+    """
+    if entry.arch is not None or Path(source).suffix.lower() == '.onnx':
+        return ''
+    # They import mmengine's registry, which an arch does without.
+    from hpml_mm.predictor import config_model
+
+    with contextlib.redirect_stdout(sys.stderr):
+        return config_model.no_classifier(config_model.find_config(source))
+
+
 def add_predictor(parser: argparse.ArgumentParser) -> None:
     """``--predictor``, which ``choose_predictor`` reads."""
     parser.add_argument(

@@ -66,7 +66,7 @@ def _warning(card: Card) -> str:
     better = [
         f'{text} ({orders[name]:.4f})'
         for name, text in _SIMPLER.items()
-        if (orders.get(name) or 0.0) > own
+        if orders.get(name) is not None and orders[name] > own
     ]
     if not better:
         return ''

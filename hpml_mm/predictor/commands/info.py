@@ -38,5 +38,5 @@ def run(args: argparse.Namespace) -> None:
     print_card(predictor.card)
     if args.cache is not None:
         card = predictor.card
-        bench = Bench.of_cache(args.cache, card.label, expected=card.space)
+        bench = Bench.of_cache(args.cache, card.label, card.space, labelled_only=True)
         print_scores(judge_again(predictor, bench), f'measured again on {args.cache}')

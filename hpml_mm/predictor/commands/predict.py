@@ -13,6 +13,7 @@ from hpml_mm.predictor.commands.arguments import (
     check_out,
     choose_predictor,
     input_size,
+    no_classifier,
     read_source,
 )
 from hpml_mm.predictor.commands.progress import progress_bar
@@ -66,10 +67,10 @@ def run(args: argparse.Namespace) -> None:
         found = predictor.score(GraphSet.of([entry.graph]))
         spread = '' if found.spread is None else f' ± {found.spread[0]:.2f}'
         print(f'{entry.name}: {found.scores[0]:.2f}{spread}, {predictor.card.task}')
-        if found.outside[0]:
+        if reason := no_classifier(source, entry) or found.outside[0]:
             print(
                 f'  outside of the {predictor.card.networks:,} networks of '
-                f'{predictor.card.space} that were learnt from: {found.outside[0]}'
+                f'{predictor.card.space} that were learnt from: {reason}'
             )
 
 

@@ -11,6 +11,7 @@ from hpml_mm.predictor.commands.arguments import (
     add_source_options,
     choose_predictor,
     input_size,
+    no_classifier,
     read_source,
 )
 from hpml_mm.predictor.commands.progress import progress_bar
@@ -51,23 +52,27 @@ def run(args: argparse.Namespace) -> None:
         )
     if args.top < 1:
         raise ValueError(f'--top {args.top}: at least 1 network is shown')
-    graphs = _graphs(args)
+    graphs, unfit = _graphs(args)
     if not len(graphs):
         raise ValueError('rank: there are no networks')
     # One scale for all: that of a space only where all are of it.
     archs, names = graphs.columns.archs, graphs.columns.names
     spaces = {name.partition(':')[0] for name in names if None not in archs}
     predictor = choose_predictor(args, spaces.pop() if len(spaces) == 1 else None)
-    print_ranking(rank_networks(predictor, graphs), predictor.card, args.top)
+    ranked = rank_networks(predictor, graphs, unfit)
+    print_ranking(ranked, predictor.card, args.top)
 
 
-def _graphs(args: argparse.Namespace) -> GraphSet:
+def _graphs(args: argparse.Namespace) -> tuple[GraphSet, dict[str, str]]:
+    """The networks, and by name why some are no classifiers."""
     if args.cache:
-        return GraphSet(GraphCache.load(args.cache).columns)
+        return GraphSet(GraphCache.load(args.cache).columns), {}
     if args.sources:
-        return GraphSet(pack(read_source(source, args) for source in args.sources))
+        entries = [read_source(source, args) for source in args.sources]
+        pairs = zip(args.sources, entries, strict=True)
+        return GraphSet(pack(entries)), {e.name: no_classifier(s, e) for s, e in pairs}
     table = ArchTable.read(args.table, space=args.space)
     with progress_bar('networks') as show:
         named = zip(table.archs, table.graphs(input_size(args), show), strict=True)
         entries = (Entry(f'{table.space}:{a}', graph, a) for a, graph in named)
-        return GraphSet(pack(entries))
+        return GraphSet(pack(entries)), {}
