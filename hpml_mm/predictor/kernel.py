@@ -137,15 +137,17 @@ class KernelRegressor(nn.Module):
 
     def _kernel(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
         # The 1 is a constant that all labels share: their mean is not known exactly.
-        total: Tensor | float = 1.0
-        squared: Tensor | float = 0.0
-        for group, (one, two) in enumerate(zip(first, second, strict=True)):
-            product = one @ two.t()
-            total = total + self.linear[group].exp() * product
-            lengths = one.square().sum(1)[:, None] + two.square().sum(1)[None]
-            squared = squared + self.distance[group].exp() * (lengths - 2 * product)
+        linear = torch.addmm(
+            torch.ones((), dtype=torch.float64),
+            _weighted(first, self.linear),
+            _weighted(second, self.linear).t(),
+        )
+        one, two = (_weighted(groups, self.distance) for groups in (first, second))
+        lengths = one.square().sum(1)[:, None] + two.square().sum(1)
+        squared = torch.addmm(lengths, one, two.t(), alpha=-2)
         steps = (5 * squared.clamp(min=0) + 1e-12).sqrt()
-        return total + self.joint.exp() * (1 + steps + steps**2 / 3) * torch.exp(-steps)
+        near = (1 + steps + steps.square() / 3) * torch.exp(-steps)
+        return linear + self.joint.exp() * near
 
     def _covariance(self, known: Known) -> Tensor:
         noise = self.noise.exp() + _JITTER
@@ -157,6 +159,12 @@ class KernelRegressor(nn.Module):
         root = torch.linalg.cholesky(self._covariance(known))
         weights = torch.cholesky_solve(known.targets[:, None], root).squeeze(1)
         return known.targets @ weights / 2 + root.diagonal().log().sum()
+
+
+def _weighted(groups: list[Tensor], weights: Tensor) -> Tensor:
+    """All groups side by side, so that weights are in their products."""
+    parts = zip(groups, weights, strict=True)
+    return torch.cat([group * (weight / 2).exp() for group, weight in parts], dim=1)
 
 
 def _scale(value: float, *shape: int) -> nn.Parameter:

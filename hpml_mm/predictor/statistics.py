@@ -11,6 +11,7 @@ import numpy as np
 from hpml_mm.predictor.flow import Flow, trace_flow
 from hpml_mm.predictor.graphs.columns import Columns, Kinds
 from hpml_mm.predictor.graphs.vocabulary import OP_INDEX
+from hpml_mm.predictor.ways import random_ways
 
 # Sorts of nodes. The first three are convolutions, with sizes of their own.
 _POINTWISE, _SPATIAL, _DEPTHWISE, _MATMUL, _NORM, _ACT, _GATE = range(7)
@@ -118,21 +119,62 @@ def statistic_names() -> list[str]:
 
 def graph_statistics(columns: Columns) -> Statistics:
     """Statistics of all graphs of a cache."""
-    sorts = _sorts(columns.kinds)
+    nodes = _NodeTable.of(columns.kinds)
     total = len(columns.names)
     parts = []
     for start in range(0, total, _CHUNK):
         flow = trace_flow(columns, start, min(start + _CHUNK, total))
         count = min(_CHUNK, total - start)
-        levels = _levels(columns.kinds, flow, sorts, count)
+        levels = _levels(nodes, flow, count)
         parts.append(
             (
-                _layers(columns.kinds, flow, sorts, levels, count),
-                _paths(flow, sorts, count),
-                _costs(columns.kinds, flow, levels, count),
+                _layers(nodes, flow, levels, count),
+                random_ways(flow, nodes.along[flow.kinds], count),
+                _costs(nodes, flow, levels, count),
             )
         )
     return Statistics(*(np.concatenate(group) for group in zip(*parts, strict=True)))
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _NodeTable:
+    """What is the same for all nodes of one of ``K`` kinds.
+
+    Attributes:
+        sorts: (K,) sort.
+        inputs: (K,) whether it is an input.
+        heights: (K,) log2 of the height of what comes out.
+        sides: (K,) height of what goes in.
+        single: (K,) whether it is of the last level.
+        sizes: (3, K) kernel side, log2 of channels in and out.
+        along: (K, A) 1 for what is counted along a way.
+        costs: (2, K) MACs and parameters.
+    """
+
+    sorts: np.ndarray
+    inputs: np.ndarray
+    heights: np.ndarray
+    sides: np.ndarray
+    single: np.ndarray
+    sizes: np.ndarray
+    along: np.ndarray
+    costs: np.ndarray
+
+    @classmethod
+    def of(cls, kinds: Kinds) -> '_NodeTable':
+        sorts, heights = _sorts(kinds), kinds.resolutions[:, :2]
+        sides = kinds.shapes[:, 2:].max(axis=1, initial=0)
+        along = [np.isin(sorts, group) for group in _ALONG]
+        return cls(
+            sorts=sorts,
+            inputs=kinds.ops == OP_INDEX['input'],
+            heights=np.log2(heights[:, 1]),
+            sides=heights[:, 0],
+            single=(heights == 1).all(axis=1) | (sorts == _MATMUL),
+            sizes=np.stack([sides, *np.log2(kinds.resolutions[:, 4:]).T]),
+            along=np.stack(along, axis=1).astype(float),
+            costs=np.stack([kinds.macs, kinds.params]),
+        )
 
 
 def _sorts(kinds: Kinds) -> np.ndarray:
@@ -146,77 +188,37 @@ def _sorts(kinds: Kinds) -> np.ndarray:
     return sorts
 
 
-def _levels(kinds: Kinds, flow: Flow, sorts: np.ndarray, count: int) -> np.ndarray:
-    heights = kinds.resolutions[flow.kinds, :2]
-    inputs = kinds.ops[flow.kinds] == OP_INDEX['input']
+def _levels(nodes: _NodeTable, flow: Flow, count: int) -> np.ndarray:
+    inputs = nodes.inputs[flow.kinds]
     sides = np.ones(count)
-    sides[flow.graphs[inputs]] = heights[inputs, 0]
-    halvings = np.round(np.log2(sides[flow.graphs] / heights[:, 1]))
+    sides[flow.graphs[inputs]] = nodes.sides[flow.kinds[inputs]]
+    halvings = np.round(np.log2(sides)[flow.graphs] - nodes.heights[flow.kinds])
     levels = halvings.clip(0, _LEVELS - 2).astype(np.int64)
-    single = (heights == 1).all(axis=1) | (sorts[flow.kinds] == _MATMUL)
-    return np.where(single, _LEVELS - 1, levels)
+    return np.where(nodes.single[flow.kinds], _LEVELS - 1, levels)
 
 
 def _layers(
-    kinds: Kinds, flow: Flow, sorts: np.ndarray, levels: np.ndarray, count: int
+    nodes: _NodeTable, flow: Flow, levels: np.ndarray, count: int
 ) -> np.ndarray:
-    own = sorts[flow.kinds]
-    convs = flow.live & (own <= _DEPTHWISE)
-    channels = np.log2(kinds.resolutions[:, 4:])
-    sides = kinds.shapes[:, 2:].max(axis=1, initial=0)
-    spots = (flow.graphs * _LEVELS + levels) * _COUNT + own
+    kinds, places = flow.kinds[flow.live], (flow.graphs * _LEVELS + levels)[flow.live]
+    own = nodes.sorts[kinds]
+    parts = [_sums(places * _COUNT + own, None, count * _LEVELS * _COUNT)]
     # The convolutions are the first of the sorts.
-    sizes = (flow.graphs * _LEVELS + levels) * (_DEPTHWISE + 1) + own
-    parts = [_sums(spots[flow.live], None, count * _LEVELS * _COUNT)]
-    for values in (sides, channels[:, 0], channels[:, 1]):
-        weights = values[flow.kinds[convs]]
-        parts.append(_sums(sizes[convs], weights, count * _LEVELS * (_DEPTHWISE + 1)))
+    convs = np.flatnonzero(own <= _DEPTHWISE)
+    spots = places[convs] * (_DEPTHWISE + 1) + own[convs]
+    for values in nodes.sizes:
+        weights = values[kinds[convs]]
+        parts.append(_sums(spots, weights, count * _LEVELS * (_DEPTHWISE + 1)))
     return np.concatenate([part.reshape(count, -1) for part in parts], axis=1)
 
 
-def _costs(kinds: Kinds, flow: Flow, levels: np.ndarray, count: int) -> np.ndarray:
-    macs = kinds.macs[flow.kinds]
-    spots = flow.graphs * _LEVELS + levels
-    at_level = _sums(spots[flow.live], macs[flow.live], count * _LEVELS)
-    totals = [
-        _sums(flow.graphs, w[flow.kinds], count) for w in (kinds.macs, kinds.params)
-    ]
-    return np.log2(1 + np.column_stack([*totals, at_level.reshape(count, _LEVELS)]))
+def _costs(nodes: _NodeTable, flow: Flow, levels: np.ndarray, count: int) -> np.ndarray:
+    totals = [_sums(flow.graphs, cost[flow.kinds], count) for cost in nodes.costs]
+    spots = (flow.graphs * _LEVELS + levels)[flow.live]
+    macs = nodes.costs[0][flow.kinds[flow.live]]
+    at_level = _sums(spots, macs, count * _LEVELS).reshape(count, _LEVELS)
+    return np.log2(1 + np.column_stack([*totals, at_level]))
 
 
 def _sums(spots: np.ndarray, weights: np.ndarray | None, count: int) -> np.ndarray:
     return np.bincount(spots, weights, count).astype(np.float64)
-
-
-def _paths(flow: Flow, sorts: np.ndarray, count: int) -> np.ndarray:
-    own = sorts[flow.kinds]
-    steps = np.stack([np.isin(own, group) for group in _ALONG], axis=1).astype(float)
-    width = len(_ALONG)
-    rows, columns = np.triu_indices(width)
-    squares = np.flatnonzero(rows == columns)
-    nodes = len(own)
-    mean, least, most = steps.copy(), steps.copy(), steps.copy()
-    spread, skew = np.zeros((nodes, len(rows))), np.zeros((nodes, width))
-    ways = np.zeros((nodes, 1))
-    for step in flow.steps:
-        before, starts, at = step.sources, step.starts, step.targets
-        share = np.repeat(1 / step.counts, step.counts)[:, None]
-        known = mean[before]
-        middle = np.add.reduceat(known * share, starts)
-        off = known - np.repeat(middle, step.counts, axis=0)
-        within = spread[before]
-        third = skew[before] + 3 * off * within[:, squares] + off**3
-        within = within + off[:, rows] * off[:, columns]
-        mean[at] += middle
-        spread[at] = np.add.reduceat(within * share, starts)
-        skew[at] = np.add.reduceat(third * share, starts)
-        most[at] += np.maximum.reduceat(most[before], starts)
-        least[at] += np.minimum.reduceat(least[before], starts)
-        ways[at] = np.logaddexp2.reduceat(ways[before], starts)
-    roots = np.sign(spread) * np.sqrt(np.abs(spread))
-    table = np.concatenate([mean, roots, np.cbrt(skew), most, least, ways], axis=1)
-    ends = np.flatnonzero(flow.ends)
-    # Without any way from input to output all numbers stay 0.
-    result = np.zeros((count, table.shape[1]))
-    np.add.at(result, flow.graphs[ends], table[ends])
-    return result / np.bincount(flow.graphs[ends], minlength=count).clip(1)[:, None]

@@ -82,6 +82,45 @@ def test_a_random_way_through_a_residual_block():
     assert ways == pytest.approx([1])
 
 
+def test_random_ways_are_those_that_one_finds_one_by_one():
+    rng = np.random.default_rng(0)
+    kinds = [('conv', 1), ('conv', 3), ('relu', 0), ('maxpool', 0)]
+    nodes, reads = [Node('input', 'input', PLACE)], [[]]
+    for index in range(1, 24):
+        op, kernel = kinds[rng.integers(4)]
+        shape = (16, 32, kernel, kernel) if kernel else None
+        nodes.append(Node(op, str(index), PLACE, shape=shape))
+        count = min(index, int(rng.choice([1, 1, 2, 3])))
+        # Each reads what is before it, so that all nodes have an effect.
+        others = rng.choice(index - 1, count - 1, replace=False) if count > 1 else []
+        reads.append([index - 1, *map(int, others)])
+    nodes.append(Node('output', 'output', PLACE))
+    reads.append([23])
+
+    def ways(node):
+        op, wide = nodes[node].op, (nodes[node].shape or (0, 0, 0))[2] > 1
+        own = np.array([op == 'conv' and not wide, wide, op == 'maxpool'])
+        own = np.append(own, [op == 'relu', op == 'conv']).astype(float)
+        if not reads[node]:
+            yield own, 1.0
+        for before in reads[node]:
+            for passed, share in ways(before):
+                yield own + passed, share / len(reads[node])
+
+    values, shares = map(np.array, zip(*ways(24), strict=True))
+    edges = [(before, node) for node, all_of in enumerate(reads) for before in all_of]
+    mean, _, skew, most, least, number = np.split(
+        _of(assemble(nodes, edges)).paths[0], [5, 20, 25, 30, 35]
+    )
+    middle = shares @ values
+    assert len(values) > 100
+    assert mean == pytest.approx(middle)
+    assert skew**3 == pytest.approx(shares @ (values - middle) ** 3)
+    assert most.tolist() == values.max(axis=0).tolist()
+    assert least.tolist() == values.min(axis=0).tolist()
+    assert number == pytest.approx([np.log2(len(values))])
+
+
 def test_what_is_multiplied_by_zero_or_read_by_nobody_has_no_effect():
     whole, zero, unread = _residual(), _residual(zero=True), _residual(unread=True)
     found = _of(whole, zero, unread)

@@ -22,14 +22,13 @@ from hpml_mm.predictor.fit import PREDICT_BATCH, fit, predict
 from hpml_mm.predictor.graph_table import GraphTable
 from hpml_mm.predictor.kernel import KernelRegressor
 from hpml_mm.predictor.models import GraphRegressor
+from hpml_mm.predictor.shipped import find_predictor, predictor_name
 from hpml_mm.predictor.statistics import graph_statistics
 from hpml_mm.report.results import ResultRow, unit_of
 from hpml_mm.report.sweep_rows import ground_columns
 
 STOCK = 'torch-geometric'
 _RECIPES = {'gnn': AIOP_UNSCALED, 'residual-gnn': RESIDUAL}
-# Networks that the kernel predictor draws from.
-_KERNEL_NETS = 250
 
 Work = Callable[[], object]
 
@@ -51,12 +50,14 @@ def predicting(bench: Bench) -> dict[str, Work]:
     """Predict a whole table, from its graphs as the cache has them.
 
     Features are computed anew each time, but for torch_geometric's ``Data`` objects,
-    which are made before.
+    which are made before. The kernel predictor draws from as many networks as the one
+    that comes with the package.
     """
     rows = torch.arange(len(bench)).numpy()
     unscaled = _new(AIOP_UNSCALED)
     stock, graphs = StockRegressor(unscaled), stock_graphs(bench.labelled(rows, False))
-    kernel = KernelRegressor().condition(bench.task(rows[:_KERNEL_NETS]))
+    shipped = find_predictor(predictor_name(bench.space))
+    kernel = KernelRegressor().condition(bench.task(rows[: shipped.card.networks]))
 
     def network(recipe: Recipe) -> Work:
         model = _new(recipe)
