@@ -58,6 +58,8 @@ def test_nas_bench_macro(tmp_path):
         ('ofa-mbv3-w1.0', OFA_HEAD + ' ,1,2,3,4\n', "line 2: column 'arch' is empty"),
         ('ofa-mbv3-w1.0', 'acc,n\n1,2\n', "no column 'arch' .* there are acc, n"),
         ('ofa-mbv3-w1.0', '', "no column 'arch' .* there are none"),
+        ('ofa-mbv3-w1.0', 'arch,n,arch\na,1,b\n', "several columns 'arch': remove"),
+        ('ofa-mbv3-w1.0', 'acc,arch,acc\n1,a,2\n', "several columns 'acc': remove"),
         ('nas-bench-201', 'arch,acc\n1,2\n', "no column 'cellstr'"),
         ('nas-bench-macro', '{"00000000":\n 1,}', 'line 2: not valid JSON'),
         ('nas-bench-macro', '[1]', 'an object with a member for each network'),

@@ -97,6 +97,10 @@ def _read_csv(path: Path, arch: str, columns: Mapping[str, str]) -> Iterator[Row
                 f'{path}: no column {arch!r} in its first line; there are '
                 f'{", ".join(header) or "none"}'
             )
+        if twice := [n for n in (arch, *columns) if header.count(n) > 1]:
+            raise ValueError(
+                f'{path} has several columns {twice[0]!r}: remove all but one'
+            )
         known = {name: metric for name, metric in columns.items() if name in header}
         for cells in reader:
             where = f'{path}, line {reader.line_num}'
