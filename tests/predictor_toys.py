@@ -3,6 +3,7 @@
 
 import numpy as np
 
+from hpml_mm.predictor.graph_set import GraphSet
 from hpml_mm.predictor.graph_table import GraphTable
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry, Graph, Node, assemble
@@ -63,7 +64,8 @@ def toy_cache() -> GraphCache:
 
 def toy_table(fold: bool = False) -> GraphTable:
     """The 16 labelled networks of ``toy_cache``."""
-    return GraphTable.from_graphs((branched_graph(*size) for size in SIZES), fold)
+    graphs = GraphSet.of(branched_graph(*size) for size in SIZES)
+    return graphs.folded if fold else graphs.table
 
 
 def toy_labels() -> np.ndarray:

@@ -6,7 +6,6 @@ A predictor from graphs is worth its effort only where it beats these.
 
 import itertools
 from collections.abc import Sequence
-from typing import Protocol
 
 import numpy as np
 
@@ -15,16 +14,6 @@ from hpml_mm.predictor.spaces.ofa_mobile import OFAMobileSpace
 
 # Penalties that leave-one-out chooses from.
 ALPHAS = np.logspace(-3, 3, 25)
-
-
-class Baseline(Protocol):
-    """A regression from rows of features."""
-
-    def fit(self, features: np.ndarray, labels: np.ndarray) -> 'Baseline':
-        """Learn from (G, F) features and (G,) labels."""
-
-    def predict(self, features: np.ndarray) -> np.ndarray:
-        """Labels (G,) of (G, F) features."""
 
 
 class CostLine:

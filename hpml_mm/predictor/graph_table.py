@@ -1,15 +1,14 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Many graphs in the form in which a predictor reads them: any of them as one batch."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 
 from hpml_mm.predictor.folding import folded_nodes, plain_nodes
 from hpml_mm.predictor.graphs.cache import GraphCache
-from hpml_mm.predictor.graphs.columns import Columns, pack
-from hpml_mm.predictor.graphs.graph import Entry, Graph
+from hpml_mm.predictor.graphs.columns import Columns
 from hpml_mm.predictor.models.graph_batch import GraphBatch, Members, link
 from hpml_mm.predictor.models.node_features import node_features
 
@@ -43,12 +42,6 @@ class GraphTable:
     def from_cache(cls, cache: GraphCache, fold: bool = False) -> 'GraphTable':
         """A table of all graphs of a cache, in its order."""
         return cls(cache.columns, fold)
-
-    @classmethod
-    def from_graphs(cls, graphs: Iterable[Graph], fold: bool = False) -> 'GraphTable':
-        """A table of these graphs."""
-        entries = (Entry(str(index), graph) for index, graph in enumerate(graphs))
-        return cls(pack(entries), fold)
 
     def __len__(self) -> int:
         return len(self._node_starts)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from hpml_mm.predictor.graphs.graph import Node, assemble, same, validate
-from hpml_mm.predictor.graphs.vocabulary import VOCABULARY, is_weighted, op_index
+from hpml_mm.predictor.graphs.vocabulary import VOCABULARY, op_index
 
 FLAT = (8, 8, 8, 8, 3, 3)
 
@@ -115,8 +115,3 @@ def test_the_vocabulary_is_that_of_the_paper():
 )
 def test_a_label_is_looked_up_exactly_or_by_its_longest_part(label, name):
     assert VOCABULARY[op_index(label)] == name
-
-
-def test_labels_of_weights_are_weighted():
-    assert is_weighted('DepthwiseConv2dNative')
-    assert not is_weighted('relu')

@@ -8,7 +8,7 @@ from predictor_toys import SIZES, branched_graph, toy_table
 from torch.autograd import gradcheck
 from toy_graphs import chain_graph
 
-from hpml_mm.predictor.graph_table import GraphTable
+from hpml_mm.predictor.graph_set import GraphSet
 from hpml_mm.predictor.graphs import Node, assemble
 from hpml_mm.predictor.models.graph_batch import link, neighbour_sum
 from hpml_mm.predictor.models.readout import Readout
@@ -32,7 +32,7 @@ def test_nodes_of_a_batch_follow_each_other():
 
 def test_features_are_aiops():
     graph = branched_graph(2, 128)
-    batch = GraphTable.from_graphs([graph]).batch([0])
+    batch = GraphSet.of([graph]).table.batch([0])
     nodes = batch.features.take(batch.members.kinds[batch.rows])
     scale = torch.tensor([256.0, 256, 256, 256, 512, 512])
     assert torch.allclose(
@@ -57,7 +57,7 @@ def test_sizes_beyond_the_tables_are_bounded():
         Node('input', 'input', (4096, 4096, 4096, 4096, 3, 3)),
         Node('conv', 'patch', place, (64, 64), (3, 8192, 64, 64), True, 1, 1),
     ]
-    features = GraphTable.from_graphs([assemble(nodes, [(0, 1)])]).features
+    features = GraphSet.of([assemble(nodes, [(0, 1)])]).table.features
     assert features.resolutions.max() == 8
     assert features.kernels.max() == 7
     assert features.sizes.isfinite().all()
@@ -144,11 +144,11 @@ def test_folding_merges_what_has_one_reader():
 
 
 def test_folding_does_not_merge_into_the_input_nor_weighted_nodes():
-    counts = GraphTable.from_graphs([chain_graph(3)], fold=True).node_counts
+    counts = GraphSet.of([chain_graph(3)]).folded.node_counts
     assert counts.tolist() == [4]
     relu = Node('relu', 'relu', (8,) * 6)
     graph = assemble([Node('input', 'input', (8,) * 6), relu], [(0, 1)])
-    assert GraphTable.from_graphs([graph], fold=True).node_counts.tolist() == [2]
+    assert GraphSet.of([graph]).folded.node_counts.tolist() == [2]
 
 
 def test_folded_batches_are_the_graphs_one_by_one():

@@ -16,14 +16,14 @@ from hpml_mm.predictor.experiments.stock import (
     stock_predict,
 )
 from hpml_mm.predictor.fit import FitSettings, Labelled
-from hpml_mm.predictor.graph_table import GraphTable
+from hpml_mm.predictor.graph_set import GraphSet
 from hpml_mm.predictor.models import GraphRegressor
 
 
 @pytest.fixture
 def data():
     graphs = [branched_graph(index + 1, 8 * (index + 1)) for index in range(5)]
-    table = GraphTable.from_graphs(graphs)
+    table = GraphSet.of(graphs).table
     return Labelled(table, np.arange(5), np.arange(5.0))
 
 

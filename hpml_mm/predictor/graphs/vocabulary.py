@@ -43,21 +43,6 @@ VOCABULARY = (
     'reserved5',
 )
 OP_INDEX = {name: index for index, name in enumerate(VOCABULARY)}
-# AIO-P calls a node weighted if its label holds one of these words.
-_WEIGHTED_WORDS = (
-    'kernel',
-    'conv',
-    'depthwise',
-    'matmul',
-    'biasadd',
-    'pointwise',
-    'weight',
-)
-
-
-def is_weighted(label: str) -> bool:
-    """Whether a node with this label has a weight's shape, and comes first."""
-    return any(word in label.lower() for word in _WEIGHTED_WORDS)
 
 
 @functools.cache
