@@ -194,6 +194,21 @@ def check_checkpoint(runner, work_dir):
     assert found.scores == pytest.approx(expected.clip(0, 100))
 
 
+def test_an_ensemble_trains_by_config_and_tells_its_spread(graphs):
+    leaf = next(leaf for leaf in AIOP_LEAVES if 'residual-gnn_1xb32-40e' in leaf)
+    member = load(leaf).model.to_dict()
+    ensemble = {
+        '_delete_': True,
+        'type': 'hpml_mm.EnsembleRegressor',
+        'members': [member, member],
+    }
+    work_dir, runner = train(leaf, graphs, model=ensemble)
+    (config,) = work_dir.glob('*.py')
+    cache = Path(runner.cfg.test_dataloader.dataset.cache)
+    predictor = checkpoint_predictor(cache, config, work_dir / 'epoch_2.pth')
+    assert (predictor.score(GraphSet(GraphCache.load(cache).columns)).spread > 0).all()
+
+
 def weights(path):
     # MMEngine keeps its log's buffers beside them.
     return torch.load(path, weights_only=False)['state_dict']
