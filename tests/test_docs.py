@@ -48,7 +48,7 @@ TABLES = (
     '| cat-',
     '| scaling-',
     '| speed-',
-    '| predictor/',
+    '| predictor-speed/',
     '| experiment | metric |',
 )
 BLOCK = re.compile(r'^```bash\n(.*?)^```', re.MULTILINE | re.DOTALL)
@@ -97,6 +97,8 @@ def shortened(command):
         words += ['--latency-seconds', '0', '--max-drop', 'none']
     if 'tools/predictor.py' in words and 'search' in words:
         words += ['--trials', '100']
+    if 'tools/predictor.py' in words and 'train' in words:
+        words[words.index('-n') + 1] = '50'
     if 'tools/tune.py' in words:
         words += ['--seconds', '0.1']
     return words
@@ -126,7 +128,7 @@ def save_graphs(path):
     space = get_space(path.stem)
     rng = np.random.default_rng(0)
     entries = []
-    for arch in {space.sample(rng) for _ in range(20)}:
+    for arch in {space.sample(rng) for _ in range(80)}:
         name, graph = space.encode(arch), space.graph(arch)
         label = {'imagenet/top1(%)': 70 + graph.total_params / 1e6}
         entries.append(Entry(name, graph, name, label))
