@@ -130,8 +130,9 @@ def save_graphs(path):
     entries = []
     for arch in {space.sample(rng) for _ in range(80)}:
         name, graph = space.encode(arch), space.graph(arch)
+        costs = {'macs': graph.total_macs, 'params': graph.total_params}
         label = {'imagenet/top1(%)': 70 + graph.total_params / 1e6}
-        entries.append(Entry(name, graph, name, label))
+        entries.append(Entry(f'{path.stem}:{name}', graph, name, costs | label))
     path.parent.mkdir(parents=True)
     GraphCache.from_entries(entries).save(path)
 
