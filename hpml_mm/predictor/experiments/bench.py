@@ -93,8 +93,9 @@ class Bench(GraphSet):
             space = spaces[0]
             if len(spaces) > 1:
                 raise ValueError(
-                    f'{path} has networks of {", ".join(spaces)}: choose those of one '
-                    'by `predictor.py cache filter --space`'
+                    f'{path} has networks of {len(spaces)} spaces, {spaces[0]} and '
+                    f'{spaces[1]} among them: choose those of one by '
+                    '`predictor.py cache filter --space`'
                 )
             if space != (expected or space):
                 raise ValueError(f'{path} has networks of {space}, not of {expected}')
