@@ -14,7 +14,7 @@ from pathlib import Path
 import torch
 
 from hpml_mm.config.cli import clear_errors
-from hpml_mm.predictor.experiments.bench import LABELS, Bench
+from hpml_mm.predictor.bench import LABELS, Bench
 from hpml_mm.predictor.experiments.speed import (
     alternate,
     choose,

@@ -8,9 +8,9 @@ import numpy as np
 from mmengine.config import Config
 
 from hpml_mm.engine.weights import read_checkpoint, state_dict_of
+from hpml_mm.predictor.bench import Bench
 from hpml_mm.predictor.bounds import Bounds
 from hpml_mm.predictor.data import GraphDataset
-from hpml_mm.predictor.experiments.bench import Bench
 from hpml_mm.predictor.models.build import build_part
 from hpml_mm.predictor.network_predictor import NetworkPredictor
 from hpml_mm.predictor.predictor import Predictor

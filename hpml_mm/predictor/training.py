@@ -8,11 +8,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from hpml_mm.predictor import recipes
 from hpml_mm.predictor.baselines import CostLine, Ridge
+from hpml_mm.predictor.bench import Bench
 from hpml_mm.predictor.bounds import Bounds
 from hpml_mm.predictor.card import Card
-from hpml_mm.predictor.experiments import networks
-from hpml_mm.predictor.experiments.bench import Bench
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.kernel import KernelRegressor
 from hpml_mm.predictor.kernel_predictor import KernelPredictor
@@ -23,7 +23,7 @@ from hpml_mm.predictor.predictor_file import rounded
 from hpml_mm.predictor.protocol import Draw
 
 METHODS = ('kernel', 'residual-gnn', 'gnn')
-_RECIPES = {'residual-gnn': networks.RESIDUAL, 'gnn': networks.AIOP}
+_RECIPES = {'residual-gnn': recipes.RESIDUAL, 'gnn': recipes.AIOP}
 
 Scores = dict[str, float | None]
 
@@ -54,7 +54,7 @@ def train_predictor(
         predictor = KernelPredictor(card, bounds, model.condition(task))
     else:
         recipe = _recipe(method)
-        network = networks.learnt(bench, drawn.train, recipe, seed)
+        network = recipes.learnt(bench, drawn.train, recipe, seed)
         config = {'type': 'hpml_mm.GraphRegressor', **recipe.model}
         predictor = NetworkPredictor(card, bounds, network, config, recipe.fold)
     return judged(predictor, bench, drawn)
@@ -88,8 +88,8 @@ def fine_tune_predictor(
     if isinstance(predictor, KernelPredictor):
         model = copy.deepcopy(predictor.model).condition(bench.task(drawn.train))
     else:
-        recipe = networks.RESIDUAL if predictor.fold else networks.AIOP
-        model = networks.tuned(predictor.model, bench, drawn.train, recipe, seed)
+        recipe = recipes.RESIDUAL if predictor.fold else recipes.AIOP
+        model = recipes.tuned(predictor.model, bench, drawn.train, recipe, seed)
     tuned = dataclasses.replace(predictor, card=card, bounds=bounds, model=model)
     before = _measured(predictor, bench, drawn.test)
     return judged(tuned, bench, drawn, {'before tuning': before})
@@ -158,7 +158,7 @@ def sampled(bench: Bench, count: int, seed: int) -> Draw:
     return bench.draw(count, seed)
 
 
-def _recipe(method: str) -> networks.Recipe:
+def _recipe(method: str) -> recipes.Recipe:
     if method not in _RECIPES:
         raise ValueError(f'no method {method!r}; there are {", ".join(METHODS)}')
     return _RECIPES[method]

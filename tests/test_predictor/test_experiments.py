@@ -7,9 +7,10 @@ import json
 import numpy as np
 import pytest
 
+from hpml_mm.predictor import recipes
+from hpml_mm.predictor.bench import LABELS, Bench
 from hpml_mm.predictor.build import build_cache
 from hpml_mm.predictor.experiments import networks
-from hpml_mm.predictor.experiments.bench import LABELS, Bench
 from hpml_mm.predictor.experiments.cases import CASES, Case
 from hpml_mm.predictor.experiments.methods import METHODS
 from hpml_mm.predictor.experiments.rows import case_rows, case_table
@@ -101,7 +102,7 @@ def test_pretrained_weights_are_kept_and_taken_again(
     method, folder, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(networks, 'PRETRAIN_EPOCHS', 1)
-    monkeypatch.setattr(networks, 'TUNE_EPOCHS', 1)
+    monkeypatch.setattr(recipes, 'TUNE_EPOCHS', 1)
     setting = _setting(folder, store=tmp_path, seed=3)
     first = METHODS[method].run(setting).scores
     assert first.shape == setting.drawn.test.shape

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from hpml_mm.predictor import shipped
+from hpml_mm.predictor.bench import Bench
 from hpml_mm.predictor.build import build_cache
-from hpml_mm.predictor.experiments.bench import Bench
 from hpml_mm.predictor.graph_set import GraphSet
 from hpml_mm.predictor.shipped import find_predictor, shipped_names
 from hpml_mm.predictor.source import load_source

@@ -6,8 +6,8 @@ import dataclasses
 import pytest
 from predictor_toys import macro_cache, toy_cache
 
-from hpml_mm.predictor.experiments import networks
-from hpml_mm.predictor.experiments.bench import Bench
+from hpml_mm.predictor import recipes
+from hpml_mm.predictor.bench import Bench
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.predictor_file import load_predictor, save_predictor
 from hpml_mm.predictor.training import (
@@ -100,8 +100,8 @@ def test_fine_tuning_keeps_the_scales_and_draws_from_the_sample(bench, other):
 
 @pytest.mark.parametrize('method', ['gnn', 'residual-gnn'])
 def test_graph_networks_are_trained_and_tuned_too(method, bench, other, monkeypatch):
-    monkeypatch.setattr(networks, '_MOST_EPOCHS', 1)
-    monkeypatch.setattr(networks, 'TUNE_EPOCHS', 1)
+    monkeypatch.setattr(recipes, '_MOST_EPOCHS', 1)
+    monkeypatch.setattr(recipes, 'TUNE_EPOCHS', 1)
     predictor = train_predictor(other, 12, method=method)
     assert list(predictor.card.scores) == ['predictor', 'macs', 'params']
     assert judge_again(predictor, other) == predictor.card.scores

@@ -3,9 +3,9 @@
 
 import argparse
 
+from hpml_mm.predictor.bench import Bench
 from hpml_mm.predictor.commands.arguments import check_out, check_seed
 from hpml_mm.predictor.commands.train import add_sample, write_predictor
-from hpml_mm.predictor.experiments.bench import Bench
 from hpml_mm.predictor.shipped import find_predictor
 from hpml_mm.predictor.training import fine_tune_predictor
 

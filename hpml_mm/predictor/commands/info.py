@@ -4,8 +4,8 @@
 import argparse
 from pathlib import Path
 
+from hpml_mm.predictor.bench import Bench
 from hpml_mm.predictor.commands.card import print_card, print_scores
-from hpml_mm.predictor.experiments.bench import Bench
 from hpml_mm.predictor.shipped import DEFAULT, find_predictor, shipped_names
 from hpml_mm.predictor.training import judge_again
 

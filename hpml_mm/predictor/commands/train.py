@@ -5,10 +5,10 @@ import argparse
 import dataclasses
 from pathlib import Path
 
+from hpml_mm.predictor.bench import Bench
 from hpml_mm.predictor.checkpoint_predictor import checkpoint_predictor
 from hpml_mm.predictor.commands.arguments import check_out, check_seed
 from hpml_mm.predictor.commands.card import print_card
-from hpml_mm.predictor.experiments.bench import Bench
 from hpml_mm.predictor.predictor import Predictor
 from hpml_mm.predictor.predictor_file import save_predictor
 from hpml_mm.predictor.training import METHODS, train_predictor

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from hpml_mm.predictor import recipes
 from hpml_mm.predictor.baselines import CostLine, Ridge
 from hpml_mm.predictor.experiments import networks
 from hpml_mm.predictor.experiments.setting import Setting
@@ -96,7 +97,7 @@ def _rest(model: KernelRegressor, setting: Setting) -> Prediction:
     return model.predict(setting.bench.statistics.take(setting.drawn.test))
 
 
-def _network(recipe: networks.Recipe) -> Method:
+def _network(recipe: recipes.Recipe) -> Method:
     return Method(lambda setting: networks.from_scratch(setting, recipe), seeded=True)
 
 
@@ -112,17 +113,17 @@ METHODS: Mapping[str, Method] = {
     'ridge-pairs': Method(_ridge_pairs),
     'kernel': Method(_kernel),
     'kernel-pretrained': Method(_kernel_pretrained, seeded=True, pretrained=True),
-    'gnn': _network(networks.AIOP),
-    'residual-gnn': _network(networks.RESIDUAL),
-    'residual-gnn-ranked': _network(networks.RANKED),
-    'residual-gnn-pretrained': _tuned(networks.fine_tuned, networks.RESIDUAL),
+    'gnn': _network(recipes.AIOP),
+    'residual-gnn': _network(recipes.RESIDUAL),
+    'residual-gnn-ranked': _network(recipes.RANKED),
+    'residual-gnn-pretrained': _tuned(networks.fine_tuned, recipes.RESIDUAL),
     'zero-kernel': Method(_kernel_zero, seeded=True, pretrained=True),
-    'zero-residual-gnn': _tuned(networks.zero_shot, networks.RESIDUAL),
+    'zero-residual-gnn': _tuned(networks.zero_shot, recipes.RESIDUAL),
     # AIO-P's comparison. Zero-shot: the sample gives the scale of the labels alone.
-    'zero-gnn': _tuned(networks.zero_shot, networks.AIOP_UNSCALED),
-    'zero-gnn-scaled': _tuned(networks.zero_shot, networks.AIOP),
+    'zero-gnn': _tuned(networks.zero_shot, recipes.AIOP_UNSCALED),
+    'zero-gnn-scaled': _tuned(networks.zero_shot, recipes.AIOP),
     'zero-aiop': _tuned(networks.adapted, False),
-    'tuned-gnn': _tuned(networks.fine_tuned, networks.AIOP_UNSCALED),
-    'tuned-gnn-scaled': _tuned(networks.fine_tuned, networks.AIOP),
+    'tuned-gnn': _tuned(networks.fine_tuned, recipes.AIOP_UNSCALED),
+    'tuned-gnn-scaled': _tuned(networks.fine_tuned, recipes.AIOP),
     'tuned-aiop': _tuned(networks.adapted, True),
 }

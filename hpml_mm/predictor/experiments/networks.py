@@ -1,8 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Graph networks among the compared methods: from scratch, pre-trained, adapted."""
 
-import dataclasses
-import math
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -10,76 +8,22 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from hpml_mm.predictor.experiments.bench import Bench
+from hpml_mm.predictor import recipes
+from hpml_mm.predictor.bench import Bench
 from hpml_mm.predictor.experiments.setting import Setting
-from hpml_mm.predictor.fit import FINE_TUNE, FitSettings, fine_tune, fit, predict
+from hpml_mm.predictor.fit import FitSettings, fit, predict
 from hpml_mm.predictor.models import GraphRegressor, KAdapterRegressor, ScoreModel
 from hpml_mm.predictor.prediction import Prediction
-from hpml_mm.predictor.protocol import split_off
+from hpml_mm.predictor.recipes import AIOP, Recipe
 
 # Pre-training of a sweep over seeds.
 PRETRAIN_NETS, PRETRAIN_EPOCHS = 5000, 20
-# Fine-tuning, as in AIO-P.
-TUNE_EPOCHS = 100
-# Share of the networks to learn from that choose the best epoch, and the fewest
-# networks that can spare it.
-_DEV, _DEV_FROM = 0.1, 200
-# A small sample is passed more often: this many steps, if it is not too many epochs.
-_STEPS, _MOST_EPOCHS, _FEWEST_EPOCHS = 1500, 200, 40
-
-
-@dataclasses.dataclass(frozen=True)
-class Recipe:
-    """A graph network and how it is trained.
-
-    Attributes:
-        name: Part of the names of files.
-        model: Arguments of ``GraphRegressor``.
-        fold: Whether nodes are merged.
-        settings: Of the training; the number of epochs follows from the sample.
-        tuning: Of the fine-tuning, but for the number of epochs.
-    """
-
-    name: str
-    model: dict
-    fold: bool
-    settings: FitSettings
-    tuning: FitSettings
-
-
-AIOP = Recipe('aiop', {'scaling': 'stand_flops'}, False, FitSettings(), FINE_TUNE)
-AIOP_UNSCALED = Recipe(
-    'aiop-unscaled', {'scaling': 'none'}, False, *(AIOP.settings, AIOP.tuning)
-)
-RESIDUAL = Recipe(
-    'residual',
-    {
-        'encoder': {'type': 'hpml_mm.ResidualEncoder'},
-        'readout': ('sum', 'mean', 'max'),
-        'head': {'type': 'hpml_mm.SkipHead'},
-    },
-    True,
-    FitSettings(batch_size=16, lr=1e-3, schedule='cosine'),
-    FitSettings(batch_size=4, lr=3e-4, schedule='cosine'),
-)
-RANKED = dataclasses.replace(
-    RESIDUAL, name='residual-ranked', model={**RESIDUAL.model, 'loss': 'mse+rank'}
-)
 
 
 def from_scratch(setting: Setting, recipe: Recipe) -> Prediction:
     """Learn from the sample alone."""
-    model = learnt(setting.bench, setting.drawn.train, recipe, setting.seed)
+    model = recipes.learnt(setting.bench, setting.drawn.train, recipe, setting.seed)
     return _rest(model, setting, recipe.fold)
-
-
-def learnt(bench: Bench, rows: np.ndarray, recipe: Recipe, seed: int) -> GraphRegressor:
-    """A network that has learnt from some rows of a table alone."""
-    model = _new(recipe, seed)
-    steps = math.ceil(len(rows) / recipe.settings.batch_size)
-    epochs = min(max(_STEPS // steps, _FEWEST_EPOCHS), _MOST_EPOCHS)
-    _train(model, bench, rows, recipe, epochs, seed)
-    return model
 
 
 def zero_shot(setting: Setting, recipe: Recipe) -> Prediction:
@@ -131,39 +75,18 @@ def adapted(setting: Setting, tune: bool) -> Prediction:
 
 def pretrained(setting: Setting, recipe: Recipe) -> GraphRegressor:
     """A network that has learnt from the first source; trained once for a seed."""
-    model = _new(recipe, setting.seed)
+    model = recipes.new(recipe, setting.seed)
     source = setting.sources[0]
 
     def train(model: ScoreModel) -> None:
         rows = _source_rows(source, setting.seed)
-        _train(model, source, rows, recipe, PRETRAIN_EPOCHS, setting.seed)
+        recipes.train(model, source, rows, recipe, PRETRAIN_EPOCHS, setting.seed)
 
     return _stored(model, setting, recipe.name, train)
 
 
-def _new(recipe: Recipe, seed: int) -> GraphRegressor:
-    torch.manual_seed(seed)
-    return GraphRegressor(**recipe.model)
-
-
 def _source_rows(source: Bench, seed: int) -> np.ndarray:
     return np.sort(np.random.RandomState(seed).permutation(len(source))[:PRETRAIN_NETS])
-
-
-def _train(
-    model: ScoreModel,
-    bench: Bench,
-    rows: np.ndarray,
-    recipe: Recipe,
-    epochs: int,
-    seed: int,
-) -> None:
-    settings = dataclasses.replace(recipe.settings, epochs=epochs, seed=seed)
-    held = None
-    if len(rows) >= _DEV_FROM:
-        rows, rest = split_off(rows, _DEV, seed)
-        held = bench.labelled(rest, recipe.fold)
-    fit(model, bench.labelled(rows, recipe.fold), settings, held)
 
 
 def _stored(
@@ -197,16 +120,9 @@ def _write(model: ScoreModel, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def tuned(
-    model: ScoreModel, bench: Bench, rows: np.ndarray, recipe: Recipe, seed: int
-) -> ScoreModel:
-    """A copy of a trained network that has learnt from some rows of a table more."""
-    tuning = dataclasses.replace(recipe.tuning, epochs=TUNE_EPOCHS, seed=seed)
-    return fine_tune(model, bench.labelled(rows, recipe.fold), tuning)
-
-
 def _tuned(model: ScoreModel, setting: Setting, recipe: Recipe) -> ScoreModel:
-    return tuned(model, setting.bench, setting.drawn.train, recipe, setting.seed)
+    rows = setting.drawn.train
+    return recipes.tuned(model, setting.bench, rows, recipe, setting.seed)
 
 
 def _set_scale(model: ScoreModel, setting: Setting) -> None:

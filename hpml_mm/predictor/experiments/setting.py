@@ -4,7 +4,7 @@
 import dataclasses
 from pathlib import Path
 
-from hpml_mm.predictor.experiments.bench import Bench
+from hpml_mm.predictor.bench import Bench
 from hpml_mm.predictor.protocol import Draw
 
 

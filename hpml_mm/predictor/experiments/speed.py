@@ -10,8 +10,7 @@ import torch
 
 from hpml_mm.benchmark.statistics import ratio, spread
 from hpml_mm.measure.env import environment
-from hpml_mm.predictor.experiments.bench import Bench
-from hpml_mm.predictor.experiments.networks import AIOP_UNSCALED, RESIDUAL, Recipe
+from hpml_mm.predictor.bench import Bench
 from hpml_mm.predictor.experiments.stock import (
     StockRegressor,
     stock_fit,
@@ -21,7 +20,7 @@ from hpml_mm.predictor.experiments.stock import (
 from hpml_mm.predictor.fit import PREDICT_BATCH, fit, predict
 from hpml_mm.predictor.graph_table import GraphTable
 from hpml_mm.predictor.kernel import KernelRegressor
-from hpml_mm.predictor.models import GraphRegressor
+from hpml_mm.predictor.recipes import AIOP_UNSCALED, RESIDUAL, Recipe, new
 from hpml_mm.predictor.shipped import find_predictor, predictor_name
 from hpml_mm.predictor.statistics import graph_statistics
 from hpml_mm.report.results import ResultRow, unit_of
@@ -54,13 +53,13 @@ def predicting(bench: Bench) -> dict[str, Work]:
     that comes with the package.
     """
     rows = torch.arange(len(bench)).numpy()
-    unscaled = _new(AIOP_UNSCALED)
+    unscaled = new(AIOP_UNSCALED, seed=0)
     stock, graphs = StockRegressor(unscaled), stock_graphs(bench.labelled(rows, False))
     shipped = find_predictor(predictor_name(bench.space))
     kernel = KernelRegressor().condition(bench.task(rows[: shipped.card.networks]))
 
     def network(recipe: Recipe) -> Work:
-        model = _new(recipe)
+        model = new(recipe, seed=0)
         # The scale of the labels, without which a model does not predict.
         model.fit_scaler(
             torch.as_tensor(bench.labels), torch.as_tensor(bench.costs('macs')[:, 0])
@@ -80,12 +79,12 @@ def training(bench: Bench, networks: int, epochs: int) -> dict[str, Work]:
 
     def stock() -> Work:
         graphs = stock_graphs(bench.labelled(rows, False))
-        first = StockRegressor(_new(AIOP_UNSCALED))
+        first = StockRegressor(new(AIOP_UNSCALED, seed=0))
         settings = dataclasses.replace(AIOP_UNSCALED.settings, epochs=epochs)
         return lambda: stock_fit(copy.deepcopy(first), graphs, settings)
 
     def network(recipe: Recipe) -> Work:
-        first, data = _new(recipe), bench.labelled(rows, recipe.fold)
+        first, data = new(recipe, seed=0), bench.labelled(rows, recipe.fold)
         settings = dataclasses.replace(recipe.settings, epochs=epochs)
         return lambda: fit(copy.deepcopy(first), data, settings)
 
@@ -166,8 +165,3 @@ def choose(sides: Mapping[str, Work], names: Sequence[str] | None) -> dict[str, 
     if wrong:
         raise ValueError(f'no side {wrong[0]!r}; there are {", ".join(sides)}')
     return {name: sides[name] for name in names or sides}
-
-
-def _new(recipe: Recipe) -> GraphRegressor:
-    torch.manual_seed(0)
-    return GraphRegressor(**recipe.model)

@@ -13,7 +13,7 @@ import numpy as np
 
 from hpml_mm.measure.env import environment
 from hpml_mm.measure.strict_json import dump_strict, write_atomic
-from hpml_mm.predictor.experiments.bench import Bench
+from hpml_mm.predictor.bench import Bench
 from hpml_mm.predictor.experiments.cases import ADAPTER_LABELS, ADAPTER_SPACE, Case
 from hpml_mm.predictor.experiments.methods import METHODS
 from hpml_mm.predictor.experiments.setting import Setting
