@@ -1,7 +1,10 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Fixtures that every test may use, and what a run for CI demands of them."""
 
+import fcntl
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -50,3 +53,15 @@ def real_data() -> Path:
     if not root.is_dir():
         pytest.skip(f'no real data at {root.resolve()}; set HPML_MM_DATA')
     return root.resolve()
+
+
+@pytest.fixture
+def much_memory() -> Iterator[None]:
+    """For a test that takes several GiB: of all these, one runs at a time.
+
+    Two trainings of HRNet-W32 take 15 GiB, and the machine may have only 24.
+    """
+    path = Path(tempfile.gettempdir(), f'hpml_mm-much-memory-{os.getuid()}')
+    with path.open('w') as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

@@ -66,7 +66,6 @@ def variants(cfg):
         'optimizer': None if cfg.optim_wrapper.optimizer.type == 'Adam' else '?',
         'lr': None if lr == DEFAULT_LR[name] else f'lr{lr:g}',
         'scaling': None if scaling == DEFAULT_SCALING[name] else scaling,
-        'loss': None if cfg.model.loss == 'mse' else cfg.model.loss,
     }
     return {k: v.replace('_', '-').replace('+', '-') for k, v in found.items() if v}
 

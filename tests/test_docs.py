@@ -182,7 +182,9 @@ def test_the_tables_are_those_of_the_results():
 @pytest.mark.real_data
 @pytest.mark.slow
 @pytest.mark.parametrize('command', RUN)
-def test_command(command, checkout, real_data):
+def test_command(command, checkout, real_data, request):
+    if any(model in command for model in ('hrnet', 'res50', 'efficientnet')):
+        request.getfixturevalue('much_memory')
     words = shortened(command)
     if 'results/trial.csv' in words:
         words[words.index('results/trial.csv')] = str(checkout / 'trial.csv')

@@ -46,7 +46,7 @@ def train(leaf, work, real_data, *arguments):
 @pytest.mark.real_data
 @pytest.mark.slow
 @pytest.mark.parametrize('leaf', LEAVES)
-def test_real_steps(leaf, tmp_path, real_data):
+def test_real_steps(leaf, tmp_path, real_data, much_memory):
     work = tmp_path / 'work'
     train(leaf, work, real_data, '--cfg-options', *SHORT)
     summary = json.loads((work / 'summary.json').read_text())
@@ -63,7 +63,9 @@ def test_real_steps(leaf, tmp_path, real_data):
 
 @pytest.mark.real_data
 @pytest.mark.slow
-def test_a_run_that_was_resumed_ends_with_the_same_weights(tmp_path, real_data):
+def test_a_run_that_was_resumed_ends_with_the_same_weights(
+    tmp_path, real_data, much_memory
+):
     """Flips, boxes and colours are drawn in two workers, anew in each epoch."""
     whole, parts = tmp_path / 'whole', tmp_path / 'parts'
     options = ['--cfg-options', *SHORT, 'train_dataloader.batch_size=4']

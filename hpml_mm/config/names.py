@@ -32,7 +32,6 @@ VARIANTS = {
     'boxes': ('detected',),
     'class_balance': ('balanced', 'weighted-loss'),
     'scaling': ('stand-flops',),  # of a predictor's labels
-    'loss': ('mse-rank', 'rank'),
     'augmentation': (
         'jitter-blur',
         'rotate',

@@ -55,9 +55,6 @@ RESIDUAL = Recipe(
     FitSettings(batch_size=16, lr=1e-3, schedule='cosine'),
     FitSettings(batch_size=4, lr=3e-4, schedule='cosine'),
 )
-RANKED = dataclasses.replace(
-    RESIDUAL, name='residual-ranked', model={**RESIDUAL.model, 'loss': 'mse+rank'}
-)
 
 
 def new(recipe: Recipe, seed: int) -> GraphRegressor:

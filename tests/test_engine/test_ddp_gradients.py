@@ -115,7 +115,7 @@ def test_a_small_model(tmp_path, dtype, rounding):
 
 
 @pytest.mark.slow
-def test_hrnet_w32(tmp_path):
+def test_hrnet_w32(tmp_path, much_memory):
     for found in on_both(tmp_path, hrnet_config(keypoints=KEYPOINTS), heatmap=16):
         assert largest_difference(found['halved'], found['whole']) < 1e-9
 

@@ -8,7 +8,6 @@ from predictor_toys import small_model, toy_labels, toy_table
 
 from hpml_mm.predictor.models import EnsembleRegressor, GraphRegressor
 from hpml_mm.predictor.models.encoders import GraphConv
-from hpml_mm.predictor.models.losses import rank_loss, regression_loss
 
 STRONG = {
     'encoder': {'type': 'hpml_mm.ResidualEncoder', 'width': 16, 'num_layers': 2},
@@ -79,30 +78,10 @@ def test_what_a_model_refuses():
         model(batch, mode='loss')
     with pytest.raises(ValueError, match='not fitted'):
         model(batch, mode='predict')
-    with pytest.raises(ValueError, match="loss 'mae' is unknown; there are mse"):
-        small_model(loss='mae')
     with pytest.raises(ValueError, match='fold=False'):
         model(toy_table(fold=True).batch([0]))
     with pytest.raises(ValueError, match='width=18 leaves no room'):
         GraphRegressor(encoder={'type': 'hpml_mm.GraphConvEncoder', 'width': 18})
-
-
-def test_rank_loss():
-    targets = torch.tensor([1.0, 0.0, 0.0])
-    # Two pairs differ, by 1 each; between the equal ones the order is free.
-    assert rank_loss(torch.zeros(3), targets).item() == pytest.approx(np.log(2))
-    right = rank_loss(torch.tensor([20.0, 0.0, 5.0]), targets)
-    wrong = rank_loss(torch.tensor([0.0, 20.0, 20.0]), targets)
-    assert right.item() < 1e-5
-    assert wrong.item() == pytest.approx(20, rel=1e-3)
-    assert rank_loss(torch.randn(3), torch.ones(3)).item() == 0
-
-
-def test_losses_add_up():
-    outputs, targets = torch.randn(8), torch.randn(8)
-    values = {kind: regression_loss(kind, outputs, targets) for kind in ('mse', 'rank')}
-    both = regression_loss('mse+rank', outputs, targets)
-    assert both.item() == pytest.approx(sum(values.values()).item())
 
 
 @torch.no_grad()

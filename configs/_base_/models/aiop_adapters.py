@@ -5,6 +5,5 @@ model = dict(
     type='hpml_mm.KAdapterRegressor',
     encoder=dict(type='hpml_mm.GraphConvEncoder', width=32, num_layers=6),
     tasks=['cifar100', 'imagenet16-120'],
-    loss='mse',
     scaling='stand_flops',
 )

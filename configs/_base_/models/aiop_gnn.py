@@ -5,6 +5,5 @@ model = dict(
     encoder=dict(type='hpml_mm.GraphConvEncoder', width=32, num_layers=6),
     readout=['mean'],
     head=dict(type='hpml_mm.AIOPHead', width=32),
-    loss='mse',
     scaling='none',
 )

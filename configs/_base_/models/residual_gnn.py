@@ -5,6 +5,5 @@ model = dict(
     encoder=dict(type='hpml_mm.ResidualEncoder', width=64, num_layers=4, context=True),
     readout=['sum', 'mean', 'max'],
     head=dict(type='hpml_mm.SkipHead', width=64),
-    loss='mse',
     scaling='stand',
 )

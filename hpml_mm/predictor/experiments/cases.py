@@ -6,7 +6,7 @@ import dataclasses
 _OFA, _MACRO, _CELLS = 'ofa-mbv3-w1.0', 'nas-bench-macro', 'nas-bench-201'
 _ZOO = 'mmpretrain'
 _COSTS = ('macs', 'params', 'ridge')
-_LEARNERS = ('kernel', 'gnn', 'residual-gnn', 'residual-gnn-ranked')
+_LEARNERS = ('kernel', 'gnn', 'residual-gnn')
 _PRETRAINED = ('kernel', 'kernel-pretrained', 'residual-gnn-pretrained')
 _ZERO = ('zero-kernel', 'zero-residual-gnn')
 _AIOP = tuple(

@@ -115,7 +115,6 @@ METHODS: Mapping[str, Method] = {
     'kernel-pretrained': Method(_kernel_pretrained, seeded=True, pretrained=True),
     'gnn': _network(recipes.AIOP),
     'residual-gnn': _network(recipes.RESIDUAL),
-    'residual-gnn-ranked': _network(recipes.RANKED),
     'residual-gnn-pretrained': _tuned(networks.fine_tuned, recipes.RESIDUAL),
     'zero-kernel': Method(_kernel_zero, seeded=True, pretrained=True),
     'zero-residual-gnn': _tuned(networks.zero_shot, recipes.RESIDUAL),

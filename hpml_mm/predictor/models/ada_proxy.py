@@ -40,7 +40,7 @@ class AdaProxyRegressor(ScoreModel):
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__('mse', scaling, data_preprocessor, init_cfg)
+        super().__init__(scaling, data_preprocessor, init_cfg)
         if penalty <= 0:
             raise ValueError(
                 f'AdaProxyRegressor: penalty={penalty:g} must be above 0, or alpha '

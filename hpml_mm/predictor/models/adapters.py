@@ -77,7 +77,6 @@ class KAdapterRegressor(ScoreModel):
         tasks: Names of the adapters.
         learn: The task whose adapter is trained; None for the target.
         group: With ``learn=None``, the fine-tune group.
-        loss: As in ``ScoreModel``.
         scaling: As in ``ScoreModel``, for each task and the target.
         data_preprocessor: As for any of MMEngine's models.
         init_cfg: As for any of MMEngine's modules.
@@ -92,12 +91,11 @@ class KAdapterRegressor(ScoreModel):
         tasks: Sequence[str],
         learn: str | None = None,
         group: int = 0,
-        loss: str = 'mse',
         scaling: str = 'stand',
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(loss, scaling, data_preprocessor, init_cfg)
+        super().__init__(scaling, data_preprocessor, init_cfg)
         if not tasks or len(set(tasks)) < len(tasks):
             raise ValueError(
                 f'KAdapterRegressor: tasks={list(tasks)}; one or more different names '

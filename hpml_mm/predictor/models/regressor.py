@@ -10,7 +10,6 @@ from torch import Tensor, nn
 
 from hpml_mm.predictor.models.build import build_part
 from hpml_mm.predictor.models.graph_batch import GraphBatch
-from hpml_mm.predictor.models.losses import check_loss, regression_loss
 from hpml_mm.predictor.models.readout import Readout
 from hpml_mm.predictor.targets import TargetScaler
 from hpml_mm.registry import MODELS
@@ -22,8 +21,6 @@ class ScoreModel(BaseModel):
     A subclass says in ``outputs`` what it gives on the scale of the labels.
 
     Args:
-        loss: One of ``losses.LOSSES``. With 'rank' alone predictions put networks in
-            order, but are no percentages.
         scaling: One of ``targets.SCALINGS``.
         data_preprocessor: As for any of MMEngine's models.
         init_cfg: As for any of MMEngine's modules.
@@ -31,13 +28,11 @@ class ScoreModel(BaseModel):
 
     def __init__(
         self,
-        loss: str = 'mse',
         scaling: str = 'stand',
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(data_preprocessor, init_cfg)
-        self.kind_of_loss = check_loss(loss)
         self.scaler = TargetScaler(scaling)
 
     @abc.abstractmethod
@@ -54,9 +49,9 @@ class ScoreModel(BaseModel):
         self.current_scaler.fit(labels, macs)
 
     def loss(self, batch: GraphBatch, labels: Tensor) -> Tensor:
-        """The loss of a batch with labels (G,) in percent."""
+        """Mean squared error of the scaled labels; they are (G,), in percent."""
         targets = self.current_scaler.transform(labels, batch.macs)
-        return regression_loss(self.kind_of_loss, self.outputs(batch), targets)
+        return nn.functional.mse_loss(self.outputs(batch), targets)
 
     def predict(self, batch: GraphBatch) -> Tensor:
         """Predicted scores in percent, (G,) float64."""
@@ -108,7 +103,6 @@ class GraphRegressor(ScoreModel):
         encoder: Config of an encoder, or one.
         readout: Of ``readout.READOUTS``.
         head: Config of a head, whose ``in_channels`` follow from encoder and readout.
-        loss: As in ``ScoreModel``.
         scaling: As in ``ScoreModel``.
         data_preprocessor: As for any of MMEngine's models.
         init_cfg: As for any of MMEngine's modules.
@@ -119,12 +113,11 @@ class GraphRegressor(ScoreModel):
         encoder: dict | nn.Module | None = None,
         readout: Sequence[str] = ('mean',),
         head: dict | None = None,
-        loss: str = 'mse',
         scaling: str = 'stand',
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
-        super().__init__(loss, scaling, data_preprocessor, init_cfg)
+        super().__init__(scaling, data_preprocessor, init_cfg)
         self.encoder = build_part(encoder or {'type': 'hpml_mm.GraphConvEncoder'})
         self.readout = Readout(readout)
         channels = self.encoder.width * len(self.readout.kinds)
