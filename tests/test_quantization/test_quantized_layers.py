@@ -1,6 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 from quantized_toys import LAYERS, swish_net, toy_batches
 from torch import nn
 
@@ -20,13 +21,14 @@ def mini_xception():
     from hpml_mm.deploy.network import plain_network
     from hpml_mm.registry import MODELS
 
-    model = MODELS.build(
-        {
-            'type': 'mmpretrain.ImageClassifier',
-            'backbone': {'type': 'hpml_mm.MiniXception'},
-            'head': {'type': 'hpml_mm.ConvClsHead'},
-        }
-    )
+    config = {
+        'type': 'mmpretrain.ImageClassifier',
+        'backbone': {'type': 'hpml_mm.MiniXception'},
+        'head': {'type': 'hpml_mm.ConvClsHead'},
+    }
+    # Another test may have left MMPose's scope.
+    with DefaultScope.overwrite_default_scope('mmpretrain'):
+        model = MODELS.build(config)
     return plain_network(model).eval()
 
 
