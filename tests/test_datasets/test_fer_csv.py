@@ -58,8 +58,8 @@ def test_a_byte_order_mark_and_quotes(tmp_path):
 def test_the_pipeline_needs_no_file(make_csv):
     pipeline = [
         LoadFace('color'),
-        {'type': 'Resize', 'scale': 64},
-        {'type': 'PackInputs'},
+        {'type': 'mmcv.Resize', 'scale': 64},
+        {'type': 'mmpretrain.PackInputs'},
     ]
     data = load(make_csv(ROWS), 'val', pipeline=pipeline)[0]
     assert data['inputs'].shape == (3, 64, 64)

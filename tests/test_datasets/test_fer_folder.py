@@ -44,9 +44,9 @@ def test_builds_from_a_config_with_mmpretrain_transforms(tmp_path, make_split):
         'data_root': str(tmp_path),
         'pipeline': [
             {'type': 'hpml_mm.LoadFace'},
-            {'type': 'RandomCrop', 'crop_size': 44},
-            {'type': 'RandomFlip', 'prob': 0.5},
-            {'type': 'PackInputs', 'meta_keys': ('img_path', 'split')},
+            {'type': 'mmpretrain.RandomCrop', 'crop_size': 44},
+            {'type': 'mmcv.RandomFlip', 'prob': 0.5},
+            {'type': 'mmpretrain.PackInputs', 'meta_keys': ('img_path', 'split')},
         ],
     }
     data = DATASETS.build(cfg)[13]
@@ -58,7 +58,7 @@ def test_builds_from_a_config_with_mmpretrain_transforms(tmp_path, make_split):
 
 def test_a_colour_pipeline_gets_three_equal_channels(tmp_path, make_split):
     make_split(tmp_path / 'train')
-    pipeline = [LoadFace('color'), {'type': 'PackInputs'}]
+    pipeline = [LoadFace('color'), {'type': 'mmpretrain.PackInputs'}]
     data = FERFolderDataset(str(tmp_path), 'train', pipeline=pipeline)[0]
     assert data['inputs'].shape == (3, 48, 48)
 
