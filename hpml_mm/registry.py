@@ -20,7 +20,12 @@ HOOKS = Registry(
     'hook',
     parent=MMENGINE_HOOKS,
     scope='hpml_mm',
-    locations=['hpml_mm.engine.hooks', 'hpml_mm.predictor.scaling_hook'],
+    locations=[
+        'hpml_mm.engine.hooks',
+        'hpml_mm.visualization.hooks',
+        'hpml_mm.quantization.hooks',
+        'hpml_mm.predictor.scaling_hook',
+    ],
 )
 OPTIM_WRAPPERS = Registry(
     'optimizer_wrapper',
@@ -32,7 +37,7 @@ DATASETS = Registry(
     'dataset',
     parent=MMENGINE_DATASETS,
     scope='hpml_mm',
-    locations=['hpml_mm.datasets', 'hpml_mm.predictor.data'],
+    locations=['hpml_mm.datasets', 'hpml_mm.predictor.data.graph_dataset'],
 )
 DATA_SAMPLERS = Registry(
     'data sampler',
@@ -56,7 +61,11 @@ MODELS = Registry(
     'model',
     parent=MMENGINE_MODELS,
     scope='hpml_mm',
-    locations=['hpml_mm.models', 'hpml_mm.predictor.models'],
+    locations=[
+        'hpml_mm.models',
+        'hpml_mm.predictor.gnn',
+        'hpml_mm.predictor.spaces.ofa_net',
+    ],
 )
 METRICS = Registry(
     'metric',

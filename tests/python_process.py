@@ -34,7 +34,7 @@ def warm_context() -> BaseContext:
 def run_python(
     words: list[str], cwd: Path, env: dict[str, str]
 ) -> subprocess.CompletedProcess:
-    """Run a script and its arguments as ``python`` does, in a new process."""
+    """Run a script, or ``-m`` and a module, as ``python`` does, in a new process."""
     context = warm_context()
     with tempfile.TemporaryDirectory() as folder:
         streams = [Path(folder, name) for name in ('stdout', 'stderr')]
@@ -58,11 +58,16 @@ def _main(
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)
-    sys.argv = words
+    as_module = words[0] == '-m'
+    sys.argv = words[1:] if as_module else words
     folders = [folder for folder in env.get('PYTHONPATH', '').split(':') if folder]
-    sys.path[:] = [str(Path(words[0]).resolve().parent), *folders, *sys.path]
+    first = cwd if as_module else Path(words[0]).resolve().parent
+    sys.path[:] = [str(first), *folders, *sys.path]
     try:
-        runpy.run_path(words[0], run_name='__main__')
+        if as_module:
+            runpy.run_module(words[1], run_name='__main__', alter_sys=True)
+        else:
+            runpy.run_path(words[0], run_name='__main__')
     finally:
         # A process of multiprocessing leaves these out.
         atexit._run_exitfuncs()

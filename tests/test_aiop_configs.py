@@ -14,14 +14,14 @@ from mmengine.registry import MODELS, DefaultScope
 from predictor_toys import SIZES, branched_graph, toy_label
 
 from hpml_mm.config.names import parse_leaf_name
-from hpml_mm.engine.launch import build_runner
 from hpml_mm.predictor.bounds import Bounds
 from hpml_mm.predictor.checkpoint_predictor import checkpoint_predictor
-from hpml_mm.predictor.fit import predict
-from hpml_mm.predictor.graph_set import GraphSet
-from hpml_mm.predictor.graphs.cache import GraphCache
+from hpml_mm.predictor.data.graph_set import GraphSet
+from hpml_mm.predictor.gnn.fit import predict
+from hpml_mm.predictor.graphs.cached.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.spaces.catalogue import get_space
+from hpml_mm.runner import build_runner
 
 every_leaf = pytest.mark.parametrize('leaf', AIOP_LEAVES)
 MODEL_OF = {

@@ -24,8 +24,8 @@ from mmengine.registry import (
     init_default_scope,
 )
 
-from hpml_mm.config.load import load_config
 from hpml_mm.config.names import parse_leaf_name
+from hpml_mm.config.overrides import load_config
 
 every_leaf = pytest.mark.parametrize('leaf', LEAVES)
 

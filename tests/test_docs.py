@@ -23,11 +23,11 @@ from mmpose.registry import MODELS as POSE_MODELS
 from mmpretrain.models import EfficientNet, ResNet
 from python_process import run_python
 
-from hpml_mm.predictor.graphs.cache import GraphCache
+from hpml_mm.experiments.markdown import markdown_table
+from hpml_mm.experiments.rows import read_results
+from hpml_mm.predictor.graphs.cached.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.spaces.catalogue import get_space
-from hpml_mm.report.markdown import markdown_table
-from hpml_mm.report.results import read_results
 
 ROOT = Path(__file__).parents[1]
 RESULTS = sorted((ROOT / 'results').glob('*.csv'))
@@ -140,7 +140,7 @@ def save_graphs(path):
 @pytest.fixture
 def checkout(tmp_path, real_data, downloads):
     """A stand-in for the checkout whose work_dirs is the test's own."""
-    for name in ('configs', 'hpml_mm', 'tools', 'tests', 'results'):
+    for name in ('configs', 'hpml_mm', 'projects', 'tools', 'tests', 'results'):
         (tmp_path / name).symlink_to(ROOT / name)
     for file in downloads.iterdir():
         (tmp_path / file.name).symlink_to(file)

@@ -13,8 +13,8 @@ from mmengine.dataset import Compose
 from mmengine.registry import MODELS, init_default_scope
 
 from hpml_mm.config.names import parse_leaf_name
-from hpml_mm.datasets.face_array.augmentation import Augmentation
-from hpml_mm.datasets.fer_classes import FER_CLASSES
+from hpml_mm.datasets.fer.array.augmentation import Augmentation
+from hpml_mm.datasets.fer.classes import FER_CLASSES
 
 every_leaf = pytest.mark.parametrize('leaf', FER_LEAVES)
 

@@ -13,8 +13,8 @@ from mmengine.registry import DATASETS, init_default_scope
 from mmpose.registry import KEYPOINT_CODECS, MODELS
 from pose_leaves import augmentation, dataset, model, variants
 
-from hpml_mm.config.load import load_config
 from hpml_mm.config.names import parse_leaf_name
+from hpml_mm.config.overrides import load_config
 
 every_leaf = pytest.mark.parametrize('leaf', POSE_LEAVES)
 EXPERIMENTS = {

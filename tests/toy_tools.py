@@ -43,8 +43,13 @@ def environment(**extra: str) -> dict[str, str]:
 def run_tool(
     tool: str, *arguments: object, cwd: Path, **extra: str
 ) -> subprocess.CompletedProcess:
-    """Run ``tools/<tool>`` in ``cwd``; a script of the shell by bash."""
-    words = [str(ROOT / 'tools' / tool), *map(str, arguments)]
+    """Run ``tools/<tool>`` in ``cwd``, or a module such as ``projects.scaling``.
+
+    A script of the shell is run by bash.
+    """
+    is_module = tool.startswith('projects.')
+    place = ['-m', tool] if is_module else [str(ROOT / 'tools' / tool)]
+    words = [*place, *map(str, arguments)]
     env = environment(**{'PYTHON': sys.executable, **extra})
     if not tool.endswith('.sh'):
         return run_python(words, cwd, env)

@@ -27,8 +27,8 @@ from pathlib import Path
 from hpml_mm.benchmark.jobs import MODES, SOURCES, Job, sides_of
 from hpml_mm.benchmark.process import Measured, Plan, measure, stop
 from hpml_mm.benchmark.report import comparison_rows, print_comparison
-from hpml_mm.config.cli import OptionsAction, add_config_arguments, clear_errors
-from hpml_mm.report.results import append_results
+from hpml_mm.config.arguments import OptionsAction, add_config_arguments, clear_errors
+from hpml_mm.experiments.rows import append_results
 
 
 def parse_args() -> argparse.Namespace:

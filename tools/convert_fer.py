@@ -5,7 +5,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from hpml_mm.datasets.fer_convert import csv_to_folder, folder_to_csv
+from hpml_mm.datasets.fer.convert import csv_to_folder, folder_to_csv
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from hpml_mm.datasets import DemoFaceDataset
-from hpml_mm.datasets.fer_classes import FER_CLASSES, SPLITS
-from hpml_mm.datasets.fer_convert import new_path, write_folder
+from hpml_mm.datasets.fer.classes import FER_CLASSES, SPLITS
+from hpml_mm.datasets.fer.convert import new_path, write_folder
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

@@ -3,7 +3,7 @@
 
 import argparse
 
-from hpml_mm.config.cli import clear_errors
+from hpml_mm.config.arguments import clear_errors
 from hpml_mm.engine.weights import export_weights
 
 

@@ -8,14 +8,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from hpml_mm.datasets import FERCSVDataset, FERFolderDataset
-from hpml_mm.datasets.duplicates import (
+from hpml_mm.datasets.fer.classes import FER_CLASSES, SPLITS
+from hpml_mm.datasets.fer.duplicates import (
     DuplicateGroup,
     Face,
     count_groups,
     group_duplicates,
     item_key,
 )
-from hpml_mm.datasets.fer_classes import FER_CLASSES, SPLITS
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:

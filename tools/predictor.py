@@ -20,8 +20,8 @@ python tools/predictor.py info c.safetensors --cache b.cache
 import sys
 
 import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
-from hpml_mm.config.cli import clear_errors
-from hpml_mm.predictor.commands import make_parser
+from hpml_mm.cli.nas import make_parser
+from hpml_mm.config.arguments import clear_errors
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from mmengine.logging import MMLogger
 
-from hpml_mm.config.cli import clear_errors
-from hpml_mm.predictor.zoo import Published, build_zoo
+from hpml_mm.config.arguments import clear_errors
+from hpml_mm.predictor.data.zoo import Published, build_zoo
 
 
 def parse_args() -> argparse.Namespace:

@@ -6,8 +6,8 @@ import contextlib
 import sys
 
 import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
-from hpml_mm.config.cli import add_config_arguments, clear_errors
-from hpml_mm.config.load import load_config
+from hpml_mm.config.arguments import add_config_arguments, clear_errors
+from hpml_mm.config.overrides import load_config
 
 
 def main() -> None:

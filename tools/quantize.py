@@ -11,18 +11,16 @@ from dataclasses import asdict
 from pathlib import Path
 
 import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
-from hpml_mm.config.cli import add_config_arguments, clear_errors
+from hpml_mm.config.arguments import add_config_arguments, clear_errors
 from hpml_mm.config.run import configure_test, configure_training
 from hpml_mm.config.work_dir import derive_work_dir
 from hpml_mm.engine.cpu import setup_cpu
-from hpml_mm.engine.hooks import QATHook
-from hpml_mm.engine.hooks.training_clock_hook import bare_model
-from hpml_mm.engine.launch import build_runner
 from hpml_mm.engine.weights import load_fitting
-from hpml_mm.quantization.backends import BACKENDS, RANGES
+from hpml_mm.quantization.backends.base import BACKENDS, RANGES
 from hpml_mm.quantization.calibration import MINIMUM, calibration_batches
 from hpml_mm.quantization.fine_tune import EPOCHS, LR_SHARE, fine_tune_
-from hpml_mm.quantization.of_runner import missed, quantize_in_runner, validation_of
+from hpml_mm.quantization.from_runner import missed, quantize_in_runner, validation_of
+from hpml_mm.quantization.hooks import QATHook
 from hpml_mm.quantization.report import QuantizationReport
 from hpml_mm.quantization.settings import QuantizationSettings, check_installed
 from hpml_mm.quantization.untrained import (
@@ -30,6 +28,8 @@ from hpml_mm.quantization.untrained import (
     estimate_statistics_,
     without_pretrained_,
 )
+from hpml_mm.runner import build_runner
+from hpml_mm.utils.model import bare_model
 
 NOT_MET = 1
 

@@ -13,10 +13,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from hpml_mm.config.cli import clear_errors
-from hpml_mm.report.results import append_results, unit_of
-from hpml_mm.report.sweep import Variant, alternate, run_once
-from hpml_mm.report.sweep_rows import check_same_ground, metric_of, result_rows
+from hpml_mm.config.arguments import clear_errors
+from hpml_mm.experiments.rows import append_results, unit_of
+from hpml_mm.experiments.sweep import Variant, alternate, run_once
+from hpml_mm.experiments.sweep_rows import check_same_ground, metric_of, result_rows
 
 TRAIN = Path(__file__).resolve().with_name('train.py')
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from mmengine.dist import is_main_process
 
 import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
-from hpml_mm.config.cli import add_config_arguments, clear_errors
+from hpml_mm.config.arguments import add_config_arguments, clear_errors
 from hpml_mm.config.run import configure_test
 from hpml_mm.engine.cpu import setup_cpu
 from hpml_mm.engine.hooks import SummaryHook
-from hpml_mm.engine.launch import build_runner
 from hpml_mm.engine.weights import load_fitting
-from hpml_mm.measure.strict_json import dump_strict, write_atomic
-from hpml_mm.report.summary_table import print_table, summary_rows
+from hpml_mm.experiments.summary_table import print_table, summary_rows
+from hpml_mm.runner import build_runner
+from hpml_mm.utils.files import dump_strict, write_atomic
 
 
 def parse_args() -> argparse.Namespace:

@@ -12,13 +12,17 @@ from mmengine.dist import barrier, is_main_process
 from mmengine.runner import Runner
 
 import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
-from hpml_mm.config.cli import add_config_arguments, clear_errors, command_to_resume
+from hpml_mm.config.arguments import (
+    add_config_arguments,
+    clear_errors,
+    command_to_resume,
+)
 from hpml_mm.config.run import configure_training
 from hpml_mm.engine import weights  # noqa: F401  # lets configs load safetensors
 from hpml_mm.engine.cpu import setup_cpu
 from hpml_mm.engine.hooks import GracefulStopHook, SummaryHook
-from hpml_mm.engine.launch import build_runner
-from hpml_mm.report.summary_table import print_table, summary_rows
+from hpml_mm.experiments.summary_table import print_table, summary_rows
+from hpml_mm.runner import build_runner
 
 
 def parse_args() -> argparse.Namespace:

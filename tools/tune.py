@@ -31,10 +31,10 @@ from hpml_mm.benchmark.report import digits
 from hpml_mm.benchmark.trial import attempt_in, axes_of, print_trials
 from hpml_mm.benchmark.tune import SETTINGS, Setting, Trial, search
 from hpml_mm.benchmark.tuned_config import child_config, setting_of
-from hpml_mm.config.cli import clear_errors
-from hpml_mm.config.load import load_config
-from hpml_mm.measure.device import device_name, usable_cpus
-from hpml_mm.measure.strict_json import write_atomic
+from hpml_mm.config.arguments import clear_errors
+from hpml_mm.config.overrides import load_config
+from hpml_mm.utils.device import device_name, usable_cpus
+from hpml_mm.utils.files import write_atomic
 
 
 def parse_args() -> argparse.Namespace:

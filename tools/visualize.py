@@ -11,7 +11,7 @@ import mmcv
 import numpy as np
 
 import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
-from hpml_mm.config.cli import add_config_arguments, clear_errors
+from hpml_mm.config.arguments import add_config_arguments, clear_errors
 from hpml_mm.visualization.pose_case import PoseCase
 from hpml_mm.visualization.pose_choice import (
     check_request,

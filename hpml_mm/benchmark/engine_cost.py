@@ -14,7 +14,7 @@ from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from hpml_mm.engine.hooks.training_clock_hook import model_device
+from hpml_mm.utils.model import model_device
 
 from .jobs import Job
 from .profiles import hook_profile

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from hpml_mm.measure.device import GIB, peak_memory_gib
+from hpml_mm.utils.device import GIB, peak_memory_gib
 
 _KIB = 1024
 

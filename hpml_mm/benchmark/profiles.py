@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mmengine.runner import Runner
 
 from hpml_mm.engine.profiling import ProfilerWindow, operator_rows, time_table
-from hpml_mm.measure.around import around
+from hpml_mm.utils.patch import around
 
 if TYPE_CHECKING:
     from .session import Session

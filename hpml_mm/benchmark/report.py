@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
-from hpml_mm.report.results import ResultRow, unit_of
-from hpml_mm.report.sweep_rows import ground_columns
+from hpml_mm.experiments.rows import ResultRow, unit_of
+from hpml_mm.experiments.sweep_rows import ground_columns
+from hpml_mm.utils.stats import Spread, difference, percentile, ratio, spread
 
 from .process import Measured
-from .statistics import Spread, difference, percentile, ratio, spread
 
 THROUGHPUT = 'throughput(img/s)'
 SPEEDUP = 'speedup(x)'

@@ -11,9 +11,9 @@ import torch
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
 from hpml_mm.measure.batch import count_samples
+from hpml_mm.utils.stats import calibrate
 
 from .memory import used_memory_gib
-from .statistics import calibrate
 
 # Does an iteration each time that it is asked, and says of how many images.
 Steps = Iterator[int]

@@ -18,11 +18,11 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from hpml_mm.config.load import load_config
-from hpml_mm.datasets.fer_folder import find_split_folders
+from hpml_mm.config.overrides import load_config
+from hpml_mm.datasets.fer.folder_dataset import find_split_folders
+from projects.light_fer.recipe import FacesInMemory
 
 from .jobs import Job
-from .light_fer_recipe import FacesInMemory
 from .profiles import stage_profile
 from .session import Session, loaded, lying_ready
 

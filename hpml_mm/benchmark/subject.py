@@ -9,9 +9,9 @@ import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
-from hpml_mm.config.load import load_config
-from hpml_mm.engine.hooks.training_clock_hook import bare_model, model_device
-from hpml_mm.engine.launch import build_runner
+from hpml_mm.config.overrides import load_config
+from hpml_mm.runner import build_runner
+from hpml_mm.utils.model import bare_model, model_device
 
 from .jobs import STOCK, Job
 from .profiles import operator_profile, stage_profile

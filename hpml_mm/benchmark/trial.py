@@ -10,12 +10,12 @@ from mmengine.config import Config
 from rich.console import Console
 from rich.table import Table
 
-from hpml_mm.measure.device import usable_cpus
+from hpml_mm.utils.device import usable_cpus
+from hpml_mm.utils.stats import spread
 
 from .jobs import Job, Side
 from .process import Plan, SideFailedError, measure
 from .report import THROUGHPUT, digits, values_of
-from .statistics import spread
 from .tune import Setting, Trial, batch_choices, judge, worker_choices
 from .tuned_config import child_config, precision_choices, setting_of
 

@@ -15,9 +15,9 @@ from typing import Any, TextIO
 
 import torch
 
-from hpml_mm.config.cli import clear_errors
+from hpml_mm.config.arguments import clear_errors
 from hpml_mm.engine.cpu import setup_cpu
-from hpml_mm.measure.env import environment
+from hpml_mm.utils.env import environment
 
 from .engine_cost import open_engine
 from .jobs import SOURCES, read_job

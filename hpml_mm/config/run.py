@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 from .check import check_config
-from .load import apply_options, changed_options, read_config
+from .overrides import apply_options, changed_options, read_config
 from .tta import add_tta
 from .work_dir import claim_work_dir, derive_work_dir, find_checkpoint
 

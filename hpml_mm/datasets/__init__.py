@@ -3,16 +3,16 @@
 
 from hpml_mm.compat import has_mmpose
 
-from .class_balance import ClassBalancedSampler
-from .demo_faces import DemoFaceDataset
-from .face_array import FaceArrayDataset, keep_batch
-from .fer_csv import FERCSVDataset
-from .fer_folder import FERFolderDataset
-from .limited_batch_sampler import LimitedBatchSampler
+from .fer.array import FaceArrayDataset, keep_batch
+from .fer.class_balance import ClassBalancedSampler
+from .fer.csv_dataset import FERCSVDataset
+from .fer.demo_faces import DemoFaceDataset
+from .fer.folder_dataset import FERFolderDataset
+from .samplers import LimitedBatchSampler
 
 if has_mmpose():
-    from .cat_pose import CatPoseDataset
-    from .coco_pose import CocoPoseDataset
+    from .pose.cat_pose import CatPoseDataset
+    from .pose.coco_pose import CocoPoseDataset
 
 __all__ = [
     'CatPoseDataset',

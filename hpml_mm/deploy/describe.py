@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from torch import Tensor, nn
 
-from hpml_mm.engine.hooks.training_clock_hook import bare_model
+from hpml_mm.utils.model import bare_model
 
 from .network import plain_network
 from .spec import DeploySpec, PoseSpec, check_steps

@@ -9,7 +9,7 @@ from mmpretrain.models import ClsDataPreprocessor, ImageClassifier
 from mmpretrain.models.heads import ClsHead
 from torch import Tensor, nn
 
-from hpml_mm.engine.hooks.training_clock_hook import bare_model
+from hpml_mm.utils.model import bare_model
 
 from .engines import Engine
 from .network import Outputs, plain_network

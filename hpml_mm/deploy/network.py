@@ -7,7 +7,7 @@ from mmpretrain.models import ImageClassifier
 from torch import Tensor, nn
 
 from hpml_mm.compat import has_mmpose
-from hpml_mm.engine.hooks.training_clock_hook import bare_model
+from hpml_mm.utils.model import bare_model
 
 #: What a network gives: one tensor, or several of a head that has several.
 Outputs = Tensor | tuple[Tensor, ...]

@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from torch import nn
 
-from hpml_mm.config.load import load_config
+from hpml_mm.config.overrides import load_config
 from hpml_mm.datasets.image_io import BrokenImageError, read_image
 from hpml_mm.engine.weights import load_fitting, read_checkpoint
 

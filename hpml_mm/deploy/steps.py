@@ -10,8 +10,8 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 from mmengine.registry import DATASETS, DefaultScope
 
-from hpml_mm.datasets.base_fer import BaseFERDataset
-from hpml_mm.datasets.fer_csv import SIDE
+from hpml_mm.datasets.fer.base import BaseFERDataset
+from hpml_mm.datasets.fer.csv_dataset import SIDE
 
 #: The scope of MMEngine in which the steps of a task have their short names.
 SCOPES = {'classify': 'mmpretrain', 'pose': 'mmpose'}

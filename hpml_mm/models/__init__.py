@@ -5,7 +5,6 @@ from hpml_mm.compat import has_mmpose
 
 from .face_preprocessor import FacePreprocessor
 from .mini_xception import ConvClsHead, MiniXception
-from .ofa_net import OFANet
 
 if has_mmpose():
     from .pose_target_preprocessor import PoseTargetPreprocessor
@@ -14,6 +13,5 @@ __all__ = [
     'ConvClsHead',
     'FacePreprocessor',
     'MiniXception',
-    'OFANet',
     'PoseTargetPreprocessor',
 ]

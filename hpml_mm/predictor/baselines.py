@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hpml_mm.predictor.spaces import SearchSpace, get_space
 from hpml_mm.predictor.spaces.ofa_mobile import OFAMobileSpace
+
+from .spaces import SearchSpace, get_space
 
 # Penalties that leave-one-out chooses from.
 ALPHAS = np.logspace(-3, 3, 25)

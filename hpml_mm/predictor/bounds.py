@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from hpml_mm.predictor.statistics import Statistics, statistic_names
+from hpml_mm.predictor.gp.statistics import Statistics, statistic_names
 
 # A statistic may leave its range by this share of it, and by so much in any case: half
 # a node, or a factor of 1.4 in what is a logarithm.

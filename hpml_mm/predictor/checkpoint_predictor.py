@@ -8,15 +8,16 @@ import numpy as np
 from mmengine.config import Config
 
 from hpml_mm.engine.weights import read_checkpoint, state_dict_of
-from hpml_mm.predictor.bench import Bench
-from hpml_mm.predictor.bounds import Bounds
-from hpml_mm.predictor.data import GraphDataset
-from hpml_mm.predictor.models.build import build_part
-from hpml_mm.predictor.network_predictor import NetworkPredictor
-from hpml_mm.predictor.predictor import Predictor
-from hpml_mm.predictor.protocol import Draw
-from hpml_mm.predictor.training import described, judged
+from hpml_mm.predictor.data.bench import Bench
+from hpml_mm.predictor.data.graph_dataset import GraphDataset
+from hpml_mm.predictor.data.protocol import Draw
+from hpml_mm.predictor.gnn.build import build_part
+from hpml_mm.predictor.gnn.predictor import NetworkPredictor
 from hpml_mm.registry import DATASETS
+
+from .bounds import Bounds
+from .predictor import Predictor
+from .training import described, judged
 
 
 def checkpoint_predictor(

@@ -8,10 +8,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from hpml_mm.predictor.bounds import Bounds
-from hpml_mm.predictor.card import Card
-from hpml_mm.predictor.graph_set import GraphSet
-from hpml_mm.predictor.prediction import Prediction
+from hpml_mm.predictor.data.graph_set import GraphSet
+
+from .bounds import Bounds
+from .card import Card
+from .prediction import Prediction
 
 # Where more than half of what could be known is unknown, little was learnt of it.
 MAX_DOUBT = 0.5

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-from hpml_mm.predictor.bounds import Bounds
-from hpml_mm.predictor.card import Card
-from hpml_mm.predictor.checked_file import FileFormat, read_checked, write_checked
-from hpml_mm.predictor.kernel_predictor import KernelPredictor
-from hpml_mm.predictor.network_predictor import NetworkPredictor
-from hpml_mm.predictor.predictor import Predictor
+from hpml_mm.predictor.gnn.predictor import NetworkPredictor
+from hpml_mm.predictor.gp.predictor import KernelPredictor
+from hpml_mm.utils.checked_file import FileFormat, read_checked, write_checked
+
+from .bounds import Bounds
+from .card import Card
+from .predictor import Predictor
 
 FORMAT = FileFormat('hpml_mm predictor', 1, 'a predictor', 'train it again')
 _KINDS = {kind.kind: kind for kind in (KernelPredictor, NetworkPredictor)}

@@ -8,10 +8,11 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from rich.table import Table
 
-from hpml_mm.predictor.card import Card
-from hpml_mm.predictor.graph_set import GraphSet
-from hpml_mm.predictor.graphs.console import table_console
-from hpml_mm.predictor.predictor import Predictor
+from hpml_mm.predictor.data.graph_set import GraphSet
+from hpml_mm.utils.console import table_console
+
+from .card import Card
+from .predictor import Predictor
 
 
 @dataclasses.dataclass(frozen=True)

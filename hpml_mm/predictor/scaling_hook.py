@@ -5,8 +5,8 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from hpml_mm.engine.hooks.training_clock_hook import bare_model
 from hpml_mm.registry import HOOKS
+from hpml_mm.utils.model import bare_model
 
 
 @HOOKS.register_module()

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from mmengine.evaluator import BaseMetric
 
-from hpml_mm.predictor.metrics import score
 from hpml_mm.registry import METRICS
+
+from .metrics import score
 
 
 @METRICS.register_module()

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from hpml_mm.predictor.graph_set import GraphSet
-from hpml_mm.predictor.predictor import Predictor
-from hpml_mm.predictor.spaces import Arch, SearchSpace
+from hpml_mm.predictor.data.graph_set import GraphSet
+
+from .predictor import Predictor
+from .spaces import Arch, SearchSpace
 
 # Share of the trials that are drawn at random first, and how many are tried at once.
 _RANDOM, _BATCH = 0.1, 25

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from hpml_mm.measure.strict_json import write_atomic
-from hpml_mm.predictor.search import Found
+from hpml_mm.utils.files import write_atomic
+
+from .search import Found
 
 
 def write_front(path: Path, front: Sequence[Found]) -> None:

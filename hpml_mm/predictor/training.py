@@ -8,19 +8,20 @@ from collections.abc import Callable
 
 import numpy as np
 
-from hpml_mm.predictor import recipes
-from hpml_mm.predictor.baselines import CostLine, Ridge
-from hpml_mm.predictor.bench import Bench
-from hpml_mm.predictor.bounds import Bounds
-from hpml_mm.predictor.card import Card
-from hpml_mm.predictor.graphs.cache import GraphCache
-from hpml_mm.predictor.kernel import KernelRegressor
-from hpml_mm.predictor.kernel_predictor import KernelPredictor
-from hpml_mm.predictor.metrics import mae, srcc
-from hpml_mm.predictor.network_predictor import NetworkPredictor
-from hpml_mm.predictor.predictor import Predictor
-from hpml_mm.predictor.predictor_file import rounded
-from hpml_mm.predictor.protocol import Draw
+from hpml_mm.predictor.data.bench import Bench
+from hpml_mm.predictor.data.protocol import Draw
+from hpml_mm.predictor.gnn.predictor import NetworkPredictor
+from hpml_mm.predictor.gp.predictor import KernelPredictor
+from hpml_mm.predictor.gp.regressor import KernelRegressor
+from hpml_mm.predictor.graphs.cached.cache import GraphCache
+
+from .baselines import CostLine, Ridge
+from .bounds import Bounds
+from .card import Card
+from .gnn import recipes
+from .metrics import mae, srcc
+from .predictor import Predictor
+from .predictor_file import rounded
 
 METHODS = ('kernel', 'residual-gnn', 'gnn')
 _RECIPES = {'residual-gnn': recipes.RESIDUAL, 'gnn': recipes.AIOP}

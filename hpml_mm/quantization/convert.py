@@ -20,16 +20,16 @@ from hpml_mm.deploy.engines import (
 )
 from hpml_mm.deploy.network import plain_network
 from hpml_mm.deploy.onnx_file import export_onnx
-from hpml_mm.measure.strict_json import dump_strict, write_atomic
+from hpml_mm.quantization.backends.base import Converter, Quantized, prepared_copy
+from hpml_mm.quantization.backends.inductor import compiled
+from hpml_mm.utils.files import dump_strict, write_atomic
 
-from .backends import Converter, Quantized, prepared_copy
 from .calibration import calibration_batches, two_images
 from .coverage import ASKED_FOR, SEARCHED
 from .evaluate import Evaluation, Validation, compare
 from .files import FP32_FILE, REPORT_FILE, int8_file
 from .latency import BATCHES, Latency, measure_latency
 from .output_noise import output_sqnr, pixel_sqnr
-from .ptq_inductor import compiled
 from .report import EngineResult, QuantizationReport
 from .search import SearchResult, search
 from .sensitivity import layer_sqnr

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from hpml_mm.benchmark.statistics import percentile, spread
+from hpml_mm.utils.stats import percentile, spread
 
 BATCHES = (1, 32)
 

@@ -5,8 +5,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from hpml_mm.report.results import ResultRow
-from hpml_mm.report.sweep_rows import ground_columns
+from hpml_mm.experiments.rows import ResultRow
+from hpml_mm.experiments.sweep_rows import ground_columns
 
 from .report import EngineResult, QuantizationReport
 from .settings import QuantizationSettings
@@ -30,7 +30,7 @@ def result_rows(
         report: What was measured.
         name: Name of the experiment, such as the config's.
         command: What gives it again.
-        environment: Of :func:`hpml_mm.measure.env.environment`.
+        environment: Of :func:`hpml_mm.utils.env.environment`.
     """
     int8 = report.int8.slug.replace('int8', f'int8-{report.method}')
     values = {

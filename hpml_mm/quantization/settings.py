@@ -5,8 +5,8 @@ import math
 from dataclasses import dataclass
 
 from hpml_mm.compat.extras import require
+from hpml_mm.quantization.backends.base import check_backend
 
-from .backends import check_backend
 from .calibration import MINIMUM
 
 # What is no requirement of the project itself.

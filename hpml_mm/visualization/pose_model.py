@@ -10,7 +10,7 @@ from mmengine.device import get_device
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from torch.utils.data import DataLoader, Subset
 
-from hpml_mm.config.load import load_config
+from hpml_mm.config.overrides import load_config
 from hpml_mm.engine.weights import load_fitting
 
 from .pose_case import PoseCase, heatmaps_given, read_cases

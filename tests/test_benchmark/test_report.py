@@ -13,7 +13,7 @@ from hpml_mm.benchmark.report import (
     values_of,
 )
 from hpml_mm.benchmark.session import Lap
-from hpml_mm.report.results import read_results, write_results
+from hpml_mm.experiments.rows import read_results, write_results
 
 ENVIRONMENT = {
     'commit': 'c' * 40,

@@ -14,7 +14,7 @@ from toy_tools import DATA, ROOT, TOY
 from hpml_mm.benchmark.engine_cost import open_engine, toy_runner
 from hpml_mm.benchmark.jobs import Job, Side
 from hpml_mm.benchmark.subject import job_config, open_config
-from hpml_mm.config.load import load_config
+from hpml_mm.config.overrides import load_config
 
 PRETRAINED = ROOT / 'configs/fer/efficientnet-b0_1xb16-pretrained-30e_fer2013-224px.py'
 REMEMBER = "custom_hooks = [dict(type='RememberRunnerHook')]"

@@ -13,7 +13,7 @@ from hpml_mm.benchmark.process import Measured, SideFailedError
 from hpml_mm.benchmark.session import Lap
 from hpml_mm.benchmark.trial import attempt_in, axes_of, failed, print_trials
 from hpml_mm.benchmark.tune import Setting, Trial
-from hpml_mm.config.load import load_config
+from hpml_mm.config.overrides import load_config
 
 LEAF = 'fer/mini-xception_1xb128-bf16-channels-last-24e_fer2013-44px.py'
 CONFIG = Path(__file__).parents[2] / 'configs' / LEAF

@@ -13,7 +13,7 @@ from hpml_mm.benchmark.tuned_config import (
     python_text,
     setting_of,
 )
-from hpml_mm.config.load import load_config
+from hpml_mm.config.overrides import load_config
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 FAST = CONFIGS / 'fer/mini-xception_1xb128-bf16-channels-last-24e_fer2013-44px.py'

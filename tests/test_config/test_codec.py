@@ -6,7 +6,7 @@ from mmengine.config import Config
 from mmengine.logging import MMLogger
 
 from hpml_mm.config.check import check_config
-from hpml_mm.config.load import load_config
+from hpml_mm.config.overrides import load_config
 
 STOCK = (
     'mmpose::body_2d_keypoint/topdown_heatmap/coco/'

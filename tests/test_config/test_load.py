@@ -2,11 +2,7 @@
 import pytest
 from mmengine.config import Config
 
-from hpml_mm.config.load import (
-    apply_options,
-    changed_options,
-    read_config,
-)
+from hpml_mm.config.overrides import apply_options, changed_options, read_config
 
 FILE = """
 root = 'faces'

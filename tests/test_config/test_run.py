@@ -6,7 +6,7 @@ import pytest
 from mmengine.registry import MODELS
 from toy_tools import TOY, toy_config
 
-from hpml_mm.config.cli import (
+from hpml_mm.config.arguments import (
     add_config_arguments,
     command_to_resume,
     is_user_error,

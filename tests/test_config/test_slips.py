@@ -6,7 +6,7 @@ import re
 import pytest
 
 import hpml_mm  # noqa: F401  # mmpose without compiled ops
-from hpml_mm.config.load import load_config
+from hpml_mm.config.overrides import load_config
 
 TWINS = 'mmpretrain::twins/twins-svt-base_8xb128_in1k.py'  # holds `_delete=True`
 FER = 'mmpretrain::resnet/resnet18_8xb16_cifar10.py'

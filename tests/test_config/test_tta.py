@@ -9,8 +9,8 @@ from mmengine.evaluator import BaseMetric
 from mmengine.registry import METRICS, MODELS, init_default_scope
 
 from hpml_mm.config.run import configure_test
-from hpml_mm.engine.launch import build_runner
 from hpml_mm.engine.weights import load_fitting
+from hpml_mm.runner import build_runner
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 (DEMO,) = (CONFIGS / 'demo').glob('*.py')

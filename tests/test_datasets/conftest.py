@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from mmengine.logging import MMLogger
 
-from hpml_mm.datasets.fer_classes import FER_CLASSES
+from hpml_mm.datasets.fer.classes import FER_CLASSES
 
 
 @pytest.fixture

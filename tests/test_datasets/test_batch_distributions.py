@@ -12,8 +12,8 @@ from PIL import Image
 from scipy import stats
 from torchvision import transforms as tv
 
-from hpml_mm.datasets.face_array.augmentation import Augmentation
-from hpml_mm.datasets.face_array.counter_random import uniforms
+from hpml_mm.datasets.fer.array.augmentation import Augmentation
+from hpml_mm.datasets.fer.array.counter_random import uniforms
 from hpml_mm.datasets.transforms import batch
 from hpml_mm.registry import TRANSFORMS
 

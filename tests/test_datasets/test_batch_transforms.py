@@ -9,8 +9,8 @@ from PIL import Image
 from torchvision.transforms import functional as tv
 
 from hpml_mm.datasets import DemoFaceDataset
-from hpml_mm.datasets.face_array.augmentation import Augmentation
-from hpml_mm.datasets.face_array.counter_random import uniforms
+from hpml_mm.datasets.fer.array.augmentation import Augmentation
+from hpml_mm.datasets.fer.array.counter_random import uniforms
 from hpml_mm.datasets.transforms.batch import (
     BatchCenterCrop,
     BatchColorJitter,

@@ -11,7 +11,7 @@ from mmpose.evaluation.metrics import CocoMetric
 from toy_poses import annotation, content, prediction, write
 
 from hpml_mm.datasets import CatPoseDataset
-from hpml_mm.datasets.metainfo import metainfo_file
+from hpml_mm.datasets.pose.metainfo import metainfo_file
 from hpml_mm.registry import DATASETS
 
 LEFT_RIGHT_17 = [(0, 1), (5, 8), (6, 9), (7, 10), (11, 14), (12, 15), (13, 16)]

@@ -11,7 +11,7 @@ from mmpretrain.models.losses import CrossEntropyLoss
 from sklearn.utils.class_weight import compute_class_weight
 
 from hpml_mm.datasets import ClassBalancedSampler, DemoFaceDataset
-from hpml_mm.datasets.class_balance import class_weights, training_labels
+from hpml_mm.datasets.fer.class_balance import class_weights, training_labels
 from hpml_mm.engine.hooks.class_weight_hook import ClassWeightHook
 
 COUNTS = (8, 1, 1, 1, 1, 1, 1)

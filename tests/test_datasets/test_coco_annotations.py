@@ -6,7 +6,7 @@ import pytest
 from toy_poses import annotation, content, image, write
 from xtcocotools.coco import COCO
 
-from hpml_mm.datasets.coco_annotations import (
+from hpml_mm.datasets.pose.coco_annotations import (
     check_annotations,
     check_detections,
     find_absent,
@@ -14,7 +14,7 @@ from hpml_mm.datasets.coco_annotations import (
     select_category,
     select_images,
 )
-from hpml_mm.datasets.coco_checks import describe
+from hpml_mm.datasets.pose.coco_checks import describe
 
 
 @pytest.fixture

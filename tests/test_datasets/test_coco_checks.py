@@ -3,7 +3,7 @@
 
 import pytest
 
-from hpml_mm.datasets.coco_checks import detection_problem
+from hpml_mm.datasets.pose.coco_checks import detection_problem
 
 DETECTION = {'category_id': 1, 'image_id': 7, 'bbox': [1, 2.5, 3, 4], 'score': 0.5}
 

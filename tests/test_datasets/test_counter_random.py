@@ -5,7 +5,7 @@ import numpy as np
 import torch
 from scipy import stats
 
-from hpml_mm.datasets.face_array.counter_random import mix64, stream_starts, uniforms
+from hpml_mm.datasets.fer.array.counter_random import mix64, stream_starts, uniforms
 
 MANY = torch.arange(20_000)
 # How improbable an outcome has to be before a test fails; the numbers are fixed.

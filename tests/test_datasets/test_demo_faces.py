@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from hpml_mm.datasets import DemoFaceDataset
-from hpml_mm.datasets.draw_face import EXPRESSIONS, draw_face
-from hpml_mm.datasets.fer_classes import FER_CLASSES
+from hpml_mm.datasets.fer.classes import FER_CLASSES
+from hpml_mm.datasets.fer.draw_face import EXPRESSIONS, draw_face
 
 
 def pixels(split, num_per_class, seed=0):

@@ -2,7 +2,7 @@
 import cv2
 import numpy as np
 
-from hpml_mm.datasets.duplicates import (
+from hpml_mm.datasets.fer.duplicates import (
     Face,
     count_groups,
     group_duplicates,

@@ -17,9 +17,9 @@ from hpml_mm.datasets import (
     FaceArrayDataset,
     keep_batch,
 )
-from hpml_mm.datasets.class_balance import training_labels
-from hpml_mm.datasets.face_array import dataset as module
-from hpml_mm.datasets.face_array import placement
+from hpml_mm.datasets.fer.array import dataset as module
+from hpml_mm.datasets.fer.array import placement
+from hpml_mm.datasets.fer.class_balance import training_labels
 from hpml_mm.registry import DATASETS, FUNCTIONS
 
 FACES = {'type': 'hpml_mm.DemoFaceDataset', 'num_per_class': 4}

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from hpml_mm.datasets import DemoFaceDataset, FERFolderDataset
-from hpml_mm.datasets.face_array import table_cache, table_file
-from hpml_mm.datasets.face_array.face_table import read_table
-from hpml_mm.datasets.face_array.fingerprint import fingerprint, table_name
-from hpml_mm.datasets.face_array.table_cache import cached_table, default_cache_dir
-from hpml_mm.datasets.face_array.table_file import load_table, save_table
+from hpml_mm.datasets.fer.array import table_cache, table_file
+from hpml_mm.datasets.fer.array.face_table import read_table
+from hpml_mm.datasets.fer.array.fingerprint import fingerprint, table_name
+from hpml_mm.datasets.fer.array.table_cache import cached_table, default_cache_dir
+from hpml_mm.datasets.fer.array.table_file import load_table, save_table
 from hpml_mm.registry import DATASETS
 
 

@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import pytest
 
-from hpml_mm.datasets.fer_classes import class_id, nearest, parse_splits, split_of
+from hpml_mm.datasets.fer.classes import class_id, nearest, parse_splits, split_of
 
 
 def test_class_ids_are_those_of_the_csv_file():

@@ -9,7 +9,7 @@ from mmengine.dataset import pseudo_collate
 from torch.utils.data import DataLoader
 
 from hpml_mm.datasets import FERFolderDataset
-from hpml_mm.datasets.fer_classes import FER_CLASSES
+from hpml_mm.datasets.fer.classes import FER_CLASSES
 from hpml_mm.datasets.image_io import BrokenImageError
 from hpml_mm.datasets.transforms import LoadFace
 from hpml_mm.registry import DATASETS

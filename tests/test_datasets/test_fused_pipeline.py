@@ -5,8 +5,8 @@ from copy import deepcopy
 
 import pytest
 
-from hpml_mm.config.load import load_config
-from hpml_mm.datasets.fused_pipeline import fuse_pipeline
+from hpml_mm.config.overrides import load_config
+from hpml_mm.datasets.pose.fused_pipeline import fuse_pipeline
 
 CODEC = {'type': 'MSRAHeatmap', 'input_size': (96, 128), 'heatmap_size': (24, 32)}
 TRAIN = [

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from mmpose.datasets.transforms import PhotometricDistortion
 
-from hpml_mm.datasets.photometric import Distortion, distort
+from hpml_mm.datasets.pose.photometric import Distortion, distort
 
 NOTHING = Distortion(0, 0, 0, 0, 0, 0.0, 1.0, 1.0, 0, (0, 1, 2))
 

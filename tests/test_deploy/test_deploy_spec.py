@@ -13,7 +13,7 @@ from deploy_models import (
     leaf,
 )
 
-from hpml_mm.datasets.fer_classes import FER_CLASSES
+from hpml_mm.datasets.fer.classes import FER_CLASSES
 from hpml_mm.deploy.describe import spec_of
 from hpml_mm.deploy.spec import DeploySpec
 

@@ -18,7 +18,7 @@ from mmpose.models.losses import KeypointMSELoss
 from mmpose.structures import PoseDataSample
 from two_ranks import on_two_ranks
 
-from hpml_mm.engine.launch import build_runner
+from hpml_mm.runner import build_runner
 
 KEYPOINTS = 5
 BATCH = 4

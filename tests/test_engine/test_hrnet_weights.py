@@ -10,8 +10,8 @@ from mmengine.config import Config
 from original_hrnet import WEIGHTS, OriginalHRNet, made_up, network, pose_checkpoint
 
 from hpml_mm.engine.hrnet_weights import is_original_hrnet, rename_hrnet
-from hpml_mm.engine.launch import build_runner
 from hpml_mm.engine.weights import load_fitting
+from hpml_mm.runner import build_runner
 
 
 def some_images():

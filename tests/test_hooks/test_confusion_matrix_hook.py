@@ -15,8 +15,8 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from torch import nn
 from torch.utils.data import Dataset
 
-from hpml_mm.engine.hooks import ConfusionMatrixHook
 from hpml_mm.visualization.confusion import draw_confusion_matrix
+from hpml_mm.visualization.hooks import ConfusionMatrixHook
 
 CLASSES = ('Angry', 'Happy')
 # (prediction, target, split) of each sample; the model answers what it is told.

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from pose_spots import spot_loader, spot_model, write_spots
 
 from hpml_mm.engine.hooks import FastPoseInputHook
-from hpml_mm.engine.hooks.training_clock_hook import bare_model
+from hpml_mm.utils.model import bare_model
 
 FAST = {'type': 'hpml_mm.FastPoseInputHook', 'memory_gib': 0.01}
 AUGMENT = [

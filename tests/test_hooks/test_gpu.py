@@ -8,7 +8,7 @@ import pytest
 import torch
 from toy_runs import loader, toy_runner
 
-from hpml_mm.measure.device import device_name, peak_flops
+from hpml_mm.utils.device import device_name, peak_flops
 
 pytestmark = [
     pytest.mark.gpu,

@@ -14,8 +14,8 @@ from pose_spots import spot_loader, spot_model, write_spots
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from toy_runs import on_two_ranks
 
-from hpml_mm.engine.hooks import PoseSheetHook
-from hpml_mm.engine.hooks.pose_sheet_hook import SIDE, spread
+from hpml_mm.visualization.hooks import PoseSheetHook
+from hpml_mm.visualization.hooks.pose_sheet_hook import SIDE, spread
 from hpml_mm.visualization.pose_case import heatmaps_given, read_cases
 from hpml_mm.visualization.pose_sheet import draw_pose_sheet
 

@@ -10,9 +10,9 @@ from mmengine.hooks import Hook
 
 from hpml_mm.deploy.engine_model import with_engine
 from hpml_mm.deploy.engines import load_engine
-from hpml_mm.engine.hooks import PTQHook
-from hpml_mm.quantization.of_runner import trained_model, validation_of
-from hpml_mm.report.results import read_results
+from hpml_mm.experiments.rows import read_results
+from hpml_mm.quantization.from_runner import trained_model, validation_of
+from hpml_mm.quantization.hooks import PTQHook
 
 PTQ = dict(type='hpml_mm.PTQHook', settings=dict(latency_seconds=0, max_drop=None))
 
@@ -107,7 +107,7 @@ def test_without_validation_nothing_is_trained(tmp_path):
 
 
 def test_several_processes_are_sent_to_the_tool(tmp_path, monkeypatch):
-    place = 'hpml_mm.engine.hooks.quantization_hook.get_world_size'
+    place = 'hpml_mm.quantization.hooks.quantization_hook.get_world_size'
     monkeypatch.setattr(place, lambda: 2)
     runner = demo_runner(tmp_path, hooks=[PTQ, dict(type=NoTraining)])
     with pytest.raises(ValueError, match='PTQHook works in one process'):

@@ -7,10 +7,10 @@ from demo_runs import demo_runner
 from mmengine.hooks import Hook
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from hpml_mm.engine.hooks import QATHook
 from hpml_mm.engine.weights import load_fitting
 from hpml_mm.quantization.fake_quant import fake_quant_layers
-from hpml_mm.quantization.of_runner import trained_model, validation_of
+from hpml_mm.quantization.from_runner import trained_model, validation_of
+from hpml_mm.quantization.hooks import QATHook
 
 EAGER = dict(backend='eager')
 EMA = dict(type='EMAHook', momentum=0.5, update_buffers=True)

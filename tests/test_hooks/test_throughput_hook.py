@@ -11,9 +11,9 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 from toy_runs import toy_runner
 
 from hpml_mm.engine.hooks.throughput_hook import ThroughputHook
-from hpml_mm.engine.hooks.training_clock_hook import model_device
 from hpml_mm.measure.step_timer import CudaStepTimer
 from hpml_mm.registry import HOOKS
+from hpml_mm.utils.model import model_device
 
 
 @pytest.fixture

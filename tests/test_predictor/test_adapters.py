@@ -6,10 +6,10 @@ import pytest
 import torch
 from predictor_toys import small_model, toy_labels, toy_table
 
-from hpml_mm.predictor.fit import FitSettings, Labelled, fine_tune, fit, predict
-from hpml_mm.predictor.models import AdaProxyRegressor, KAdapterRegressor
-from hpml_mm.predictor.models.adapters import Adapter
-from hpml_mm.predictor.models.readout import graph_mean
+from hpml_mm.predictor.gnn import AdaProxyRegressor, KAdapterRegressor
+from hpml_mm.predictor.gnn.adapters import Adapter
+from hpml_mm.predictor.gnn.fit import FitSettings, Labelled, fine_tune, fit, predict
+from hpml_mm.predictor.gnn.readout import graph_mean
 
 QUICK = FitSettings(epochs=2, batch_size=4, lr=1e-2)
 

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from hpml_mm.predictor.baselines import CostLine, Ridge, one_hot, pairs, stage_sums
+from hpml_mm.predictor.data.protocol import DRAW_SEEDS, draw
 from hpml_mm.predictor.metrics import mae, srcc
-from hpml_mm.predictor.protocol import DRAW_SEEDS, draw
 from hpml_mm.predictor.spaces.tables import read_table
 
 FULL = '3-4;3-4;3-4;3-4;' * 5

@@ -8,9 +8,9 @@ import pytest
 from safetensors.numpy import load_file, save_file
 from toy_graphs import chain_graph, toy_entries
 
-from hpml_mm.predictor.graphs.cache import GraphCache, merge
-from hpml_mm.predictor.graphs.cache_file import FORMAT
-from hpml_mm.predictor.graphs.columns import pack
+from hpml_mm.predictor.graphs.cached.cache import GraphCache, merge
+from hpml_mm.predictor.graphs.cached.cache_file import FORMAT
+from hpml_mm.predictor.graphs.cached.columns import pack
 from hpml_mm.predictor.graphs.graph import Entry, same
 
 

@@ -10,7 +10,7 @@ from hpml_mm.predictor.graphs.layout import (
     axis_after_view,
     extent,
 )
-from hpml_mm.predictor.graphs.trace import trace
+from hpml_mm.predictor.graphs.tracing.trace import trace
 
 
 def test_macs_by_hand():

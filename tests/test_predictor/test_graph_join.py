@@ -6,7 +6,7 @@ from torch import nn
 
 from hpml_mm.predictor.graphs.graph import same, validate
 from hpml_mm.predictor.graphs.join import join
-from hpml_mm.predictor.graphs.trace import trace
+from hpml_mm.predictor.graphs.tracing.trace import trace
 
 
 class Residual(nn.Module):

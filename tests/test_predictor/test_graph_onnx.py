@@ -13,8 +13,8 @@ from torch import nn
 from torchvision.models import resnet18
 
 from hpml_mm.predictor.graphs.graph import same, validate
-from hpml_mm.predictor.graphs.onnx_graph import onnx_graph
-from hpml_mm.predictor.graphs.trace import trace
+from hpml_mm.predictor.graphs.onnx.reader import onnx_graph
+from hpml_mm.predictor.graphs.tracing.trace import trace
 
 
 class Mixed(nn.Module):

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 from predictor_toys import branched_graph
 
-from hpml_mm.predictor import statistics
-from hpml_mm.predictor.flow import trace_flow
-from hpml_mm.predictor.graphs.columns import pack
+from hpml_mm.predictor.gp import statistics
+from hpml_mm.predictor.gp.flow import trace_flow
+from hpml_mm.predictor.gp.statistics import graph_statistics, statistic_names
+from hpml_mm.predictor.graphs.cached.columns import pack
 from hpml_mm.predictor.graphs.graph import Entry, Graph, Node, assemble
-from hpml_mm.predictor.statistics import graph_statistics, statistic_names
 
 PLACE = (8, 8, 8, 8, 16, 32)
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 from traced_calls import called
 
-from hpml_mm.predictor.graphs.trace import trace
+from hpml_mm.predictor.graphs.tracing.trace import trace
 
 
 def edges(graph):

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from traced_calls import Call, called
 
-from hpml_mm.predictor.graphs.trace import trace
+from hpml_mm.predictor.graphs.tracing.trace import trace
 from hpml_mm.predictor.graphs.uninitialised import uninitialised
 
 

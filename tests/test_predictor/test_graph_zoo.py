@@ -13,9 +13,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from hpml_mm.compat.extras import has_mmpose
-from hpml_mm.predictor.config_model import config_model, find_config, input_shape
+from hpml_mm.predictor.data.config_model import (
+    config_model,
+    find_config,
+    input_shape,
+)
 from hpml_mm.predictor.graphs.graph import validate
-from hpml_mm.predictor.graphs.trace import trace
+from hpml_mm.predictor.graphs.tracing.trace import trace
 from hpml_mm.predictor.graphs.uninitialised import uninitialised
 
 # Family: config. Each is among the smaller ones of its family.

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import torch
 
-from hpml_mm.predictor import kernel_data
-from hpml_mm.predictor.kernel import KernelRegressor
-from hpml_mm.predictor.kernel_data import Task
-from hpml_mm.predictor.statistics import Statistics
+from hpml_mm.predictor.gp import features as kernel_data
+from hpml_mm.predictor.gp.features import Task
+from hpml_mm.predictor.gp.regressor import KernelRegressor
+from hpml_mm.predictor.gp.statistics import Statistics
 
 
 def _statistics(count: int, seed: int, factor: float = 1.0) -> Statistics:

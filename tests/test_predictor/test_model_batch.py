@@ -8,10 +8,10 @@ from predictor_toys import SIZES, branched_graph, toy_table
 from torch.autograd import gradcheck
 from toy_graphs import chain_graph
 
-from hpml_mm.predictor.graph_set import GraphSet
+from hpml_mm.predictor.data.graph_set import GraphSet
+from hpml_mm.predictor.gnn.graph_batch import link, neighbour_sum
+from hpml_mm.predictor.gnn.readout import Readout
 from hpml_mm.predictor.graphs import Node, assemble
-from hpml_mm.predictor.models.graph_batch import link, neighbour_sum
-from hpml_mm.predictor.models.readout import Readout
 
 INDICES = [14, 0, 7, 0]
 

@@ -6,14 +6,8 @@ import pytest
 import torch
 from predictor_toys import small_model, toy_labels, toy_table
 
-from hpml_mm.predictor.fit import (
-    FitSettings,
-    Labelled,
-    fine_tune,
-    fit,
-    predict,
-)
-from hpml_mm.predictor.models import GraphRegressor
+from hpml_mm.predictor.gnn import GraphRegressor
+from hpml_mm.predictor.gnn.fit import FitSettings, Labelled, fine_tune, fit, predict
 
 QUICK = FitSettings(epochs=100, batch_size=4, lr=3e-3, schedule='cosine')
 STRONG = {
@@ -114,7 +108,7 @@ def test_predictions_do_not_depend_on_their_batches(monkeypatch):
     fit(model, part(range(8)), FitSettings(epochs=1))
     whole = predict(model, toy_table())
     assert predict(model, toy_table(), np.array([9, 2])) == pytest.approx(whole[[9, 2]])
-    monkeypatch.setattr('hpml_mm.predictor.fit.PREDICT_BATCH', 3)
+    monkeypatch.setattr('hpml_mm.predictor.gnn.fit.PREDICT_BATCH', 3)
     assert predict(model, toy_table()) == pytest.approx(whole, abs=1e-4)
     assert predict(model, toy_table(), np.array([], int)).shape == (0,)
 

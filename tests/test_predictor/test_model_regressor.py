@@ -6,8 +6,8 @@ import pytest
 import torch
 from predictor_toys import small_model, toy_labels, toy_table
 
-from hpml_mm.predictor.models import EnsembleRegressor, GraphRegressor
-from hpml_mm.predictor.models.encoders import GraphConv
+from hpml_mm.predictor.gnn import EnsembleRegressor, GraphRegressor
+from hpml_mm.predictor.gnn.encoders import GraphConv
 
 STRONG = {
     'encoder': {'type': 'hpml_mm.ResidualEncoder', 'width': 16, 'num_layers': 2},

@@ -4,10 +4,16 @@
 import pytest
 from toy_graphs import chain_graph
 
-from hpml_mm.predictor import zoo
-from hpml_mm.predictor.graphs.cache import GraphCache
+from hpml_mm.predictor.data.graph_dataset import zoo
+from hpml_mm.predictor.data.zoo import (
+    METRIC,
+    Published,
+    build_zoo,
+    published,
+    read_left_out,
+)
+from hpml_mm.predictor.graphs.cached.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
-from hpml_mm.predictor.zoo import METRIC, Published, build_zoo, published, read_left_out
 
 MODELS = [
     Published('small', 'Chain', 'a.py', 70.5),

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from hpml_mm.predictor.graphs import same
-from hpml_mm.predictor.graphs.trace import trace
+from hpml_mm.predictor.graphs.tracing.trace import trace
 from hpml_mm.predictor.spaces import Arch, get_space
 from hpml_mm.predictor.spaces.cell import OPERATIONS, Cell
 

@@ -6,15 +6,19 @@ import pytest
 import torch
 
 from hpml_mm.compat.extras import has_mmpose
-from hpml_mm.predictor.config_model import config_model, find_config, input_shape
-from hpml_mm.predictor.graphs import same
-from hpml_mm.predictor.graphs.trace import trace
-from hpml_mm.predictor.source import (
+from hpml_mm.predictor.data.config_model import (
+    config_model,
+    find_config,
+    input_shape,
+)
+from hpml_mm.predictor.data.source import (
     DEFAULT_SPACE,
     load_source,
     parse_size,
     split_arch,
 )
+from hpml_mm.predictor.graphs import same
+from hpml_mm.predictor.graphs.tracing.trace import trace
 from hpml_mm.predictor.spaces import SPACES, get_space
 
 CELL = '|none~0|+|none~0|none~1|+|none~0|none~1|none~2|'

@@ -11,13 +11,13 @@ from safetensors.numpy import load_file, save_file
 
 from hpml_mm.predictor.bounds import Bounds
 from hpml_mm.predictor.card import Card
-from hpml_mm.predictor.fit import FitSettings, Labelled, fit
-from hpml_mm.predictor.graph_set import GraphSet
-from hpml_mm.predictor.kernel import KernelRegressor
-from hpml_mm.predictor.kernel_data import Task
-from hpml_mm.predictor.kernel_predictor import KernelPredictor
-from hpml_mm.predictor.models.build import build_part
-from hpml_mm.predictor.network_predictor import NetworkPredictor
+from hpml_mm.predictor.data.graph_set import GraphSet
+from hpml_mm.predictor.gnn.build import build_part
+from hpml_mm.predictor.gnn.fit import FitSettings, Labelled, fit
+from hpml_mm.predictor.gnn.predictor import NetworkPredictor
+from hpml_mm.predictor.gp.features import Task
+from hpml_mm.predictor.gp.predictor import KernelPredictor
+from hpml_mm.predictor.gp.regressor import KernelRegressor
 from hpml_mm.predictor.predictor_file import (
     FORMAT,
     load_predictor,

@@ -4,7 +4,7 @@
 import numpy as np
 import pytest
 
-from hpml_mm.predictor.protocol import draw, folds, split_off
+from hpml_mm.predictor.data.protocol import draw, folds, split_off
 
 NAMES = [f'net{index:02d}' for index in range(20)]
 

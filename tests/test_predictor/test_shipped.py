@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from hpml_mm.predictor import shipped
-from hpml_mm.predictor.bench import Bench
-from hpml_mm.predictor.build import build_cache
-from hpml_mm.predictor.graph_set import GraphSet
+from hpml_mm.predictor.data.bench import Bench
+from hpml_mm.predictor.data.build import build_cache
+from hpml_mm.predictor.data.graph_set import GraphSet
+from hpml_mm.predictor.data.source import load_source
 from hpml_mm.predictor.shipped import find_predictor, shipped_names
-from hpml_mm.predictor.source import load_source
 from hpml_mm.predictor.training import judge_again, train_predictor
 
 OFA = 'ofa-mbv3-w1.0'

@@ -7,7 +7,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from hpml_mm.predictor.graphs import same, validate
-from hpml_mm.predictor.graphs.trace import trace
+from hpml_mm.predictor.graphs.tracing.trace import trace
 from hpml_mm.predictor.spaces import SPACES, Arch, get_space
 
 

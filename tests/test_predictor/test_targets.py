@@ -4,7 +4,7 @@
 import pytest
 import torch
 
-from hpml_mm.predictor.targets import SCALINGS, TargetScaler, flops_factor
+from hpml_mm.predictor.gnn.targets import SCALINGS, TargetScaler, flops_factor
 
 LABELS = torch.tensor([70.0, 74.0, 78.0], dtype=torch.float64)
 # t = 2, 3 and 4: log10(F + 1) + 1 for F of 9, 99 and 999 billions.

@@ -4,7 +4,7 @@
 from torch import nn
 
 from hpml_mm.predictor.graphs.graph import validate
-from hpml_mm.predictor.graphs.trace import trace
+from hpml_mm.predictor.graphs.tracing.trace import trace
 
 
 class Call(nn.Module):

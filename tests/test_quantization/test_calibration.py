@@ -5,7 +5,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from hpml_mm.datasets.demo_faces import DemoFaceDataset
+from hpml_mm.datasets.fer.demo_faces import DemoFaceDataset
 from hpml_mm.quantization.calibration import calibration_batches
 
 CONFIGS = Path(__file__).parents[2] / 'configs'

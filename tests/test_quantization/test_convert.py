@@ -17,7 +17,7 @@ from hpml_mm.quantization.convert import (
 )
 from hpml_mm.quantization.coverage import SEARCHED
 from hpml_mm.quantization.evaluate import Evaluation
-from hpml_mm.quantization.of_runner import missed
+from hpml_mm.quantization.from_runner import missed
 from hpml_mm.quantization.search import SearchResult
 from hpml_mm.quantization.settings import QuantizationSettings
 

@@ -4,7 +4,10 @@ import warnings
 
 import pytest
 
-from hpml_mm.quantization.cpu_features import has_vnni, needs_reduced_range
+from hpml_mm.quantization.backends.cpu_features import (
+    has_vnni,
+    needs_reduced_range,
+)
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hpml_mm.report.results import read_results
+from hpml_mm.experiments.rows import read_results
 
 ROOT = Path(__file__).parents[2]
 JUDGED = {

@@ -7,7 +7,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from hpml_mm.quantization.onnx_ranges import check_ranges, write_ranges
+from hpml_mm.quantization.backends.onnx_ranges import check_ranges, write_ranges
 
 VALUES = torch.arange(-40_000.0, 40_000.0).view(1, 1, 200, 400)
 

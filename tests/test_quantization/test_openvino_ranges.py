@@ -5,13 +5,13 @@ import numpy as np
 import pytest
 import torch
 
-from hpml_mm.quantization.onnx_ranges import PIECE
-from hpml_mm.quantization.openvino_ranges import (
+from hpml_mm.quantization.backends.onnx_ranges import PIECE
+from hpml_mm.quantization.backends.openvino import OpenVinoPTQ
+from hpml_mm.quantization.backends.openvino_ranges import (
     activation_rounding,
     observe,
     set_ranges_,
 )
-from hpml_mm.quantization.ptq_openvino import OpenVinoPTQ
 
 ov = pytest.importorskip('openvino')
 opset = pytest.importorskip('openvino.opset13')

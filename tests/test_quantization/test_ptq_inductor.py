@@ -4,8 +4,8 @@ import torch
 from quantized_toys import LAYERS, swish_net, toy_batches
 from torch import nn
 
+from hpml_mm.quantization.backends.inductor import InductorPTQ, size_mib
 from hpml_mm.quantization.errors import NothingConverted
-from hpml_mm.quantization.ptq_inductor import InductorPTQ, size_mib
 
 
 class Residual(nn.Module):

@@ -10,7 +10,7 @@ from mmengine.visualization import Visualizer
 from rich.console import Console
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from hpml_mm.measure.strict_json import dump_strict
+from hpml_mm.experiments.rows import read_results, write_results
 from hpml_mm.quantization.coverage import Coverage, LayerCoverage
 from hpml_mm.quantization.latency import Latency
 from hpml_mm.quantization.paired import Paired
@@ -25,7 +25,7 @@ from hpml_mm.quantization.report import (
 from hpml_mm.quantization.report_rows import result_rows
 from hpml_mm.quantization.search import SearchResult, Trial
 from hpml_mm.quantization.sensitivity import LayerSQNR
-from hpml_mm.report.results import read_results, write_results
+from hpml_mm.utils.files import dump_strict
 
 ENVIRONMENT = {
     'commit': 'abc',

@@ -8,7 +8,7 @@ from quantized_toys import LAYERS, swish_net, toy_batches
 
 from hpml_mm.deploy.engines import load_engine
 from hpml_mm.deploy.spec import DeploySpec
-from hpml_mm.quantization.backends import Converter, check_backend, quantize
+from hpml_mm.quantization.backends.base import Converter, check_backend, quantize
 from hpml_mm.quantization.coverage import GATE
 from hpml_mm.quantization.errors import NothingConverted
 
@@ -85,7 +85,9 @@ def test_a_failed_conversion_leaves_the_old_file(onnx_converter, tmp_path, monke
     def fail(*args, **kwargs):
         raise OSError('disk full')
 
-    monkeypatch.setattr('hpml_mm.quantization.ptq_onnx.executed_operations', fail)
+    monkeypatch.setattr(
+        'hpml_mm.quantization.backends.onnxruntime.executed_operations', fail
+    )
     with pytest.raises(OSError, match='disk full'):
         onnx_converter.convert(['last'], path)
     assert (os.listdir(tmp_path), path.read_text()) == (['int8.onnx'], 'before')
@@ -95,7 +97,7 @@ def test_a_failed_conversion_leaves_the_old_file(onnx_converter, tmp_path, monke
 
 def test_what_was_converted_before_is_copied(onnx_converter, tmp_path, monkeypatch):
     first = onnx_converter.convert(['stem'])
-    monkeypatch.delattr('hpml_mm.quantization.ptq_onnx.executed_operations')
+    monkeypatch.delattr('hpml_mm.quantization.backends.onnxruntime.executed_operations')
     again = onnx_converter.convert(['stem'], tmp_path / 'int8.onnx')
     assert again.coverage == first.coverage
     assert again.path.read_bytes() == first.path.read_bytes()

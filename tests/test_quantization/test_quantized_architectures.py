@@ -11,11 +11,11 @@ from deploy_models import CATS, FACES, build, build_classifier, build_leaf, leaf
 from hrnet_models import hrnet_config
 from torch import nn
 
-from hpml_mm.config.load import load_config
+from hpml_mm.config.overrides import load_config
 from hpml_mm.deploy.describe import spec_of
 from hpml_mm.deploy.engines import EagerEngine, load_engine
 from hpml_mm.deploy.network import plain_network
-from hpml_mm.quantization.backends import Converter
+from hpml_mm.quantization.backends.base import Converter
 from hpml_mm.quantization.coverage import GATE
 from hpml_mm.quantization.output_noise import output_sqnr
 from hpml_mm.quantization.untrained import estimate_statistics_

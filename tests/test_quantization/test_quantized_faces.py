@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from toy_tools import run_tool
 
-from hpml_mm.report.results import read_results
+from hpml_mm.experiments.rows import read_results
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / 'results' / 'mini-xception_fer2013-44px.safetensors'

@@ -5,13 +5,13 @@ from mmengine.registry import DefaultScope
 from quantized_toys import LAYERS, swish_net, toy_batches
 from torch import nn
 
+from hpml_mm.quantization.backends.dynamic import dynamic_torch
 from hpml_mm.quantization.coverage import (
     Coverage,
     LayerCoverage,
     module_coverage,
     require_converted,
 )
-from hpml_mm.quantization.dynamic import dynamic_torch
 from hpml_mm.quantization.errors import NothingConverted
 from hpml_mm.quantization.layers import channel_axis, gate_layers, weighted_layers
 

@@ -3,7 +3,10 @@ import pytest
 import torch
 from torch import nn
 
-from hpml_mm.quantization.subpixel import can_replace, replace_deconvolutions_
+from hpml_mm.quantization.backends.subpixel import (
+    can_replace,
+    replace_deconvolutions_,
+)
 
 
 @pytest.mark.parametrize('bias', [True, False])

@@ -11,7 +11,7 @@ import time
 import pytest
 from toy_tools import ROOT, TOY, environment, run_tool
 
-from hpml_mm.report.results import read_results
+from hpml_mm.experiments.rows import read_results
 
 QUICK = ('--rounds', 3, '--batches', 2, '--warmup', 1)
 CORE = min(os.sched_getaffinity(0))

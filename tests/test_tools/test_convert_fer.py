@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from hpml_mm.datasets import FERCSVDataset, FERFolderDataset
-from hpml_mm.datasets.fer_classes import FER_CLASSES
-from hpml_mm.datasets.fer_convert import csv_to_folder, folder_to_csv
+from hpml_mm.datasets.fer.classes import FER_CLASSES
+from hpml_mm.datasets.fer.convert import csv_to_folder, folder_to_csv
 
 ROOT = Path(__file__).parents[2]
 

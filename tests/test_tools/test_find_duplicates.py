@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from hpml_mm.datasets.fer_convert import folder_to_csv, write_folder
+from hpml_mm.datasets.fer.convert import folder_to_csv, write_folder
 
 ROOT = Path(__file__).parents[2]
 

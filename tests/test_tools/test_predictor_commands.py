@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 from predictor_toys import macro_cache
 
+from hpml_mm.cli.nas import COMMANDS
+from hpml_mm.cli.nas.arguments import parse_count
+from hpml_mm.cli.nas.card import print_card
 from hpml_mm.predictor.card import Card
-from hpml_mm.predictor.commands import COMMANDS
-from hpml_mm.predictor.commands.arguments import parse_count
-from hpml_mm.predictor.commands.card import print_card
 from hpml_mm.predictor.shipped import find_predictor
 
 ROOT = Path(__file__).parents[2]
@@ -108,7 +108,7 @@ def test_only_the_chosen_command_is_imported(monkeypatch):
         main(['tarin', 'draw'])
     assert imported == []
     main(['sample', MACRO])
-    assert imported == ['hpml_mm.predictor.commands.sample']
+    assert imported == ['hpml_mm.cli.nas.sample']
 
 
 def test_every_command_has_a_parser(capsys):
@@ -184,7 +184,7 @@ def test_a_predictor_is_read_once_for_all_networks(capsys, monkeypatch):
         read.append(name)
         return find_predictor(name)
 
-    monkeypatch.setattr('hpml_mm.predictor.commands.predict.find_predictor', found)
+    monkeypatch.setattr('hpml_mm.cli.nas.predict.find_predictor', found)
     assert len(told(capsys, 'predict', '22222222', '11111111', '22221100')) == 3
     assert read == [MACRO]
 

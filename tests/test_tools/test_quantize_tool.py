@@ -10,7 +10,7 @@ import torch
 from demo_runs import DEMO, FACES, demo_runner
 from toy_tools import ROOT, run_tool
 
-from hpml_mm.report.results import read_results
+from hpml_mm.experiments.rows import read_results
 
 pytestmark = pytest.mark.slow
 # Few faces, and no process to load them.

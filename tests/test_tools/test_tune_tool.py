@@ -2,7 +2,7 @@
 import pytest
 from toy_tools import DATA, TOY, run_tool
 
-from hpml_mm.config.load import load_config
+from hpml_mm.config.overrides import load_config
 
 pytestmark = pytest.mark.slow
 

@@ -21,8 +21,8 @@ from mmpose.structures.bbox import flip_bbox
 from mmpose.structures.keypoint import flip_keypoints
 from scipy.special import ndtr, ndtri
 
-from hpml_mm.datasets.photometric import Distortion, distort
-from hpml_mm.datasets.topdown_geometry import (
+from hpml_mm.datasets.pose.photometric import Distortion, distort
+from hpml_mm.datasets.pose.topdown_geometry import (
     after_flip,
     fix_aspect_ratio,
     needed_part,

@@ -5,13 +5,10 @@ from hpml_mm.compat import has_mmpose
 
 from .amp_hook import AmpHook
 from .class_weight_hook import ClassWeightHook
-from .confusion_matrix_hook import ConfusionMatrixHook
 from .data_load_ratio_hook import DataLoadRatioHook
 from .graceful_stop_hook import GracefulStopHook
 from .load_from_hook import LoadFromHook
 from .progress_hook import ProgressHook
-from .ptq_hook import PTQHook
-from .qat_hook import QATHook
 from .runtime_info_hook import RuntimeInfoHook
 from .sample_seed_hook import SampleSeedHook
 from .speed_hook import SpeedHook
@@ -21,20 +18,15 @@ from .torch_profiler_hook import TorchProfilerHook
 
 if has_mmpose():
     from .fast_pose_input_hook import FastPoseInputHook
-    from .pose_sheet_hook import PoseSheetHook
 
 __all__ = [
     'AmpHook',
     'ClassWeightHook',
-    'ConfusionMatrixHook',
     'DataLoadRatioHook',
     'FastPoseInputHook',
     'GracefulStopHook',
     'LoadFromHook',
-    'PoseSheetHook',
-    'PTQHook',
     'ProgressHook',
-    'QATHook',
     'RuntimeInfoHook',
     'SampleSeedHook',
     'SpeedHook',

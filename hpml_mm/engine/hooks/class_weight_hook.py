@@ -18,7 +18,7 @@ class ClassWeightHook(Hook):
     that is trained on, so leaving faces out is taken into account.
 
     Args:
-        power: As in :func:`hpml_mm.datasets.class_balance.class_weights`.
+        power: As in :func:`hpml_mm.datasets.fer.class_balance.class_weights`.
 
     Raises:
         ValueError: The data are not the training split alone, the model's loss takes
@@ -32,7 +32,7 @@ class ClassWeightHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Compute the weights and put them into the loss."""
         # Here, because it imports mmpretrain, which other hooks do without.
-        from hpml_mm.datasets.class_balance import (
+        from hpml_mm.datasets.fer.class_balance import (
             ClassBalancedSampler,
             class_weights,
             training_labels,

@@ -8,7 +8,6 @@ from typing import Any
 from mmengine.dist import get_world_size
 from mmengine.runner import Runner
 
-from hpml_mm.measure.device import usable_cpus
 from hpml_mm.measure.loader_wait import (
     TimedIterator,
     TimedLoader,
@@ -19,8 +18,10 @@ from hpml_mm.measure.loader_wait import (
 from hpml_mm.measure.step_timer import CudaGapTimer, HostStepTimer
 from hpml_mm.measure.verdict import LoaderSetup, verdict
 from hpml_mm.registry import HOOKS
+from hpml_mm.utils.device import usable_cpus
+from hpml_mm.utils.model import model_device
 
-from .training_clock_hook import TrainingClockHook, model_device
+from .training_clock_hook import TrainingClockHook
 
 DATA_BATCH = dict | tuple | list | None
 

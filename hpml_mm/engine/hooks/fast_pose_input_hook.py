@@ -13,8 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from hpml_mm.registry import HOOKS, MODELS
-
-from .training_clock_hook import bare_model
+from hpml_mm.utils.model import bare_model
 
 #: Settings of PoseDataPreprocessor that PoseTargetPreprocessor has too.
 _SHARED = ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr', 'non_blocking', 'batch_augments')
@@ -72,7 +71,7 @@ class FastPoseInputHook(Hook):
     ) -> tuple[list[tuple[DataLoader, Any, Compose]], nn.Module]:
         """Build all that is new, so that nothing is changed if some of it cannot be."""
         # Here, because they import mmpose, which other hooks do without.
-        from hpml_mm.datasets.fused_pipeline import fuse_pipeline
+        from hpml_mm.datasets.pose.fused_pipeline import fuse_pipeline
 
         pipelines, encoders = [], []
         for mode in ('train', 'val', 'test'):

@@ -16,11 +16,10 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.optim import OptimWrapper
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 
-from hpml_mm.measure.around import around
-from hpml_mm.measure.strict_json import write_atomic
+from hpml_mm.engine.resume import continue_epoch
 from hpml_mm.registry import HOOKS
-
-from ..resume import continue_epoch
+from hpml_mm.utils.files import write_atomic
+from hpml_mm.utils.patch import around
 
 CHECKPOINT = 'interrupted.pth'
 # torchrun and a terminal may both pass on one Ctrl-C: two signals within this

@@ -13,8 +13,7 @@ from hpml_mm.engine.weights import (
     weights_for,
 )
 from hpml_mm.registry import HOOKS
-
-from .training_clock_hook import bare_model
+from hpml_mm.utils.model import bare_model
 
 
 @HOOKS.register_module()

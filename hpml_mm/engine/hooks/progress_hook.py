@@ -21,8 +21,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from hpml_mm.measure.around import around
 from hpml_mm.registry import HOOKS
+from hpml_mm.utils.patch import around
 
 # Scalar of the message hub, and how the bar shows it.
 _SHOWN = {

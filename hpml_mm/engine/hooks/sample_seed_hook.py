@@ -9,8 +9,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader, IterableDataset
 
-from hpml_mm.measure.around import around
 from hpml_mm.registry import HOOKS
+from hpml_mm.utils.patch import around
 
 
 @HOOKS.register_module()

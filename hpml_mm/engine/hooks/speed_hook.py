@@ -15,8 +15,7 @@ from hpml_mm.engine.optimizers import (
 )
 from hpml_mm.engine.wide_batch_norm import widen_batch_norms_
 from hpml_mm.registry import HOOKS
-
-from .training_clock_hook import bare_model, model_device
+from hpml_mm.utils.model import bare_model, model_device
 
 
 @HOOKS.register_module()

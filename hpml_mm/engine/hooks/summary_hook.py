@@ -12,10 +12,10 @@ from mmengine.dist import get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
 
-from hpml_mm.measure.around import around
-from hpml_mm.measure.env import environment
-from hpml_mm.measure.strict_json import dump_strict, write_atomic
 from hpml_mm.registry import HOOKS
+from hpml_mm.utils.env import environment
+from hpml_mm.utils.files import dump_strict, write_atomic
+from hpml_mm.utils.patch import around
 
 Status = Literal['finished', 'interrupted', 'failed']
 # Where a checkpoint keeps the seconds that training has taken up to it.

@@ -11,9 +11,7 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.nn.parallel import DistributedDataParallel
 
-from hpml_mm.measure.around import around
 from hpml_mm.measure.batch import count_samples
-from hpml_mm.measure.device import MemoryPeak, device_name, peak_flops
 from hpml_mm.measure.step_cost import (
     StepFlops,
     count_parameters,
@@ -22,8 +20,11 @@ from hpml_mm.measure.step_cost import (
 from hpml_mm.measure.step_timer import CudaStepTimer, HostStepTimer
 from hpml_mm.measure.throughput import ThroughputCounter, mfu_percent
 from hpml_mm.registry import HOOKS
+from hpml_mm.utils.device import MemoryPeak, device_name, peak_flops
+from hpml_mm.utils.model import bare_model, model_device
+from hpml_mm.utils.patch import around
 
-from .training_clock_hook import TrainingClockHook, bare_model, model_device
+from .training_clock_hook import TrainingClockHook
 
 DATA_BATCH = dict | tuple | list | None
 

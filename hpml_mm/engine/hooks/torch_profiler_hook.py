@@ -18,9 +18,9 @@ from hpml_mm.engine.profiling import (
     time_table,
     write_csv,
 )
-from hpml_mm.measure.around import around
 from hpml_mm.registry import HOOKS
-from hpml_mm.visualization.bar_chart import bar_chart
+from hpml_mm.utils.bar_chart import bar_chart
+from hpml_mm.utils.patch import around
 
 LOOPS = {'train': ('train',), 'val': ('val', 'test'), 'both': ('train', 'val', 'test')}
 

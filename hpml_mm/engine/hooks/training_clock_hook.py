@@ -7,12 +7,10 @@ from time import perf_counter
 import torch
 from mmengine.dist import all_gather, get_world_size
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import BaseLoop, Runner
-from torch import nn
 
-from hpml_mm.measure.around import around
 from hpml_mm.measure.step_timer import StepTimer
+from hpml_mm.utils.patch import around
 
 
 class TrainingClockHook(Hook):
@@ -125,17 +123,6 @@ class TrainingClockHook(Hook):
         for name, value in values.items():
             if value is not None:
                 runner.message_hub.update_scalar(f'train/{name}', value, resumed=False)
-
-
-def bare_model(model: nn.Module) -> nn.Module:
-    """The model within a wrapper such as DistributedDataParallel."""
-    return model.module if is_model_wrapper(model) else model
-
-
-def model_device(model: nn.Module) -> torch.device:
-    """Where the model's first parameter lies; the CPU if it has none."""
-    parameter = next(model.parameters(), None)
-    return torch.device('cpu') if parameter is None else parameter.device
 
 
 def _length(loader: object) -> int | None:

@@ -4,8 +4,8 @@
 import dataclasses
 from collections.abc import Iterable, Sequence
 
-from hpml_mm.predictor.graphs.graph import Graph, Node, assemble
-from hpml_mm.predictor.graphs.layout import resolution
+from .graph import Graph, Node, assemble
+from .layout import resolution
 
 
 @dataclasses.dataclass(frozen=True)

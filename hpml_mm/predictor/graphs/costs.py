@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hpml_mm.predictor.graphs.graph import Graph
-from hpml_mm.predictor.graphs.vocabulary import VOCABULARY
+from .graph import Graph
+from .vocabulary import VOCABULARY
 
 _ACTIVATIONS = frozenset({'relu', 'relu6', 'sigmoid', 'tanh', 'swish'})
 _REDUCTIONS = frozenset({'maxpool', 'avgpool', 'mean', 'global'})

@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hpml_mm.compat.extras import require
-from hpml_mm.measure.strict_json import write_atomic
-from hpml_mm.predictor.graphs.graph import Graph
-from hpml_mm.predictor.graphs.profile import NodeProfile, profile, totals_line
-from hpml_mm.predictor.graphs.walk import neighbours, running_order
+from hpml_mm.utils.files import write_atomic
+
+from .graph import Graph
+from .profile import NodeProfile, profile, totals_line
+from .walk import neighbours, running_order
 
 #: Graphs of more nodes than this are folded unless it is said otherwise.
 FOLD_ABOVE = 60

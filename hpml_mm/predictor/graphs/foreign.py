@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hpml_mm.predictor.graphs.graph import Entry, Graph, Node, assemble
-from hpml_mm.predictor.graphs.pickles import ArrayRecord, Record, read_pickle
-from hpml_mm.predictor.graphs.vocabulary import VOCABULARY, op_index
+from .graph import Entry, Graph, Node, assemble
+from .pickles import ArrayRecord, Record, read_pickle
+from .vocabulary import VOCABULARY, op_index
 
 #: Their caches give FLOPs as a number or in units of 1e9. Between these two bounds it
 #: may be either, or in units of 1e6, and is left out.

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from hpml_mm.predictor.graphs.vocabulary import OP_INDEX, VOCABULARY
+from .vocabulary import OP_INDEX, VOCABULARY
 
 _INPUT = OP_INDEX['input']
 # Name of an array, its type, and how many columns it has (0: it has one dimension).

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from hpml_mm.predictor.graphs.graph import Graph
-from hpml_mm.predictor.graphs.vocabulary import OP_INDEX
+from .graph import Graph
+from .vocabulary import OP_INDEX
 
 _OUTPUT = OP_INDEX['output']
 

@@ -3,9 +3,9 @@
 
 from collections.abc import Sequence
 
-from hpml_mm.predictor.graphs.costs import conv_macs, matmul_macs
-from hpml_mm.predictor.graphs.graph import Node
-from hpml_mm.predictor.graphs.layout import resolution
+from .costs import conv_macs, matmul_macs
+from .graph import Node
+from .layout import resolution
 
 
 def convolution(

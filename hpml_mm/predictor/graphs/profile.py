@@ -6,9 +6,10 @@ import dataclasses
 from rich.console import Console
 from rich.table import Table
 
-from hpml_mm.predictor.graphs.console import table_console
-from hpml_mm.predictor.graphs.graph import Graph
-from hpml_mm.predictor.graphs.walk import depth, running_order
+from hpml_mm.utils.console import table_console
+
+from .graph import Graph
+from .walk import depth, running_order
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,7 +3,7 @@
 
 import numpy as np
 
-from hpml_mm.predictor.graphs.graph import Graph
+from .graph import Graph
 
 
 def neighbours(graph: Graph) -> tuple[list[list[int]], list[list[int]]]:

@@ -3,12 +3,12 @@
 
 import functools
 
-from hpml_mm.predictor.spaces.nas_bench_201 import NASBench201Space
-from hpml_mm.predictor.spaces.nas_bench_macro import NASBenchMacroSpace
-from hpml_mm.predictor.spaces.ofa_mbv3 import OFAMobileNetV3Space
-from hpml_mm.predictor.spaces.ofa_proxyless import OFAProxylessSpace
-from hpml_mm.predictor.spaces.ofa_resnet import OFAResNetSpace
-from hpml_mm.predictor.spaces.space import SearchSpace
+from .nas_bench_201 import NASBench201Space
+from .nas_bench_macro import NASBenchMacroSpace
+from .ofa_mbv3 import OFAMobileNetV3Space
+from .ofa_proxyless import OFAProxylessSpace
+from .ofa_resnet import OFAResNetSpace
+from .space import SearchSpace
 
 SPACES = {
     'ofa-mbv3-w1.0': functools.partial(OFAMobileNetV3Space, 1.0),

@@ -6,8 +6,9 @@ from collections import OrderedDict
 from torch import Tensor, nn
 
 from hpml_mm.predictor.graphs import Graph
-from hpml_mm.predictor.spaces.cell_graph import Wiring
-from hpml_mm.predictor.spaces.chain import PLACE, layer_graph
+
+from .cell_graph import Wiring
+from .chain import PLACE, layer_graph
 
 OPERATIONS = ('none', 'skip_connect', 'nor_conv_1x1', 'nor_conv_3x3', 'avg_pool_3x3')
 NODES = 4

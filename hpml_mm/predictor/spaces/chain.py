@@ -11,7 +11,7 @@ from torch import nn
 
 from hpml_mm.predictor.graphs import Graph
 from hpml_mm.predictor.graphs.join import join
-from hpml_mm.predictor.graphs.trace import trace
+from hpml_mm.predictor.graphs.tracing.trace import trace
 
 # Stands for a layer's place in the names of its nodes; no module's name holds it.
 PLACE = '@'

@@ -4,10 +4,10 @@
 import re
 from collections.abc import Mapping, Sequence
 
-from hpml_mm.predictor.spaces.blocks import Classifier, ConvLayer, GlobalPool
-from hpml_mm.predictor.spaces.cell import EDGES, OPERATIONS, Cell, NormAct, Reduction
-from hpml_mm.predictor.spaces.chain import Layer
-from hpml_mm.predictor.spaces.space import Arch, SearchSpace, Slot
+from .blocks import Classifier, ConvLayer, GlobalPool
+from .cell import EDGES, OPERATIONS, Cell, NormAct, Reduction
+from .chain import Layer
+from .space import Arch, SearchSpace, Slot
 
 CHANNELS = (16, 32, 64)
 CELLS_PER_STAGE = 5

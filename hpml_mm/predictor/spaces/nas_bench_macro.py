@@ -5,15 +5,10 @@ from collections.abc import Mapping, Sequence
 
 from torch import nn
 
-from hpml_mm.predictor.spaces import forms
-from hpml_mm.predictor.spaces.blocks import (
-    Classifier,
-    ConvLayer,
-    GlobalPool,
-    MobileBlock,
-)
-from hpml_mm.predictor.spaces.chain import Layer
-from hpml_mm.predictor.spaces.space import Arch, SearchSpace, Slot
+from . import forms
+from .blocks import Classifier, ConvLayer, GlobalPool, MobileBlock
+from .chain import Layer
+from .space import Arch, SearchSpace, Slot
 
 STAGE_DEPTHS = (2, 3, 3)
 STEM_CHANNELS = 32

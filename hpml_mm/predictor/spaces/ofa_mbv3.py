@@ -1,14 +1,9 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Once-for-All's MobileNetV3 space."""
 
-from hpml_mm.predictor.spaces.blocks import (
-    Classifier,
-    ConvLayer,
-    GlobalPool,
-    MobileBlock,
-)
-from hpml_mm.predictor.spaces.chain import Layer
-from hpml_mm.predictor.spaces.ofa_mobile import OFAMobileSpace, Stage
+from .blocks import Classifier, ConvLayer, GlobalPool, MobileBlock
+from .chain import Layer
+from .ofa_mobile import OFAMobileSpace, Stage
 
 
 class OFAMobileNetV3Space(OFAMobileSpace):

@@ -6,10 +6,10 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from hpml_mm.predictor.spaces import forms
-from hpml_mm.predictor.spaces.blocks import MobileBlock, make_divisible
-from hpml_mm.predictor.spaces.chain import Layer
-from hpml_mm.predictor.spaces.space import Arch, SearchSpace, Slot
+from . import forms
+from .blocks import MobileBlock, make_divisible
+from .chain import Layer
+from .space import Arch, SearchSpace, Slot
 
 KERNELS = (3, 5, 7)
 EXPANSIONS = (3, 4, 6)

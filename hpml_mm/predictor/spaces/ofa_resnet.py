@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from torch import nn
 
-from hpml_mm.predictor.spaces import forms
-from hpml_mm.predictor.spaces.blocks import (
+from . import forms
+from .blocks import (
     Bottleneck,
     Classifier,
     ConvLayer,
@@ -14,8 +14,8 @@ from hpml_mm.predictor.spaces.blocks import (
     ResidualConv,
     make_divisible,
 )
-from hpml_mm.predictor.spaces.chain import Layer
-from hpml_mm.predictor.spaces.space import Arch, SearchSpace, Slot
+from .chain import Layer
+from .space import Arch, SearchSpace, Slot
 
 WIDTHS = (0.65, 0.8, 1.0)
 EXPANSIONS = (0.2, 0.25, 0.35)

@@ -10,8 +10,9 @@ import numpy as np
 from torch import nn
 
 from hpml_mm.predictor.graphs import Graph
-from hpml_mm.predictor.spaces.chain import Layer, build_chain, chain_graph
-from hpml_mm.predictor.spaces.forms import from_json
+
+from .chain import Layer, build_chain, chain_graph
+from .forms import from_json
 
 
 @dataclasses.dataclass(frozen=True)

@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hpml_mm.predictor.spaces.chain import Layer
+from .chain import Layer
 
 _DEPTHWISE = 'depth_conv.conv.weight'
 # A part that can change its size is wrapped once more: conv.conv, bn.bn.

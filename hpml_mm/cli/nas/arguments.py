@@ -1,0 +1,177 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Arguments that several commands take."""
+
+import argparse
+import contextlib
+import math
+import sys
+import tempfile
+from pathlib import Path
+
+from hpml_mm.predictor.data.source import load_source, parse_size
+from hpml_mm.predictor.graphs.graph import Entry
+from hpml_mm.predictor.predictor import Predictor
+from hpml_mm.predictor.shipped import (
+    DEFAULT,
+    find_predictor,
+    predictor_name,
+    shipped_names,
+)
+from hpml_mm.predictor.spaces import SPACES
+
+_FACTORS = {'k': 10**3, 'm': 10**6, 'g': 10**9}
+SOURCE = (
+    'an arch (SPACE:ARCH), an .onnx file, a config of MMPretrain or MMPose, or the '
+    'name of a model that one of them publishes'
+)
+
+
+def add_source_options(parser: argparse.ArgumentParser) -> None:
+    """What says how a source is to be read."""
+    add_space(parser, 'the source is an arch of this search space')
+    add_input_size(parser)
+
+
+def add_space(
+    parser: argparse.ArgumentParser, text: str, required: bool = False
+) -> None:
+    """``--space``, one of the search spaces."""
+    names = ', '.join(SPACES)
+    parser.add_argument(
+        '--space', metavar='SPACE', required=required, help=f'{text}: {names}'
+    )
+
+
+def add_input_size(parser: argparse.ArgumentParser) -> None:
+    """``--input-size`` in pixels; it is checked by ``input_size``."""
+    parser.add_argument(
+        '--input-size',
+        metavar='HxW',
+        help="pixels, as 224 or 256x192; the source's own where it is not given",
+    )
+
+
+def input_size(args: argparse.Namespace) -> tuple[int, int] | None:
+    """Height and width that ``--input-size`` gives.
+
+    Raises:
+        ValueError: It is no size.
+    """
+    return None if args.input_size is None else parse_size(args.input_size)
+
+
+def check_out(out: Path | None) -> None:
+    """Refuse a file that cannot be written, before the work for it is done.
+
+    Raises:
+        ValueError: It is a directory, or its directory cannot be written to.
+    """
+    if out is None:
+        return
+    if out.is_dir():
+        raise ValueError(f'--out {out} is a directory: name a file')
+    _check_writable(out, out.parent)
+
+
+def check_out_folder(out: Path) -> None:
+    """Refuse a directory that cannot be written to, before the work for it is done.
+
+    Raises:
+        ValueError: It is a file, or cannot be made or written to.
+    """
+    if out.is_file():
+        raise ValueError(f'--out {out} is a file: name a directory')
+    _check_writable(out, out)
+
+
+def _check_writable(out: Path, folder: Path) -> None:
+    """Make a directory and a file in it, and take away again what was not there."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f'--out {out} cannot be written: {folder}: {error.strerror}'
+        ) from error
+    finally:
+        for path in filter(Path.is_dir, missing):
+            # Another process may have begun to use it.
+            with contextlib.suppress(OSError):
+                path.rmdir()
+
+
+def read_source(source: str, args: argparse.Namespace) -> Entry:
+    """The network that an argument names.
+
+    Raises:
+        FileNotFoundError: It is none of what is known.
+        ValueError: It cannot be read or traced.
+    """
+    # Packages that are imported on the way print notes of their own.
+    with contextlib.redirect_stdout(sys.stderr):
+        return load_source(source, args.space, input_size(args))
+
+
+def no_classifier(source: str, entry: Entry) -> str:
+    """Why accuracies say nothing of what ``read_source`` has read, or ''.
+
+    Of an ONNX file nobody knows.
+    """
+    if entry.arch is not None or Path(source).suffix.lower() == '.onnx':
+        return ''
+    # They import mmengine's registry, which an arch does without.
+    from hpml_mm.predictor.data.graph_dataset import config_model
+
+    with contextlib.redirect_stdout(sys.stderr):
+        return config_model.no_classifier(config_model.find_config(source))
+
+
+def add_predictor(parser: argparse.ArgumentParser) -> None:
+    """``--predictor``, which ``choose_predictor`` reads."""
+    parser.add_argument(
+        '--predictor',
+        metavar='NAME|FILE',
+        help='a file, or one that comes with the package: '
+        f'{", ".join(shipped_names())}; else that of the search space, or '
+        f'{DEFAULT} for other networks',
+    )
+
+
+def choose_predictor(args: argparse.Namespace, space: str | None) -> Predictor:
+    """The predictor that ``--predictor`` names, or the one for a search space.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no predictor, or damaged.
+    """
+    return find_predictor(args.predictor or predictor_name(space))
+
+
+def parse_count(text: str) -> int:
+    """A count such as 5000000, 5M, 0.3G or 300k.
+
+    Raises:
+        ValueError: It is none, or not above 0.
+    """
+    factor = _FACTORS.get(text[-1:].lower(), 1)
+    try:
+        value = float(text[:-1] if factor > 1 else text) * factor
+    except ValueError:
+        value = math.nan
+    if not 1 <= value < math.inf:
+        raise ValueError(
+            f'{text!r} is no number above 0: write 300000000, 300M or 0.3G'
+        )
+    return round(value)
+
+
+def check_seed(seed: int) -> None:
+    """Refuse a seed that NumPy's generators do not take.
+
+    Raises:
+        ValueError: It is negative or too large.
+    """
+    if not 0 <= seed < 2**32:
+        raise ValueError(f'--seed {seed}: a seed is from 0 to {2**32 - 1}')

@@ -1,0 +1,35 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""``finetune``: adapt a predictor to another table by a few of its networks."""
+
+import argparse
+
+from hpml_mm.predictor.data.bench import Bench
+from hpml_mm.predictor.shipped import find_predictor
+from hpml_mm.predictor.training import fine_tune_predictor
+
+from .arguments import check_out, check_seed
+from .train import add_sample, write_predictor
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument(
+        'predictor', metavar='PREDICTOR', help='a file, or the name of a shipped one'
+    )
+    add_sample(parser, number=20)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the new predictor, and print how good it and the old one are.
+
+    Raises:
+        FileNotFoundError: There is no such predictor or cache.
+        ValueError: The cache has no such labels, too few networks, or is of the table
+            that the predictor has learnt from.
+    """
+    check_out(args.out)
+    check_seed(args.seed or 0)
+    predictor = find_predictor(args.predictor)
+    bench = Bench.of_cache(args.cache, args.metric)
+    tuned = fine_tune_predictor(predictor, bench, args.number, args.seed or 0)
+    write_predictor(tuned, args)

@@ -1,0 +1,43 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""``info``: what a predictor learnt from, and how good it is."""
+
+import argparse
+from pathlib import Path
+
+from hpml_mm.predictor.data.bench import Bench
+from hpml_mm.predictor.shipped import DEFAULT, find_predictor, shipped_names
+from hpml_mm.predictor.training import judge_again
+
+from .card import print_card, print_scores
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument(
+        'predictor',
+        nargs='?',
+        default=DEFAULT,
+        metavar='PREDICTOR',
+        help=f'a file, or one of {", ".join(shipped_names())} (%(default)s)',
+    )
+    parser.add_argument(
+        '--cache',
+        type=Path,
+        metavar='CACHE',
+        help='graphs of its table: judge it and the baselines again, on the same split',
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the card; with ``--cache`` also what is measured now.
+
+    Raises:
+        FileNotFoundError: There is no such predictor or cache.
+        ValueError: One is damaged, or they do not belong together.
+    """
+    predictor = find_predictor(args.predictor)
+    print_card(predictor.card)
+    if args.cache is not None:
+        card = predictor.card
+        bench = Bench.of_cache(args.cache, card.label, card.space, labelled_only=True)
+        print_scores(judge_again(predictor, bench), f'measured again on {args.cache}')

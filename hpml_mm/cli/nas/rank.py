@@ -1,0 +1,79 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""``rank``: networks in the order of their predictions."""
+
+import argparse
+from pathlib import Path
+
+from hpml_mm.predictor.data.arch_table import ArchTable
+from hpml_mm.predictor.data.graph_set import GraphSet
+from hpml_mm.predictor.graphs.cached.cache import GraphCache
+from hpml_mm.predictor.graphs.cached.columns import pack
+from hpml_mm.predictor.graphs.graph import Entry
+from hpml_mm.predictor.ranking import print_ranking, rank_networks
+
+from .arguments import (
+    SOURCE,
+    add_predictor,
+    add_source_options,
+    choose_predictor,
+    input_size,
+    no_classifier,
+    read_source,
+)
+from .progress import progress_bar
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument('sources', nargs='*', metavar='SOURCE', help=SOURCE)
+    add_source_options(parser)
+    add_predictor(parser)
+    parser.add_argument(
+        '--table', type=Path, metavar='CSV', help='networks of a column "arch"'
+    )
+    parser.add_argument('--cache', type=Path, help='networks of a cache of graphs')
+    parser.add_argument(
+        '--top', type=int, default=20, metavar='K', help='how many (%(default)s)'
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the networks, the best first.
+
+    Raises:
+        FileNotFoundError: A source, a file or the predictor is not there.
+        ValueError: One cannot be read, or the arguments do not go together.
+    """
+    if sum(map(bool, (args.sources, args.table, args.cache))) != 1:
+        raise ValueError('rank: give either SOURCEs, a --table or a --cache')
+    if args.cache and (args.space or args.input_size):
+        raise ValueError(
+            'rank: --space and --input-size are for SOURCEs and a --table; graphs of '
+            'a --cache are what they are'
+        )
+    if args.top < 1:
+        raise ValueError(f'--top {args.top}: at least 1 network is shown')
+    graphs, unfit = _graphs(args)
+    if not len(graphs):
+        raise ValueError('rank: there are no networks')
+    # One scale for all: that of a space only where all are of it.
+    archs, names = graphs.columns.archs, graphs.columns.names
+    spaces = {name.partition(':')[0] for name in names if None not in archs}
+    predictor = choose_predictor(args, spaces.pop() if len(spaces) == 1 else None)
+    ranked = rank_networks(predictor, graphs, unfit)
+    print_ranking(ranked, predictor.card, args.top)
+
+
+def _graphs(args: argparse.Namespace) -> tuple[GraphSet, dict[str, str]]:
+    """The networks, and by name why some are no classifiers."""
+    if args.cache:
+        return GraphSet(GraphCache.load(args.cache).columns), {}
+    if args.sources:
+        entries = [read_source(source, args) for source in args.sources]
+        pairs = zip(args.sources, entries, strict=True)
+        return GraphSet(pack(entries)), {e.name: no_classifier(s, e) for s, e in pairs}
+    table = ArchTable.read(args.table, space=args.space)
+    with progress_bar('networks') as show:
+        named = zip(table.archs, table.graphs(input_size(args), show), strict=True)
+        entries = (Entry(f'{table.space}:{a}', graph, a) for a, graph in named)
+        return GraphSet(pack(entries)), {}

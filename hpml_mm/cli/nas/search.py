@@ -1,0 +1,118 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""``search``: the best networks of a search space within limits."""
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+from rich.table import Table
+
+from hpml_mm.predictor.graphs.cached.cache import GraphCache
+from hpml_mm.predictor.predictor import Predictor
+from hpml_mm.predictor.search import Found, Limits, pareto_front, search
+from hpml_mm.predictor.search_report import draw_front, write_front
+from hpml_mm.predictor.spaces import SPACES, get_space
+from hpml_mm.utils.console import table_console
+
+from .arguments import (
+    add_predictor,
+    check_out_folder,
+    check_seed,
+    choose_predictor,
+    parse_count,
+)
+from .progress import progress_bar
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    parser.add_argument('space', metavar='SPACE', help=', '.join(SPACES))
+    parser.add_argument('--max-macs', metavar='N', help='for an image: 300M, 0.3G')
+    parser.add_argument('--max-params', metavar='N', help='as 5M')
+    parser.add_argument(
+        '--trials',
+        type=int,
+        default=2000,
+        help='networks that are looked at (%(default)s)',
+    )
+    parser.add_argument(
+        '--seed', type=int, default=0, help='equal seeds, equal networks'
+    )
+    parser.add_argument(
+        '--top',
+        type=int,
+        default=5,
+        metavar='K',
+        help='how many are printed (%(default)s)',
+    )
+    add_predictor(parser)
+    parser.add_argument(
+        '--published',
+        type=Path,
+        metavar='CACHE',
+        help='draw the measured scores of a cache of graphs too',
+    )
+    parser.add_argument(
+        '--out',
+        type=Path,
+        metavar='DIR',
+        help='where pareto.png and pareto.csv go (work_dirs/search/SPACE)',
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the best networks; write the Pareto front as CSV and as a picture.
+
+    Raises:
+        FileNotFoundError: The predictor, or the cache, is not there.
+        ValueError: An argument is wrong, or no network is within the limits.
+    """
+    limits = Limits(_limit(args.max_macs), _limit(args.max_params))
+    if args.top < 1:
+        raise ValueError(f'--top {args.top}: at least 1 network is shown')
+    check_seed(args.seed)
+    out = args.out or Path('work_dirs/search', args.space)
+    space = get_space(args.space)
+    check_out_folder(out)
+    predictor = choose_predictor(args, space.name)
+    published = args.published and _measured(args.published, space.name, predictor)
+    with progress_bar('networks') as show:
+        found = search(space, predictor, limits, args.trials, args.seed, show)
+    front = pareto_front(found)
+    print(f'{len(found):,} networks of {space.name} within {limits}')
+    _print_best(found[: args.top], predictor)
+    write_front(out / 'pareto.csv', front)
+    draw_front(out / 'pareto.png', found, front, predictor.card.task, published)
+    print(f'Pareto front of {len(front)} networks: {out}/pareto.png and pareto.csv')
+
+
+def _limit(text: str | None) -> int | None:
+    return None if text is None else parse_count(text)
+
+
+def _measured(
+    path: Path, space: str, predictor: Predictor
+) -> tuple[np.ndarray, np.ndarray]:
+    cache = GraphCache.load(path)
+    others = [n for n in cache.names if n.partition(':')[0] != space]
+    if others:
+        raise ValueError(
+            f'--published {path} has {others[0]}, which is no network of {space}'
+        )
+    return cache.metric('macs'), cache.metric(predictor.card.label)
+
+
+def _print_best(best: list[Found], predictor: Predictor) -> None:
+    table = Table()
+    table.add_column('arch', overflow='fold')
+    for heading in (predictor.card.task, '±', 'MACs', 'parameters'):
+        table.add_column(heading, justify='right', no_wrap=True)
+    for one in best:
+        spread = '' if one.spread is None else f'{one.spread:.2f}'
+        costs = f'{one.macs:,}', f'{one.params:,}'
+        table.add_row(one.arch, f'{one.score:.2f}', spread, *costs)
+    table_console().print(table)
+    if outside := [one for one in best if one.outside]:
+        print(
+            f'{len(outside)} of them outside of what was learnt: {outside[0].outside}'
+        )

@@ -1,0 +1,91 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""``train``: make a predictor of a table."""
+
+import argparse
+import dataclasses
+from pathlib import Path
+
+from hpml_mm.predictor.checkpoint_predictor import checkpoint_predictor
+from hpml_mm.predictor.data.bench import Bench
+from hpml_mm.predictor.predictor import Predictor
+from hpml_mm.predictor.predictor_file import save_predictor
+from hpml_mm.predictor.training import METHODS, train_predictor
+
+from .arguments import check_out, check_seed
+from .card import print_card
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Arguments of the command."""
+    add_sample(parser)
+    parser.add_argument('--method', choices=METHODS, help=f'what learns ({METHODS[0]})')
+    parser.add_argument(
+        '--config', help='of a run of tools/train.py: it says what is learnt from'
+    )
+    parser.add_argument(
+        '--checkpoint', metavar='PTH', help='of that run: nothing is learnt'
+    )
+
+
+def add_sample(parser: argparse.ArgumentParser, number: int | None = None) -> None:
+    """What is learnt from, and where the predictor goes."""
+    parser.add_argument('cache', type=Path, metavar='CACHE', help='graphs of a table')
+    parser.add_argument(
+        '--metric', metavar='NAME', help="the label; else the table's accuracy"
+    )
+    parser.add_argument(
+        '-n',
+        '--number',
+        type=int,
+        metavar='N',
+        default=number,
+        help='networks to learn from',
+    )
+    parser.add_argument('--seed', type=int, help='equal seeds, equal sample (0)')
+    parser.add_argument(
+        '--note',
+        default='',
+        help="what else is to be said of the label: 'after 12 epochs'",
+    )
+    parser.add_argument('--out', type=Path, required=True, metavar='FILE')
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write a predictor, and print how good it is.
+
+    Raises:
+        FileNotFoundError: There is no such cache.
+        ValueError: It has no such labels, or too few networks.
+    """
+    check_out(args.out)
+    check_seed(args.seed or 0)
+    write_predictor(_predictor(args), args)
+
+
+def write_predictor(predictor: Predictor, args: argparse.Namespace) -> None:
+    """Write a predictor with its note, and print its card."""
+    card = dataclasses.replace(predictor.card, note=args.note)
+    save_predictor(args.out, dataclasses.replace(predictor, card=card))
+    print_card(card)
+    print(f'Written to {args.out} ({args.out.stat().st_size:,} bytes)')
+
+
+def _predictor(args: argparse.Namespace) -> Predictor:
+    if (args.config is None) != (args.checkpoint is None):
+        raise ValueError('train: --config and --checkpoint go together')
+    if (args.config is None) == (args.number is None):
+        raise ValueError('train: give either -n, or --config and --checkpoint')
+    if args.config is not None:
+        _refuse_with_config(args)
+        return checkpoint_predictor(args.cache, args.config, args.checkpoint)
+    bench = Bench.of_cache(args.cache, args.metric)
+    method = args.method or METHODS[0]
+    return train_predictor(bench, args.number, args.seed or 0, method)
+
+
+def _refuse_with_config(args: argparse.Namespace) -> None:
+    for name in ('metric', 'seed', 'method'):
+        if getattr(args, name) is not None:
+            raise ValueError(
+                f'train: --{name} does not go with --config, which says it'
+            )

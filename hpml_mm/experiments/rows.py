@@ -1,0 +1,228 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Rows of ``results/*.csv``: one measured number each, with all that it needs."""
+
+import csv
+import io
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from hpml_mm.utils.files import write_atomic
+
+# Digits that are kept of a number. A ratio is computed before they are cut, so the
+# kept ones give it up to this tolerance only.
+_DIGITS = 6
+_TOLERANCE = 1e-4
+# Metrics whose names hold no unit: FERMetric and MMPretrain give percentages, after
+# the split's name where there are several; MMPose gives fractions. Its PCK is left
+# out: that of MPII is a percentage, the others are fractions. PCK@... is KeypointPCK's.
+_COUNTS = ('epochs', 'iters', 'step_time/n')
+_PERCENTAGES = {'accuracy', 'f1-score', 'precision', 'recall'}
+_FRACTIONS = {'coco', 'crowdpose', 'AUC', 'NME'}
+
+
+@dataclass(frozen=True)
+class ResultRow:
+    """One number of one experiment.
+
+    Attributes:
+        experiment: What was run, such as ``worker-sweep/workers=2``.
+        metric: Name with its unit, such as ``throughput(img/s)``.
+        unit: The unit alone.
+        value: Median or mean over ``n`` runs.
+        spread: Interquartile range of a median, standard deviation of a mean;
+            ``None`` where one run has none.
+        n: Runs behind the value.
+        baseline: Value of the run that this one is compared with.
+        command: What gives this number again.
+        commit: Commit of the code, with ``+dirty`` where it was changed.
+        device: What it ran on.
+        torch: Version of PyTorch.
+        date: Day of the last run, as YYYY-MM-DD.
+    """
+
+    experiment: str
+    metric: str
+    unit: str
+    value: float
+    spread: float | None
+    n: int
+    baseline: float | None
+    command: str
+    commit: str
+    device: str
+    torch: str
+    date: str
+
+    def __post_init__(self) -> None:
+        for name in ('experiment', 'metric', 'unit', 'command', 'device', 'torch'):
+            if not getattr(self, name):
+                raise ValueError(f'a result row needs {name}: {self}')
+        for name in ('value', 'spread', 'baseline'):
+            number = getattr(self, name)
+            if number is not None and not math.isfinite(number):
+                raise ValueError(f'{name} of {self.experiment} is {number}')
+        if self.n < 1:
+            raise ValueError(f'n of {self.experiment} counts runs, from 1: {self.n}')
+        if (self.spread is None) != (self.n == 1):
+            raise ValueError(
+                f'{self.experiment} has n={self.n} and spread={self.spread}: several '
+                'runs have a spread, and one run has none'
+            )
+        if self.baseline == 0:
+            raise ValueError(f'{self.experiment}: no ratio to a baseline of 0')
+
+    @property
+    def ratio(self) -> float | None:
+        """``value / baseline``."""
+        return None if self.baseline is None else self.value / self.baseline
+
+
+RESULT_COLUMNS = (
+    *('experiment', 'metric', 'unit', 'value', 'spread', 'n', 'baseline', 'ratio'),
+    *('command', 'commit', 'device', 'torch', 'date'),
+)
+
+
+def read_results(path: Path) -> list[ResultRow]:
+    """Read and check a results file.
+
+    Raises:
+        ValueError: With file and row, for other columns, a value that is no
+            number or is missing, and a ratio that is not ``value / baseline``.
+    """
+    with Path(path).open(newline='', encoding='utf-8') as file:
+        reader = csv.DictReader(file)
+        if tuple(reader.fieldnames or ()) != RESULT_COLUMNS:
+            raise ValueError(
+                f'{path}: the columns are {",".join(reader.fieldnames or ())}, not '
+                f'{",".join(RESULT_COLUMNS)}'
+            )
+        return [_parse(cells, f'{path}:{reader.line_num}') for cells in reader]
+
+
+def write_results(path: Path, rows: Iterable[ResultRow]) -> None:
+    """Write a results file whole or not at all.
+
+    Raises:
+        OSError: If the disk is full; the file that was there stays as it was.
+    """
+    text = io.StringIO()
+    writer = csv.DictWriter(text, RESULT_COLUMNS, lineterminator='\n')
+    writer.writeheader()
+    for row in rows:
+        cells = {f.name: getattr(row, f.name) for f in fields(row)}
+        cells['ratio'] = row.ratio
+        writer.writerow({name: _cell(value) for name, value in cells.items()})
+    write_atomic(Path(path), text.getvalue())
+
+
+def append_results(path: Path, rows: Iterable[ResultRow]) -> None:
+    """Add rows to a results file, made where there is none.
+
+    A row of the same experiment, metric, device and torch is replaced: it was
+    measured again.
+
+    Raises:
+        ValueError: If the file is no results file.
+        OSError: If it cannot be written; it then stays as it was.
+    """
+    rows = list(rows)
+    new = {_identity(row) for row in rows}
+    old = read_results(path) if Path(path).exists() else []
+    write_results(path, [*(r for r in old if _identity(r) not in new), *rows])
+
+
+def value_in(path: Path, experiment: str, metric: str) -> float:
+    """A number of a results file.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If the experiment is not in it, or not with this metric.
+    """
+    found = {r.experiment: r.value for r in read_results(path) if r.metric == metric}
+    if experiment not in found:
+        raise ValueError(
+            f'{path} has no {metric} of {experiment!r}; it has {", ".join(found) or 0}'
+        )
+    return found[experiment]
+
+
+def choose_metrics(
+    rows: Sequence[ResultRow], metrics: Sequence[str] | None
+) -> list[ResultRow]:
+    """The rows of some metrics, or all rows without a choice.
+
+    Raises:
+        ValueError: If no row has one of them.
+    """
+    known = dict.fromkeys(row.metric for row in rows)
+    for metric in metrics or ():
+        if metric not in known:
+            raise ValueError(f'no row of {metric!r}; there are {", ".join(known)}')
+    return [row for row in rows if metrics is None or row.metric in metrics]
+
+
+def unit_of(metric: str) -> str:
+    """The unit within a metric's name, or that of a known score; '1' is none.
+
+    Raises:
+        ValueError: If the metric is not known, and its name holds no unit.
+    """
+    parts = metric.removeprefix('best/').split('/')
+    fraction = parts[0] in _FRACTIONS or parts[0].startswith('PCK@')
+    if metric in _COUNTS or fraction:  # 'coco/AP (M)' holds no unit
+        return '1'
+    if metric.endswith(')') and '(' in metric:
+        return metric[metric.rindex('(') + 1 : -1]
+    if _PERCENTAGES & set(parts):
+        return '%'
+    raise ValueError(
+        f'the unit of {metric!r} is not known: write it into the name, as in '
+        'loss(nats), or add the metric to the table in hpml_mm/experiments/rows.py'
+    )
+
+
+def _identity(row: ResultRow) -> tuple[str, ...]:
+    return (row.experiment, row.metric, row.device, row.torch)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return ''
+    if isinstance(value, float):
+        return f'{value:.{_DIGITS}g}'
+    return str(value)
+
+
+def _parse(cells: dict[str, str], place: str) -> ResultRow:
+    try:
+        row = ResultRow(
+            **{
+                name: cells[name]
+                for name in ('experiment', 'metric', 'unit', 'command', 'commit')
+            },
+            value=float(cells['value']),
+            spread=_number(cells['spread']),
+            n=int(cells['n']),
+            baseline=_number(cells['baseline']),
+            device=cells['device'],
+            torch=cells['torch'],
+            date=cells['date'],
+        )
+        given = _number(cells['ratio'])
+    except (TypeError, ValueError) as error:
+        raise ValueError(f'{place}: {error}') from error
+    same = (given is None) == (row.ratio is None)
+    if same and given is not None:
+        same = math.isclose(given, row.ratio, rel_tol=_TOLERANCE)
+    if not same:
+        raise ValueError(
+            f'{place}: ratio {cells["ratio"]!r} is not value / baseline = {row.ratio}'
+        )
+    return row
+
+
+def _number(cell: str) -> float | None:
+    return float(cell) if cell else None

@@ -1,0 +1,178 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Compare configs by runs that alternate, so that drift hits all of them alike."""
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hpml_mm.config.arguments import add_config_arguments
+from hpml_mm.config.overrides import apply_options, read_config
+from hpml_mm.utils.files import to_strict
+
+# A speed run needs neither validation nor checkpoints.
+_NO_EXTRAS = (
+    'val_cfg=None',
+    'val_dataloader=None',
+    'val_evaluator=None',
+    'default_hooks.checkpoint=None',
+)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of the things compared.
+
+    Attributes:
+        label: Its name in the results.
+        config: Its config file.
+        options: Its overrides, each ``KEY=VALUE``.
+    """
+
+    label: str
+    config: str
+    options: tuple[str, ...] = ()
+
+    @classmethod
+    def parse(cls, words: Sequence[str]) -> 'Variant':
+        """Read ``LABEL CONFIG [KEY=VALUE ...]``.
+
+        Raises:
+            ValueError: If it has another form.
+        """
+        if len(words) < 2 or any('=' not in option for option in words[2:]):
+            raise ValueError(
+                f'--variant {" ".join(words)}: write LABEL CONFIG [KEY=VALUE ...]'
+            )
+        if '/' in words[0]:
+            raise ValueError(f'--variant {words[0]}: a label holds no "/"')
+        return cls(words[0], words[1], tuple(words[2:]))
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training of a variant.
+
+    Attributes:
+        variant: What is trained.
+        number: Repeat, from 0, or the seed.
+        seeded: Whether ``number`` is a seed.
+    """
+
+    variant: Variant
+    number: int
+    seeded: bool
+
+    @property
+    def name(self) -> str:
+        """Place of the run below the sweep's directory."""
+        kind = 'seed' if self.seeded else 'run'
+        return f'{self.variant.label}/{kind}{self.number}'
+
+    def arguments(self, work_dir: Path, iters: int | None = None) -> list[str]:
+        """Arguments of ``tools/train.py``.
+
+        Args:
+            work_dir: Where the run's files go.
+            iters: Train so many batches and do nothing else.
+        """
+        options = list(self.variant.options)
+        if iters is not None:
+            limit = 'train_dataloader.batch_sampler'
+            options += [f'{limit}.type=hpml_mm.LimitedBatchSampler']
+            options += [f'{limit}.num_batches={iters}']
+            options += ['train_cfg.max_epochs=1', *_NO_EXTRAS]
+        words = [self.variant.config, '--work-dir', str(work_dir)]
+        if options:
+            words += ['--cfg-options', *options]
+        if self.seeded:
+            words += ['--seed', str(self.number)]
+        return words
+
+
+def alternate(
+    variants: Sequence[Variant], numbers: Sequence[int], seeded: bool
+) -> Iterator[Run]:
+    """All runs in the order to run them: every variant once, then again."""
+    for number in numbers:
+        for variant in variants:
+            yield Run(variant, number, seeded)
+
+
+def config_digest(arguments: Sequence[str]) -> str:
+    """Digest of the config that ``tools/train.py`` would read now.
+
+    Args:
+        arguments: Its arguments; the seed and the work directory do not count.
+
+    Raises:
+        FileNotFoundError: If there is no such config.
+        ValueError: If it cannot be read, or an option cannot take effect.
+    """
+    parser = argparse.ArgumentParser()
+    add_config_arguments(parser)
+    args, _ = parser.parse_known_args(arguments)
+    cfg = read_config(args.config)
+    apply_options(cfg, args.cfg_options)
+    text = json.dumps(to_strict(cfg.to_dict()), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def finished_summary(path: Path) -> dict[str, Any] | None:
+    """A run's ``summary.json``, if the run reached its end."""
+    if not path.is_file():
+        return None
+    summary = json.loads(path.read_text())
+    return summary if summary.get('status') == 'finished' else None
+
+
+def run_once(
+    run: Run, directory: Path, script: Path, iters: int | None = None
+) -> dict[str, Any]:
+    """Train in a process of its own, unless the same run has been finished before.
+
+    Args:
+        run: What to train.
+        directory: Where its files go; beside it go its log, and its arguments with the
+            digest of its config.
+        script: Path of ``tools/train.py``.
+        iters: See :meth:`Run.arguments`.
+
+    Returns:
+        The run's summary.
+
+    Raises:
+        ValueError: If the directory holds a run of other arguments or another config.
+        RuntimeError: If training fails.
+    """
+    arguments = run.arguments(directory, iters)
+    record = directory.with_name(f'{directory.name}.json')
+    wanted = {'arguments': arguments, 'config': config_digest(arguments)}
+    if record.is_file() and (held := json.loads(record.read_text())) != wanted:
+        same = isinstance(held, dict) and held.get('arguments') == arguments
+        raise ValueError(
+            f'{directory} holds a run with '
+            f'{"another content of its config" if same else "other arguments"}: '
+            f'choose another --name, or delete {directory} and {record}'
+        )
+    done = finished_summary(directory / 'summary.json') if record.is_file() else None
+    if done:
+        return done
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps(wanted))
+    # A half-done training of a seed goes on; a half-done timing starts again.
+    how = '--resume' if run.seeded and iters is None else '--overwrite'
+    log = directory.with_name(f'{directory.name}.log')
+    with log.open('w') as file:
+        command = [sys.executable, str(script), *arguments, how]
+        code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode
+    summary = finished_summary(directory / 'summary.json')
+    if code or summary is None:
+        last = log.read_text().strip().splitlines()[-1:]
+        raise RuntimeError(f'{run.name} failed ({code}): {"".join(last)}; see {log}')
+    return summary

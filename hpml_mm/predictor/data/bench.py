@@ -1,0 +1,153 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""A published table in every form that some method reads."""
+
+import functools
+from pathlib import Path
+
+import numpy as np
+
+from hpml_mm.predictor import baselines
+from hpml_mm.predictor.gnn.fit import Labelled
+from .graph_set import GraphSet
+from hpml_mm.predictor.graphs.cached.cache import GraphCache
+from .groups import equal_groups
+from hpml_mm.predictor.gp.features import Task
+from .protocol import Draw, draw
+
+# The label of each table, by search space; also the order in which they are listed.
+LABELS = {
+    'ofa-mbv3-w1.0': 'imagenet/top1(%)',
+    'nas-bench-macro': 'cifar10/top1(%)',
+    'nas-bench-201': 'cifar10/top1(%)',
+    'mmpretrain': 'imagenet/top1(%)',
+}
+_BUILD = 'python tools/predictor.py cache build TABLE --space {}'
+_COMMANDS = {'mmpretrain': 'python tools/predictor_zoo.py'}
+
+
+class Bench(GraphSet):
+    """The networks of one table with their labels.
+
+    Args:
+        space: Name of their search space.
+        cache: Their graphs.
+        metric: Name of the label.
+
+    Raises:
+        ValueError: The cache has no such metric, or a network lacks it.
+    """
+
+    def __init__(self, space: str, cache: GraphCache, metric: str) -> None:
+        super().__init__(cache.columns)
+        self.space = space
+        self.cache = cache
+        self.metric = metric
+        self.labels = cache.metric(metric)
+        missing = np.flatnonzero(np.isnan(self.labels))
+        if len(missing):
+            raise ValueError(
+                f'{cache.names[missing[0]]} has no {metric!r}; '
+                'choose the networks that have it by `predictor.py cache filter`'
+            )
+
+    @classmethod
+    def load(cls, folder: Path, space: str, metric: str | None = None) -> 'Bench':
+        """The table whose cache is ``FOLDER/SPACE.safetensors``.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It is no cache, or lacks labels.
+        """
+        path = folder / f'{space}.safetensors'
+        if not path.is_file():
+            command = _COMMANDS.get(space, _BUILD).format(space)
+            raise FileNotFoundError(
+                f'there is no {path}; make it by `{command} --out {path}`'
+            )
+        return cls(space, GraphCache.load(path), metric or LABELS[space])
+
+    @classmethod
+    def of_cache(
+        cls,
+        path: str | Path,
+        metric: str | None = None,
+        expected: str | None = None,
+        labelled_only: bool = False,
+    ) -> 'Bench':
+        """The networks of any cache: those of one search space, or a collection.
+
+        Args:
+            path: The cache; a collection is called as it is.
+            metric: Name of the label; None for the one that the space is known by.
+            expected: The search space that it should be of, if it is of one.
+            labelled_only: Leave out networks without a label; else one is an error.
+
+        Raises:
+            FileNotFoundError: There is no such file.
+            ValueError: It is no cache, of several spaces, of another one than expected,
+                or lacks labels.
+        """
+        cache, space = GraphCache.load(path), Path(path).stem
+        if cache.archs and None not in cache.archs:
+            spaces = sorted({name.partition(':')[0] for name in cache.names})
+            space = spaces[0]
+            if len(spaces) > 1:
+                raise ValueError(
+                    f'{path} has networks of {len(spaces)} spaces, {spaces[0]} and '
+                    f'{spaces[1]} among them: choose those of one by '
+                    '`predictor.py cache filter --space`'
+                )
+            if space != (expected or space):
+                raise ValueError(f'{path} has networks of {space}, not of {expected}')
+        if metric is None and LABELS.get(space) not in cache.metric_names:
+            raise ValueError(
+                f'{path}: choose a --metric; there are {", ".join(cache.metric_names)}'
+            )
+        metric = metric or LABELS[space]
+        if labelled_only:
+            cache = cache.select(np.flatnonzero(~np.isnan(cache.metric(metric))))
+        return cls(space, cache, metric)
+
+    def draw(self, count: int, seed: int) -> Draw:
+        """A sample of ``count`` networks, and those that equal none of it."""
+        return draw(self.cache.names, count, seed, self.groups)
+
+    @functools.cached_property
+    def groups(self) -> list[str]:
+        """What each network is equal to, see ``equal_groups``."""
+        return equal_groups(self.cache, self.space)
+
+    @property
+    def families(self) -> np.ndarray | None:
+        """(G,) family of each network; None in a search space, which is one."""
+        if None not in self.cache.archs:
+            return None
+        return np.array([name.partition('/')[0] for name in self.cache.names])
+
+    @functools.cached_property
+    def one_hot(self) -> np.ndarray:
+        """(G, F) choices of the architectures."""
+        return baselines.one_hot(self.space, self.cache.archs)
+
+    @functools.cached_property
+    def sums(self) -> np.ndarray:
+        """(G, F) sums by stage, of an OFA space."""
+        return baselines.stage_sums(self.space, self.cache.archs)
+
+    @functools.cached_property
+    def pairs(self) -> np.ndarray:
+        """(G, F) choices and products of two of them."""
+        return baselines.pairs(self.one_hot)
+
+    def costs(self, name: str) -> np.ndarray:
+        """(G, 1) 'macs' or 'params'."""
+        return self.cache.metric(name)[:, None]
+
+    def task(self, rows: np.ndarray) -> Task:
+        """Some networks for the kernel predictor."""
+        return Task(self.statistics.take(rows), self.labels[rows])
+
+    def labelled(self, rows: np.ndarray, folded: bool) -> Labelled:
+        """Some networks for a graph network."""
+        table = self.folded if folded else self.table
+        return Labelled(table, rows, self.labels[rows])

@@ -1,0 +1,215 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""A graph cache of all networks of a table, built so that it may be interrupted.
+
+Beside the file that is to be lies a folder of parts, each a small cache. What is done
+is done: a build that is started again goes on where it stopped.
+"""
+
+import dataclasses
+import json
+import multiprocessing
+import shutil
+import zlib
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+from hpml_mm.utils.files import dump_strict, write_atomic
+from hpml_mm.predictor.graphs.cached.cache import GraphCache
+from hpml_mm.predictor.graphs.graph import Entry
+from .source import arch_graph
+from hpml_mm.predictor.spaces import SearchSpace, get_space
+from hpml_mm.predictor.spaces.tables import Row, read_table
+from hpml_mm.version import __version__
+
+#: Networks to a part: what an interruption can cost.
+PART = 250
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """One part of a build.
+
+    Attributes:
+        path: Its file.
+        space: Name of the search space.
+        size: Height and width of the images; None for the space's own.
+        rows: What the table says of its networks.
+    """
+
+    path: Path
+    space: str
+    size: tuple[int, int] | None
+    rows: Sequence[Row]
+
+    @property
+    def names(self) -> list[str]:
+        return [f'{self.space}:{row.arch}' for row in self.rows]
+
+
+def build_cache(
+    table: str | Path,
+    space: str,
+    out: str | Path,
+    *,
+    size: tuple[int, int] | None = None,
+    workers: int = 1,
+    started: Callable[[int, int], None] = lambda total, done: None,
+    advanced: Callable[[int], None] = lambda count: None,
+) -> GraphCache:
+    """Build the graphs of a table's networks and write them with its metrics.
+
+    A record is called ``SPACE:ARCH``, with the arch as the table writes it; its own
+    arch is canonical. 'macs' and 'params' are counted where the table has none.
+
+    Args:
+        table: File that ``read_table`` reads.
+        space: Name of the search space.
+        out: The cache; it is written whole, in the end.
+        size: Height and width of the images; None for the space's own.
+        workers: Processes that build; 1 for this one alone.
+        started: Called once with the number of networks, and of those done already.
+        advanced: Called with the number of networks of each part that is done.
+
+    Raises:
+        FileNotFoundError: There is no such table.
+        ValueError: The table, an arch, or what lies there of another build.
+    """
+    table, out = Path(table), Path(out)
+    if workers < 1:
+        raise ValueError(f'workers={workers}: at least 1 is needed')
+    rows = read_table(table, space)
+    _check_rows(table, space, rows)
+    folder = out.with_name(f'{out.name}.parts')
+    if not _has_parts(folder):
+        _try_first(table, space, size, rows)
+    _claim(folder, _identity(table, space, size))
+    parts = _divided(folder, space, size, rows)
+    missing = [part for part in parts if not _is_done(part)]
+    started(len(rows), len(rows) - sum(len(part.rows) for part in missing))
+    for count, problem in _built(missing, workers):
+        if problem:
+            raise ValueError(f'{table}: {problem}')
+        advanced(count)
+    cache = GraphCache.from_entries(
+        entry for part in parts for entry in GraphCache.load(part.path)
+    )
+    cache.save(out)
+    shutil.rmtree(folder)
+    return cache
+
+
+def _check_rows(table: Path, space: str, rows: Sequence[Row]) -> None:
+    """Find what is wrong before minutes of work, not after them."""
+    home, seen = get_space(space), set()
+    for row in rows:
+        try:
+            home.decode(row.arch)
+        except ValueError as error:
+            raise ValueError(f'{table}: network {row.arch!r}: {error}') from error
+        if row.arch in seen:
+            raise ValueError(f'{table}: network {row.arch!r} is there twice')
+        seen.add(row.arch)
+
+
+def _try_first(
+    table: Path, space: str, size: tuple[int, int] | None, rows: Sequence[Row]
+) -> None:
+    """Refuse what suits no network, such as a size, before the folder is claimed."""
+    for row in rows[:1]:
+        try:
+            arch_graph(get_space(space), row.arch, size)
+        except ValueError as error:
+            raise ValueError(f'{table}: network {row.arch!r}: {error}') from error
+
+
+def _divided(
+    folder: Path, space: str, size: tuple[int, int] | None, rows: Sequence[Row]
+) -> list[_Part]:
+    return [
+        _Part(folder / f'{start:06d}', space, size, rows[start : start + PART])
+        for start in range(0, len(rows), PART)
+    ]
+
+
+def _identity(table: Path, space: str, size: tuple[int, int] | None) -> dict:
+    """What parts must have in common to belong to one build."""
+    return {
+        'table': f'{zlib.crc32(table.read_bytes()):08x}',
+        'space': space,
+        'input size': size and list(size),
+        'networks to a part': PART,
+        'version': __version__,
+    }
+
+
+def _has_parts(folder: Path) -> bool:
+    return folder.is_dir() and any(p.name.isdecimal() for p in folder.iterdir())
+
+
+def _claim(folder: Path, identity: dict) -> None:
+    note = folder / 'build.json'
+    if not note.is_file() or not _has_parts(folder):
+        write_atomic(note, dump_strict(identity))
+        return
+    try:
+        known = json.loads(note.read_text(encoding='utf-8'))
+    except ValueError:
+        known = {}
+    other = [key for key, value in identity.items() if known.get(key) != value]
+    if other:
+        raise ValueError(
+            f'{folder} holds parts of another build ({", ".join(other)} differ): '
+            'delete it, or set another --out'
+        )
+
+
+def _is_done(part: _Part) -> bool:
+    if not part.path.is_file():
+        return False
+    try:
+        return GraphCache.load(part.path).names == part.names
+    except ValueError:  # damaged: it is built again
+        return False
+
+
+def _built(parts: Sequence[_Part], workers: int) -> Iterator[tuple[int, str]]:
+    """Build parts; of each, its number of networks and what is wrong with it."""
+    if workers == 1 or len(parts) < 2:
+        yield from map(_build, parts)
+        return
+    # Forked processes could hang in the threads that torch has started by now.
+    with multiprocessing.get_context('spawn').Pool(workers, _one_thread) as pool:
+        yield from pool.imap_unordered(_build, parts)
+
+
+def _one_thread() -> None:
+    import torch
+
+    torch.set_num_threads(1)
+
+
+def _build(part: _Part) -> tuple[int, str]:
+    home = get_space(part.space)
+    entry = partial(_entry, home, part.size)
+    try:
+        GraphCache.from_entries(map(entry, part.names, part.rows)).save(part.path)
+    except ValueError as error:  # as text: another process would lose where it arose
+        return 0, str(error)
+    return len(part.rows), ''
+
+
+def _entry(
+    home: SearchSpace, size: tuple[int, int] | None, name: str, row: Row
+) -> Entry:
+    try:
+        graph = arch_graph(home, row.arch, size)
+    except ValueError as error:
+        raise ValueError(f'network {row.arch!r}: {error}') from error
+    counted = {'macs': float(graph.total_macs), 'params': float(graph.total_params)}
+    arch = home.encode(home.decode(row.arch))
+    return Entry(name, graph, arch, {**row.metrics, **_absent(counted, row.metrics)})
+
+
+def _absent(counted: dict[str, float], known: dict[str, float]) -> dict[str, float]:
+    return {name: value for name, value in counted.items() if name not in known}

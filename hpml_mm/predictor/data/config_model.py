@@ -1,0 +1,197 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""The network of a config of MMPretrain or MMPose, and the input that it takes."""
+
+import difflib
+from collections.abc import Collection, Iterator, Mapping
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope
+from torch import nn
+
+from hpml_mm.compat.extras import has_mmpose
+from hpml_mm.config.overrides import read_config
+
+#: Keys by which steps of pipelines say how large the image becomes; a crop says height
+#: and width, the others width and height.
+_CROPPED, _WIDE_FIRST = 'crop_size', ('input_size', 'scale')
+#: Steps whose ``scale`` is a size; of others it may be a factor.
+_SCALED = ('RandomResizedCrop', 'Resize', 'EfficientNetRandomCrop')
+_PACKAGES = ('mmpretrain', 'mmpose')
+#: Names at most that are offered for one that is not known.
+_OFFERED = 5
+
+
+def find_config(source: str) -> Config:
+    """A config by its path, as ``package::name``, or by the name of a published model.
+
+    Args:
+        source: ``configs/fer/a.py``, ``mmpose::path/to/a.py``, or what MMPretrain or
+            MMPose call a model, such as ``resnet18_8xb32_in1k``.
+
+    Raises:
+        FileNotFoundError: There is none of that path or name; the message names
+            similar ones.
+        ValueError: It cannot be read as a config, or several have that name; the
+            message names them.
+    """
+    if '::' in source or source.endswith('.py'):
+        return read_config(source)
+    known = _config_files()
+    if len(known.get(source, ())) > 1:
+        raise ValueError(
+            f'{source!r} is the name of {len(known[source])} configs: write one of '
+            f'{", ".join(known[source])}'
+        )
+    if source in known:
+        (place,) = known[source].values()
+        return read_config(str(place))
+    from mmpretrain.apis import ModelHub, list_models
+
+    # ModelHub.has knows nothing until they have been listed.
+    published = list_models()
+    if source.lower() in published:
+        return ModelHub.get(source).config
+    near = _near(source, {*known, *published})
+    hint = f'; did you mean {" or ".join(near)}?' if near else ''
+    raise FileNotFoundError(
+        f'{source!r} is no arch, no ONNX file, no config file, and no model of '
+        f'{" or ".join(_PACKAGES)}{hint}'
+    )
+
+
+def _config_files() -> dict[str, dict[str, Path]]:
+    """The configs that installed packages bring, by name and by ``package::path``."""
+    found: dict[str, dict[str, Path]] = {}
+    for package in _PACKAGES:
+        spec = find_spec(package)
+        for folder in (spec.submodule_search_locations or ()) if spec else ():
+            root = Path(folder, '.mim', 'configs')
+            for path in sorted(root.rglob('*.py')):
+                if '_base_' not in path.parts:
+                    full = f'{package}::{path.relative_to(root).as_posix()}'
+                    found.setdefault(path.stem, {})[full] = path
+    return found
+
+
+def _near(source: str, names: Collection[str]) -> list[str]:
+    """Names that start with a text, then those that hold it; else the most similar."""
+    text = source.lower()
+    holding = [name for name in names if text and text in name.lower()]
+    holding.sort(key=lambda name: (not name.lower().startswith(text), name))
+    return holding[:_OFFERED] or difflib.get_close_matches(source, names, n=1)
+
+
+def config_model(cfg: Config, name: str) -> nn.Module:
+    """Build a config's model; its weights are as they are drawn.
+
+    Args:
+        cfg: Config with a ``model``.
+        name: What to call it in errors.
+
+    Raises:
+        ValueError: It has no model, or the model cannot be built.
+    """
+    if 'model' not in cfg:
+        raise ValueError(f'{name} has no model')
+    if has_mmpose():
+        import mmpose.models  # noqa: F401  # registers its models
+    model = dict(cfg.model)
+    if cfg.get('data_preprocessor') is not None:
+        model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    try:
+        with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+            return MODELS.build(model)
+    except Exception as error:  # a model is others' code: any may come
+        reason = f'{type(error).__name__}: {error}'
+        raise ValueError(f'cannot build the model of {name}: {reason}') from error
+
+
+def no_classifier(cfg: Config) -> str:
+    """What a config's model is where it is no classifier, else ''."""
+    kind = str(cfg.model.get('type')).split('.')[-1]
+    return '' if kind.endswith('Classifier') else f'a {kind} is no classifier'
+
+
+def input_shape(
+    cfg: Config, model: nn.Module, name: str, size: tuple[int, int] | None
+) -> tuple[int, int, int]:
+    """Channels, height and width of the images that a model is made for.
+
+    Args:
+        cfg: Its config.
+        model: The model; its first convolution tells whether images are grey.
+        name: What to call it in errors.
+        size: Height and width instead of the config's.
+
+    Raises:
+        ValueError: The config does not tell a size, and none is given.
+    """
+    height, width = size or _size(cfg) or (None, None)
+    if height is None:
+        raise ValueError(
+            f'{name} does not tell the size of its images: give --input-size HxW'
+        )
+    return _channels(cfg, model), height, width
+
+
+def _channels(cfg: Config, model: nn.Module) -> int:
+    convolutions = (m for m in model.modules() if isinstance(m, nn.Conv2d))
+    first = next(convolutions, None)
+    found = 3 if first is None else first.in_channels
+    if found in (1, 3):
+        return found
+    # More of them may be pixels that a stem has stacked, as YOLO's does.
+    inner = cfg.model.get('data_preprocessor') or {}
+    mean = {**(cfg.get('data_preprocessor') or {}), **inner}.get('mean')
+    return len(mean) if isinstance(mean, list | tuple) else found
+
+
+def _size(cfg: Config) -> tuple[int, int] | None:
+    """Height and width of the codec, else of the last step of a pipeline that has one.
+
+    The test pipeline comes first, but it may take images as they are. Without any, a
+    transformer's backbone may tell.
+    """
+    codec = cfg.get('codec')
+    if isinstance(codec, Mapping) and 'input_size' in codec:
+        width, height = codec['input_size']
+        return height, width
+    for loader in ('test_dataloader', 'val_dataloader', 'train_dataloader'):
+        data = (cfg.get(loader) or {}).get('dataset') or {}
+        while 'pipeline' not in data and isinstance(data.get('dataset'), Mapping):
+            data = data['dataset']
+        sizes = list(filter(None, map(_step_size, _steps(data.get('pipeline')))))
+        if sizes:
+            return sizes[-1]
+    return _two_sides((cfg.model.get('backbone') or {}).get('img_size'))
+
+
+def _steps(part: Any) -> Iterator[Mapping[str, Any]]:
+    """The steps of a pipeline, those within others too."""
+    if isinstance(part, Mapping):
+        yield part
+        part = part.get('transforms')
+    if isinstance(part, list | tuple):
+        for step in part:
+            yield from _steps(step)
+
+
+def _step_size(step: Mapping[str, Any]) -> tuple[int, int] | None:
+    kind = str(step.get('type')).split('.')[-1]
+    if _CROPPED in step:
+        return _two_sides(step[_CROPPED])
+    for key in _WIDE_FIRST:
+        if key in step and (key != 'scale' or kind in _SCALED):
+            sides = _two_sides(step[key])
+            return sides and sides[::-1]
+    return None
+
+
+def _two_sides(size: Any) -> tuple[int, int] | None:
+    if isinstance(size, int):
+        return size, size
+    whole = isinstance(size, list | tuple) and all(isinstance(s, int) for s in size)
+    return tuple(size) if whole and len(size) == 2 else None

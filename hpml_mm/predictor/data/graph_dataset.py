@@ -1,0 +1,119 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""A cache of graphs as a data set for training."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from .graph_table import GraphTable
+from hpml_mm.predictor.graphs.cached.cache import GraphCache
+from .groups import equal_groups
+from .protocol import Draw, draw, split_off
+from hpml_mm.registry import DATASETS
+
+PARTS = ('train', 'dev', 'test', 'all')
+
+
+@DATASETS.register_module()
+class GraphDataset(Dataset):
+    """Networks of a cache that have a label, as batches of graphs.
+
+    A batch is a dict of ``inputs``, a ``GraphBatch``, and ``data_samples``, labels (G,)
+    float64 in percent. It is made as a whole, so a loader needs no workers and hands it
+    on by ``collate_fn=dict(type='hpml_mm.keep_batch')``.
+
+    Networks are divided as in AIO-P: sorted by name, shuffled by a seed, the last ones
+    to learn from. Networks that are equal, see ``groups``, are never on both sides.
+
+    Attributes:
+        labelled: Whether each network of the cache has a label.
+        indices: (G,) positions in the cache of the networks of this part.
+        labels: (G,) theirs, in percent.
+        drawn: Positions in the cache of all networks to learn from, and of the rest;
+            None for 'all'.
+
+    Args:
+        cache: File that ``tools/predictor.py cache build`` has written.
+        metric: Name of the label in the cache, such as 'imagenet/top1(%)'.
+        part: One of ``PARTS``: 'train' and 'dev' together are the networks to learn
+            from, 'test' is the rest, 'all' are all.
+        train: How many networks to learn from: a number, or a share below 1.
+        dev: Share of these that the best epoch is chosen by; 0 for none.
+        seed: Of the division.
+        fold: As in ``GraphTable``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is no cache, has no such metric, or cannot be divided so.
+    """
+
+    def __init__(
+        self,
+        cache: str | Path,
+        metric: str,
+        part: str = 'all',
+        train: float = 0.8,
+        dev: float = 0.1,
+        seed: int = 12345,
+        fold: bool = False,
+    ) -> None:
+        if part not in PARTS:
+            raise ValueError(
+                f'GraphDataset: part {part!r} is unknown; there are {", ".join(PARTS)}'
+            )
+        content = GraphCache.load(cache)
+        labels = content.metric(metric)
+        self.labelled = ~np.isnan(labels)
+        known = np.flatnonzero(self.labelled)
+        self.table = GraphTable.from_cache(content, fold)
+        self.drawn = None if part == 'all' else _drawn(content, known, train, dev, seed)
+        self.indices = known if part == 'all' else _part(self.drawn, part, dev)
+        if not len(self.indices):
+            raise ValueError(
+                f'GraphDataset: no network is left for {part!r} of {len(known)} with '
+                f'{metric!r} in {cache}; change train={train:g} or dev={dev:g}'
+            )
+        self.labels = labels[self.indices]
+        self.macs = self.table.macs[self.indices]
+        self.metainfo = {'metric': metric, 'part': part}
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, index: int) -> dict[str, Any]:
+        """One network, as a batch of one."""
+        return self.__getitems__([index])
+
+    def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
+        """A whole batch, by which torch's loader asks for it."""
+        return {
+            'inputs': self.table.batch(self.indices[indices]),
+            'data_samples': torch.as_tensor(self.labels[indices]),
+        }
+
+
+def _drawn(
+    cache: GraphCache, known: np.ndarray, train: float, dev: float, seed: int
+) -> Draw:
+    """The networks to learn from, and the rest, of those with a label."""
+    if train <= 0 or dev < 0 or dev >= 1:
+        raise ValueError(
+            f'GraphDataset: train={train:g} must be above 0, dev={dev:g} from 0 to 1'
+        )
+    names, groups = np.array(cache.names)[known], np.array(equal_groups(cache))[known]
+    count = round(train * len(known)) if train < 1 else int(train)
+    drawn = draw(names, count, seed, groups)
+    return Draw(seed, known[drawn.train], known[drawn.test])
+
+
+def _part(drawn: Draw, part: str, dev: float) -> np.ndarray:
+    if part == 'test':
+        return drawn.test
+    if dev == 0:
+        return drawn.train if part == 'train' else np.arange(0)
+    kept, held = split_off(drawn.train, dev, drawn.seed)
+    return kept if part == 'train' else held

@@ -1,0 +1,152 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""What a command names as a network: an arch, an ONNX file, a config or a model."""
+
+import difflib
+import re
+from pathlib import Path
+
+from hpml_mm.predictor.graphs.graph import Entry, Graph
+from hpml_mm.predictor.spaces import SPACES, SearchSpace, get_space
+
+#: The space of an arch that several spaces could have: the published table's.
+DEFAULT_SPACE = 'ofa-mbv3-w1.0'
+
+
+def load_source(
+    source: str, space: str | None = None, size: tuple[int, int] | None = None
+) -> Entry:
+    """The graph of a network, with what is counted on it as metrics.
+
+    Args:
+        source: One of
+
+            - an arch of a search space, ``SPACE:ARCH`` or, with ``space``, ``ARCH``;
+            - an ONNX file;
+            - a config file of MMPretrain or MMPose, or ``package::name``;
+            - the name of a model that MMPretrain or MMPose publish.
+        space: Name of a search space; the source is an arch of it.
+        size: Height and width of the image; None for what the source says.
+
+    Returns:
+        A record with the metrics 'macs' and 'params'.
+
+    Raises:
+        FileNotFoundError: It is a file that does not exist, or none of these.
+        ValueError: It cannot be read, built or traced; it looks like an arch and is in
+            no space; or the size does not fit.
+    """
+    if Path(source).suffix.lower() == '.onnx':
+        name, graph, arch = source, _onnx_graph(source, size), None
+    elif (found := split_arch(source, space)) is not None:
+        home, arch = found
+        graph = arch_graph(get_space(home), arch, size)
+        name = f'{home}:{arch}'
+    else:
+        _refuse_near_arch(source)
+        name, graph, arch = source, _config_graph(source, size), None
+    metrics = {'macs': float(graph.total_macs), 'params': float(graph.total_params)}
+    return Entry(name, graph, arch, metrics)
+
+
+def split_arch(source: str, space: str | None = None) -> tuple[str, str] | None:
+    """The space and the canonical arch that a text stands for.
+
+    Args:
+        source: ``SPACE:ARCH``, or ``ARCH`` alone.
+        space: The space, where the text does not name it.
+
+    Returns:
+        None where the text is no arch of any space.
+
+    Raises:
+        ValueError: A space is named, and the arch is not in it.
+    """
+    prefix, colon, rest = source.partition(':')
+    if space is None and colon and prefix in SPACES:
+        space, source = prefix, rest
+    if space is not None:
+        home = get_space(space)
+        return space, home.encode(home.decode(source.removeprefix(f'{space}:')))
+    fitting = [name for name in SPACES if _holds(get_space(name), source)]
+    if not fitting:
+        return None
+    if len(fitting) > 1 and DEFAULT_SPACE not in fitting:
+        raise ValueError(
+            f'{source!r} is an arch of {" and of ".join(fitting)}: name the space, as '
+            f'{fitting[0]}:{source}'
+        )
+    return split_arch(source, DEFAULT_SPACE if len(fitting) > 1 else fitting[0])
+
+
+def _refuse_near_arch(source: str) -> None:
+    """Say what is wrong with a text that is meant as an arch but is none."""
+    if source.endswith('.py') or '::' in source:
+        return
+    named = re.match(r'([\w.-]+):', source)
+    if named:
+        prefix = named[1]
+        near = difflib.get_close_matches(prefix, SPACES, n=1)
+        if near:
+            raise ValueError(f'no search space {prefix!r}; did you mean {near[0]!r}?')
+    if ';' in source:  # as in archs of OFA's spaces, and in no name of a config
+        get_space(named[1] if named else DEFAULT_SPACE).decode(source)
+
+
+def _holds(space: SearchSpace, source: str) -> bool:
+    try:
+        space.decode(source)
+    except ValueError:
+        return False
+    return True
+
+
+def arch_graph(
+    space: SearchSpace, arch: str, size: tuple[int, int] | None = None
+) -> Graph:
+    """The graph of an arch; images of search spaces are square.
+
+    Raises:
+        ValueError: The arch is not in the space, or the size is not square.
+    """
+    if size is not None and size[0] != size[1]:
+        raise ValueError(
+            f'{size[0]}x{size[1]}: networks of {space.name} take square images'
+        )
+    return space.graph(space.decode(arch), size and size[0])
+
+
+def _onnx_graph(path: str, size: tuple[int, int] | None) -> Graph:
+    from hpml_mm.predictor.graphs.onnx.reader import onnx_graph
+
+    if size is not None:
+        raise ValueError(
+            f'{path}: an ONNX file has its own input size; export it again for another'
+        )
+    return onnx_graph(path)
+
+
+def _config_graph(source: str, size: tuple[int, int] | None) -> Graph:
+    # Both import MMPretrain or its like, which an arch does without.
+    from .config_model import config_model, find_config, input_shape
+    from hpml_mm.predictor.graphs.tracing.trace import trace
+    from hpml_mm.predictor.graphs.uninitialised import uninitialised
+
+    cfg = find_config(source)
+    # Weights are not looked at, and the largest models have a billion.
+    with uninitialised():
+        model = config_model(cfg, source)
+    return trace(model, input_shape(cfg, model, source, size))
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """Height and width in pixels of ``224`` or ``256x192``.
+
+    Raises:
+        ValueError: The text is neither.
+    """
+    sides = text.lower().split('x')
+    if not (len(sides) in (1, 2) and all(s.isdecimal() and int(s) for s in sides)):
+        raise ValueError(
+            f'{text!r} is no size: write a side, or HEIGHTxWIDTH in pixels'
+        )
+    return int(sides[0]), int(sides[-1])

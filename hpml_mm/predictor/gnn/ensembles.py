@@ -1,0 +1,64 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Several predictors as one, which also says how sure it is."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from hpml_mm.registry import MODELS
+
+from .build import build_part
+from .graph_batch import GraphBatch
+from .regressor import ScoreModel
+
+
+@MODELS.register_module()
+class EnsembleRegressor(ScoreModel):
+    """The mean of several predictors; their spread is its uncertainty.
+
+    The members differ in their first weights. They can be trained together, as one
+    model, or each by itself.
+
+    Args:
+        members: Configs of predictors, or predictors.
+        data_preprocessor: As for any of MMEngine's models.
+        init_cfg: As for any of MMEngine's modules.
+
+    Raises:
+        ValueError: There is no member.
+    """
+
+    def __init__(
+        self,
+        members: Sequence[dict | nn.Module],
+        data_preprocessor: dict | None = None,
+        init_cfg: dict | None = None,
+    ) -> None:
+        super().__init__(
+            scaling='none', data_preprocessor=data_preprocessor, init_cfg=init_cfg
+        )
+        if not members:
+            raise ValueError('EnsembleRegressor: there is no member')
+        self.members = nn.ModuleList(build_part(one) for one in members)
+
+    def fit_scaler(self, labels: Tensor, macs: Tensor) -> None:
+        """Fit the scaling of all members."""
+        for member in self.members:
+            member.fit_scaler(labels, macs)
+
+    def loss(self, batch: GraphBatch, labels: Tensor) -> Tensor:
+        """The sum of the members' losses, so that each learns as if alone."""
+        return torch.stack([one.loss(batch, labels) for one in self.members]).sum()
+
+    def outputs(self, batch: GraphBatch) -> Tensor:
+        """Predicted scores as shares of 1, (G,)."""
+        return (self.predict(batch) / 100).float()
+
+    def predict(self, batch: GraphBatch) -> Tensor:
+        """Predicted scores in percent, (G,) float64: the mean of the members'."""
+        return self.member_scores(batch).mean(dim=1)
+
+    def member_scores(self, batch: GraphBatch) -> Tensor:
+        """What each member predicts in percent, (G, members) float64."""
+        return torch.stack([one.predict(batch) for one in self.members], dim=1)

@@ -1,0 +1,131 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Any PyTorch module as a computational graph.
+
+The module runs once on fake tensors, which have a shape and no data: nothing is
+computed, and its weights are neither read nor copied. What it calls is recorded by the
+mechanism beneath ``make_fx`` and ``FlopCounterMode``, one node per operator:
+
+- a bias belongs to its convolution or matrix product;
+- views, copies, rearrangements (also of windows and channels) and dropout leave no
+  node, edges go past them;
+- sums, products and concatenations with only one computed input leave none either,
+  unless a parameter goes in, which needs a node to be counted at;
+- fused attention is recorded as its two matrix products and a softmax;
+- a matrix product of two computed tensors is a 'matmul' without parameters;
+- computations on parameters and constants alone leave nodes only where they multiply
+  matrices; such nodes have no edge that leads to them.
+
+The MACs are those that ``FlopCounterMode`` counts, halved, and the parameters those of
+``module.parameters()``; ones that the module does not use count at the 'output' node.
+"""
+
+import inspect
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+)
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._pytree import tree_leaves
+
+from hpml_mm.predictor.graphs.graph import Graph
+
+from .modules import ModulePaths, evaluating
+from .record import Recorder
+
+
+def trace(
+    module: nn.Module,
+    input_shape: Sequence[int] = (3, 224, 224),
+    call: Callable[[nn.Module, Tensor], Any] | None = None,
+) -> Graph:
+    """The computational graph of a module in evaluation mode, for one image.
+
+    Args:
+        module: Any module that takes one tensor, or a model of MMPretrain or MMPose,
+            of which the network up to its head's raw output is taken. Its training
+            flags are put back afterwards.
+        input_shape: Shape of the input without the batch.
+        call: How to run the module, if ``module(image)`` does not do.
+
+    Raises:
+        ValueError: It cannot be traced; the message names the operator and the module
+            at which it stopped. That is the case if the network looks at values
+            (``item``, ``nonzero``), or uses operators that PyTorch does not bring.
+    """
+    paths = ModulePaths(module)
+    weights = list(module.parameters())
+    with (
+        _quiet(),
+        _plain_attention(),
+        FakeTensorMode(allow_non_fake_inputs=True),
+        torch.no_grad(),
+        paths.watch(),
+    ):
+        device = weights[0].device if weights else None
+        image = torch.empty(1, *input_shape, device=device)
+        recorder = Recorder(weights, paths, image)
+        try:
+            with recorder, evaluating(module):
+                output = (call or _call)(module, image)
+            tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
+            return recorder.finish(tensors)
+        except Exception as error:
+            raise _explained(module, input_shape, recorder, paths, error) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Let PyTorch log no traceback of an error that is explained anyway."""
+    logger = logging.getLogger(FakeTensorMode.__module__)
+    disabled = logger.disabled
+    logger.disabled = True
+    try:
+        yield
+    finally:
+        logger.disabled = disabled
+
+
+@contextmanager
+def _plain_attention() -> Iterator[None]:
+    """Let attention take the path of plain products: fused ones hide their cost."""
+    fast = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+
+
+def _call(module: nn.Module, image: Tensor) -> Any:
+    # What MMEngine's models take, and their name for the network's own output.
+    if {'data_samples', 'mode'} <= set(inspect.signature(module.forward).parameters):
+        return module(image, None, mode='tensor')
+    return module(image)
+
+
+def _explained(
+    module: nn.Module,
+    input_shape: Sequence[int],
+    recorder: Recorder,
+    paths: ModulePaths,
+    error: Exception,
+) -> ValueError:
+    operator = recorder.running or 'no operator, Python code'
+    if isinstance(error, DataDependentOutputException | DynamicOutputShapeException):
+        reason = 'its result depends on values, and tracing knows shapes alone'
+    else:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return ValueError(
+        f'{type(module).__name__} cannot be traced with an input of '
+        f'{tuple(input_shape)}: it stopped at {operator} in module '
+        f'{paths.current!r}: {reason}'
+    )

@@ -1,0 +1,210 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Static INT8 models for OpenVINO, through NNCF."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from hpml_mm.compat.extras import require
+from hpml_mm.compat.signal_stack import keep_signal_stack
+from hpml_mm.deploy.spec import METADATA_KEY
+from hpml_mm.quantization.coverage import Coverage, LayerCoverage, require_converted
+
+from .cpu_features import needs_reduced_range
+from .onnx_ranges import PERCENTILES, PIECE, check_ranges, silent
+from .openvino_ranges import (
+    EXTRA,
+    MOVING,
+    Range,
+    Source,
+    activation_rounding,
+    observe,
+    set_ranges_,
+)
+
+#: NNCF has no entropy; its histogram takes the cut with the least squared error.
+RANGES = (*PERCENTILES, 'histogram', 'minmax')
+_WEIGHTED = (
+    'Convolution',
+    'GroupConvolution',
+    'ConvolutionBackpropData',
+    'GroupConvolutionBackpropData',
+    'MatMul',
+)
+# What may stand between a weight and its use.
+_ON_WEIGHTS = ('Convert', 'FakeQuantize', 'Multiply', 'Reshape', 'Subtract')
+_REMEDY = 'keep fewer layers in FP32, or use another backend'
+
+
+class OpenVinoPTQ:
+    """Turns an FP32 ONNX model into INT8 ones of OpenVINO.
+
+    NNCF decides what is rounded where. Ranges are observed here, once however many
+    conversions follow, but for ``histogram``, which is NNCF's own.
+
+    Args:
+        model_path: The FP32 model, in ONNX.
+        modules: Module names by node name.
+        batches: Images for calibration, of shape (N, C, H, W).
+        ranges: How ranges of activations are found: one of :data:`RANGES`.
+
+    Raises:
+        ImportError: OpenVINO or NNCF is not installed.
+        ValueError: The ranges are unknown.
+    """
+
+    def __init__(
+        self,
+        model_path: Path,
+        modules: Mapping[str, str],
+        batches: Sequence[Tensor],
+        ranges: str = 'percentile',
+    ) -> None:
+        check_ranges(ranges, RANGES)
+        self._openvino = require('openvino', EXTRA)
+        self._nncf = require('nncf', EXTRA)
+        self._model_path = model_path
+        self._batches = batches
+        self._ranges = ranges
+        self._observed: dict[Source, Range] = {}
+        names = [each.get_friendly_name() for each in _weighted(self._read())]
+        # OpenVINO takes a node of ONNX apart into a product and a sum.
+        nodes = {name: name.removesuffix('/WithoutBiases') for name in names}
+        self._layers = {name: modules.get(node, node) for name, node in nodes.items()}
+
+    @property
+    def layers(self) -> list[str]:
+        """Module names of all layers with weights."""
+        return list(self._layers.values())
+
+    def convert(
+        self,
+        path: Path,
+        keep: Mapping[str, str] | None = None,
+        note: str | None = None,
+    ) -> Coverage:
+        """Write an INT8 model: ``path``, which ends in ``.xml``, and a ``.bin`` beside.
+
+        Args:
+            path: Where to; overwritten.
+            keep: Why a layer stays in FP32, by its module's name.
+            note: Text for the model's runtime information: what it says of itself.
+
+        Raises:
+            NothingConverted: No layer is INT8; nothing is written.
+        """
+        keep = dict(keep or {})
+        ignored = [name for name, module in self._layers.items() if module in keep]
+        if len(ignored) == len(self._layers):  # NNCF has an error of its own for it
+            model = self._read()
+        else:
+            model = self._quantized(ignored)
+        coverage = require_converted(self._coverage(model, keep), _REMEDY)
+        if note is not None:
+            model.set_rt_info(note, [METADATA_KEY])
+        self._openvino.save_model(model, str(path), compress_to_fp16=False)
+        return coverage
+
+    def _read(self) -> Any:
+        """The model without the sums that shapes are computed by.
+
+        There are eight for each bias, most of what NNCF would search for patterns.
+        """
+        passes = require('openvino.passes', EXTRA)
+        model = self._openvino.Core().read_model(str(self._model_path))
+        manager = passes.Manager()
+        manager.register_pass(passes.ConstantFolding())
+        manager.run_passes(model)
+        return model
+
+    def _quantized(self, ignored: list[str]) -> Any:
+        if self._ranges == 'histogram':
+            pieces = [part for batch in self._batches for part in batch.split(PIECE)]
+            return self._placed(ignored, pieces)
+        model = self._placed(ignored, [self._batches[0][:2]])
+        missing = activation_rounding(model).keys() - self._observed.keys()
+        if missing:
+            percentile = PERCENTILES.get(self._ranges, 100.0)
+            self._observed |= observe(self._read(), missing, self._batches, percentile)
+        set_ranges_(model, self._observed)
+        return model
+
+    def _placed(self, ignored: list[str], pieces: Sequence[Tensor]) -> Any:
+        """What NNCF makes of the model, with ranges of some images."""
+        nncf = self._nncf
+        logging.getLogger('nncf').setLevel(logging.ERROR)
+        overflow = nncf.quantization.advanced_parameters.OverflowFix
+        known = require('nncf.quantization.range_estimator', EXTRA)
+        kinds = known.RangeEstimatorParametersSet
+        histogram = self._ranges == 'histogram'
+        advanced = nncf.AdvancedQuantizationParameters(
+            overflow_fix=overflow.ENABLE if needs_reduced_range() else overflow.DISABLE,
+            activations_range_estimator_params=(
+                kinds.HISTOGRAM if histogram else kinds.MINMAX
+            ),
+            # It would correct for ranges that are not those of the end.
+            disable_bias_correction=True,
+        )
+        with silent(), keep_signal_stack():
+            return nncf.quantize(
+                self._read(),
+                nncf.Dataset([piece.numpy() for piece in pieces]),
+                # Weights symmetric, activations with a zero point.
+                preset=nncf.QuantizationPreset.MIXED,
+                subset_size=len(pieces),
+                ignored_scope=nncf.IgnoredScope(names=ignored),
+                advanced_parameters=advanced,
+            )
+
+    def _coverage(self, model: Any, keep: Mapping[str, str]) -> Coverage:
+        found = []
+        for operation in _weighted(model):
+            name = operation.get_friendly_name()
+            module = self._layers.get(name, name)
+            weight = 'FakeQuantize' in _weight(operation)
+            rounded = weight and _is_rounded(operation.input_value(0))
+            reason = None if rounded else keep.get(module, 'NNCF left it out')
+            found.append(LayerCoverage(module, operation.get_type_name(), reason))
+        counts = Counter(op.get_type_name() for op in model.get_ordered_ops())
+        return Coverage(tuple(found), dict(sorted(counts.items())))
+
+
+def _weighted(model: Any) -> list[Any]:
+    """Operations with a constant as their second operand, in an order to run them."""
+    return [
+        operation
+        for operation in model.get_ordered_ops()
+        if operation.get_type_name() in _WEIGHTED
+        and _weight(operation)[-1] == 'Constant'
+    ]
+
+
+def _weight(operation: Any) -> list[str]:
+    """Kinds of operations that a weight comes through, from where it is used."""
+    node = operation.input_value(1).get_node()
+    kinds = [node.get_type_name()]
+    while kinds[-1] in _ON_WEIGHTS:
+        node = node.input_value(0).get_node()
+        kinds.append(node.get_type_name())
+    if kinds[-1] == 'Constant' and node.get_element_type().to_string() in ('i8', 'u8'):
+        kinds.insert(0, 'FakeQuantize')  # and applied already
+    return kinds
+
+
+def _is_rounded(value: Any) -> bool:
+    """Whether an activation is rounded, maybe before it was moved to where it is."""
+    node = value.get_node()
+    kind = node.get_type_name()
+    if kind == 'Concat':
+        return all(
+            _is_rounded(node.input_value(i)) for i in range(node.get_input_size())
+        )
+    if kind in MOVING:
+        return _is_rounded(node.input_value(0))
+    return kind == 'FakeQuantize'

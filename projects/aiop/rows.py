@@ -1,0 +1,136 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Runs of a case as rows of results, and as a table to read."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hpml_mm.experiments.rows import ResultRow, unit_of
+from hpml_mm.experiments.sweep_rows import ground_columns
+from hpml_mm.predictor.metrics import mean_and_spread, summarise
+
+from .sweep import Cell
+
+# What goes into the results; a run knows more.
+METRICS = (
+    'srcc(1)',
+    'mae(points)',
+    'mape(%)',
+    'kendall(1)',
+    'top10_overlap(%)',
+    'within_1_spread(%)',
+    'within_2_spread(%)',
+)
+_BASELINES = ('ridge', 'macs')
+_FAMILY_METRIC = 'srcc(1)'
+
+Record = Mapping[str, Any]
+Done = Sequence[tuple[Cell, Record]]
+
+
+def case_rows(done: Done, command: str) -> list[ResultRow]:
+    """One row for each method and metric: mean and spread over seeds and samples.
+
+    The baseline is ridge regression on the architecture, or MACs alone where that was
+    not run. Networks of several families have rows of each family too.
+
+    Args:
+        done: Runs of one case with their records.
+        command: What gives these numbers again.
+
+    Raises:
+        ValueError: The runs are of different code, PyTorch or devices.
+    """
+    _check_same_ground(done)
+    methods: dict[str, list[Record]] = {}
+    for cell, record in done:
+        methods.setdefault(cell.method, []).append(record)
+    name = f'predictor/{done[0][0].case.name}'
+    found = {
+        method: summarise([record['scores'] for record in records])
+        for method, records in methods.items()
+    }
+    rows = _rows(name, '', found, methods, command)
+    families = {method: _family_scores(records) for method, records in methods.items()}
+    for family in dict.fromkeys(name for held in families.values() for name in held):
+        scores = {method: held.get(family, {}) for method, held in families.items()}
+        rows += _rows(name, f'/{family}', scores, methods, command)
+    return rows
+
+
+def _rows(
+    name: str,
+    family: str,
+    found: Mapping[str, Mapping[str, tuple[float, float] | None]],
+    methods: Mapping[str, Sequence[Record]],
+    command: str,
+) -> list[ResultRow]:
+    baseline = next((found[name] for name in _BASELINES if name in found), {})
+    rows = []
+    for method, metrics in found.items():
+        for metric in METRICS:
+            if metrics.get(metric) is None:  # None, or the method does not tell.
+                continue
+            value, spread = metrics[metric]
+            beside = (baseline.get(metric) or (None,))[0]
+            count = len(methods[method])
+            row = ResultRow(
+                experiment=f'{name}{family}/{method}',
+                metric=metric,
+                unit=unit_of(metric),
+                value=value,
+                spread=spread if count > 1 else None,
+                n=count,
+                baseline=beside or None,
+                command=command,
+                **ground_columns(methods[method][-1]['environment']),
+            )
+            rows.append(row)
+    return rows
+
+
+def _family_scores(
+    records: Sequence[Record],
+) -> dict[str, dict[str, tuple[float, float]]]:
+    """Of the families that are there, with an order, in each of the runs."""
+    held = [record['families'] for record in records]
+    return {
+        family: {_FAMILY_METRIC: mean_and_spread(one[family] for one in held)}
+        for family in held[0]
+        if all(one.get(family) is not None for one in held)
+    }
+
+
+def case_table(rows: Sequence[ResultRow]) -> str:
+    """Methods by metrics, mean and spread, as a table in Markdown."""
+    metrics = [name for name in METRICS if any(row.metric == name for row in rows)]
+    by_method: dict[str, dict[str, ResultRow]] = {}
+    for row in rows:
+        by_method.setdefault(row.experiment, {})[row.metric] = row
+    lines = [
+        f'| | n | {" | ".join(metrics)} |',
+        '|---' * (len(metrics) + 2) + '|',
+    ]
+    for name, held in by_method.items():
+        cells = [_cell(held.get(metric)) for metric in metrics]
+        count = next(iter(held.values())).n
+        name = name.split('/', 2)[2]  # Without the case, which is the same for all.
+        lines.append(f'| {name} | {count} | {" | ".join(cells)} |')
+    return '\n'.join(lines)
+
+
+def _cell(row: ResultRow | None) -> str:
+    if row is None:
+        return ''
+    digits = 4 if row.unit == '1' else 2
+    spread = '' if row.spread is None else f' ± {row.spread:.{digits}f}'
+    return f'{row.value:.{digits}f}{spread}'
+
+
+def _check_same_ground(done: Done) -> None:
+    for key in ('commit', 'dirty', 'device', 'torch'):
+        values = {str(record['environment'][key]) for _, record in done}
+        if len(values) > 1:
+            raise ValueError(
+                f'the runs differ in {key}: {", ".join(sorted(values))}; delete those '
+                'of one kind, or set another --work-dir'
+            )

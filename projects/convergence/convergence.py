@@ -1,0 +1,187 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""How fast a metric grows, for settings with several seeds each."""
+
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hpml_mm.experiments.curves import Curve, read_curve
+from hpml_mm.experiments.rows import ResultRow, unit_of
+from hpml_mm.experiments.runs import GROUND, read_runs, refuse_mixed
+from hpml_mm.experiments.sweep_rows import centre_and_spread, ground_columns
+from hpml_mm.utils.line_chart import Line, Panel, line_chart
+
+# Settings by label, and the runs of each.
+Curves = Mapping[str, Sequence[Curve]]
+
+
+@dataclass(frozen=True)
+class Point:
+    """A setting after one epoch.
+
+    Attributes:
+        epoch: Epochs trained.
+        samples: Training samples seen till then, repeated ones included.
+        mean: Mean of the metric over the seeds.
+        deviation: Sample standard deviation, None for a single seed.
+        n: Seeds.
+    """
+
+    epoch: int
+    samples: int
+    mean: float
+    deviation: float | None
+    n: int
+
+
+def read_sweep(root: Path, metric: str) -> dict[str, list[Curve]]:
+    """The curves of all runs of a sweep, by label.
+
+    Args:
+        root: Folder of ``LABEL/seedN`` work directories, as ``tools/sweep.py`` leaves
+            below ``work_dirs/sweep``.
+        metric: A metric of the validation.
+
+    Raises:
+        FileNotFoundError: If there are no runs, or one has no summary.
+        ValueError: If a run has not finished, runs of one label differ in batch,
+            samples or validated epochs, or any differ in code, PyTorch or device.
+    """
+    places = sorted(place for place in root.glob('*/*') if place.is_dir())
+    if not places:
+        raise FileNotFoundError(f'{root} holds no LABEL/RUN work directories')
+    curves: dict[str, list[Curve]] = {}
+    for name, summary in read_runs(places).items():
+        label = Path(name).parent.name
+        curves.setdefault(label, []).append(read_curve(name, summary, metric))
+    runs = [curve for held in curves.values() for curve in held]
+    for key in GROUND:
+        refuse_mixed({run.name: run.environment[key] for run in runs}, key)
+    for held in curves.values():
+        refuse_mixed({run.name: run.batch for run in held}, 'batch')
+        refuse_mixed({run.name: run.samples for run in held}, 'samples of an epoch')
+        refuse_mixed({run.name: list(run.values) for run in held}, 'validated epochs')
+    return dict(sorted(curves.items(), key=lambda item: (item[1][0].batch, item[0])))
+
+
+def mean_curve(runs: Sequence[Curve]) -> list[Point]:
+    """Mean and deviation over the runs of one setting, epoch by epoch."""
+    points = []
+    for epoch in runs[0].values:
+        values = [run.values[epoch] for run in runs]
+        mean, deviation = centre_and_spread(values, seeded=True)
+        seen = epoch * runs[0].samples
+        points.append(Point(epoch, seen, mean, deviation, len(values)))
+    return points
+
+
+def epochs_to(run: Curve, target: float) -> int | None:
+    """Epochs until a validation first finds the target or more; None if none does.
+
+    Nothing is interpolated: a run that is validated every five epochs knows no better.
+    """
+    reached = (epoch for epoch, value in run.values.items() if value >= target)
+    return min(reached, default=None)
+
+
+def convergence_rows(
+    name: str,
+    curves: Curves,
+    metric: str,
+    targets: Sequence[float],
+    argv: Sequence[str],
+) -> list[ResultRow]:
+    """A row for each setting and epoch, and for each target that all seeds reach.
+
+    Args:
+        name: Name of the experiment.
+        curves: From :func:`read_sweep`.
+        metric: What they show.
+        targets: Values to reach.
+        argv: ``sys.argv`` of the command.
+
+    Raises:
+        ValueError: If the metric's unit is not known, or a value of it is no number.
+    """
+    return [
+        ResultRow(
+            experiment=f'{name}/{label}{place}',
+            metric=shown,
+            unit=unit,
+            value=value,
+            spread=spread,
+            n=len(runs),
+            baseline=None,
+            command=shlex.join(['python', *argv]),
+            **ground_columns(runs[-1].environment),
+        )
+        for label, runs in curves.items()
+        for place, shown, unit, value, spread in _numbers(runs, metric, targets)
+    ]
+
+
+def targets_table(curves: Curves, metric: str, targets: Sequence[float]) -> str:
+    """A Markdown table of the best mean and the epochs to each target.
+
+    Where not all seeds reach a target, the cell says how many do.
+    """
+    heads = ['setting', 'batch', 'n', f'best mean {metric}']
+    heads += [f'epochs to {target:g}' for target in targets]
+    lines = [f'| {" | ".join(heads)} |', '|---' * len(heads) + '|']
+    for label, runs in curves.items():
+        best = max(mean_curve(runs), key=lambda point: point.mean)
+        cells = [label, str(runs[0].batch), str(len(runs))]
+        cells.append(
+            f'{_with_deviation(best.mean, best.deviation)}, epoch {best.epoch}'
+        )
+        cells += [_reached(runs, target) for target in targets]
+        lines.append(f'| {" | ".join(cells)} |')
+    return '\n'.join(lines)
+
+
+def draw_convergence(curves: Curves, metric: str, title: str = '') -> np.ndarray:
+    """Mean and deviation by epoch, and by samples seen, a line a setting.
+
+    Returns:
+        RGB image of type uint8, height x width x 3.
+    """
+    panels = []
+    for name, place in (('epoch', 'epoch'), ('training samples seen', 'samples')):
+        lines = []
+        for label, runs in curves.items():
+            points = mean_curve(runs)
+            x = [getattr(point, place) for point in points]
+            y = [point.mean for point in points]
+            deviations = [point.deviation for point in points]
+            shown = f'{label}: batch {runs[0].batch}, n={len(runs)}'
+            lines.append(Line(shown, x, y, deviations))
+        panels.append(Panel(name, metric, lines))
+    return line_chart(panels, title)
+
+
+def _numbers(
+    runs: Sequence[Curve], metric: str, targets: Sequence[float]
+) -> Iterator[tuple[str, str, str, float, float | None]]:
+    """(place, metric, unit, value, spread) of each of a setting's rows."""
+    for point in mean_curve(runs):
+        place = f'/epoch={point.epoch}'
+        yield place, metric, unit_of(metric), point.mean, point.deviation
+    for target in targets:
+        epochs = [epochs_to(run, target) for run in runs]
+        if None not in epochs:  # a mean of those that did would flatter
+            name = f'epochs to {metric} {target:g}'
+            yield '', name, unit_of('epochs'), *centre_and_spread(epochs, seeded=True)
+
+
+def _reached(runs: Sequence[Curve], target: float) -> str:
+    epochs = [epoch for run in runs if (epoch := epochs_to(run, target)) is not None]
+    if len(epochs) < len(runs):
+        return f'not reached by {len(runs) - len(epochs)} of {len(runs)}'
+    return _with_deviation(*centre_and_spread(epochs, seeded=True))
+
+
+def _with_deviation(mean: float, deviation: float | None) -> str:
+    return f'{mean:.4g}' if deviation is None else f'{mean:.4g} ± {deviation:.2g}'

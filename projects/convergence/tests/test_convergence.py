@@ -1,0 +1,192 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import json
+
+import pytest
+
+from hpml_mm.experiments.curves import validations
+from hpml_mm.experiments.rows import append_results, read_results
+from projects.convergence.convergence import (
+    Point,
+    convergence_rows,
+    draw_convergence,
+    epochs_to,
+    mean_curve,
+    read_sweep,
+    targets_table,
+)
+
+AP = 'coco/AP'
+ENVIRONMENT = {
+    'commit': 'abc1234',
+    'dirty': False,
+    'device': 'a CPU',
+    'torch': '2.12.1',
+    'processes': 1,
+    'date': '2026-01-02T03:04:05+00:00',
+}
+
+
+def write_scalars(work_dir, start, values, first_epoch=None, cut=''):
+    """One start of a training: two training lines an epoch, and the validations."""
+    folder = work_dir / start / 'vis_data'
+    folder.mkdir(parents=True)
+    lines = []
+    for epoch in range(first_epoch or min(values), max(values) + 1):
+        lines += [{'loss': 1.0, 'epoch': epoch, 'iter': i, 'step': i} for i in (1, 2)]
+        if epoch in values:
+            lines.append({AP: values[epoch], 'time': 0.1, 'step': epoch})
+    text = ''.join(f'{json.dumps(line)}\n' for line in lines)
+    (folder / 'scalars.json').write_text(text + cut)
+
+
+def write_run(work_dir, values, batch=4, processes=1, iters=None, **changes):
+    """A finished training of 100 samples."""
+    write_scalars(work_dir, '20260102_030405', values, first_epoch=1)
+    steps = -(-100 // (batch * processes)) if iters is None else iters
+    summary = {
+        'status': 'finished',
+        'mode': 'train',
+        'train': {'epochs': 4, 'iters': 4 * steps, 'dataset_size': 100},
+        'config': {'train_dataloader': {'batch_size': batch}},
+        'environment': {**ENVIRONMENT, 'processes': processes},
+    }
+    (work_dir / 'summary.json').write_text(json.dumps({**summary, **changes}))
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    """Two batch sizes with two seeds each, validated every second of four epochs."""
+    root = tmp_path / 'cats-batch'
+    write_run(root / 'b8' / 'seed0', {2: 0.1, 4: 0.3}, batch=8)
+    write_run(root / 'b8' / 'seed1', {2: 0.2, 4: 0.5}, batch=8)
+    write_run(root / 'b4' / 'seed0', {2: 0.3, 4: 0.4})
+    write_run(root / 'b4' / 'seed1', {2: 0.1, 4: 0.3})
+    (root / 'b4' / 'seed0.json').write_text('{}')
+    (root / 'b4' / 'seed0.log').write_text('log')
+    return root
+
+
+def test_mean_and_deviation_over_seeds_by_epoch_and_by_samples(sweep):
+    curves = read_sweep(sweep, AP)
+    assert list(curves) == ['b4', 'b8']
+    root_half = pytest.approx(0.1 / 2**0.5)
+    assert mean_curve(curves['b8']) == [
+        Point(2, 200, pytest.approx(0.15), root_half, 2),
+        Point(4, 400, pytest.approx(0.4), pytest.approx(0.2 / 2**0.5), 2),
+    ]
+
+
+def test_one_seed_has_no_deviation(sweep):
+    curves = read_sweep(sweep, AP)
+    assert mean_curve(curves['b4'][:1])[0] == Point(2, 200, 0.3, None, 1)
+
+
+@pytest.mark.parametrize(
+    ('processes', 'iters', 'samples'), [(1, None, 100), (2, None, 100), (2, 3, 24)]
+)
+def test_samples_of_an_epoch(tmp_path, processes, iters, samples):
+    """All 100, though the last batch is not full; fewer of an epoch cut short."""
+    write_run(tmp_path / 's' / 'a' / 'seed0', {1: 0.1}, 4, processes, iters)
+    (run,) = read_sweep(tmp_path / 's', AP)['a']
+    assert (run.samples, run.batch) == (samples, 4 * processes)
+
+
+def test_epochs_to_a_target_count_from_the_first_validation_that_has_it(sweep):
+    first, second = read_sweep(sweep, AP)['b4']
+    assert epochs_to(first, 0.3) == 2
+    assert epochs_to(second, 0.3) == 4
+    assert epochs_to(second, 0.31) is None
+
+
+def test_rows(sweep, tmp_path):
+    argv = ['-m', 'projects.convergence', 'cats-batch']
+    curves = read_sweep(sweep, AP)
+    rows = convergence_rows('cats-batch', curves, AP, [0.3, 0.4], argv)
+    assert [(r.experiment, r.metric, r.value, r.n) for r in rows] == [
+        ('cats-batch/b4/epoch=2', AP, pytest.approx(0.2), 2),
+        ('cats-batch/b4/epoch=4', AP, pytest.approx(0.35), 2),
+        ('cats-batch/b4', f'epochs to {AP} 0.3', 3, 2),
+        ('cats-batch/b8/epoch=2', AP, pytest.approx(0.15), 2),
+        ('cats-batch/b8/epoch=4', AP, pytest.approx(0.4), 2),
+        ('cats-batch/b8', f'epochs to {AP} 0.3', 4, 2),
+    ]
+    assert rows[2].spread == pytest.approx(2**0.5)
+    assert (rows[0].command, rows[0].commit) == (f'python {" ".join(argv)}', 'abc1234')
+    append_results(tmp_path / 'a.csv', rows)
+    assert len(read_results(tmp_path / 'a.csv')) == 6
+
+
+def test_the_table_says_who_reaches_a_target(sweep):
+    table = targets_table(read_sweep(sweep, AP), AP, [0.3, 0.4]).splitlines()
+    assert table[2:] == [
+        '| b4 | 4 | 2 | 0.35 ± 0.071, epoch 4 | 3 ± 1.4 | not reached by 1 of 2 |',
+        '| b8 | 8 | 2 | 0.4 ± 0.14, epoch 4 | 4 ± 0 | not reached by 1 of 2 |',
+    ]
+
+
+def test_the_picture_has_a_line_a_setting(sweep):
+    curves = read_sweep(sweep, AP)
+    one = draw_convergence({'b4': curves['b4']}, AP)
+    assert (draw_convergence(curves, AP) != one).any()
+
+
+def test_a_resumed_run_goes_on_in_its_next_folder(tmp_path):
+    """Epoch 3 was validated, lost in a crash, and trained again."""
+    write_scalars(tmp_path, '20260102_030405', {1: 0.1, 2: 0.2, 3: 0.9})
+    write_scalars(tmp_path, '20260102_040506', {3: 0.3, 4: 0.4}, first_epoch=3)
+    found = validations(tmp_path)
+    assert {e: r[AP] for e, r in found.items()} == {1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4}
+
+
+def test_a_run_that_started_again_forgets_the_one_before(tmp_path):
+    write_scalars(tmp_path, '20260102_030405', {2: 0.2, 4: 0.4})
+    write_scalars(tmp_path, '20260102_040506', {3: 0.3}, first_epoch=1)
+    assert list(validations(tmp_path)) == [3]
+
+
+def test_a_line_that_was_cut_short_is_left_out(tmp_path):
+    write_scalars(tmp_path, '20260102_030405', {1: 0.1}, cut='{"coco/A')
+    assert list(validations(tmp_path)) == [1]
+    write_scalars(tmp_path, '20260102_040506', {2: 0.2}, cut='{"coco\n{"step": 3}\n')
+    with pytest.raises(ValueError, match=r'040506.*scalars.json:4 is no JSON'):
+        validations(tmp_path)
+
+
+def test_a_metric_that_is_not_there_is_named_with_those_that_are(sweep):
+    with pytest.raises(ValueError, match="after epoch 2 has no 'PCK'; it has coco/AP$"):
+        read_sweep(sweep, 'PCK')
+
+
+def test_a_value_that_is_no_number_is_refused(tmp_path):
+    write_run(tmp_path / 's' / 'a' / 'seed0', {1: float('nan')})
+    with pytest.raises(ValueError, match='seed0: coco/AP after epoch 1 is nan'):
+        read_sweep(tmp_path / 's', AP)
+
+
+@pytest.mark.parametrize(
+    ('changes', 'message'),
+    [
+        ({'batch': 16}, 'differ in batch: .*seed0 8, but .*seed2 16'),
+        ({'iters': 2}, 'differ in samples of an epoch: .*seed2 16'),
+        ({'values': {1: 0.1}}, 'differ in validated epochs: .*seed0, but .*seed2;'),
+        ({'environment': {**ENVIRONMENT, 'torch': '2.11.0'}}, 'differ in torch'),
+        ({'status': 'interrupted'}, 'seed2/summary.json tells of no finished'),
+        (
+            {'train': {'epochs': None, 'iters': 9}},
+            'train by epochs with the SummaryHook',
+        ),
+    ],
+)
+def test_seeds_that_are_not_alike_are_refused(sweep, changes, message):
+    settings = {'values': {2: 0.1, 4: 0.3}, 'batch': 8, **changes}
+    write_run(sweep / 'b8' / 'seed2', **settings)
+    with pytest.raises(ValueError, match=message):
+        read_sweep(sweep, AP)
+
+
+def test_a_folder_without_runs_is_named(tmp_path):
+    with pytest.raises(FileNotFoundError, match='holds no LABEL/RUN work directories'):
+        read_sweep(tmp_path, AP)
+    (tmp_path / 'a' / 'seed0').mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match='seed0 is no work directory'):
+        read_sweep(tmp_path, AP)

@@ -1,0 +1,115 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""How long light FER's own training takes to reach an accuracy on PublicTest.
+
+    python -m projects.light_fer --target 60 --out results/fer-time-to-60.csv \\
+        --against fer-time-to-60/array
+
+It trains the recipe as its repository has it, until PublicTest is classified that well.
+``--against`` names a row of the results file with the wall time of another training
+that gets there; the ratio tells how many times as long this one took.
+"""
+
+import argparse
+import shlex
+import sys
+from pathlib import Path
+
+import torch
+
+import hpml_mm  # noqa: F401  # makes mmpretrain importable without compiled ops
+from hpml_mm.config.arguments import clear_errors
+from hpml_mm.datasets import FERFolderDataset
+from hpml_mm.datasets.fer.array.face_table import read_table
+from hpml_mm.experiments.rows import ResultRow, append_results, value_in
+from hpml_mm.experiments.sweep_rows import ground_columns
+from hpml_mm.utils.env import environment
+from projects.light_fer.recipe import EPOCHS, Epoch, Faces, train
+
+WALL_TIME = 'wall_time(s)'
+
+
+def parse_args() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('--data-root', default='data/fer2013', help='folders of faces')
+    parser.add_argument('--target', type=float, default=60.0, help='in per cent')
+    parser.add_argument('--epochs', type=int, default=EPOCHS, help='at most so many')
+    parser.add_argument('--workers', type=int, default=1, help='of the loaders')
+    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--against', metavar='EXPERIMENT', help='of a row in --out')
+    parser.add_argument('--name', default='fer-time-to-60/light-fer')
+    parser.add_argument('--out', type=Path, metavar='results/NAME.csv')
+    args = parser.parse_args()
+    if args.against and not args.out:
+        parser.error('--against names a row of --out: give both')
+    return args
+
+
+def faces_by_split(root: str) -> dict[str, Faces]:
+    """Faces for training, PublicTest and, where it is there, PrivateTest."""
+    faces = {}
+    for splits in (['train'], ['val'], ['val', 'test']):
+        table = read_table(FERFolderDataset(root, splits))
+        last = [i for i, split in enumerate(table.splits) if split == splits[-1]]
+        if last:
+            faces[splits[-1]] = table.levels[last], [table.labels[i] for i in last]
+    return faces
+
+
+def report(epoch: Epoch) -> None:
+    """One line an epoch, at once: a reader of a file should see how far it is."""
+    found = ', '.join(f'{k} {v:.2f} %' for k, v in epoch.accuracies.items())
+    print(f'epoch {epoch.number}: {epoch.seconds:.0f} s, {found}', flush=True)
+
+
+def rows_of(
+    args: argparse.Namespace, last: Epoch, other: float | None
+) -> list[ResultRow]:
+    """Wall time, epochs and accuracy of the run."""
+    found = {
+        WALL_TIME: ('s', last.seconds, other),
+        'epochs': ('1', float(last.number), None),
+        'accuracy/top1': ('%', last.accuracies['val'], None),
+    }
+    return [
+        ResultRow(
+            experiment=args.name,
+            metric=metric,
+            unit=unit,
+            value=value,
+            spread=None,
+            n=1,
+            baseline=compared,
+            command=shlex.join(['python', '-m', 'projects.light_fer', *sys.argv[1:]]),
+            **ground_columns(environment()),
+        )
+        for metric, (unit, value, compared) in found.items()
+    ]
+
+
+def main() -> None:
+    args = parse_args()
+    with clear_errors():
+        other = args.against and value_in(args.out, args.against, WALL_TIME)
+        faces = faces_by_split(args.data_root)
+        print(f'{torch.get_num_threads()} threads, {args.workers} workers', flush=True)
+        last = train(
+            faces,
+            'val',
+            args.target,
+            epochs=args.epochs,
+            workers=args.workers,
+            seed=args.seed,
+            report=report,
+        )
+        if last.accuracies['val'] < args.target:
+            sys.exit(f'{args.target:g} % was not reached in {last.number} epochs')
+        if args.out:
+            append_results(args.out, rows_of(args, last, other))
+    if other:
+        print(f'{last.seconds / other:.1f} times as long as {args.against}')
+
+
+if __name__ == '__main__':
+    main()

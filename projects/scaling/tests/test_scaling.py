@@ -1,0 +1,163 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import copy
+import re
+
+import pytest
+
+from hpml_mm.experiments.rows import append_results, read_results
+from projects.scaling.scaling import (
+    draw_scaling,
+    scaling_points,
+    scaling_rows,
+    scaling_table,
+)
+
+THROUGHPUT = 'throughput/all(img/s)'
+BARE = {
+    'config': {
+        'model': {'type': 'Net', 'width': 32},
+        'custom_hooks': [{'type': 'hpml_mm.ThroughputHook'}],
+        'train_dataloader': {'batch_size': 8, 'num_workers': 0},
+    },
+    'train': {'dataset_size': 240},
+    'measurements': {THROUGHPUT: 10.0, 'step/precision': 'float32'},
+    'environment': {
+        'commit': 'abc1234',
+        'dirty': False,
+        'device': 'a CPU',
+        'torch': '2.12.1',
+        'cuda': None,
+        'threads': 1,
+        'processes': 1,
+        'date': '2026-01-02T03:04:05+00:00',
+    },
+}
+
+
+def changed(summary, key, value):
+    summary = copy.deepcopy(summary)
+    *path, last = key.split('.')
+    place = summary
+    for part in path:
+        place = place[part]
+    place[last] = value
+    return summary
+
+
+def run(processes, batch, rate):
+    summary = changed(BARE, 'environment.processes', processes)
+    summary = changed(summary, 'config.train_dataloader.batch_size', batch)
+    return changed(summary, f'measurements.{THROUGHPUT}', rate)
+
+
+@pytest.fixture
+def runs():
+    """Two batches, one and two processes; three repeats of one of the four."""
+    return {
+        'b8/n2/0': run(2, 8, 15.0),
+        'b8/n1/0': run(1, 8, 10.0),
+        'b8/n2/1': run(2, 8, 16.0),
+        'b8/n2/2': run(2, 8, 12.0),
+        'b4/n1': run(1, 4, 8.0),
+        'b4/n2': run(2, 4, 16.0),
+    }
+
+
+def test_speed_up_and_efficiency_at_a_fixed_batch(runs):
+    points = scaling_points(runs)
+    assert [(p.batch, p.processes, p.n) for p in points] == [
+        (4, 1, 1),
+        (4, 2, 1),
+        (8, 1, 1),
+        (8, 2, 3),
+    ]
+    four, eight = points[1], points[3]
+    # 240 samples at 8 and 16 a second; each batch against its own single process.
+    assert (points[0].epoch_seconds, points[0].speed_up) == (30, 1)
+    assert (four.epoch_seconds, four.speed_up, four.efficiency) == (15, 2, 1)
+    assert four.speed_up_spread is None
+    # 240 / 15, 16 and 12 are 16, 15 and 20 seconds, against 24.
+    assert (eight.epoch_seconds, eight.throughput) == (16, 15)
+    assert (eight.speed_up, eight.efficiency) == (1.5, 0.75)
+    # Quartiles of 15, 16, 20 are 15.5 and 18; of 24 / 20, 24 / 16, 24 / 15 1.35, 1.55.
+    assert eight.epoch_spread == pytest.approx(2.5)
+    assert eight.speed_up_spread == pytest.approx(0.2)
+
+
+def test_rows_say_what_they_are_compared_with(runs, tmp_path):
+    points = scaling_points(runs)
+    rows = scaling_rows('hrnet', points, ['-m', 'projects.scaling', '--name', 'a b'])
+    last = {row.metric: row for row in rows if row.experiment == 'hrnet/2xb8'}
+    assert len(rows) == 4 * 4
+    time = last['epoch_time(s)']
+    assert (time.value, time.baseline, time.unit, time.n) == (16, 24, 's', 3)
+    assert (last[THROUGHPUT].value, last[THROUGHPUT].ratio) == (15, 1.5)
+    assert (last['speed_up(x)'].value, last['speed_up(x)'].baseline) == (1.5, None)
+    efficiency = last['efficiency(%)']
+    assert (efficiency.value, efficiency.unit) == (75, '%')
+    assert efficiency.spread == pytest.approx(10)
+    assert time.command == "python -m projects.scaling --name 'a b'"
+    assert (time.commit, time.device, time.date) == ('abc1234', 'a CPU', '2026-01-02')
+    append_results(tmp_path / 'a.csv', rows)
+    assert len(read_results(tmp_path / 'a.csv')) == 16
+
+
+def test_the_table_has_a_line_a_point(runs):
+    table = scaling_table(scaling_points(runs)).splitlines()
+    assert table[3] == '| 2 | 4 | 1 | 15 | 16 | 2 | 100.0 % |'
+    assert table[5] == '| 2 | 8 | 3 | 16 (2.5) | 15 (2) | 1.5 (0.2) | 75.0 % |'
+
+
+def test_the_picture_has_a_line_a_batch(runs):
+    both = scaling_points(runs)
+    one = [point for point in both if point.batch == 8]
+    assert (draw_scaling(both) != draw_scaling(one)).any()
+
+
+def test_a_batch_without_one_process_is_refused(runs):
+    del runs['b8/n1/0']
+    with pytest.raises(
+        ValueError, match=r'no run with 1 process and 8 samples .*with 2'
+    ):
+        scaling_points(runs)
+    with pytest.raises(ValueError, match='no runs'):
+        scaling_points({})
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'message'),
+    [
+        ('config.model', {'type': 'Net', 'width': 48}, 'model: a, but b;'),
+        ('config.custom_hooks', [], 'custom_hooks: a, but b;'),
+        ('config.train_dataloader.num_workers', 2, 'train_dataloader: a, but b;'),
+        ('environment.device', 'a GPU', 'device: a a CPU, but b a GPU;'),
+        ('environment.commit', 'def5678', 'commit: a abc1234, but b def5678;'),
+        ('environment.dirty', True, 'dirty: a False, but b True;'),
+        ('environment.torch', '2.11.0', 'torch: a 2.12.1, but b 2.11.0;'),
+        ('environment.threads', 2, r'threads \(set OMP_NUM_THREADS .*: a 1, but b 2;'),
+        ('train.dataset_size', 120, 'training samples: a 240, but b 120;'),
+        ('measurements.step/precision', 'bfloat16', 'a float32, but b bfloat16;'),
+    ],
+)
+def test_runs_that_differ_in_something_else_are_refused(key, value, message):
+    two = run(2, 8, 20.0)
+    assert len(scaling_points({'a': run(1, 8, 10.0), 'b': two})) == 2
+    with pytest.raises(ValueError, match=f'the runs differ in .*{message}'):
+        scaling_points({'a': run(1, 8, 10.0), 'b': changed(two, key, value)})
+
+
+def test_threads_do_not_count_on_a_gpu():
+    """torchrun sets one for several processes, and nobody does for a single one."""
+    one = changed(run(1, 8, 10.0), 'environment.cuda', '13.0')
+    two = changed(run(2, 8, 18.0), 'environment.cuda', '13.0')
+    points = scaling_points({'a': changed(one, 'environment.threads', 8), 'b': two})
+    assert points[1].speed_up == pytest.approx(1.8)
+
+
+@pytest.mark.parametrize(
+    'key', [f'measurements.{THROUGHPUT}', 'train.dataset_size', 'environment.processes']
+)
+def test_a_run_without_a_number_is_named(key):
+    message = re.escape(f'a/summary.json has {key}: None')
+    with pytest.raises(ValueError, match=message):
+        scaling_points({'a': changed(BARE, key, None)})
