@@ -28,9 +28,10 @@ test: export OMP_NUM_THREADS ?= 1
 test: env-extras  ## Install what is missing, the optional extras too, then test everything.
 	$(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal $(ARGS)
 
-lint: env-extras  ## Check style and format.
+lint: env-extras  ## Check style, format and types.
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/mypy
 
 format: env-extras  ## Mend style and format where ruff can.
 	$(BIN)/ruff check --fix
