@@ -28,16 +28,18 @@ def pytest_configure(config: pytest.Config):
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item):
-    """With ``HPML_MM_REQUIRE_DATA=1``, a test skipped for want of data fails.
+    """With ``HPML_MM_REQUIRE_DATA=1``, a skipped test of data or of the system fails.
 
     A test that needs a GPU as well may be skipped: its data may all be there.
     """
     report = yield
-    needs_data = item.get_closest_marker('real_data') or (
-        'real_data' in getattr(item, 'fixturenames', ())
+    needed = (
+        item.get_closest_marker('real_data')
+        or item.get_closest_marker('system')
+        or 'real_data' in getattr(item, 'fixturenames', ())
     )
     required = os.environ.get('HPML_MM_REQUIRE_DATA') == '1'
-    if required and report.skipped and needs_data and not hasattr(report, 'wasxfail'):
+    if required and report.skipped and needed and not hasattr(report, 'wasxfail'):
         if item.get_closest_marker('gpu'):
             return report
         reason = report.longrepr[-1] if report.longrepr else 'no reason given'
