@@ -38,7 +38,7 @@ def test_plain_skip():
 @pytest.fixture
 def run_pytest(tmp_path):
     """Run the tests above with this project's conftest; returns their last line."""
-    (tmp_path / 'conftest.py').write_text((HERE / 'conftest.py').read_text())
+    (tmp_path / 'conftest.py').write_text((HERE.parent / 'conftest.py').read_text())
     (tmp_path / 'test_it.py').write_text(TESTS)
     ini = HERE.parent / 'pyproject.toml'
     (tmp_path / 'pyproject.toml').write_text(ini.read_text())
