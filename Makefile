@@ -45,6 +45,11 @@ format: env-extras  ## Mend style and format where ruff can.
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
+.PHONY: docs
+docs: env-extras  ## Build the documents and the API reference into build/docs.
+	$(BIN)/python -m sphinx -q -j auto -W --keep-going -c docs . build/docs
+	@echo "docs: open build/docs/index.html"
+
 env: python  ## Install what is missing into .venv.
 	@$(PYTHON) tools/setup_env.py --venv $(VENV)
 
@@ -57,5 +62,5 @@ python:
 	  "python3.11-full) and add PYTHON=python3.11 to the make command." >&2; exit 1; }
 
 clean:  ## Remove .venv and what tools leave; work_dirs stays.
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache
+	rm -rf $(VENV) build dist docs/api *.egg-info .pytest_cache .ruff_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,2 +1,2 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-__version__ = '0.1.0'
+__version__ = '0.2.0.dev0'

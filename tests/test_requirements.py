@@ -1,10 +1,12 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Whether the requirement files and what the code imports tell the same story."""
+"""The requirement files and what the code imports tell the same story; the wheel."""
 
 import ast
 import re
+import subprocess
 import sys
 import tomllib
+import zipfile
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from hpml_mm.compat.versions import MIN_MMENGINE
 ROOT = Path(__file__).resolve().parents[1]
 BASE = [ROOT / 'requirements.txt', *ROOT.glob('requirements/*.txt')]
 EXTRAS = sorted(ROOT.glob('requirements/extras/*.txt'))
+ALL = [*BASE, *EXTRAS]
 
 
 def listed(*files: Path) -> dict[str, str]:
@@ -28,7 +31,7 @@ def imported(folder: Path) -> dict[str, Path]:
     """Third-party top-level modules that the code of a folder names."""
     modules = {}
     for file in folder.rglob('*.py'):
-        for node in ast.walk(without_typing(ast.parse(file.read_text()))):
+        for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.Import):
                 names = [alias.name for alias in node.names]
             elif isinstance(node, ast.ImportFrom) and node.level == 0:
@@ -36,30 +39,15 @@ def imported(folder: Path) -> dict[str, Path]:
             else:
                 continue
             modules |= dict.fromkeys((name.split('.')[0] for name in names), file)
-    own = {'hpml_mm', 'tests'} | {
-        path.stem for name in ('tools', 'tests') for path in (ROOT / name).rglob('*')
-    }
-    return {
-        module: file
-        for module, file in modules.items()
-        if module not in own | sys.stdlib_module_names | {'__future__'}
-    }
-
-
-def without_typing(tree: ast.Module) -> ast.Module:
-    """The tree without what only a type checker imports."""
-    kept = [
-        node
-        for node in tree.body
-        if not (isinstance(node, ast.If) and ast.unparse(node.test) == 'TYPE_CHECKING')
-    ]
-    return ast.Module(kept, [])
+    helpers = {path.stem for path in ROOT.glob('tests/**/*')}
+    known = {'hpml_mm', 'projects'} | helpers | sys.stdlib_module_names
+    return {module: file for module, file in modules.items() if module not in known}
 
 
 @pytest.mark.parametrize(
     ('folder', 'files'),
-    [('hpml_mm', BASE), ('tools', BASE), ('tests', [*BASE, *EXTRAS])],
-    ids=['hpml_mm', 'tools', 'tests'],
+    [('hpml_mm', BASE), ('tools', BASE), ('projects', ALL), ('tests', ALL)],
+    ids=['hpml_mm', 'tools', 'projects', 'tests'],
 )
 def test_every_import_is_required(folder, files):
     required = listed(*files)
@@ -74,7 +62,7 @@ def test_every_import_is_required(folder, files):
 
 
 def test_every_requirement_has_a_bound():
-    for name, bound in listed(*BASE, *EXTRAS).items():
+    for name, bound in listed(*ALL).items():
         assert re.match(r'(>=|==)\d', bound), f'{name}{bound}'
 
 
@@ -88,3 +76,21 @@ def test_every_extra_can_be_asked_for():
 
 def test_the_import_check_asks_for_the_same_mmengine():
     assert listed(*BASE)['onedl-mmengine'] == f'>={MIN_MMENGINE}'
+
+
+def test_the_wheel_holds_the_library_alone(tmp_path):
+    source = tmp_path / 'source'
+    source.mkdir()
+    for path in ROOT.iterdir():
+        if path.name in {'build', 'work_dirs'} or path.suffix == '.egg-info':
+            continue  # what an earlier build left would be in the wheel again
+        (source / path.name).symlink_to(path)
+    build = 'from setuptools import build_meta; build_meta.build_wheel("..")'
+    subprocess.run([sys.executable, '-c', build], cwd=source, check=True)
+    (wheel,) = tmp_path.glob('*.whl')
+    files = {Path(name) for name in zipfile.ZipFile(wheel).namelist()}
+    installed = {path for path in files if '.dist-info' not in path.parts[0]}
+    library = ROOT / 'hpml_mm'
+    wanted = [*library.rglob('*.py'), *library.rglob('*.safetensors')]
+    wanted += [library / 'py.typed']
+    assert installed == {path.relative_to(ROOT) for path in wanted}

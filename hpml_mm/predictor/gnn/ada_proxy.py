@@ -17,7 +17,7 @@ class AdaProxyRegressor(ScoreModel):
 
     Everything else is frozen, its bias too. Alpha, a number, and b, one for each
     weight, begin as normal random numbers and are learnt from few networks by
-    min |[(alpha 1 + b) o w] x - y|^2 + penalty * sum|b|. Lu et al., `One proxy device
+    ``min |[(alpha 1 + b) o w] x - y|^2 + penalty * sum|b|``. Lu et al., `One proxy device
     is enough <https://arxiv.org/abs/2111.01203>`_.
 
     Args:

@@ -87,7 +87,7 @@ def draw(
             is one box; None for graphs of more than 60 nodes.
 
     Raises:
-        ImportError: pygraphviz is not installed.
+        ImportError: The extra ``draw`` is not installed.
         ValueError: The path does not end in ``.svg``.
     """
     path = Path(path)
@@ -107,7 +107,7 @@ def check_svg(path: Path) -> None:
 
 def to_svg(graph: Graph, title: str = '', fold: bool | None = None) -> str:
     """The picture as text; see ``draw``."""
-    pygraphviz = require('pygraphviz')
+    pygraphviz = require('pygraphviz', 'draw')
     if fold is None:
         fold = graph.num_nodes > FOLD_ABOVE
     boxes, box_of = _boxes(graph, fold)

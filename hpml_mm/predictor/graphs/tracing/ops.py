@@ -91,5 +91,5 @@ SAME_SHAPE = _names(
 
 
 def plain_name(packet: str) -> str:
-    """'aten::add_' as 'add', '_softmax' as 'softmax'."""
+    """Name without namespace: ``aten::add_`` is ``add``, ``_softmax`` ``softmax``."""
     return packet.rpartition(':')[2].strip('_')
