@@ -4,7 +4,7 @@
 import logging
 import os
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
@@ -89,6 +89,10 @@ class BaseFERDataset(BaseDataset):
             )
         items = [item for split in chosen for item in found[split]]
         return self._without_crossing(items, found) if self.drop_crossing else items
+
+    def source_files(self) -> Iterable[str] | None:
+        """Name the files that the faces are read from; None if there are none."""
+        return None
 
     @property
     def source(self) -> str:

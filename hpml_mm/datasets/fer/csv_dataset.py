@@ -2,6 +2,7 @@
 """Faces in FER2013's CSV file."""
 
 import csv
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -73,6 +74,10 @@ class FERCSVDataset(BaseFERDataset):
                 )
         self._report_skipped(problems)
         return {split: found[split] for split in SPLITS if split in found}
+
+    def source_files(self) -> list[str] | None:
+        """Name the CSV file, if it is there."""
+        return [self.ann_file] if os.path.isfile(self.ann_file) else None
 
 
 def read_rows(path: str | Path) -> Iterator[tuple[str, dict[str, str | None]]]:

@@ -3,7 +3,7 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +79,12 @@ class FERFolderDataset(BaseFERDataset):
                 for split, folder in folders.items()
             }
         return self._without_damaged(found) if self.on_error == 'skip' else found
+
+    def source_files(self) -> Iterator[str]:
+        """Name all files below the split folders, whatever they are."""
+        for folder in find_split_folders(self.data_root).values():
+            for place, _, names in os.walk(folder):
+                yield from (os.path.join(place, name) for name in names)
 
     def _load_single(
         self, folders: dict[str, Path], wanted: Sequence[str]
