@@ -263,7 +263,7 @@ def test_every_face_has_draws_of_its_own_also_in_a_gpus_way(faces, monkeypatch):
         alone = augmentation(faces[[index]], draws[:, [index]])
         assert torch.equal(alone[0], together[index])
     assert augmentation(faces[:0], draws[:, :0]).shape == (0, 1, 60, 60)
-    monkeypatch.setattr(base, '_known', lambda values: False)
+    monkeypatch.setattr(base, '_is_known', lambda values: False)
     assert torch.equal(augmentation(faces, draws), together)
     assert torch.equal(faces, before)
 
