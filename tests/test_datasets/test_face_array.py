@@ -190,13 +190,11 @@ def test_classes_can_be_balanced():
         training_labels(array(source={**FACES, 'split': 'val'}))
 
 
-@pytest.mark.parametrize(
-    'clone', [copy.deepcopy, lambda dataset: pickle.loads(pickle.dumps(dataset))]
-)
-def test_it_can_be_copied(clone):
+def test_it_can_be_copied():
     dataset = array([CENTRE])
     expected = pictures(dataset, [1, 2])
-    assert torch.equal(pictures(clone(dataset), [1, 2]), expected)
+    for clone in (copy.deepcopy(dataset), pickle.loads(pickle.dumps(dataset))):
+        assert torch.equal(pictures(clone, [1, 2]), expected)
 
 
 def test_files_are_cached_where_it_is_told(tmp_path, make_split):
@@ -218,10 +216,7 @@ def test_files_are_cached_where_it_is_told(tmp_path, make_split):
         ({**FACES, 'pipeline': [{'type': 'hpml_mm.LoadFace'}]}, 'source has a pipe'),
         ({**FACES, 'split': 'vla'}, "unknown split 'vla'"),
         ({'type': 'mmpretrain.CustomDataset', 'data_root': 'x'}, 'CustomDataset, not'),
-        (
-            {**FACES, 'indices': [], 'serialize_data': False},
-            r'drawn faces \(seed 0\) has no face',
-        ),
+        ({**FACES, 'indices': [], 'serialize_data': False}, 'has no face'),
     ],
 )
 def test_impossible_sources(source, message):
@@ -298,9 +293,7 @@ def test_all_faces_of_fer2013(real_data, tmp_path):
         dataset = array([], source, cache_dir=tmp_path)
         batch = dataset.__getitems__(range(3589))
         assert torch.equal(batch['inputs'], plain['inputs'])
-        for one, other in zip(
-            batch['data_samples'], plain['data_samples'], strict=True
-        ):
-            assert one.to_dict() == other.to_dict()
+        found, expected = batch['data_samples'], plain['data_samples']
+        assert [one.to_dict() for one in found] == [one.to_dict() for one in expected]
     counts = np.bincount(dataset.get_gt_labels()).tolist()
     assert counts == [467, 56, 496, 895, 653, 415, 607]

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What all sources of facial expressions have in common."""
+"""Base class of all data sets of facial expressions."""
 
 import logging
 import os
@@ -96,11 +96,11 @@ class BaseFERDataset(BaseDataset):
 
     @property
     def source(self) -> str:
-        """Where the items come from, for messages."""
+        """Place that the items come from, for messages."""
         return self.ann_file or self.data_root
 
     def _absence_hint(self) -> str:
-        """What a user may have meant who asked for an absent split."""
+        """Guess what a user meant who asked for an absent split."""
         return ''
 
     def _without_crossing(
@@ -134,7 +134,7 @@ class BaseFERDataset(BaseDataset):
             )
 
     def extra_repr(self) -> list[str]:
-        """Lines for the printed form."""
+        """Give lines for the printed form."""
         return [
             f'Source: \t{self.source}',
             f'Splits: \t{", ".join(self.splits)}',

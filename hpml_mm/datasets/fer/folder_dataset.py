@@ -124,7 +124,7 @@ class FERFolderDataset(BaseFERDataset):
 
 
 def find_split_folders(root: str | Path) -> dict[str, Path]:
-    """The split folders of a root, in the order train, val, test.
+    """Find the split folders of a root, in the order train, val, test.
 
     Raises:
         FileNotFoundError: There is no such folder.
@@ -150,7 +150,7 @@ def find_split_folders(root: str | Path) -> dict[str, Path]:
 
 
 def find_class_files(folder: Path, allow_empty: bool = False) -> list[list[str]]:
-    """The image files of one split, sorted, one list for each class.
+    """Find the image files of one split, sorted, one list for each class.
 
     Args:
         folder: Folder of the split.

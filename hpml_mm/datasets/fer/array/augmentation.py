@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""A list of batched augmentations, applied piece by piece."""
+"""Batched augmentations in a row, applied piece by piece."""
 
 from collections.abc import Sequence
 

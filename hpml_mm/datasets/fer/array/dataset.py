@@ -24,7 +24,7 @@ from .face_table import FaceTable, cached_table, read_table
 
 @DATASETS.register_module()
 class FaceArrayDataset(Dataset):
-    """The faces of a FER data set as one uint8 array, read batch by batch.
+    """Faces of a FER data set as one uint8 array, read batch by batch.
 
     The array is kept on the device of the training where it fits. Augmentations work
     on whole batches there (``hpml_mm.Batch...``), so a loader needs no workers and only
@@ -114,7 +114,7 @@ class FaceArrayDataset(Dataset):
         return {key: value[0] for key, value in batch.items()}
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
-        """A whole batch, by which torch's loader asks for it."""
+        """Return a whole batch, as torch's loader asks for it."""
         faces, samples = self._place()
         indices = [range(len(self))[index] for index in indices]
         index = torch.tensor(indices)
@@ -126,7 +126,7 @@ class FaceArrayDataset(Dataset):
         }
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """What is known of a face, without its pixels."""
+        """Return all about a face but its pixels."""
         table = self._table
         return {
             'gt_label': table.labels[idx],
@@ -136,11 +136,11 @@ class FaceArrayDataset(Dataset):
         }
 
     def get_gt_labels(self) -> np.ndarray:
-        """All labels."""
+        """Return all labels."""
         return np.array(self._table.labels)
 
     def get_cat_ids(self, idx: int) -> list[int]:
-        """The label of a face, as samplers ask for it."""
+        """Return the label of a face, as samplers ask for it."""
         return [self._table.labels[idx]]
 
     def __repr__(self) -> str:
@@ -208,7 +208,7 @@ class FaceSamples:
         }
 
     def take(self, indices: Sequence[int]) -> list[DataSample]:
-        """New ones for a batch: a model writes its predictions into them.
+        """Make new ones for a batch: a model writes its predictions into them.
 
         Args:
             indices: Of the faces, from 0.
@@ -276,7 +276,7 @@ def _moved(tensor: Tensor, device: torch.device) -> Tensor:
 
 
 def _built(source: Mapping | BaseFERDataset) -> BaseFERDataset:
-    """A source that is not loaded yet if it is given by its config."""
+    """Build a source from its config, not loaded yet."""
     if isinstance(source, Mapping):
         source = DATASETS.build({**source, 'lazy_init': True})
     if not isinstance(source, BaseFERDataset):

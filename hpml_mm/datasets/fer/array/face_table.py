@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""All faces of a data set as one array, kept in a cache file.
+"""Faces of a data set as one array, kept in a cache file.
 
 The file holds a fingerprint of those that the faces were read from. Each counts with
 its name, size, time of last modification, time of last change and inode. The time of
@@ -141,7 +141,7 @@ def _load(path: Path, key: str) -> FaceTable:
 
 
 def _file_name(source: BaseFERDataset, config: Mapping) -> str:
-    """The same whatever the files of the data set hold."""
+    """Name the cache file, whatever the files of the data set hold."""
     place = os.path.abspath(source.data_root or '')
     arguments = {k: v for k, v in config.items() if k not in _WITHOUT_EFFECT}
     text = json.dumps([place, arguments], sort_keys=True, default=repr)
