@@ -19,12 +19,11 @@ LEFT_RIGHT_17 = [(0, 1), (5, 8), (6, 9), (7, 10), (11, 14), (12, 15), (13, 16)]
 
 @pytest.fixture
 def load(tmp_path):
-    """Load a file that is written beside its images, by a config."""
+    """Load a file that is written beside its images."""
 
     def load(what: dict, **kwargs) -> CatPoseDataset:
         place = {'data_root': str(tmp_path), 'data_prefix': {'img': 'images/'}}
-        kind, name = 'hpml_mm.CatPoseDataset', write(tmp_path, what)
-        return DATASETS.build({'type': kind, 'ann_file': name, **place, **kwargs})
+        return CatPoseDataset(write(tmp_path, what), **place, **kwargs)
 
     return load
 
@@ -78,7 +77,8 @@ def test_names_and_pairs_of_17_keypoints():
 
 
 def test_the_20_keypoints_of_animalpose():
-    info = CatPoseDataset(keypoints=20, lazy_init=True).metainfo
+    kind = 'hpml_mm.CatPoseDataset'
+    info = DATASETS.build({'type': kind, 'keypoints': 20, 'lazy_init': True}).metainfo
     names = info['keypoint_id2name']
     assert info['num_keypoints'] == len(info['sigmas']) == 20
     assert [names[i] for i in (0, 3, 6, 7, 9, 19)] == [
