@@ -33,7 +33,7 @@ _ENTRY = np.dtype(
 
 
 class FileState(NamedTuple):
-    """What tells one content of a file from another, without reading it."""
+    """Size and time of a file, which tell its contents apart unread."""
 
     size: int
     mtime: int
@@ -87,15 +87,10 @@ class ImageCache:
         """Images stored so far by all processes, older contents included."""
         return int(self._counters[0])
 
-    @property
-    def used_bytes(self) -> int:
-        """Memory that pixels take so far."""
-        return int(self._counters[1])
-
     def get(
         self, name: str, state: FileState, decode: Callable[[], np.ndarray]
     ) -> tuple[np.ndarray, bool]:
-        """The image of that name, decoded only if it has to be.
+        """Get the image of that name, decoded only if it has to be.
 
         Args:
             name: What the image is known by, such as its path.

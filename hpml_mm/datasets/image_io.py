@@ -16,6 +16,11 @@ from PIL import Image
 
 COLOR_FLAGS = {'grayscale': cv2.IMREAD_GRAYSCALE, 'color': cv2.IMREAD_COLOR}
 
+_REMEDY = (
+    "replace or delete it, or set on_error='skip' in the data set to leave such files "
+    'out'
+)
+
 IMAGE_SUFFIXES = frozenset(
     ('.jpg', '.jpeg', '.png', '.bmp', '.pgm', '.ppm', '.tif', '.tiff', '.webp')
 )
@@ -31,7 +36,7 @@ class BrokenImageError(ValueError):
 
 
 def image_problem(data: bytes) -> str | None:
-    """What the bytes of an image file lack, without decoding JPEG or PNG.
+    """Tell what the bytes of an image file lack, without decoding JPEG or PNG.
 
     Returns:
         The end of the sentence "FILE ...", or None where nothing is missing.
@@ -56,7 +61,9 @@ def image_problem(data: bytes) -> str | None:
     return None
 
 
-def decode_image(data: bytes, name: str, color_type: str = 'grayscale') -> np.ndarray:
+def decode_image(
+    data: bytes, name: str, color_type: str = 'grayscale', remedy: str = _REMEDY
+) -> np.ndarray:
     """Decode the bytes of an image file.
 
     Args:
@@ -64,6 +71,7 @@ def decode_image(data: bytes, name: str, color_type: str = 'grayscale') -> np.nd
         name: What to call the file in an error.
         color_type: ``'grayscale'`` for shape (H, W), ``'color'`` for (H, W, 3)
             in BGR order.
+        remedy: What an error tells the user to do.
 
     Raises:
         BrokenImageError: The image is incomplete or not an image.
@@ -75,10 +83,7 @@ def decode_image(data: bytes, name: str, color_type: str = 'grayscale') -> np.nd
         if image is not None:
             return image
         problem = 'cannot be decoded'
-    raise BrokenImageError(
-        f"{name} {problem}; replace or delete it, or set on_error='skip' in the "
-        'data set to leave such files out'
-    )
+    raise BrokenImageError(f'{name} {problem}; {remedy}')
 
 
 def read_image(path: str | Path, color_type: str = 'grayscale') -> np.ndarray:

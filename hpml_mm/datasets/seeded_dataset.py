@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""A random state of its own for each sample of each epoch."""
+"""Random state of its own for each sample of each epoch."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -80,7 +80,7 @@ class SeededDataset:
     def __len__(self) -> int:
         return len(self._dataset)
 
-    @property
+    @property  # type: ignore[misc]  # for isinstance()
     def __class__(self) -> type:
         return type(self._dataset)
 

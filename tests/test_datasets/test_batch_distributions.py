@@ -13,7 +13,6 @@ from scipy import stats
 from torchvision import transforms as tv
 
 from hpml_mm.datasets.fer.array.augmentation import Augmentation
-from hpml_mm.datasets.fer.array.counter_random import uniforms
 from hpml_mm.datasets.transforms import batch
 from hpml_mm.registry import TRANSFORMS
 
@@ -32,7 +31,8 @@ BLUR = {'kernel_size': (5, 9), 'sigma': (0.1, 5.0)}
 
 def by_batch(*transforms, face=NOISE):
     augmentation = Augmentation(transforms, face.shape)
-    draws = uniforms(0, 0, augmentation.streams, torch.arange(COUNT))
+    generator = torch.Generator().manual_seed(0)
+    draws = torch.rand(augmentation.num_draws, COUNT, generator=generator)
     faces = torch.from_numpy(face).expand(COUNT, -1, -1)
     return augmentation(faces, draws)[:, 0].numpy()
 

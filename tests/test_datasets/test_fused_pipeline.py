@@ -66,7 +66,12 @@ def changed(at, *steps):
         (changed(1), 'does not go from GetBBoxCenterScale to TopdownAffine'),
         (changed(6), 'does not go from GetBBoxCenterScale to TopdownAffine'),
         (changed(4, TRAIN[4], TRAIN[4]), 'PhotometricDistortion is there twice'),
-        (changed(6, {'type': 'TopdownAffine', 'interp': 1}), 'settings of another'),
+        (
+            changed(6, {'type': 'TopdownAffine', 'interp': 1}),
+            'Affine has interp',
+        ),
+        (changed(6, {'type': 'TopdownAffine'}), 'has no input_size'),
+        (changed(1, {**TRAIN[1], 'pad': 1}), 'GetBBoxCenterScale has pad'),
         ([], 'its first step is -, not LoadImage'),
     ],
 )

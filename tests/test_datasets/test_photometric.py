@@ -68,3 +68,16 @@ def test_levels_by_hand():
     assert distort(image, never).tolist() == image.tolist()
     swapped = NOTHING._replace(swap_flag=1, swap_channel_order=(2, 0, 1))
     assert distort(image, swapped).tolist() == [[[250, 10, 100]]]
+
+
+def test_mmposes_hue_leaves_the_circle_below_zero():
+    """MMPose 0.x took it modulo 180: red less 5 steps was a red towards pink.
+
+    Now it is stored as 251 of a byte, which OpenCV reads as 71, a green.
+    """
+    red = np.array([[[0, 0, 200]]], np.uint8)
+    blue, green, _ = distort(red, NOTHING._replace(hsv_mode=2, hue_delta=5))[0, 0]
+    assert (blue, green) == (0, pytest.approx(33, abs=2))
+    _, green, red = distort(red, NOTHING._replace(hsv_mode=2, hue_delta=-5))[0, 0]
+    assert green == 200
+    assert red < 10

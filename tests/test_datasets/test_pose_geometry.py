@@ -79,14 +79,6 @@ def test_a_flip_mirrors_and_swaps_left_and_right(cat):
     assert white(after['img']) == {(7, 1), (5, 3), (9, 5), (0, 0)}
 
 
-def test_two_flips_are_none(cat):
-    points = {L_EYE: (2, 1), R_EYE: (8, 4), L_F_PAW: (0, 5)}
-    before = sample(cat, points, (10, 6))
-    twice = RandomFlip(prob=1.0)(RandomFlip(prob=1.0)(sample(cat, points, (10, 6))))
-    for key in ('img', 'keypoints', 'keypoints_visible'):
-        assert np.array_equal(twice[key], before[key]), key
-
-
 def warp(cat: dict, center: tuple, scale: tuple, input_size: tuple, **more) -> dict:
     box = {
         'bbox_center': np.array([center], np.float32),
@@ -140,8 +132,8 @@ CODEC = MSRAHeatmap(input_size=(128, 96), heatmap_size=(32, 24), sigma=1)
 """Stride 4, as in all our configs; a window of 7 x 7."""
 
 
-def encode(x: float, y: float, visible: float = 1, codec: MSRAHeatmap = CODEC):
-    encoded = codec.encode(
+def encode(x: float, y: float, visible: float = 1):
+    encoded = CODEC.encode(
         np.array([[[x, y]]], np.float32), np.array([[visible]], np.float32)
     )
     return encoded['heatmaps'][0], encoded['keypoint_weights'].item()
@@ -170,21 +162,6 @@ def test_the_centre_is_rounded(x, y, column, row):
             inside = max(abs(dx), abs(dy)) <= 3
             expected = exp(-(dx * dx + dy * dy) / 2) if inside else 0
             assert value == pytest.approx(expected, rel=1e-5), (dx, dy)
-
-
-def test_the_values_of_a_window_by_hand():
-    heatmap, _ = encode(60, 36)
-    assert heatmap[9, 15] == 1
-    assert heatmap[9, 16] == heatmap[8, 15] == pytest.approx(0.60653, abs=1e-5)
-    assert heatmap[10, 16] == pytest.approx(0.36788, abs=1e-5)
-    assert heatmap[9, 12] == pytest.approx(0.011109, abs=1e-6)
-    assert heatmap[9, 11] == 0
-    assert np.count_nonzero(heatmap) == 49
-    # 2 sigma^2 = 8, and a window of 13 x 13.
-    wide = MSRAHeatmap(input_size=(128, 96), heatmap_size=(32, 24), sigma=2)
-    heatmap, _ = encode(60, 36, codec=wide)
-    assert heatmap[9, 17] == pytest.approx(0.60653, abs=1e-5)
-    assert np.count_nonzero(heatmap) == 169
 
 
 @pytest.mark.parametrize(
@@ -224,14 +201,11 @@ def test_decoding_gives_back_what_was_encoded():
         assert tuple(keypoints[0, 0].tolist()) == expected
         assert scores.tolist() == [[1]]
         assert abs(keypoints[0, 0] - (x, y)).max() <= 2
-
-
-def test_decoding_moves_a_quarter_towards_the_second_highest():
+    # A quarter of a cell towards the second highest: (15.25, 8.75) times 4.
     heatmap = np.zeros((1, 24, 32), np.float32)
     heatmap[0, 9, 15] = 0.8
     heatmap[0, 9, 16], heatmap[0, 8, 15] = 0.3, 0.1
     keypoints, scores = CODEC.decode(heatmap)
-    # (15.25, 8.75) times 4.
     assert keypoints.tolist() == [[[61, 35]]]
     assert scores.tolist() == [[pytest.approx(0.8)]]
 
@@ -261,30 +235,6 @@ def test_flipped_heatmaps_are_shifted_by_one_in_the_flip_test(cat):
     shifted = flip_heatmaps(mirrored, indices, shift_heatmap=True)
     assert torch.equal(shifted[0, L_EYE], torch.from_numpy(encode(60, 36)[0]))
     assert not shifted[0, R_EYE].any()
-
-
-@pytest.mark.parametrize('sign', [-1, 1])
-def test_the_limits_of_scale_rotation_and_shift(monkeypatch, sign):
-    """Each draw is within one standard deviation: the parameters are hard limits."""
-    change = RandomBBoxTransform(
-        shift_factor=0.15,
-        shift_prob=1.0,
-        scale_factor=(0.8, 1.2),
-        rotate_factor=20,
-        rotate_prob=1.0,
-    )
-    monkeypatch.setattr(
-        change, '_truncnorm', lambda size: np.full(size, sign, np.float32)
-    )
-    box = {'bbox_center': np.array([[40, 30.0]]), 'bbox_scale': np.array([[40, 20.0]])}
-    after = change(box)
-    # The shift is a share of the box before it is scaled, in each direction apart.
-    assert after['bbox_center'] == pytest.approx(
-        np.array([[40 + sign * 6, 30 + sign * 3]])
-    )
-    factor = 1 + sign * 0.2
-    assert after['bbox_scale'] == pytest.approx(np.array([[40 * factor, 20 * factor]]))
-    assert after['bbox_rotation'] == pytest.approx([sign * 20])
 
 
 def test_draws_are_cut_off_and_not_gathered_at_the_limits():

@@ -1,8 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-import os
 import runpy
-import subprocess
-import sys
 from pathlib import Path
 
 import cv2
@@ -136,18 +133,3 @@ def test_a_bad_row_ends_the_conversion_or_is_left_out(csv_file, tmp_path):
 def test_an_impossible_request_is_one_line(tmp_path, source, target, message):
     with pytest.raises(SystemExit, match=message):
         convert(tmp_path / source, tmp_path / target)
-
-
-def test_the_command_says_what_is_wrong_and_fails(tmp_path):
-    result = subprocess.run(
-        [sys.executable, 'tools/convert_fer.py', 'none.csv', str(tmp_path / 'x')],
-        cwd=ROOT,
-        env={**os.environ, 'PYTHONPATH': str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert result.returncode == 1
-    assert result.stderr.endswith(
-        "error: there is no CSV file '%s'\n" % (ROOT / 'none.csv')
-    )

@@ -1,10 +1,10 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What all sources of facial expressions have in common."""
+"""Base class of all data sets of facial expressions."""
 
 import logging
 import os
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
@@ -90,13 +90,17 @@ class BaseFERDataset(BaseDataset):
         items = [item for split in chosen for item in found[split]]
         return self._without_crossing(items, found) if self.drop_crossing else items
 
+    def source_files(self) -> Iterable[str] | None:
+        """Name the files that the faces are read from; None if there are none."""
+        return None
+
     @property
     def source(self) -> str:
-        """Where the items come from, for messages."""
+        """Place that the items come from, for messages."""
         return self.ann_file or self.data_root
 
     def _absence_hint(self) -> str:
-        """What a user may have meant who asked for an absent split."""
+        """Guess what a user meant who asked for an absent split."""
         return ''
 
     def _without_crossing(
@@ -130,7 +134,7 @@ class BaseFERDataset(BaseDataset):
             )
 
     def extra_repr(self) -> list[str]:
-        """Lines for the printed form."""
+        """Give lines for the printed form."""
         return [
             f'Source: \t{self.source}',
             f'Splits: \t{", ".join(self.splits)}',

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Two answers to unequal classes, both for the training split only.
+"""Resampling and weights for unequal classes, for the training split only.
 
 Resampling or weighting the validation split would make its accuracy incomparable
 with everybody else's, so any other split is refused.
@@ -18,7 +18,7 @@ from hpml_mm.registry import DATA_SAMPLERS
 
 
 def training_labels(dataset: Dataset) -> np.ndarray:
-    """The labels of a training data set, in its order.
+    """Collect the labels of a training data set, in its order.
 
     Args:
         dataset: A data set with ``get_gt_labels()``, as MMPretrain's have, or
@@ -51,7 +51,7 @@ def training_labels(dataset: Dataset) -> np.ndarray:
 def class_weights(
     labels: Sequence[int] | np.ndarray, num_classes: int, power: float = 1.0
 ) -> np.ndarray:
-    """Weights that make rare classes count as much as frequent ones.
+    """Compute weights that make rare classes count as much as frequent ones.
 
     With n samples, k classes and n_c samples of class c the weight is
     ``(n / (k * n_c)) ** power``, which for power 1 is scikit-learn's ``'balanced'``,

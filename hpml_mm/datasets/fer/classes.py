@@ -10,8 +10,9 @@ FER_CLASSES = ('Angry', 'Disgust', 'Fear', 'Happy', 'Sad', 'Surprise', 'Neutral'
 SPLITS = ('train', 'val', 'test')
 
 SPLIT_USAGE = {'train': 'Training', 'val': 'PublicTest', 'test': 'PrivateTest'}
-"""What the CSV file calls each split in its column ``Usage``."""
+"""Names of the splits in the CSV file's column ``Usage``."""
 
+_LABEL_OF = {name.lower(): label for label, name in enumerate(FER_CLASSES)}
 _SPLIT_OF = {
     **{name: name for name in SPLITS},
     **{usage.lower(): name for name, usage in SPLIT_USAGE.items()},
@@ -19,7 +20,7 @@ _SPLIT_OF = {
 
 
 def nearest(name: str, known: Sequence[str]) -> str:
-    """The known name that looks most like ``name``, as a hint for a message.
+    """Hint at the known name that looks most like ``name``.
 
     Returns:
         ``"; did you mean 'X'?"``, or an empty string where nothing is close.
@@ -31,10 +32,7 @@ def nearest(name: str, known: Sequence[str]) -> str:
 
 def class_id(name: str) -> int | None:
     """Label of a class name in any case; None if it is no class name."""
-    for label, known in enumerate(FER_CLASSES):
-        if known.lower() == name.lower():
-            return label
-    return None
+    return _LABEL_OF.get(name.lower())
 
 
 def split_of(name: str) -> str | None:
@@ -43,7 +41,7 @@ def split_of(name: str) -> str | None:
 
 
 def parse_splits(split: str | Sequence[str]) -> tuple[str, ...]:
-    """One split or several, by this project's or by the CSV's names.
+    """Name one split or several by this project's names or by the CSV's.
 
     Raises:
         ValueError: A name is unknown, or a split is named twice.

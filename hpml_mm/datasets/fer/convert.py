@@ -48,8 +48,7 @@ def folder_to_csv(
         writer = csv.writer(file, lineterminator='\n')
         writer.writerow(COLUMNS)
         for split, folder in folders.items():
-            files = find_class_files(folder, allow_empty=True)
-            for label, name in _by_file_name(files):
+            for label, name in _by_file_name(find_class_files(folder, True)):
                 try:
                     image = _read_grey(name)
                 except BrokenImageError:
@@ -87,10 +86,7 @@ def csv_to_folder(
     items = map(faces.get_data_info, range(len(faces)))
     with new_path(target) as folder:
         write_folder(
-            (
-                (item['img'], item['split'], item['gt_label'], _row_name(item))
-                for item in items
-            ),
+            ((i['img'], i['split'], i['gt_label'], _row_name(i)) for i in items),
             folder,
         )
     return len(faces), faces.num_skipped
@@ -118,14 +114,13 @@ def write_folder(
         if not folder.is_dir():
             for class_name in FER_CLASSES:
                 (root / split / class_name).mkdir(parents=True, exist_ok=True)
-        _, data = cv2.imencode('.png', image)
         with (folder / name).open('xb') as file:
-            file.write(data)
+            file.write(cv2.imencode('.png', image)[1].tobytes())
 
 
 @contextmanager
 def new_path(target: str | Path) -> Iterator[Path]:
-    """A path to write to, which becomes the target only if all goes well.
+    """Give a path to write to, which becomes the target only if all goes well.
 
     Raises:
         FileExistsError: The target exists.

@@ -2,6 +2,7 @@
 """Faces in FER2013's CSV file."""
 
 import csv
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -74,9 +75,13 @@ class FERCSVDataset(BaseFERDataset):
         self._report_skipped(problems)
         return {split: found[split] for split in SPLITS if split in found}
 
+    def source_files(self) -> list[str] | None:
+        """Name the CSV file, if it is there."""
+        return [self.ann_file] if os.path.isfile(self.ann_file) else None
+
 
 def read_rows(path: str | Path) -> Iterator[tuple[str, dict[str, str | None]]]:
-    """The rows of a FER2013 file with the place of each.
+    """Read the rows of a FER2013 file with the place of each.
 
     Yields:
         ``'FILE, row N'``, where row 1 follows the header, and the three columns. A
@@ -107,7 +112,7 @@ def read_rows(path: str | Path) -> Iterator[tuple[str, dict[str, str | None]]]:
 
 
 def parse_label(text: str | None) -> int:
-    """The label of a row.
+    """Read the label of a row.
 
     Raises:
         ValueError: It is no integer from 0 to 6.
@@ -120,7 +125,7 @@ def parse_label(text: str | None) -> int:
 
 
 def parse_usage(text: str | None) -> str:
-    """The split of a row.
+    """Read the split of a row.
 
     Raises:
         ValueError: It is none of the three usages.
@@ -136,7 +141,7 @@ def parse_usage(text: str | None) -> str:
 
 
 def parse_pixels(text: str | None) -> np.ndarray:
-    """The face of a row, uint8 of shape (48, 48).
+    """Read the face of a row, uint8 of shape (48, 48).
 
     Raises:
         ValueError: These are not 2304 integers from 0 to 255.

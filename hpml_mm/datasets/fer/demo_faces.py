@@ -46,7 +46,7 @@ class DemoFaceDataset(BaseFERDataset):
 
     @property
     def source(self) -> str:
-        """What the items are, for messages."""
+        """Kind of the items, for messages."""
         return f'drawn faces (seed {self.seed})'
 
     def load_splits(self, wanted: Sequence[str]) -> dict[str, list[dict]]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
+from numpy.typing import ArrayLike
 
 SIDE = 48
 """Height and width of a drawn face in pixels."""
@@ -21,7 +22,7 @@ _CANVAS = SIDE * _SCALE
 
 @dataclass(frozen=True)
 class Expression:
-    """What tells one expression from another.
+    """Looks of a face with one expression.
 
     Lengths are in units of the head's half height.
 
@@ -116,13 +117,13 @@ def _vary(look: Expression, rng: np.random.Generator) -> Expression:
     def mix(value: float, rest: float) -> float:
         return rest + strength * (value - rest) + rng.normal(0, 0.008)
 
-    brow = tuple(mix(v, r) for v, r in zip(look.brow, calm.brow, strict=True))
+    inner, middle, outer = map(mix, look.brow, calm.brow)
     upper, lower = (mix(v, 0.0) for v in look.lips)
     if look.lips[0] == look.lips[1]:
         lower = upper
     return replace(
         look,
-        brow=brow,
+        brow=(inner, middle, outer),
         eye_open=max(0.03, mix(look.eye_open, calm.eye_open)),
         mouth_width=look.mouth_width * rng.uniform(0.9, 1.1),
         corner=mix(look.corner, 0.0),
@@ -149,16 +150,16 @@ class _Pen:
         self._centre = _CANVAS / 2 + rng.uniform(-0.035, 0.035, 2) * _CANVAS
         self._unit = size
 
-    def _pixels(self, points: np.ndarray) -> np.ndarray:
+    def _pixels(self, points: ArrayLike) -> list[np.ndarray]:
         # Fixed point with 4 fractional bits, which is what OpenCV's shift means.
         placed = np.asarray(points, float) @ self._matrix.T + self._centre
-        return np.round(placed * 16).astype(np.int32).reshape(1, -1, 2)
+        return [np.round(placed * 16).astype(np.int32)]
 
-    def fill(self, points: np.ndarray, grey: float) -> None:
+    def fill(self, points: ArrayLike, grey: float) -> None:
         """Fill a polygon."""
         cv2.fillPoly(self.image, self._pixels(points), float(grey), cv2.LINE_AA, 4)
 
-    def line(self, points: np.ndarray, grey: float, width: float) -> None:
+    def line(self, points: ArrayLike, grey: float, width: float) -> None:
         """Draw a line of some width."""
         pixels = max(1, round(width * self._unit))
         cv2.polylines(
@@ -171,12 +172,12 @@ def _ellipse(x: float, y: float, a: float, b: float) -> np.ndarray:
     return np.stack([x + a * np.cos(angle), y + b * np.sin(angle)], axis=1)
 
 
-def _curve(start: tuple, middle: tuple, end: tuple) -> np.ndarray:
+def _curve(start: ArrayLike, middle: ArrayLike, end: ArrayLike) -> np.ndarray:
     """Points on the parabola through three points."""
     t = np.linspace(0, 1, 17)[:, None]
-    start, middle, end = map(np.asarray, (start, middle, end))
-    control = 2 * middle - (start + end) / 2
-    return (1 - t) ** 2 * start + 2 * t * (1 - t) * control + t**2 * end
+    first, last = np.asarray(start), np.asarray(end)
+    control = 2 * np.asarray(middle) - (first + last) / 2
+    return (1 - t) ** 2 * first + 2 * t * (1 - t) * control + t**2 * last
 
 
 def _draw_head(pen: _Pen, rng: np.random.Generator) -> None:

@@ -3,75 +3,67 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
 from hashlib import blake2b
-from typing import Any
-
-import numpy as np
+from typing import Any, NamedTuple
 
 from hpml_mm.datasets.image_io import read_image
 
 from .classes import FER_CLASSES
 
 
-@dataclass(frozen=True)
-class Face:
-    """Where a face is filed."""
+class Face(NamedTuple):
+    """Name, split and label of a face."""
 
     name: str
     split: str
     label: int
 
 
-@dataclass(frozen=True)
-class DuplicateGroup:
+class DuplicateGroup(NamedTuple):
     """Two or more faces with the same pixels."""
 
-    faces: tuple[Face, ...]
+    faces: list[Face]
 
     @property
     def crosses_splits(self) -> bool:
-        """Whether the faces lie in different splits."""
+        """True if the faces lie in different splits."""
         return len({face.split for face in self.faces}) > 1
 
     @property
     def conflicts(self) -> bool:
-        """Whether the faces have different labels."""
+        """True if the faces have different labels."""
         return len({face.label for face in self.faces}) > 1
 
     def to_dict(self) -> dict:
-        """Plain values for a JSON file."""
+        """Return plain values for a JSON file."""
         return {
             'crosses_splits': self.crosses_splits,
             'conflicting_labels': self.conflicts,
             'faces': [
-                {**asdict(face), 'class': FER_CLASSES[face.label]}
+                {**face._asdict(), 'class': FER_CLASSES[face.label]}
                 for face in self.faces
             ],
         }
 
 
-def pixel_key(image: np.ndarray) -> bytes:
-    """A digest that is equal for pixel-identical images only.
+def item_key(item: Mapping[str, Any]) -> bytes:
+    """Compute a digest that is equal for pixel-identical faces only.
 
     A colour image whose three channels are equal has the key of the grey one, so
     that the way a grey face is stored makes no difference.
 
     Args:
-        image: Pixels of shape (H, W) or (H, W, 3).
+        item: A data set's item: ``img`` of shape (H, W) or (H, W, 3), or else the
+            ``img_path`` of a file to read.
     """
+    image = item.get('img')
+    if image is None:
+        image = read_image(item['img_path'], 'color')
     if image.ndim == 3 and (image == image[..., :1]).all():
         image = image[..., 0]
     digest = blake2b(repr(image.shape).encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(image))
+    digest.update(image.tobytes())
     return digest.digest()
-
-
-def item_key(item: Mapping[str, Any]) -> bytes:
-    """The :func:`pixel_key` of a data set's item, which holds ``img`` or else the
-    ``img_path`` of a file to read."""
-    image = item.get('img')
-    return pixel_key(read_image(item['img_path'], 'color') if image is None else image)
 
 
 def group_duplicates(faces: Iterable[tuple[bytes, Face]]) -> list[DuplicateGroup]:
@@ -79,11 +71,11 @@ def group_duplicates(faces: Iterable[tuple[bytes, Face]]) -> list[DuplicateGroup
     by_key: dict[bytes, list[Face]] = defaultdict(list)
     for key, face in faces:
         by_key[key].append(face)
-    return [DuplicateGroup(tuple(group)) for group in by_key.values() if len(group) > 1]
+    return [DuplicateGroup(group) for group in by_key.values() if len(group) > 1]
 
 
 def count_groups(groups: Iterable[DuplicateGroup]) -> dict[str, int]:
-    """How many groups there are, cross the splits, and contradict themselves.
+    """Count the groups, those across splits, and those that contradict themselves.
 
     Returns:
         ``groups``, ``crossing`` (faces in more than one split), ``conflicting``

@@ -3,7 +3,7 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -80,6 +80,12 @@ class FERFolderDataset(BaseFERDataset):
             }
         return self._without_damaged(found) if self.on_error == 'skip' else found
 
+    def source_files(self) -> Iterator[str]:
+        """Name all files below the split folders, whatever they are."""
+        for folder in find_split_folders(self.data_root).values():
+            for place, _, names in os.walk(folder):
+                yield from (os.path.join(place, name) for name in names)
+
     def _load_single(
         self, folders: dict[str, Path], wanted: Sequence[str]
     ) -> dict[str, list[dict]]:
@@ -118,7 +124,7 @@ class FERFolderDataset(BaseFERDataset):
 
 
 def find_split_folders(root: str | Path) -> dict[str, Path]:
-    """The split folders of a root, in the order train, val, test.
+    """Find the split folders of a root, in the order train, val, test.
 
     Raises:
         FileNotFoundError: There is no such folder.
@@ -144,7 +150,7 @@ def find_split_folders(root: str | Path) -> dict[str, Path]:
 
 
 def find_class_files(folder: Path, allow_empty: bool = False) -> list[list[str]]:
-    """The image files of one split, sorted, one list for each class.
+    """Find the image files of one split, sorted, one list for each class.
 
     Args:
         folder: Folder of the split.

@@ -13,13 +13,8 @@ from collections.abc import Mapping
 from mmengine.logging import MessageHub, print_log
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
-from .coco_annotations import (
-    check_annotations,
-    check_detections,
-    read_annotations,
-    select_category,
-)
-from .coco_checks import Problem, describe
+from .coco_annotations import check_detections, read_annotations, select_category
+from .coco_checks import Problem, check_annotations, describe
 
 # What transforms and models need of the metainfo: MMPose's own list.
 _ITEM_METAINFO = (
@@ -37,7 +32,7 @@ class CheckedCocoDataset(BaseCocoStyleDataset):
     """Keypoints in COCO's format, of which nothing is lost without a word.
 
     A bad annotation is an error that names file and id, see
-    :func:`~hpml_mm.datasets.pose.coco_annotations.check_annotations`. Annotations that
+    :func:`~hpml_mm.datasets.pose.coco_checks.check_annotations`. Annotations that
     MMPose leaves out rightly, crowds and those without a labelled keypoint, are
     counted in the log.
 
@@ -60,7 +55,7 @@ class CheckedCocoDataset(BaseCocoStyleDataset):
     """Name of the one category to use, None for all."""
 
     size_remedies: Mapping[int, str] = {}
-    """What to set for a file with another number of keypoints."""
+    """Settings for files with other numbers of keypoints."""
 
     def __init__(self, ann_file: str = '', on_error: str = 'raise', **kwargs) -> None:
         if on_error not in ('raise', 'skip'):
@@ -74,7 +69,7 @@ class CheckedCocoDataset(BaseCocoStyleDataset):
         self._tell_metric()
 
     def get_data_info(self, idx: int) -> dict:
-        """An item, with the metainfo that transforms and models need.
+        """Read an item, with the metainfo that transforms and models need.
 
         MMPose copies that metainfo deeply, which takes longer than to read the item.
         Unpickling gives as separate a copy in a tenth of the time.
@@ -145,7 +140,7 @@ class CheckedCocoDataset(BaseCocoStyleDataset):
         return used
 
     def _checked(self, whole: dict) -> dict:
-        """The part of the annotation file that is used, without bad annotations."""
+        """Choose the part of the annotation file that is used, without bad entries."""
         chosen = self.select(whole)
         if _is_part(chosen, whole):
             print_log(
@@ -163,7 +158,7 @@ class CheckedCocoDataset(BaseCocoStyleDataset):
         self.num_skipped = len(chosen['annotations']) - len(content['annotations'])
         self._report(problems)
         if self.test_mode and _is_part(content, whole):
-            self._used_file = write_temporary(content)
+            self._used_file = _write_temporary(content)
             self._tell_metric()
         return content
 
@@ -195,7 +190,7 @@ def _is_part(content: Mapping, whole: Mapping) -> bool:
     return any(len(content[key]) < len(whole[key]) for key in ('images', 'annotations'))
 
 
-def write_temporary(content: dict) -> str:
+def _write_temporary(content: dict) -> str:
     """Write annotations to a file that is removed when this process ends."""
     folder = tempfile.mkdtemp(prefix='hpml_mm_')
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

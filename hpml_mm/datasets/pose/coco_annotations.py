@@ -1,18 +1,13 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Reading and checking keypoint annotations in COCO's format.
-
-MMPose leaves out what it cannot use without a word, and lets pass what fails hours
-later: a wrong number of keypoints in the evaluation, an absent image in some epoch.
-"""
+"""Reading annotations in COCO's format and choosing a part of them."""
 
 import json
-import os
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Container, Mapping
 from typing import Any
 
-from mmengine.fileio import exists, get_text, isdir, list_dir_or_file
+from mmengine.fileio import exists, get_text
 
-from .coco_checks import Problem, check_entries, check_images, detection_problem
+from .coco_checks import detection_problem
 
 
 def read_json(path: str, what: str, remedy: str) -> Any:
@@ -121,79 +116,9 @@ def select_images(content: Mapping, number: int, category_id: int) -> dict:
 
 
 def _number(entry: Mapping, key: str) -> int | None:
-    """An entry's id; None for what is none, which the checks will tell."""
+    """Read an entry's id; None for what is none, which the checks will tell."""
     value = entry.get(key)
     return value if isinstance(value, int) else None
-
-
-def check_annotations(
-    content: Mapping,
-    num_keypoints: int,
-    image_folder: str,
-    remedies: Mapping[int, str] | None = None,
-) -> tuple[dict, list[Problem]]:
-    """Part an annotation file into what can be used and what is wrong.
-
-    A crowd or an annotation without a visible keypoint is no error: COCO has many, and
-    MMPose leaves them out of training. Only their boxes are not looked at.
-
-    Args:
-        content: The file.
-        num_keypoints: How many keypoints each annotation must have.
-        image_folder: Folder that file names are relative to. It is listed once;
-            images without annotation are not looked for.
-        remedies: What to do about another number of keypoints.
-
-    Returns:
-        The content without the bad entries and without annotations of bad images, and
-        one problem for each bad entry.
-    """
-    images, bad_images, problems = check_images(content['images'])
-    annotations, more = check_entries(
-        content['annotations'], images, bad_images, num_keypoints, remedies or {}
-    )
-    shown = {annotation['image_id'] for annotation in annotations}
-    absent = {
-        image['id']: path
-        for image, path in find_absent(
-            (image for i, image in images.items() if i in shown), image_folder
-        )
-    }
-    problems += more
-    problems += [
-        Problem(
-            'image not on disk',
-            f'image {image_id}',
-            f'is not on disk: there is no {path!r}; look at data_root and data_prefix',
-            FileNotFoundError,
-        )
-        for image_id, path in absent.items()
-    ]
-    kept = {
-        **content,
-        'images': [image for i, image in images.items() if i not in absent],
-        'annotations': [a for a in annotations if a['image_id'] not in absent],
-    }
-    return kept, problems
-
-
-def find_absent(images: Iterable[Mapping], folder: str) -> Iterator[tuple[dict, str]]:
-    """The images whose file is not there, each with its path.
-
-    Lists each folder once: asking for each of COCO's files takes minutes on a network
-    drive.
-    """
-    listed: dict[str, set[str]] = {}
-    for image in images:
-        path = os.path.join(folder, image['file_name'])
-        place, name = os.path.split(path)
-        if place not in listed:
-            there = isdir(place or '.')
-            listed[place] = (
-                set(list_dir_or_file(place or '.', list_dir=False)) if there else set()
-            )
-        if name not in listed[place]:
-            yield image, path
 
 
 def check_detections(path: str, image_ids: Container) -> None:

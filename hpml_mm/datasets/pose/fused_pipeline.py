@@ -1,24 +1,34 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""A stock top-down pipeline in the words of this project's faster transforms."""
+"""Translation of a stock top-down pipeline to this project's faster transforms."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-#: MMPose's steps that one warp does, in the order of its chain, and the argument of
-#: ``FusedTopdownWarp`` that takes each one's settings.
-_WARPED = {
-    'GetBBoxCenterScale': None,
+#: MMPose's steps that one warp does, in the order of its chain.
+_CHAIN = (
+    'GetBBoxCenterScale',
+    'RandomFlip',
+    'RandomHalfBody',
+    'RandomBBoxTransform',
+    'TopdownAffine',
+)
+#: Settings that ``FusedTopdownWarp`` takes itself.
+_OWN = {'GetBBoxCenterScale': ('padding',), 'TopdownAffine': ('input_size', 'use_udp')}
+#: Its arguments that take all settings of a step.
+_PARTS = {
     'RandomFlip': 'flip',
     'RandomHalfBody': 'half_body',
     'RandomBBoxTransform': 'bbox_transform',
-    'TopdownAffine': None,
+    'PhotometricDistortion': 'photometric',
 }
+
+Steps = list[tuple[str, dict[str, Any]]]
 
 
 @dataclass(frozen=True)
 class FusedPipeline:
-    """A pipeline for ``PoseTargetPreprocessor``.
+    """Pipeline for ``PoseTargetPreprocessor``.
 
     Attributes:
         steps: Configs of the transforms.
@@ -47,82 +57,65 @@ def fuse_pipeline(
     Raises:
         ValueError: For another step, order or setting; it names it.
     """
-    rest = [(_name(step), _settings(step)) for step in steps]
-    _take(rest, 'LoadImage', allowed=())
-    pack = _take(rest, 'PackPoseInputs', allowed=('meta_keys',), at=-1)
+    rest = []
+    for step in steps:
+        settings = dict(step.items())
+        rest.append((str(settings.pop('type')).removeprefix('mmpose.'), settings))
+    _take(rest, 0, 'LoadImage')
+    pack = _take(rest, -1, 'PackPoseInputs', 'meta_keys')
     encoder = None
     if rest and rest[-1][0] == 'GenerateTarget':
-        encoder = _take(rest, 'GenerateTarget', allowed=('encoder',), at=-1)['encoder']
+        encoder = _take(rest, -1, 'GenerateTarget', 'encoder')['encoder']
         if not isinstance(encoder, Mapping):
             raise ValueError('GenerateTarget has several encoders')
         encoder = dict(encoder)
-    warp = _warp(rest)
     return FusedPipeline(
         [
             {'type': 'hpml_mm.LoadCachedImage', 'memory_gib': memory_gib},
-            warp,
+            _warp(rest),
             {'type': 'hpml_mm.PackKeypoints', **pack},
         ],
         encoder,
     )
 
 
-def _warp(rest: list[tuple[str, dict[str, Any]]]) -> dict[str, Any]:
+def _warp(steps: Steps) -> dict[str, Any]:
     warp: dict[str, Any] = {'type': 'hpml_mm.FusedTopdownWarp'}
-    order = list(_WARPED)
-    found = [name for name, _ in rest if name != 'PhotometricDistortion']
-    if [name for name in order if name in found] != found:
-        strange = [name for name in found if name not in order]
+    found = [name for name, _ in steps if name != 'PhotometricDistortion']
+    strange = [name for name in found if name not in _CHAIN]
+    if strange:
         raise ValueError(
             f'{", ".join(strange)} is none of the steps that can be one warp'
-            if strange
-            else f'{", ".join(found)} are not in the order {", ".join(order)}'
         )
-    if not found or found[0] != order[0] or rest[-1][0] != order[-1]:
-        raise ValueError(f'it does not go from {order[0]} to {order[-1]}')
-    for name, settings in rest:
-        if name == 'PhotometricDistortion':
-            if 'photometric' in warp:
-                raise ValueError('PhotometricDistortion is there twice')
-            warp['photometric'] = settings
-        elif _WARPED[name]:
-            warp[_WARPED[name]] = settings
+    if found != [name for name in _CHAIN if name in found]:
+        raise ValueError(f'{", ".join(found)} are not in the order {", ".join(_CHAIN)}')
+    if not found or found[0] != _CHAIN[0] or steps[-1][0] != _CHAIN[-1]:
+        raise ValueError(f'it does not go from {_CHAIN[0]} to {_CHAIN[-1]}')
+    for name, settings in steps:
+        if name in _OWN:
+            warp |= _allowed(name, settings, _OWN[name])
+        elif _PARTS[name] in warp:
+            raise ValueError(f'{name} is there twice')
         else:
-            warp |= settings
-    if (
-        not {'input_size'}
-        <= warp.keys()
-        <= {
-            *('type', 'input_size', 'use_udp', 'padding', 'photometric'),
-            *filter(None, _WARPED.values()),
-        }
-    ):
-        raise ValueError(f'{order[0]} or {order[-1]} has settings of another kind')
+            warp[_PARTS[name]] = settings
+    if 'input_size' not in warp:
+        raise ValueError(f'{_CHAIN[-1]} has no input_size')
     return warp
 
 
-def _take(
-    rest: list[tuple[str, dict[str, Any]]],
-    name: str,
-    allowed: Sequence[str],
-    at: int = 0,
-) -> dict[str, Any]:
+def _take(steps: Steps, at: int, name: str, *allowed: str) -> dict[str, Any]:
     """Take a step off an end; its settings."""
-    if not rest or rest[at][0] != name:
+    found = steps[at][0] if steps else '-'
+    if found != name:
         end = 'last' if at else 'first'
-        raise ValueError(
-            f'its {end} step is {rest[at][0] if rest else "-"}, not {name}'
-        )
-    settings = rest.pop(at)[1]
+        raise ValueError(f'its {end} step is {found}, not {name}')
+    return _allowed(name, steps.pop(at)[1], allowed)
+
+
+def _allowed(
+    name: str, settings: dict[str, Any], allowed: Sequence[str]
+) -> dict[str, Any]:
     other = [key for key in settings if key not in allowed]
     if other:
         raise ValueError(f'{name} has {", ".join(other)}')
     return settings
-
-
-def _name(step: Mapping[str, Any]) -> str:
-    return str(step['type']).removeprefix('mmpose.')
-
-
-def _settings(step: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in step.items() if key != 'type'}

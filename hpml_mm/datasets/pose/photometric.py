@@ -16,7 +16,7 @@ _LEVELS = np.arange(256)
 
 
 class Distortion(NamedTuple):
-    """What ``PhotometricDistortion._random_flags`` draws, in its order.
+    """Draws of ``PhotometricDistortion._random_flags``, in its order.
 
     Attributes:
         contrast_mode: With 1 the contrast is changed, before and after the colours;

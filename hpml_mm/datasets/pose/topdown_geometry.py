@@ -1,17 +1,13 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The map from an image to the input of a top-down model, as MMPose computes it.
+"""Map from an image to the input of a top-down model, as MMPose computes it.
 
 The numbers are those of ``mmpose.structures.bbox``, rounded to float32 in the same
 places; that spends most of its time on making arrays of two numbers.
 """
 
-from typing import Literal
-
 import cv2
 import numpy as np
 from mmpose.structures.bbox import get_udp_warp_matrix
-
-Direction = Literal['horizontal', 'vertical', 'diagonal']
 
 #: How many pixels a bilinear warp reads beyond the place it is asked for, and room
 #: for rounding.
@@ -38,7 +34,7 @@ def warp_matrix(
     size: tuple[int, int],
     use_udp: bool = False,
 ) -> np.ndarray:
-    """The matrix of MMPose's ``get_warp_matrix`` or ``get_udp_warp_matrix``.
+    """Make the matrix of MMPose's ``get_warp_matrix`` or ``get_udp_warp_matrix``.
 
     Args:
         center: Of the box in the image, shape (2,), float32.
@@ -74,20 +70,20 @@ def warp_matrix(
 
 
 def after_flip(
-    matrix: np.ndarray, direction: Direction | None, size: tuple[int, int]
+    matrix: np.ndarray, direction: str | None, size: tuple[int, int]
 ) -> np.ndarray:
-    """The matrix that flips an image and then does what the given one does.
+    """Make the matrix that flips an image and then does what the given one does.
 
     Args:
         matrix: Shape (2, 3).
-        direction: None for no flip.
+        direction: ``'horizontal'``, ``'vertical'``, ``'diagonal'``; None for no flip.
         size: Width and height of the image.
     """
     if direction is None:
         return matrix
     flipped = matrix.astype(np.float64)
-    for axis, directions in enumerate((('horizontal',), ('vertical',))):
-        if direction in (*directions, 'diagonal'):
+    for axis, name in enumerate(('horizontal', 'vertical')):
+        if direction in (name, 'diagonal'):
             flipped[:, 2] += flipped[:, axis] * (size[axis] - 1)
             flipped[:, axis] *= -1
     return flipped
@@ -96,7 +92,7 @@ def after_flip(
 def needed_part(
     matrix: np.ndarray, image_size: tuple[int, int], size: tuple[int, int]
 ) -> tuple[slice, slice]:
-    """Rows and columns of an image that a warp reads; the whole image where none.
+    """Find rows and columns of an image that a warp reads; all of it where none.
 
     Args:
         matrix: Shape (2, 3), as for ``cv2.warpAffine``.

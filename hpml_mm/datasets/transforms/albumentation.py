@@ -150,7 +150,7 @@ def _markers(size: tuple[int, int]) -> np.ndarray:
 
 
 def _is_mirrored(after: np.ndarray) -> bool:
-    """Whether most of the moved markers' triangles have turned over."""
+    """True if most of the moved markers' triangles have turned over."""
     triangles = after.reshape(4, 3, 2)
     (x1, y1), (x2, y2) = (
         (triangles[:, corner] - triangles[:, 0]).T for corner in (1, 2)
@@ -159,8 +159,8 @@ def _is_mirrored(after: np.ndarray) -> bool:
 
 
 def _inside(points: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Which points (..., 2) lie on a pixel; pixels' centres have whole numbers."""
-    return ((points >= -0.5) & (points <= np.subtract(size, 0.5))).all(axis=-1)
+    """Mask of points (..., 2) on a pixel; pixels' centres have whole numbers."""
+    return np.all((points >= -0.5) & (points <= np.subtract(size, 0.5)), axis=-1)
 
 
 def _move(

@@ -9,7 +9,7 @@ import difflib
 import inspect
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import albumentations as A
 import numpy as np
@@ -19,22 +19,15 @@ from albumentations.core.composition import BaseCompose
 from albumentations.core.transforms_interface import BasicTransform, Transform3D
 from mmengine.config import ConfigDict
 
-Transform = BasicTransform | BaseCompose
+Transform: TypeAlias = BasicTransform | BaseCompose
 
 # Base classes, what only makes sense outermost (``Compose``), what wants a function
 # or makes a tensor. Transforms of volumes are left out by their base class.
 _NOT_OFFERED = frozenset(
-    {
-        'BaseCompose',
-        'BasicTransform',
-        'Compose',
-        'DualTransform',
-        'ImageOnlyTransform',
-        'Lambda',
-        'ReplayCompose',
-        'ToTensor3D',
-        'ToTensorV2',
-    }
+    (
+        *('BaseCompose', 'BasicTransform', 'Compose', 'DualTransform', 'Lambda'),
+        *('ImageOnlyTransform', 'ReplayCompose', 'ToTensor3D', 'ToTensorV2'),
+    )
 )
 # Arguments of compositions that hold transforms.
 _CHILDREN = ('transforms', 'first', 'second')
@@ -109,16 +102,12 @@ def _build(config: Any, place: str) -> Transform:
     _check_arguments(kind, plain, place)
     if issubclass(kind, BaseCompose):
         for key in _CHILDREN:
-            if plain.get(key) is not None:
-                plain[key] = _build_children(plain[key], f'{place}.{key}')
+            child = plain.get(key)
+            if child is not None:
+                # ``first`` and ``second`` hold one transform, ``transforms`` a list.
+                build = _build if isinstance(child, Mapping) else build_transforms
+                plain[key] = build(child, f'{place}.{key}')
     return _construct(kind, plain, place)
-
-
-def _build_children(config: Any, place: str) -> Transform | list[Transform]:
-    """One transform (``first``, ``second``) or a list of them (``transforms``)."""
-    if isinstance(config, Mapping):
-        return _build(config, place)
-    return build_transforms(config, place)
 
 
 def _check_arguments(kind: type, arguments: Mapping, place: str) -> None:
@@ -157,12 +146,13 @@ def _construct(kind: type, arguments: dict, place: str) -> Transform:
 def remapped(
     points: np.ndarray, map_x: np.ndarray, map_y: np.ndarray, **params: Any
 ) -> np.ndarray:
-    """Where points of an image are after ``cv2.remap``, to a fraction of a pixel.
+    """Find points of an image after ``cv2.remap``, to a fraction of a pixel.
 
     Args:
         points: (P, 2 or more), of which x and y change, in pixels.
         map_x: (H, W), the x that each pixel of the distorted image comes from.
         map_y: The same for y.
+        **params: What albumentations hands over beside.
 
     Returns:
         The points that any pixel shows, in their order.
@@ -182,7 +172,7 @@ def remapped(
 
 
 def _takes_strict(kind: type) -> bool:
-    """Whether a class checks its arguments itself, which its signature hides."""
+    """Tell if a class checks its arguments itself, which its signature hides."""
     owner = next(base for base in kind.__mro__ if '__init__' in vars(base))
     return 'InitSchema' in vars(owner)
 

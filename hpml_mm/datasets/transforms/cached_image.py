@@ -5,14 +5,15 @@ import logging
 import os
 from pathlib import Path
 
-import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 
 from hpml_mm.datasets.image_cache import FileState, ImageCache
-from hpml_mm.datasets.image_io import BrokenImageError, image_problem
+from hpml_mm.datasets.image_io import decode_image
 from hpml_mm.registry import TRANSFORMS
+
+_REMEDY = 'replace it, or take its annotations out of the annotation file'
 
 
 @TRANSFORMS.register_module()
@@ -97,14 +98,4 @@ class LoadCachedImage(BaseTransform):
 
 
 def _decode(path: str) -> np.ndarray:
-    data = Path(path).read_bytes()
-    problem = image_problem(data)
-    if problem is None:
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        if image is not None:
-            return image
-        problem = 'cannot be decoded'
-    raise BrokenImageError(
-        f'{path} {problem}; replace it, or take its annotations out of the '
-        'annotation file'
-    )
+    return decode_image(Path(path).read_bytes(), path, 'color', _REMEDY)

@@ -252,7 +252,7 @@ class FusedTopdownWarp(BaseTransform):
 
 
 def _built(kind: type, arguments: Mapping[str, Any] | None) -> Any:
-    """A transform of MMPose, which knows its arguments and what is wrong with them."""
+    """Build a transform of MMPose, which knows what is wrong with its arguments."""
     if arguments is None:
         return None
     try:
@@ -265,7 +265,7 @@ def _built(kind: type, arguments: Mapping[str, Any] | None) -> Any:
 
 
 def _flip_shares(flip: RandomFlip) -> tuple[list[str | None], list[float]]:
-    """The directions that may be drawn and the limits of their shares of 0 to 1."""
+    """Directions that may be drawn and the limits of their shares of 0 to 1."""
     several = isinstance(flip.direction, list)
     directions = list(flip.direction) if several else [flip.direction]
     prob = flip.prob

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""One loader for faces in files and faces in memory."""
+"""Loading of faces from files and from memory."""
 
 import cv2
 import numpy as np

@@ -7,36 +7,14 @@ import numpy as np
 import torch
 from mmcv.transforms import BaseTransform
 from mmengine.structures import InstanceData
+from mmpose.datasets.transforms import PackPoseInputs
 from mmpose.structures import PoseDataSample
 
 from hpml_mm.registry import TRANSFORMS
 
-#: What ``PackPoseInputs`` of MMPose keeps beside the arrays.
-META_KEYS = (
-    'id',
-    'img_id',
-    'img_path',
-    'category_id',
-    'crowd_index',
-    'ori_shape',
-    'img_shape',
-    'input_size',
-    'input_center',
-    'input_scale',
-    'flip',
-    'flip_direction',
-    'flip_indices',
-    'raw_ann_info',
-    'dataset_name',
-)
 #: Keys of a pipeline and their names in ``gt_instances``.
 _INSTANCE_KEYS = {
-    'bbox': 'bboxes',
-    'bbox_score': 'bbox_scores',
-    'keypoints': 'keypoints',
-    'keypoints_visible': 'keypoints_visible',
-    'bbox_scale': 'bbox_scales',
-    'head_size': 'head_size',
+    **PackPoseInputs.instance_mapping_table,
     'transformed_keypoints': 'transformed_keypoints',
 }
 
@@ -67,7 +45,7 @@ class PackKeypoints(BaseTransform):
         ``PoseDataSample``.
     """
 
-    def __init__(self, meta_keys: Sequence[str] = META_KEYS) -> None:
+    def __init__(self, meta_keys: Sequence[str] = PackPoseInputs().meta_keys) -> None:
         self.meta_keys = tuple(meta_keys)
 
     def transform(self, results: dict) -> dict:

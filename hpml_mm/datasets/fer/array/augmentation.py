@@ -1,7 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""A list of batched augmentations, applied piece by piece."""
+"""Batched augmentations in a row, applied piece by piece."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 from torch import Tensor
@@ -26,30 +25,40 @@ class Augmentation:
     Raises:
         TypeError: One of them is no :class:`BatchTransform`.
         ValueError: One of them cannot take faces of the size that comes to it.
+
+    Attributes:
+        num_draws: How many random numbers a face takes.
+        out_size: (height, width) of the faces that leave.
     """
 
     def __init__(self, transforms: Sequence[dict | BatchTransform], size: Size) -> None:
         self.transforms = [_build(transform) for transform in transforms]
-        sizes = [tuple(size)]
+        sizes = [size]
         for transform in self.transforms:
             sizes.append(transform.out_size(sizes[-1]))
         self.out_size = sizes[-1]
         self._piece = max(1, _PIECE // (4 * max(h * w for h, w in sizes)))
-        self.streams = _streams(self.transforms)
+        self._counts = [transform.num_draws for transform in self.transforms]
+        self.num_draws = sum(self._counts)
 
     def __call__(self, levels: Tensor, draws: Tensor) -> Tensor:
         """Augment a batch.
 
         Args:
             levels: uint8 of shape (N, H, W); left as it is.
-            draws: A number from [0, 1) for each stream and face, float32 of shape
-                (len(streams), N).
+            draws: Multiples of 2**-24 from [0, 1), as ``torch.rand`` makes them,
+                float32 of shape (num_draws, N).
 
         Returns:
             uint8 of shape (N, 1, H', W').
         """
         out = levels.new_empty(len(levels), 1, *self.out_size)
-        parameters = self._parameters(draws)
+        parameters = [
+            transform.parameters(own)
+            for transform, own in zip(
+                self.transforms, draws.split(self._counts), strict=True
+            )
+        ]
         step = self._piece if levels.device.type == 'cpu' else max(1, len(levels))
         for start in range(0, len(levels), step):
             piece = slice(start, start + step)
@@ -60,27 +69,6 @@ class Augmentation:
             done = faces.levels
             out[piece, 0] = done.int() if done.is_floating_point() else done
         return out
-
-    def _parameters(self, draws: Tensor) -> list[Tensor]:
-        counts = [transform.num_draws for transform in self.transforms]
-        return [
-            transform.parameters(own)
-            for transform, own in zip(self.transforms, draws.split(counts), strict=True)
-        ]
-
-
-def _streams(transforms: Sequence[BatchTransform]) -> tuple[str, ...]:
-    """A name for each number that a face takes.
-
-    It depends on the transform and on others of its kind alone, so that another one
-    more does not change what this one does.
-    """
-    names, seen = [], Counter()
-    for transform in transforms:
-        kind = type(transform).__name__
-        names += [f'{kind}/{seen[kind]}/{n}' for n in range(transform.num_draws)]
-        seen[kind] += 1
-    return tuple(names)
 
 
 def _build(transform: dict | BatchTransform) -> BatchTransform:

@@ -1,6 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Faces without a loader: batches are cut out of one array."""
 
+import logging
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,9 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.dataset import default_collate
+from mmengine.device import get_device
+from mmengine.logging import print_log
+from mmpretrain.structures import DataSample
 from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
@@ -15,16 +19,12 @@ from hpml_mm.datasets.fer.base import BaseFERDataset
 from hpml_mm.registry import DATASETS, FUNCTIONS
 
 from .augmentation import Augmentation
-from .counter_random import uniforms
-from .face_table import read_table
-from .placement import choose_device, moved
-from .samples import FaceSamples
-from .table_cache import cached_table
+from .face_table import FaceTable, cached_table, read_table
 
 
 @DATASETS.register_module()
 class FaceArrayDataset(Dataset):
-    """The faces of a FER data set as one uint8 array, read batch by batch.
+    """Faces of a FER data set as one uint8 array, read batch by batch.
 
     The array is kept on the device of the training where it fits. Augmentations work
     on whole batches there (``hpml_mm.Batch...``), so a loader needs no workers and only
@@ -43,7 +43,7 @@ class FaceArrayDataset(Dataset):
     channels of the one where ``mean`` and ``std`` have three values.
 
     Files are read once: the array is kept in ``cache_dir``, see
-    :mod:`hpml_mm.datasets.fer.array.table_cache`.
+    :mod:`hpml_mm.datasets.fer.array.face_table`.
 
     With :class:`hpml_mm.engine.hooks.SampleSeedHook` a face's augmentation follows from
     seed, epoch and index alone, for any device, batch and number of processes. Without
@@ -91,8 +91,8 @@ class FaceArrayDataset(Dataset):
         self.memory_share = memory_share
         self._seed: int | None = None
         self._epoch: Callable[[], int] | None = None
-        self._levels: Tensor | None = None
-        self._samples: FaceSamples | None = None
+        self._drawn: tuple[Any, Tensor] = None, torch.empty(0)
+        self._placed: tuple[Tensor, FaceSamples] | None = None
 
     def seed_samples(
         self, seed: int | None, epoch: Callable[[], int] | None = None
@@ -109,26 +109,24 @@ class FaceArrayDataset(Dataset):
         return len(self._table)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """One face, as a pipeline would give it."""
+        """Return one face, as a pipeline would give it."""
         batch = self.__getitems__([index])
         return {key: value[0] for key, value in batch.items()}
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
-        """A whole batch, by which torch's loader asks for it."""
-        self._place()
-        size = len(self)
-        indices = [range(size)[index] for index in indices]
+        """Return a whole batch, as torch's loader asks for it."""
+        faces, samples = self._place()
+        indices = [range(len(self))[index] for index in indices]
         index = torch.tensor(indices)
-        device = self._levels.device
-        levels = self._levels.index_select(0, moved(index, device))
-        draws = moved(self._draws(index), device)
+        levels = faces.index_select(0, _moved(index, faces.device))
+        draws = _moved(self._draws(index), faces.device)
         return {
             'inputs': self.augmentation(levels, draws),
-            'data_samples': self._samples.take(indices),
+            'data_samples': samples.take(indices),
         }
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """What is known of a face, without its pixels."""
+        """Return all about a face but its pixels."""
         table = self._table
         return {
             'gt_label': table.labels[idx],
@@ -138,11 +136,11 @@ class FaceArrayDataset(Dataset):
         }
 
     def get_gt_labels(self) -> np.ndarray:
-        """All labels."""
+        """Return all labels."""
         return np.array(self._table.labels)
 
     def get_cat_ids(self, idx: int) -> list[int]:
-        """The label of a face, as samplers ask for it."""
+        """Return the label of a face, as samplers ask for it."""
         return [self._table.labels[idx]]
 
     def __repr__(self) -> str:
@@ -153,28 +151,81 @@ class FaceArrayDataset(Dataset):
         ]
         return '\n    '.join(lines)
 
-    def _place(self) -> None:
+    def _place(self) -> tuple[Tensor, 'FaceSamples']:
         """Bring the faces to their device, when the first batch is asked for."""
-        worker = get_worker_info() is not None
-        if self._levels is None:
-            levels = torch.from_numpy(self._table.levels)
-            device = choose_device(self.device, levels.nbytes, self.memory_share)
-            if device.type == 'cpu' or not worker:
-                self._levels = levels.to(device)
-                self._samples = FaceSamples(self._table, device)
-        if worker and (self._levels is None or self._levels.device.type != 'cpu'):
+        if self._placed is not None:
+            device = self._placed[0].device
+        else:
+            num_bytes = self._table.levels.nbytes
+            device = choose_device(self.device, num_bytes, self.memory_share)
+        if device.type != 'cpu' and get_worker_info() is not None:
             raise ValueError(
                 'FaceArrayDataset keeps its faces on the GPU, where the workers of a '
                 "loader cannot reach them: set num_workers=0, or device='cpu' in the "
                 'data set'
             )
+        if self._placed is None:
+            levels = torch.from_numpy(self._table.levels).to(device)
+            self._placed = levels, FaceSamples(self._table, device)
+        return self._placed
 
-    def _draws(self, indices: Tensor) -> Tensor:
-        """Always made on the CPU: few numbers, and the same for any device."""
-        streams = self.augmentation.streams
-        if self._seed is None:
-            return torch.rand(len(streams), len(indices))
-        return uniforms(self._seed, self._epoch(), streams, indices)
+    def _draws(self, index: Tensor) -> Tensor:
+        """Random numbers of some faces, made on the CPU: the same for any device.
+
+        Returns:
+            From [0, 1), of shape (number that a face takes, faces).
+        """
+        count = self.augmentation.num_draws
+        if self._seed is None or self._epoch is None:
+            return torch.rand(count, len(index))
+        key = self._seed, self._epoch()
+        if self._drawn[0] != key:
+            # Hashed: with a sum, a seed's second epoch would be the next one's first.
+            seed = int(np.random.SeedSequence(key).generate_state(1)[0])
+            generator = torch.Generator().manual_seed(seed)
+            self._drawn = key, torch.rand(count, len(self), generator=generator)
+        return self._drawn[1][:, index]
+
+
+class FaceSamples:
+    """Makes the ``DataSample`` of each face.
+
+    Setting the fields of one by its own methods takes longer than cropping and flipping
+    the face, so one is made that way and the others are made like it.
+
+    Args:
+        table: Whose faces.
+        device: Where the labels are kept.
+    """
+
+    def __init__(self, table: FaceTable, device: torch.device) -> None:
+        self._table = table
+        self._labels = torch.tensor(table.labels, device=device).split(1)
+        about = {'sample_idx': 0, 'img_path': '', 'split': ''}
+        model = DataSample(metainfo=about).set_gt_label(self._labels[0])
+        self._registers = {
+            name: fields for name, fields in vars(model).items() if name[0] == '_'
+        }
+
+    def take(self, indices: Sequence[int]) -> list[DataSample]:
+        """Make new ones for a batch: a model writes its predictions into them.
+
+        Args:
+            indices: Of the faces, from 0.
+        """
+        return [self._make(index) for index in indices]
+
+    def _make(self, index: int) -> DataSample:
+        sample = object.__new__(DataSample)
+        # Past its __setattr__, which registers each field that is new to it.
+        fields = sample.__dict__
+        for name, names in self._registers.items():
+            fields[name] = names.copy()
+        fields['sample_idx'] = index
+        fields['img_path'] = self._table.paths[index]
+        fields['split'] = self._table.splits[index]
+        fields['gt_label'] = self._labels[index]
+        return sample
 
 
 @FUNCTIONS.register_module()
@@ -188,8 +239,44 @@ def keep_batch(batch: dict | list) -> dict:
     return batch if isinstance(batch, dict) else default_collate(batch)
 
 
+def choose_device(wanted: str, num_bytes: int, share: float) -> torch.device:
+    """Choose the device for an array.
+
+    Args:
+        wanted: ``'auto'`` for the device of the training where the array fits, else the
+            name of one.
+        num_bytes: Size of the array.
+        share: The part of the free memory of a GPU that it may take.
+
+    Returns:
+        With ``'auto'`` the CPU where the array does not fit, which is said once.
+    """
+    if wanted != 'auto':
+        return torch.device(wanted)
+    if get_device() != 'cuda':
+        return torch.device('cpu')
+    free = torch.cuda.mem_get_info()[0]
+    if num_bytes <= share * free:
+        return torch.device('cuda', torch.cuda.current_device())
+    print_log(
+        f'FaceArrayDataset: {num_bytes / 2**20:,.0f} MiB of faces stay in the memory '
+        f'of the host: more than {share:.0%} of the {free / 2**20:,.0f} MiB that are '
+        'free on the GPU',
+        logger='current',
+        level=logging.WARNING,
+    )
+    return torch.device('cpu')
+
+
+def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """Copy a small tensor of the CPU to a device, without waiting for it."""
+    if device.type != 'cuda':
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 def _built(source: Mapping | BaseFERDataset) -> BaseFERDataset:
-    """A source that is not loaded yet if it is given by its config."""
+    """Build a source from its config, not loaded yet."""
     if isinstance(source, Mapping):
         source = DATASETS.build({**source, 'lazy_init': True})
     if not isinstance(source, BaseFERDataset):

@@ -5,18 +5,16 @@ Each has the distribution of the transform of one sample that it replaces, and a
 each the levels are whole numbers from 0 to 255, as after that.
 """
 
-from .apply import BatchRandomApply
-from .base import BatchTransform
-from .blur import BatchGaussianBlur
-from .erasing import BatchRandomErasing
+from .base import BatchRandomApply, BatchTransform
 from .geometry import (
     BatchCenterCrop,
     BatchRandomCrop,
+    BatchRandomErasing,
     BatchRandomFlip,
     BatchResize,
     BatchRotate,
 )
-from .levels import BatchColorJitter, BatchRandomAdjustSharpness
+from .levels import BatchColorJitter, BatchGaussianBlur, BatchRandomAdjustSharpness
 
 __all__ = [
     'BatchCenterCrop',

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What a batched augmentation is, and what it changes."""
+"""Batched augmentation: its base class, what it changes, and a random group."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from .separable import SeparableMap
+from hpml_mm.registry import TRANSFORMS
 
-Size = tuple[int, int]
+from .separable import SeparableMap, Size, resizing
 
 
 class FaceBatch:
@@ -33,7 +33,7 @@ class FaceBatch:
 
     @property
     def levels(self) -> Tensor:
-        """The faces with all done that was asked for; may be set."""
+        """Faces with all done that was asked for; may be set."""
         if self._pending is not None:
             self.levels = self._pending(self._levels)
         return self._levels
@@ -44,13 +44,17 @@ class FaceBatch:
 
     @property
     def device(self) -> torch.device:
-        """Where the faces are."""
+        """Device of the faces."""
         return self._levels.device
 
-    def resize(self, resizing: SeparableMap) -> None:
-        """Resize, sooner or later."""
+    def resize(self, new: Size) -> None:
+        """Resize to (height, width), sooner or later."""
         self.levels = self.levels
-        self._pending = resizing
+        self._pending = self._resizing(new)
+
+    def _resizing(self, new: Size | None = None) -> SeparableMap:
+        height, width = self._levels.shape[1:]
+        return resizing((height, width), new or (height, width), self.device)
 
     def mirror(self, chosen: Tensor) -> None:
         """Flip some faces left to right.
@@ -75,7 +79,7 @@ class FaceBatch:
             change: Takes levels, which it may write into, and gives as many back.
         """
         levels = self.levels
-        if not _known(chosen):
+        if not _is_known(chosen):
             part = change(levels.clone())
             self.levels = torch.where(chosen[:, None, None], part, levels)
             return
@@ -86,20 +90,10 @@ class FaceBatch:
             levels = levels.to(part.dtype, copy=True)
         self.levels = levels.index_copy_(0, index, part)
 
-    def blur(
-        self,
-        taps: tuple[Tensor, Tensor],
-        identity: Callable[[Size, torch.device], SeparableMap],
-    ) -> None:
-        """Blur each face with weights of its own.
-
-        Args:
-            taps: See :meth:`SeparableMap.blurred`.
-            identity: Gives the map to use where no resizing is pending.
-        """
-        size = tuple(self._levels.shape[1:])
-        resizing = self._pending or identity(size, self.device)
-        self.levels = resizing.blurred(self._levels, taps)
+    def blur(self, taps: tuple[Tensor, Tensor]) -> None:
+        """Blur each face with weights of its own, see :meth:`SeparableMap.blurred`."""
+        pending = self._pending or self._resizing()
+        self.levels = pending.blurred(self._levels, taps)
 
 
 class BatchTransform(ABC):
@@ -112,7 +106,7 @@ class BatchTransform(ABC):
     num_draws = 0
 
     def out_size(self, size: Size) -> Size:
-        """(height, width) of the faces after this, from that before.
+        """Compute (height, width) of the faces after this from that before.
 
         Raises:
             ValueError: If faces of that size cannot be taken.
@@ -120,7 +114,7 @@ class BatchTransform(ABC):
         return size
 
     def parameters(self, draws: Tensor) -> Tensor:
-        """What to do to each face, from its random numbers.
+        """Compute what to do to each face from its random numbers.
 
         Args:
             draws: Numbers from [0, 1), float32 of shape (num_draws, N).
@@ -148,8 +142,42 @@ class BatchTransform(ABC):
         )
 
 
-def _known(values: Tensor) -> bool:
-    """Whether asking for them does not wait for a device."""
+@TRANSFORMS.register_module()
+class BatchRandomApply(BatchTransform):
+    """Apply some augmentations to a face together, or none of them.
+
+    Args:
+        transforms: Configs of batched augmentations that keep the size.
+        prob: How probable it is that they are applied.
+    """
+
+    def __init__(self, transforms: Sequence[dict], prob: float = 0.5) -> None:
+        self.transforms = [TRANSFORMS.build(config) for config in transforms]
+        self.prob = as_probability(prob, type(self).__name__)
+        self.num_draws = 1 + sum(part.num_draws for part in self.transforms)
+
+    def out_size(self, size: Size) -> Size:
+        """Keep the size, and refuse transforms that do not."""
+        for part in self.transforms:
+            if part.out_size(size) != size:
+                raise ValueError(
+                    f'{type(self).__name__} keeps the size of some faces, but {part} '
+                    f'makes {part.out_size(size)} of {size} (height, width)'
+                )
+        return size
+
+    def apply(self, faces: FaceBatch, parameters: Tensor) -> None:
+        """Apply to all and keep what was chosen, see :class:`BatchTransform`."""
+        chosen = parameters[0] < self.prob
+        changed = FaceBatch(faces.levels)
+        draws = parameters[1:].split([part.num_draws for part in self.transforms])
+        for part, own in zip(self.transforms, draws, strict=True):
+            part.apply(changed, part.parameters(own))
+        faces.levels = torch.where(chosen[:, None, None], changed.levels, faces.levels)
+
+
+def _is_known(values: Tensor) -> bool:
+    """Tell whether they can be asked for without waiting for a device."""
     return values.device.type == 'cpu'
 
 
@@ -169,7 +197,7 @@ def integers(draws: Tensor, count: int | Tensor) -> Tensor:
 
 
 def as_size(size: int | Sequence[int], name: str) -> Size:
-    """A side, or (height, width), of at least 1.
+    """Check a side, or (height, width), of at least 1.
 
     Raises:
         ValueError: It is neither.
@@ -177,11 +205,11 @@ def as_size(size: int | Sequence[int], name: str) -> Size:
     pair = (size, size) if isinstance(size, int) else tuple(size)
     if len(pair) != 2 or not all(isinstance(n, int) and n >= 1 for n in pair):
         raise ValueError(f'{name}: size={size!r}, not a side or (height, width) from 1')
-    return pair
+    return pair[0], pair[1]
 
 
 def as_probability(prob: float, name: str) -> float:
-    """A probability.
+    """Check a probability.
 
     Raises:
         ValueError: It is not from 0 to 1.
@@ -191,15 +219,16 @@ def as_probability(prob: float, name: str) -> float:
     return prob
 
 
-def as_range(bounds: Sequence[float], name: str, key: str, least: float) -> tuple:
-    """(smallest, largest) of some value.
+def as_range(
+    bounds: Sequence[float], name: str, key: str, least: float
+) -> tuple[float, float]:
+    """Check (smallest, largest) of some value.
 
     Raises:
         ValueError: They are not two, not in order, or not above ``least``.
     """
-    bounds = tuple(bounds)
     if len(bounds) != 2 or not least < bounds[0] <= bounds[1]:
         raise ValueError(
             f'{name}: {key}={bounds!r}, not (smallest, largest) above {least:g}'
         )
-    return bounds
+    return bounds[0], bounds[1]

@@ -5,17 +5,20 @@ Both are linear and act on rows and columns apart, so an image X becomes R X C^T
 after an enlargement only changes R and C, which are smaller than the image.
 """
 
+from functools import lru_cache
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+Size = tuple[int, int]
 
 # Into how many parts the rows of R are divided at most.
 _MOST_BLOCKS = 8
 
 
 class SeparableMap:
-    """What images of one size become by R X C^T, the same for all of them.
+    """Maps images X of one size to R X C^T, the same for all of them.
 
     Args:
         rows: R, float64 of shape (H', H), on the CPU.
@@ -28,21 +31,8 @@ class SeparableMap:
         self._exact = rows.to(device), cols.to(device)
         self._shifted: dict[tuple[int, int], tuple[_Blocks, Tensor]] = {}
 
-    @classmethod
-    def identity(cls, size: tuple[int, int], device: torch.device) -> 'SeparableMap':
-        """Leaves images of (height, width) as they are."""
-        return cls(*(torch.eye(n, dtype=torch.float64) for n in size), device)
-
-    @classmethod
-    def resizing(
-        cls, size: tuple[int, int], new: tuple[int, int], device: torch.device
-    ) -> 'SeparableMap':
-        """Resizes from one (height, width) to another."""
-        rows, cols = (resize_matrix(*pair) for pair in zip(size, new, strict=True))
-        return cls(rows, cols, device)
-
     def __call__(self, images: Tensor) -> Tensor:
-        """Rounded after each direction, width first, to the bit as Pillow resizes.
+        """Map and round after each direction, width first, to the bit as Pillow.
 
         Products of levels and weights have 30 bits, and many fall exactly between two
         levels, so this is done in float64.
@@ -58,7 +48,7 @@ class SeparableMap:
         return (rows @ wide).add_(0.5).floor_().float()
 
     def blurred(self, images: Tensor, taps: tuple[Tensor, Tensor]) -> Tensor:
-        """R X C^T and then a blur of its own for each image.
+        """Map, and blur each image with weights of its own.
 
         Args:
             images: Levels, of shape (N, H, W).
@@ -69,7 +59,7 @@ class SeparableMap:
         """
         rows, cols = self._moved((taps[0].shape[1], taps[1].shape[1]))
         wide = images.float() @ _weighted(taps[1], cols).mT
-        needed = wide.index_select(1, rows.index)
+        needed = wide.index_select(1, rows.columns)
         parts = needed.unflatten(1, (rows.matrices.shape[1], -1))
         return (_weighted(taps[0], rows.matrices) @ parts).flatten(1, 2).round_()
 
@@ -85,17 +75,24 @@ class SeparableMap:
         return self._shifted[counts]
 
 
+@lru_cache(maxsize=16)  # a chain has two or three, on each device
+def resizing(size: Size, new: Size, device: torch.device) -> SeparableMap:
+    """Map from one (height, width) to another; the identity where they are the same."""
+    rows, cols = (resize_matrix(*pair) for pair in zip(size, new, strict=True))
+    return SeparableMap(rows, cols, device)
+
+
 class _Blocks(NamedTuple):
     """Matrices in parts, without most of their zeros.
 
     Attributes:
         matrices: K columns for each of B parts of the rows, of shape (taps, B, H' / B,
             K).
-        index: Which columns, int64 of shape (B * K,).
+        columns: Which columns, int64 of shape (B * K,).
     """
 
     matrices: Tensor
-    index: Tensor
+    columns: Tensor
 
 
 def in_blocks(matrices: Tensor) -> _Blocks:
@@ -122,7 +119,7 @@ def in_blocks(matrices: Tensor) -> _Blocks:
 
 
 def resize_matrix(length: int, new: int) -> Tensor:
-    """Weights with which Pillow's bilinear filter makes new pixels of old ones.
+    """Compute the weights with which Pillow's bilinear filter makes new pixels.
 
     Its triangle is as wide as a new pixel where the image shrinks (antialiasing), and
     is cut off at the border. The weights are multiples of 2**-22; see
@@ -141,7 +138,7 @@ def resize_matrix(length: int, new: int) -> Tensor:
 
 
 def gaussian_taps(count: int, sigma: Tensor) -> Tensor:
-    """Weights of a sampled Gaussian, as torchvision's ``gaussian_blur`` takes them.
+    """Sample the weights of a Gaussian as torchvision's ``gaussian_blur`` does.
 
     Args:
         count: Odd number of taps.
@@ -157,7 +154,7 @@ def gaussian_taps(count: int, sigma: Tensor) -> Tensor:
 
 
 def moved(matrix: Tensor, count: int) -> Tensor:
-    """A matrix with its rows moved by each offset of a blur's taps.
+    """Move the rows of a matrix by each offset of a blur's taps.
 
     Moved out at one end, a row comes back in as the reflection about the last one.
 
