@@ -122,7 +122,7 @@ def no_classifier(source: str, entry: Entry) -> str:
     if entry.arch is not None or Path(source).suffix.lower() == '.onnx':
         return ''
     # They import mmengine's registry, which an arch does without.
-    from hpml_mm.predictor.data.graph_dataset import config_model
+    from hpml_mm.predictor.data import config_model
 
     with contextlib.redirect_stdout(sys.stderr):
         return config_model.no_classifier(config_model.find_config(source))
