@@ -6,8 +6,14 @@ import dataclasses
 import numpy as np
 import pytest
 
-from hpml_mm.predictor.graphs.graph import Node, assemble, same, validate
-from hpml_mm.predictor.graphs.vocabulary import VOCABULARY, op_index
+from hpml_mm.predictor.graphs.graph import (
+    VOCABULARY,
+    Node,
+    assemble,
+    op_index,
+    same,
+    validate,
+)
 
 FLAT = (8, 8, 8, 8, 3, 3)
 

@@ -5,12 +5,11 @@ import dataclasses
 
 import numpy as np
 import pytest
+from hpml_mm.predictor.graphs.cached.cache_file import FORMAT
 from safetensors.numpy import load_file, save_file
 from toy_graphs import chain_graph, toy_entries
 
-from hpml_mm.predictor.graphs.cached.cache import GraphCache, merge
-from hpml_mm.predictor.graphs.cached.cache_file import FORMAT
-from hpml_mm.predictor.graphs.cached.columns import pack
+from hpml_mm.predictor.graphs.cache import GraphCache, merge
 from hpml_mm.predictor.graphs.graph import Entry, same
 
 
@@ -55,7 +54,7 @@ def test_metrics_are_columns_with_gaps(cache):
 
 def test_an_equal_node_is_stored_once():
     graph = chain_graph(6)
-    columns = pack(Entry(str(i), graph) for i in range(50))
+    columns = GraphCache.from_entries(Entry(str(i), graph) for i in range(50))
     assert len(columns.node_kinds) == 50 * graph.num_nodes
     assert len(columns.kinds) == 4  # input, output, and one convolution with its ReLU
     assert columns.node_kinds.dtype == columns.edges.dtype == np.uint8
@@ -66,7 +65,10 @@ def test_a_row_that_ends_in_zeros_stays_whole():
     # Parameters are the last field: 256 of them end in a byte of zero and one of one.
     graph = chain_graph(1)
     graph = dataclasses.replace(graph, params=np.array([256, 0, 1 << 40, 0]))
-    assert pack([Entry('a', graph)]).graph(0).params.tolist() == graph.params.tolist()
+    assert (
+        GraphCache.from_entries([Entry('a', graph)]).graph(0).params.tolist()
+        == graph.params.tolist()
+    )
 
 
 def test_an_empty_cache_is_one_too(tmp_path):
@@ -157,7 +159,7 @@ def test_other_files_are_refused(tmp_path, cache):
     ],
 )
 def test_a_file_whose_parts_do_not_fit_is_refused(tmp_path, field, change, problem):
-    columns = pack(toy_entries())
+    columns = GraphCache.from_entries(toy_entries())
     broken = dataclasses.replace(columns, **{field: change(getattr(columns, field))})
     GraphCache(broken).save(tmp_path / 'a')  # with a right checksum
     with pytest.raises(ValueError, match=problem):

@@ -4,16 +4,16 @@
 import io
 
 import pytest
-from rich.console import Console
-from toy_graphs import chain_graph, toy_entries
-
-from hpml_mm.predictor.graphs.cached.cache import GraphCache
 from hpml_mm.predictor.graphs.cached.selection import Condition, choose
 from hpml_mm.predictor.graphs.cached.summary import (
     print_summary,
     rank_correlation,
     summarise,
 )
+from rich.console import Console
+from toy_graphs import chain_graph, toy_entries
+
+from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
 
 

@@ -12,7 +12,7 @@ from hpml_mm.predictor.data.zoo import (
     published,
     read_left_out,
 )
-from hpml_mm.predictor.graphs.cached.cache import GraphCache
+from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
 
 MODELS = [

@@ -11,7 +11,7 @@ from hpml_mm.predictor.data.config_model import (
     find_config,
     input_shape,
 )
-from hpml_mm.predictor.data.source import (
+from hpml_mm.predictor.data.network_source import (
     DEFAULT_SPACE,
     load_source,
     parse_size,

@@ -5,7 +5,7 @@ import csv
 
 import pytest
 
-from hpml_mm.predictor.data.table_profile import profile_table
+from hpml_mm.predictor.data.arch_table import profile_table
 
 
 @pytest.mark.real_data

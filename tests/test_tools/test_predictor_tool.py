@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper, save
 from toy_graphs import toy_entries
 
 from hpml_mm.predictor.graphs import same
-from hpml_mm.predictor.graphs.cached.cache import GraphCache
+from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.spaces import get_space
 
 ROOT = Path(__file__).parents[2]

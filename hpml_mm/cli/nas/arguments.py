@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hpml_mm.predictor.data.source import load_source, parse_size
+from hpml_mm.predictor.data.network_source import load_source, parse_size
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.predictor import Predictor
 from hpml_mm.predictor.shipped import (

@@ -68,6 +68,6 @@ def _span(tensor: Tensor) -> tuple[int, int]:
     Between them a strided view leaves gaps; that two such views overlap is then taken
     for granted.
     """
-    start = tensor.storage_offset()
+    start = int(tensor.storage_offset())
     steps = zip(tensor.shape, tensor.stride(), strict=True)
-    return start, start + 1 + sum((size - 1) * step for size, step in steps)
+    return start, start + 1 + sum((size - 1) * int(step) for size, step in steps)
