@@ -10,10 +10,10 @@ from hpml_mm.predictor.graphs.graph import (
     VOCABULARY,
     Node,
     assemble,
-    op_index,
     same,
     validate,
 )
+from hpml_mm.predictor.graphs.layout import axis_after, extent
 
 FLAT = (8, 8, 8, 8, 3, 3)
 
@@ -109,15 +109,32 @@ def test_the_vocabulary_is_that_of_the_paper():
 
 
 @pytest.mark.parametrize(
-    ('label', 'name'),
+    ('shape', 'axis', 'sizes'),
     [
-        ('relu6', 'relu6'),
-        ('ReLU', 'relu'),
-        ('Conv2D', 'conv'),
-        ('DepthwiseConv2dNative', 'depthwise'),
-        ('max_maxpool_3x3', 'maxpool'),
-        ('softmax', 'OOV'),
+        ((1, 3, 4, 5), 1, (4, 5, 3)),
+        ((1, 4, 5, 3), 3, (4, 5, 3)),
+        ((1, 7, 3), 2, (7, 1, 3)),
+        ((1, 3), 1, (1, 1, 3)),
+        ((64, 49, 3), 2, (64, 49, 3)),
+        ((2, 3, 4, 5, 6), 4, (24, 5, 6)),
+        ((), 0, (1, 1, 1)),
     ],
 )
-def test_a_label_is_looked_up_exactly_or_by_its_longest_part(label, name):
-    assert VOCABULARY[op_index(label)] == name
+def test_height_width_and_channels_of_any_tensor(shape, axis, sizes):
+    assert extent(shape, axis) == sizes
+
+
+@pytest.mark.parametrize(
+    ('op', 'args', 'before', 'axis', 'after', 'found'),
+    [
+        ('view', (), (1, 8, 4, 4), 1, (1, 8, 16), 1),
+        ('view', (), (1, 16, 8), 2, (1, 4, 4, 8), 3),
+        ('view', (), (1, 8, 4, 4), 1, (1, 2, 4, 4, 4), 4),
+        ('permute', (None, (0, 2, 3, 1)), (1, 8, 4, 4), 1, (1, 4, 4, 8), 3),
+        ('permute', (None, (0, -1, 1, 2)), (1, 4, 4, 8), 3, (1, 8, 4, 4), 1),
+        ('transpose', (None, 1, -1), (1, 8, 16), 1, (1, 16, 8), 2),
+        ('t', (None,), (8, 4), 0, (4, 8), 1),
+    ],
+)
+def test_channels_are_followed(op, args, before, axis, after, found):
+    assert axis_after(op, args, before, axis, after) == found

@@ -6,13 +6,12 @@ import io
 from xml.etree import ElementTree
 
 import pytest
-from hpml_mm.predictor.graphs.walk import depth, running_order
 from rich.console import Console
 from toy_graphs import IMAGE, chain_graph
 
 from hpml_mm.predictor.graphs.draw import draw, to_svg
-from hpml_mm.predictor.graphs.graph import Node, assemble
-from hpml_mm.predictor.graphs.profile import print_profile, profile
+from hpml_mm.predictor.graphs.graph import Node, assemble, running_order
+from hpml_mm.predictor.graphs.profile import depth, print_profile, profile
 
 SVG = '{http://www.w3.org/2000/svg}'
 

@@ -6,8 +6,7 @@ import torch
 from torch import nn
 from traced_calls import Call, called
 
-from hpml_mm.predictor.graphs.tracing.trace import trace
-from hpml_mm.predictor.graphs.uninitialised import uninitialised
+from hpml_mm.predictor.graphs.tracing.trace import trace, uninitialised
 
 
 def test_neither_weights_nor_modes_change():

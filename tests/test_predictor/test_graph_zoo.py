@@ -19,8 +19,7 @@ from hpml_mm.predictor.data.config_model import (
     input_shape,
 )
 from hpml_mm.predictor.graphs.graph import validate
-from hpml_mm.predictor.graphs.tracing.trace import trace
-from hpml_mm.predictor.graphs.uninitialised import uninitialised
+from hpml_mm.predictor.graphs.tracing.trace import trace, uninitialised
 
 # Family: config. Each is among the smaller ones of its family.
 CLASSIFIERS = {

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from .graph import OP_INDEX, VOCABULARY, Entry, Graph, Node, assemble
+from .graph import VOCABULARY, Entry, Graph, Node, assemble
 
 #: Their caches give FLOPs as a number or in units of 1e9. Between these two bounds it
 #: may be either, or in units of 1e6, and is left out.
@@ -46,17 +46,21 @@ class Record:
 class _Numbers(Record):
     """Stands for ``numpy.dtype``; plain numbers only."""
 
-    def __init__(self, code: str, *rest: object) -> None:
+    def __init__(self, code: object, *rest: object) -> None:
         if code not in _NUMBERS:
-            raise ValueError(f'an array of type {code!r}, not of numbers')
+            shown = code if isinstance(code, str) else _kind(code)
+            raise ValueError(f'an array of type {shown}, not of numbers')
         self.dtype = np.dtype(f'<{code}')
 
     def __setstate__(self, state: Any) -> None:
         # Version, byte order, and what plain numbers do not have.
         self.dtype = self.dtype.newbyteorder('>' if state[1] == '>' else '<')
 
-    def read(self, content: bytes) -> np.ndarray:
-        return np.frombuffer(content, self.dtype)
+
+def _read(numbers: object, content: bytes) -> np.ndarray:
+    if not isinstance(numbers, _Numbers):
+        raise ValueError('an array that is not made of numbers')
+    return np.frombuffer(content, numbers.dtype)
 
 
 class _Array(Record):
@@ -66,7 +70,7 @@ class _Array(Record):
         _, shape, numbers, fortran, content = state
         if max(shape, default=0) > len(content):  # such as a billion empty rows
             raise ValueError(f'an array of shape {shape} without content')
-        flat = _Numbers.read(numbers, content)
+        flat = _read(numbers, content)
         self.array = flat.reshape(shape, order='F' if fortran else 'C')
 
 
@@ -113,13 +117,13 @@ class _Unpickler(pickle.Unpickler):
         return _Array()
 
     def _scalar(self, numbers: _Numbers, content: bytes = b'') -> Any:
-        (number,) = _Numbers.read(numbers, content).tolist()
+        (number,) = _read(numbers, content).tolist()
         return number
 
     def _encode(self, text: str, encoding: str) -> bytes:
         # Old protocols write bytes as text of this encoding.
         if encoding != 'latin1':
-            raise ValueError(f'bytes of encoding {encoding!r}')
+            raise ValueError('bytes of an unknown encoding')
         return str.encode(text, 'latin1')
 
     def _range(self, *bounds: int) -> list[int]:
@@ -209,22 +213,13 @@ def import_foreign(path: str | Path) -> Iterator[Entry]:
         yield entry
 
 
-def op_index(label: str) -> int:
-    """Look a label up in the vocabulary, by AIO-P's rule.
-
-    The label itself in lower case, else the longest operation that is part of it,
-    else 0: 'Conv2D' is a 'conv', 'DepthwiseConv2dNative' a 'depthwise'.
-    """
-    label = label.lower()
-    parts = [name for name in VOCABULARY[1:] if name in label]
-    return OP_INDEX[max(parts, key=len)] if parts else 0
-
-
 def _entry(record: dict[str, Any], unnamed: str) -> Entry:
     graph = record['compute graph']
     if not isinstance(graph, Record):
         raise ValueError(f"its 'compute graph' is {_kind(graph)}")
     name = vars(graph)['name'] or unnamed
+    if not isinstance(name, str):
+        raise ValueError(f'its name is {_kind(name)}')
     config = record.get('original config')
     arch = None if config is None else _text(config)
     return Entry(name, _graph(graph), arch, _metrics(record))
@@ -240,7 +235,10 @@ def _graph(record: Any) -> Graph:
 
 
 def _node(node: Any) -> Node:
-    op = VOCABULARY[op_index(node.label)]
+    # AIO-P's rule: the longest operation that is part of the label, so 'Conv2D' is a
+    # 'conv', 'DepthwiseConv2dNative' a 'depthwise'.
+    words = [word for word in VOCABULARY[1:] if word in node.label.lower()]
+    op = max(words, key=len, default=VOCABULARY[0])
     resolution: Any = tuple(_whole(value) for value in node.resolution)
     # NHWC: the first and the last of the four are 1.
     strides: Any = tuple(node.strides or (1, 1, 1, 1))[1:3]
@@ -278,8 +276,9 @@ def _metrics(record: dict[str, Any]) -> dict[str, float]:
         if key == 'acc':
             if not 0 <= value <= 1:
                 raise ValueError(f"its 'acc' is {value:g}, not a share of 1")
-            mapped = str(record.get('metric_map') or '').removesuffix('->acc').strip()
-            metrics[f'{mapped or "acc"}(%)'] = 100 * value
+            told = record.get('metric_map')
+            task = told.removesuffix('->acc').strip() if isinstance(told, str) else ''
+            metrics[f'{task or "acc"}(%)'] = 100 * value
         elif key == 'flops':
             if value < _SURELY_GFLOPS:
                 metrics['gflops'] = value

@@ -226,11 +226,11 @@ def _check_arrays(graph: Graph) -> None:
 
 
 def _check_nodes(graph: Graph) -> None:
-    rules: tuple[tuple[str, np.ndarray, str], ...] = (
+    rules = (
         ('operation', graph.ops >= len(VOCABULARY), 'is outside the vocabulary'),
-        ('resolutions', (graph.resolutions < 1).any(axis=1), 'must be 1 or more'),
-        ('strides', (graph.strides < 1).any(axis=1), 'must be 1 or more'),
-        ('shapes', (graph.shapes < 0).any(axis=1), 'must not be negative'),
+        ('resolutions', np.any(graph.resolutions < 1, axis=1), 'must be 1 or more'),
+        ('strides', np.any(graph.strides < 1, axis=1), 'must be 1 or more'),
+        ('shapes', np.any(graph.shapes < 0, axis=1), 'must not be negative'),
         ('macs', graph.macs < 0, 'must not be negative'),
         ('params', graph.params < 0, 'must not be negative'),
     )

@@ -17,11 +17,10 @@ from hpml_mm.compat.extras import require
 if TYPE_CHECKING:
     from onnx import GraphProto, NodeProto
 
-_FOLDED = frozenset(
-    """Constant ConstantOfShape Cast Concat Expand Gather Identity Range Reshape
+_NAMES = """Constant ConstantOfShape Cast Concat Expand Gather Identity Range Reshape
 Slice Split Squeeze Tile Transpose Unsqueeze Where Add Sub Mul Div Mod Neg Max Min Floor
-Ceil Sqrt ReduceProd Equal Less Greater Not And Or""".split()
-)
+Ceil Sqrt ReduceProd Equal Less Greater Not And Or"""
+_FOLDED = frozenset(_NAMES.split())
 # Longer lists are no shapes.
 _MOST = 64
 
