@@ -20,7 +20,7 @@ from .files import write_atomic
 
 @dataclasses.dataclass(frozen=True)
 class FileFormat:
-    """What a file must say of itself.
+    """The format that a file must name.
 
     Attributes:
         name: Key of its notes; two formats differ in it.

@@ -10,7 +10,7 @@ from .layout import resolution
 
 @dataclasses.dataclass(frozen=True)
 class Value:
-    """Where a tensor comes from.
+    """The origin of a tensor.
 
     Attributes:
         sources: Nodes whose output it holds; none if it was made of constants alone.

@@ -11,6 +11,7 @@ of names and has its own harmless stand-in for each, even for numpy's: numpy tru
 bytes of which it rebuilds an array. Every other name is an error.
 """
 
+import io
 import json
 import math
 import pickle
@@ -26,10 +27,12 @@ from .graph import VOCABULARY, Entry, Graph, Node, assemble
 #: may be either, or in units of 1e6, and is left out.
 _SURELY_GFLOPS = 1e4
 _SURELY_FLOPS = 1e7
+#: How a record of other kinds ends.
+_WRONG = (AttributeError, LookupError, OverflowError, RecursionError, TypeError)
 #: BatchNorm's scale and shift.
 _NORM_PARAMS = 2
-#: Most numbers that a range of theirs has (those of a cell's nodes), and characters of
-#: a config as text: a pickle of a few bytes may stand for a list without end.
+#: Most numbers that a range of theirs has (those of a cell's nodes), and characters
+#: of a config as text: a pickle of a few bytes may stand for a list without end.
 _LONGEST_RANGE, _LONGEST_CONFIG = 1000, 1_000_000
 #: Types of numbers that an array in a pickle may have: kind and bytes.
 _NUMBERS = ('b1', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8')
@@ -143,12 +146,9 @@ class _ForeignNameError(Exception):
 def read_pickle(path: str | Path) -> Any:
     """Read a pickle whose names are all on a short list; nothing of it is executed.
 
-    Args:
-        path: A file of AIO-P or GENNAPE.
-
     Returns:
-        Lists, dicts, tuples, sets, numbers and texts; ``Record`` for an object of
-        theirs, with an ``array`` for one of numpy's.
+        Lists, dicts, tuples, sets, numbers and texts; a ``Record`` with its attributes
+        for an object of theirs, with an ``array`` for one of numpy's.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -180,9 +180,6 @@ def import_foreign(path: str | Path) -> Iterator[Entry]:
     become the metrics 'gflops' and 'params'. The accuracy becomes percent, 'acc(%)';
     the score of another task has its name: 'obj_det_AP(%)'.
 
-    Args:
-        path: The file.
-
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is no such cache, or names what such a cache has no use for.
@@ -196,13 +193,7 @@ def import_foreign(path: str | Path) -> Iterator[Entry]:
             entry = _entry(record, f'{Path(path).stem}-{index}')
         except ValueError as error:
             raise ValueError(f'{path}: network {index}: {error}') from error
-        except (
-            AttributeError,
-            LookupError,
-            OverflowError,
-            RecursionError,
-            TypeError,
-        ) as error:
+        except _WRONG as error:
             raise ValueError(
                 f'{path}: network {index} is not one of AIO-P or GENNAPE: '
                 f'{type(error).__name__}: {error}'
@@ -290,17 +281,16 @@ def _metrics(record: dict[str, Any]) -> dict[str, float]:
 
 
 def _text(config: object) -> str:
-    parts, length = [], 0
+    text = io.StringIO()
     for part in json.JSONEncoder(default=_plain).iterencode(config):
-        parts.append(part)
-        length += len(part)
-        if length > _LONGEST_CONFIG:
+        if text.tell() + len(part) > _LONGEST_CONFIG:
             raise ValueError("its 'original config' is longer than any of theirs")
-    return ''.join(parts)
+        text.write(part)
+    return text.getvalue()
 
 
 def _plain(value: object) -> object:
-    """What a config holds beside lists and texts, for JSON."""
+    """Turn what a config holds beside lists and texts into lists, for JSON."""
     if isinstance(value, _Array):
         return value.array.tolist()
     if isinstance(value, set | frozenset):

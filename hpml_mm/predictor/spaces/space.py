@@ -244,7 +244,8 @@ class SearchSpace(abc.ABC):
             ValueError: The architecture is outside the space.
         """
         self.validate(arch)
-        return build_chain(self._layers(arch, num_classes), self.bn_eps)
+        layers = self.layers(arch, num_classes or self.num_classes)
+        return build_chain(layers, self.bn_eps)
 
     def graph(
         self,
@@ -267,11 +268,8 @@ class SearchSpace(abc.ABC):
         """
         self.validate(arch)
         side = self.resolution if resolution is None else resolution
-        return chain_graph(self._layers(arch, num_classes), (3, side, side))
-
-    def _layers(self, arch: Arch, num_classes: int | None) -> list[Layer]:
-        classes = self.num_classes if num_classes is None else num_classes
-        return self.layers(arch, classes)
+        layers = self.layers(arch, num_classes or self.num_classes)
+        return chain_graph(layers, (3, side, side))
 
     def _whole(self, where: str, text: str) -> int:
         """Read a number; an error names the place."""

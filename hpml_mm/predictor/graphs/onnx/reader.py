@@ -259,7 +259,7 @@ class _Reader:
         ), after
 
     def _passed(self, step: _Step, tensor: str) -> Value:
-        """Where an output comes from that has no node of its own."""
+        """Follow an output that has no node of its own to its origin."""
         value = merged(step.values)
         if step.main is None:
             return value

@@ -186,7 +186,7 @@ def _operator(func: Any) -> tuple[str, bool]:
 
 
 def _known(func: Any, args: tuple) -> Tensor | tuple[Tensor, ...] | None:
-    """What an operator gives, if it is plain; None if PyTorch has to find out.
+    """Make what a plain operator gives; None if PyTorch has to find out.
 
     PyTorch finds the shape of a batch normalisation by taking it apart, which takes
     longer than all the rest of a small block.
@@ -202,7 +202,7 @@ def _known(func: Any, args: tuple) -> Tensor | tuple[Tensor, ...] | None:
 
 
 def _says_nothing(call: _Call) -> bool:
-    """Return whether a call gets no node of its own."""
+    """Find calls that get no node of their own."""
     if call.func.is_view:
         return True
     if call.op in MOVEMENTS or call.op in _OVERWRITES:
@@ -244,7 +244,7 @@ def _is_zero(call: _Call) -> bool:
 
 
 def _passed(call: _Call, out: Tensor) -> Value:
-    """Where a result comes from that has no node of its own."""
+    """Follow a result that has no node of its own to its origin."""
     axis = default_axis(out.shape)
     if call.main is not None:
         before, known = call.inputs[call.main].shape, call.values[call.main].axis
