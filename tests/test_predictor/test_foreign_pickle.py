@@ -10,7 +10,9 @@ import types
 
 import numpy as np
 import pytest
+from predictor_command import refused, told
 
+from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.foreign import import_foreign, read_pickle
 
 MODULE = 'model_src.comp_graph.tf_comp_graph'
@@ -63,9 +65,12 @@ def written(tmp_path, content, protocol=4):
     return path
 
 
-def test_a_cache_of_theirs_becomes_records(tmp_path, theirs):
+def test_a_cache_of_theirs_becomes_one_of_ours(tmp_path, theirs, capsys):
     path = written(tmp_path, [record(theirs), record(theirs, '')])
-    first, second = import_foreign(path)
+    out = tmp_path / 'a.cache'
+    (line,) = told(capsys, 'cache', 'import', path, '--out', out)
+    assert line.startswith(f'2 graphs written to {out}')
+    first, second = GraphCache.load(out)
     assert (first.name, second.name) == ('OFA-MBV3-Net7', f'{path.stem}-1')
     assert first.arch == '[224, [["e3_k5"]]]'
     assert first.metrics == {'acc(%)': 75, 'gflops': 0.23, 'params': 500}
@@ -175,14 +180,15 @@ class Ends:
     ],
 )
 def test_a_foreign_name_is_refused_and_never_called(
-    tmp_path, monkeypatch, theirs, function, arguments, name
+    tmp_path, monkeypatch, theirs, function, arguments, name, capsys
 ):
     monkeypatch.chdir(tmp_path)
     bad = record(theirs, extra=Ends(function, *arguments))
     path = written(tmp_path, [record(theirs), bad])
-    with pytest.raises(ValueError, match=rf'names {name}, which .* nothing .* was run'):
-        list(import_foreign(path))
-    assert not (tmp_path / 'ran').exists()
+    error = refused(capsys, 'cache', 'import', path, '--out', 'a.cache')
+    assert f'names {name}, which ' in error
+    assert 'nothing of it was run' in error
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
 def test_other_names_of_known_modules_are_refused(tmp_path, theirs):

@@ -2,12 +2,8 @@
 """``tools/predictor.py cache``: caches are built, joined, chosen from and summed up."""
 
 import json
-import pickle
-import sys
-import types
 from pathlib import Path
 
-import numpy as np
 import pytest
 from predictor_command import refused, told
 from toy_graphs import chain_graph, toy_entries
@@ -110,35 +106,6 @@ def test_the_zoo_tells_what_it_leaves_out(capsys, monkeypatch):
     assert lines[1] == 'Chain/bad left out: an operator is unknown'
     assert lines[2].startswith('1 graph written to zoo.cache')
     assert GraphCache.load('zoo.cache').names == ['Chain/good']
-
-
-def test_a_pickle_that_calls_is_refused_and_leaves_nothing(capsys):
-    class Ends:
-        def __reduce__(self):
-            return Path.touch, (Path('ran'),)
-
-    Path('a.pkl').write_bytes(pickle.dumps([{'acc': Ends()}], 4))
-    error = refused(capsys, 'cache', 'import', 'a.pkl', '--out', 'b.cache')
-    assert 'a.pkl names ' in error
-    assert 'nothing of it was run' in error
-    assert sorted(path.name for path in Path().iterdir()) == ['a.pkl', 'toy']
-
-
-def test_a_cache_of_the_paper_is_imported(capsys, monkeypatch):
-    name = 'model_src.comp_graph.tf_comp_graph'
-    module = types.ModuleType(name)
-    for part in ('model_src', 'model_src.comp_graph', name):
-        monkeypatch.setitem(sys.modules, part, module)
-    for kind in ('ComputeGraph', 'RegularNode'):
-        setattr(module, kind, type(kind, (), {'__module__': name}))
-    node, graph = module.RegularNode(), module.ComputeGraph()
-    vars(node).update(str_id='0|input', label='input', resolution=[8] * 6, strides=None)
-    vars(graph).update(name='n', regular_nodes=[node], weighted_nodes=[], edge_pairs=[])
-    record = {'compute graph': graph, 'acc': np.float64(0.5)}
-    Path('a.pkl').write_bytes(pickle.dumps([record], 4))
-    told(capsys, 'cache', 'import', 'a.pkl', '--out', 'b.cache')
-    (entry,) = GraphCache.load('b.cache')
-    assert (entry.name, entry.metrics) == ('n', {'acc(%)': 50})
 
 
 @pytest.mark.parametrize(
