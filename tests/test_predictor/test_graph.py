@@ -68,7 +68,8 @@ def changed(array, index, value):
         ('params', 4, -1, r"params of node 4 \('output'\) must not be negative"),
         ('edges', (4, 1), 5, r'edge \(3, 5\) points outside the 5 nodes'),
         ('edges', 1, (0, 2), r'edge \(0, 2\) is there twice or out of order'),
-        ('edges', 2, (2, 1), r"an edge leads to the 'input' node|out of order"),
+        ('edges', 4, (4, 1), "an edge leads to the 'input' node"),
+        ('ops', [1, 2], (6, 1), "'input' is node 2; it must be the first"),
         ('edges', 3, (2, 0), r"node 0 \('a'\) is part of a cycle"),
     ],
 )
@@ -77,19 +78,6 @@ def test_a_broken_rule_is_named(field, index, value, message):
     broken = changed(getattr(graph, field), index, value)
     with pytest.raises(ValueError, match=message):
         validate(dataclasses.replace(graph, **{field: broken}))
-
-
-def test_the_input_leads_the_regular_nodes():
-    graph = toy_graph()
-    ops = changed(changed(graph.ops, 1, 6), 2, 1)
-    with pytest.raises(ValueError, match="'input' is node 2; it must be the first"):
-        validate(dataclasses.replace(graph, ops=ops))
-
-
-def test_nothing_may_lead_to_the_input():
-    edges = np.array([[0, 2], [0, 3], [1, 0], [2, 3], [4, 1]], np.int32)
-    with pytest.raises(ValueError, match="an edge leads to the 'input' node"):
-        validate(dataclasses.replace(toy_graph(), edges=edges))
 
 
 def test_arrays_have_their_type_and_length():

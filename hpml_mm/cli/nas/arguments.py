@@ -27,7 +27,7 @@ SOURCE = (
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:
-    """What says how a source is to be read."""
+    """Add what says how a network source is read."""
     add_space(parser, 'the source is an arch of this search space')
     add_input_size(parser)
 
