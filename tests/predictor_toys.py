@@ -6,7 +6,7 @@ import numpy as np
 from hpml_mm.predictor.data.graph_set import GraphSet
 from hpml_mm.predictor.data.graph_table import GraphTable
 from hpml_mm.predictor.gnn import GraphRegressor
-from hpml_mm.predictor.graphs.cached.cache import GraphCache
+from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry, Graph, Node, assemble
 from hpml_mm.predictor.spaces import get_space
 

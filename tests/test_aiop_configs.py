@@ -18,9 +18,9 @@ from hpml_mm.predictor.bounds import Bounds
 from hpml_mm.predictor.checkpoint_predictor import checkpoint_predictor
 from hpml_mm.predictor.data.graph_set import GraphSet
 from hpml_mm.predictor.gnn.fit import predict
-from hpml_mm.predictor.graphs.cached.cache import GraphCache
+from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
-from hpml_mm.predictor.spaces.catalogue import get_space
+from hpml_mm.predictor.spaces import get_space
 from hpml_mm.runner import build_runner
 
 every_leaf = pytest.mark.parametrize('leaf', AIOP_LEAVES)
@@ -183,7 +183,7 @@ def check_checkpoint(runner, work_dir):
     cache = Path(runner.cfg.test_dataloader.dataset.cache)
     predictor = checkpoint_predictor(cache, config, work_dir / 'epoch_2.pth')
     assert predictor.card.networks == len(known) + len(dev)
-    graphs = GraphSet(GraphCache.load(cache).columns)
+    graphs = GraphSet(GraphCache.load(cache))
     rows = known.indices
     learnt = Bounds.of(graphs.statistics.take(rows), graphs.sizes[rows])
     np.testing.assert_allclose(predictor.bounds.high, learnt.high, rtol=1e-6)
@@ -205,7 +205,7 @@ def test_an_ensemble_trains_by_config_and_tells_its_spread(graphs):
     (config,) = work_dir.glob('*.py')
     cache = Path(runner.cfg.test_dataloader.dataset.cache)
     predictor = checkpoint_predictor(cache, config, work_dir / 'epoch_2.pth')
-    assert (predictor.score(GraphSet(GraphCache.load(cache).columns)).spread > 0).all()
+    assert (predictor.score(GraphSet(GraphCache.load(cache))).spread > 0).all()
 
 
 def weights(path):

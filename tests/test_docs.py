@@ -25,9 +25,9 @@ from python_process import run_python
 
 from hpml_mm.experiments.markdown import markdown_table
 from hpml_mm.experiments.rows import read_results
-from hpml_mm.predictor.graphs.cached.cache import GraphCache
+from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
-from hpml_mm.predictor.spaces.catalogue import get_space
+from hpml_mm.predictor.spaces import get_space
 
 ROOT = Path(__file__).parents[1]
 RESULTS = sorted((ROOT / 'results').glob('*.csv'))

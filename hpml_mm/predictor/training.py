@@ -13,7 +13,7 @@ from hpml_mm.predictor.data.protocol import Draw
 from hpml_mm.predictor.gnn.predictor import NetworkPredictor
 from hpml_mm.predictor.gp.predictor import KernelPredictor
 from hpml_mm.predictor.gp.regressor import KernelRegressor
-from hpml_mm.predictor.graphs.cached.cache import GraphCache
+from hpml_mm.predictor.graphs.cache import GraphCache
 
 from .baselines import CostLine, Ridge
 from .bounds import Bounds

@@ -6,7 +6,6 @@ Graph caches and predictors are such files. Nothing in them is ever run.
 
 import dataclasses
 import json
-import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,10 +15,12 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from .files import write_atomic
+
 
 @dataclasses.dataclass(frozen=True)
 class FileFormat:
-    """What a file must say of itself.
+    """The format that a file must name.
 
     Attributes:
         name: Key of its notes; two formats differ in it.
@@ -58,31 +59,22 @@ def write_checked(
         text = json.dumps(head, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ValueError(f'{path}: its notes are no JSON: {error}') from error
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        # Not save_file: what it writes nobody else may read.
-        with temporary.open('wb') as file:
-            # One note: several would come in an order of their own each time.
-            file.write(save(arrays, {kind.name: text}))
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    # Not save_file: what it writes nobody else may read. One note: several would come
+    # in an order of their own each time.
+    write_atomic(path, save(arrays, {kind.name: text}))
 
 
 def read_checked(
     path: Path, kind: FileFormat
 ) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
-    """Arrays and notes of a file.
+    """Read the arrays and notes of a file.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It is of another format or version, truncated or damaged.
     """
     if not path.is_file():
-        raise FileNotFoundError(f'no {_bare(kind)} {str(path)!r}')
+        raise FileNotFoundError(f'no {kind.title.partition(" ")[2]} {str(path)!r}')
     try:
         with safe_open(path, 'np') as file:
             notes = _read_notes(path, kind, file.metadata() or {})
@@ -115,14 +107,10 @@ def _read_notes(
     return notes
 
 
-def _bare(kind: FileFormat) -> str:
-    return kind.title.partition(' ')[2]
-
-
 def _checksum(arrays: Mapping[str, np.ndarray]) -> str:
     total = 0
     for name in sorted(arrays):
         array = arrays[name]
         total = zlib.crc32(f'{name}{array.dtype.str}{array.shape}'.encode(), total)
-        total = zlib.crc32(array.reshape(-1).view(np.uint8), total)
+        total = zlib.crc32(array.reshape(-1).view(np.uint8).data, total)
     return f'{total:08x}'

@@ -1,7 +1,18 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Where tables of graphs are printed."""
+"""Tables on standard output, progress on standard error."""
+
+import contextlib
+from collections.abc import Callable, Iterator
 
 from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 
 #: Characters to a line where the output is no terminal: rich would take 80 and fold
 #: every number.
@@ -9,6 +20,29 @@ _WIDTH = 140
 
 
 def table_console() -> Console:
-    """Standard output, wide enough for a table where it is no terminal."""
+    """Make a console that is wide enough for a table where it is no terminal."""
     console = Console()
     return console if console.is_terminal else Console(width=_WIDTH)
+
+
+@contextlib.contextmanager
+def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
+    """Show a bar as long as the context lasts; without a terminal its end alone.
+
+    Yields:
+        What to call with how many are done, and of how many.
+    """
+    columns = (
+        TextColumn('{task.description}'),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task(label, total=None)
+
+        def show(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        yield show

@@ -47,12 +47,12 @@ def dump_strict(payload: Any) -> str:
     return json.dumps(to_strict(payload), indent=2, allow_nan=False) + '\n'
 
 
-def write_atomic(path: Path, text: str) -> None:
+def write_atomic(path: Path, content: str | bytes) -> None:
     """Writes a file whole or not at all; the one that was there stays until then.
 
     Args:
         path: Target; its directory is made where it is missing.
-        text: UTF-8 content.
+        content: Bytes, or text that becomes UTF-8.
 
     Raises:
         OSError: The disk is full, or the directory cannot be written to.
@@ -60,8 +60,8 @@ def write_atomic(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
     try:
-        with temporary.open('w', encoding='utf-8') as file:
-            file.write(text)
+        with temporary.open('wb') as file:
+            file.write(content.encode() if isinstance(content, str) else content)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -65,7 +65,7 @@ def predicting(bench: Bench) -> dict[str, Work]:
     return {
         STOCK: lambda: stock_predict(stock, graphs, PREDICT_BATCH),
         **{name: network(recipe) for name, recipe in _RECIPES.items()},
-        'kernel': lambda: kernel.predict(graph_statistics(bench.cache.columns)),
+        'kernel': lambda: kernel.predict(graph_statistics(bench.cache)),
     }
 
 

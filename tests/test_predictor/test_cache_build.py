@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from hpml_mm.predictor.data import build
 from hpml_mm.predictor.data.build import build_cache
-from hpml_mm.predictor.data.graph_dataset import build
 from hpml_mm.predictor.graphs import same
-from hpml_mm.predictor.graphs.cached.cache import GraphCache
+from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.spaces import get_space
 
 SPACE = 'nas-bench-macro'
@@ -32,14 +32,8 @@ def table(tmp_path, monkeypatch) -> Path:
 def test_a_cache_holds_what_the_table_says_and_the_graphs(table, tmp_path):
     calls = []
     out = tmp_path / 'new' / 'a.cache'
-    built = build_cache(
-        table,
-        SPACE,
-        out,
-        started=lambda total, done: calls.append((total, done)),
-        advanced=calls.append,
-    )
-    assert calls == [(5, 0), 2, 2, 1]
+    built = build_cache(table, SPACE, out, advanced=lambda *done: calls.append(done))
+    assert calls == [(0, 5), (2, 5), (4, 5), (5, 5)]
     assert [path.name for path in out.parent.iterdir()] == ['a.cache']
     cache, space = GraphCache.load(out), get_space(SPACE)
     assert cache.names == built.names == [f'{SPACE}:{arch}' for arch in ARCHS]
@@ -64,68 +58,56 @@ def test_what_a_table_lacks_is_counted(tmp_path):
     }
 
 
-def test_an_interrupted_build_goes_on_where_it_stopped(table, tmp_path, monkeypatch):
-    out = tmp_path / 'a.cache'
+def interrupted(table, out, **options):
+    """Build one part and stop."""
 
-    def interrupt(count: int) -> None:
-        raise KeyboardInterrupt
+    def interrupt(done: int, total: int) -> None:
+        if done:
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_cache(table, SPACE, out, advanced=interrupt)
+        build_cache(table, SPACE, out, advanced=interrupt, **options)
+    (part,) = out.with_name(f'{out.name}.parts').glob('0*')
+    return part
+
+
+def test_an_interrupted_build_goes_on_where_it_stopped(table, tmp_path, monkeypatch):
+    out = tmp_path / 'a.cache'
+    interrupted(table, out)
     assert not out.exists()
-    assert (tmp_path / 'a.cache.parts').is_dir()
     built, calls = [], []
     real = build.arch_graph
     monkeypatch.setattr(
         build, 'arch_graph', lambda *args: built.append(args[1]) or real(*args)
     )
-    build_cache(
-        table, SPACE, out, started=lambda total, done: calls.append((total, done))
-    )
-    assert calls == [(5, 2)]
-    assert tuple(built) == ARCHS[2:]
+    build_cache(table, SPACE, out, advanced=lambda *done: calls.append(done))
+    assert calls == [(2, 5), (4, 5), (5, 5)]
+    assert tuple(built) == ('11111111', *ARCHS[2:])  # the first is tried each time
     assert GraphCache.load(out).names == [f'{SPACE}:{arch}' for arch in ARCHS]
     assert not (tmp_path / 'a.cache.parts').exists()
 
 
 def test_a_damaged_part_is_built_again(table, tmp_path):
     out = tmp_path / 'a.cache'
-    whole = build_cache(table, SPACE, tmp_path / 'b.cache')
-
-    def damage(count: int) -> None:
-        (part,) = (tmp_path / 'a.cache.parts').glob('0*')
-        part.write_bytes(part.read_bytes()[:-3])
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        build_cache(table, SPACE, out, advanced=damage)
-    assert build_cache(table, SPACE, out).names == whole.names
+    part = interrupted(table, out)
+    part.write_bytes(part.read_bytes()[:-3])
+    build_cache(table, SPACE, out)
+    build_cache(table, SPACE, tmp_path / 'b.cache')
     assert out.read_bytes() == (tmp_path / 'b.cache').read_bytes()
 
 
 def test_parts_of_another_build_are_refused(table, tmp_path):
-    def interrupt(count: int) -> None:
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        build_cache(table, SPACE, tmp_path / 'a', advanced=interrupt)
+    interrupted(table, tmp_path / 'a')
     message = r'a\.parts holds parts of another build \(input size differ\): delete it'
     with pytest.raises(ValueError, match=message):
         build_cache(table, SPACE, tmp_path / 'a', size=(64, 64))
-
-
-def test_a_size_that_suits_no_network_leaves_nothing(table, tmp_path):
-    with pytest.raises(ValueError, match='64x32: networks of nas-bench-macro take'):
-        build_cache(table, SPACE, tmp_path / 'a', size=(64, 32))
-    assert [path.name for path in tmp_path.iterdir()] == ['table.json']
-    assert len(build_cache(table, SPACE, tmp_path / 'a', size=(32, 32))) == 5
 
 
 def test_a_note_without_parts_is_overwritten(table, tmp_path):
     folder = tmp_path / 'a.parts'
     folder.mkdir()
     (folder / 'build.json').write_text('{"space": "another"}')
-    assert len(build_cache(table, SPACE, tmp_path / 'a')) == 5
+    assert len(build_cache(table, SPACE, tmp_path / 'a', size=(32, 32))) == 5
     assert not folder.exists()
 
 
@@ -137,31 +119,31 @@ def test_several_processes_build_the_same(table, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('archs', 'message'),
+    ('archs', 'options', 'message'),
     [
         (
             ['11111111', '31111111'],
-            r"table\.json: network '31111111': .* is 3; allowed",
+            {},
+            r"a\.json: network '31111111': .* is 3; allowed",
         ),
-        (['1111'], "network '1111': nas-bench-macro: .* has 4 layers"),
+        (['1111'], {}, "network '1111': nas-bench-macro: .* has 4 layers"),
+        (ARCHS, {'size': (64, 32)}, '64x32: networks of nas-bench-macro take'),
+        (ARCHS, {'workers': 0}, 'workers=0: at least 1'),
     ],
 )
-def test_a_wrong_arch_is_named_before_anything_is_built(
-    table, tmp_path, archs, message
+def test_what_is_wrong_is_named_before_anything_is_built(
+    tmp_path, archs, options, message
 ):
+    table = tmp_path / 'a.json'
     table.write_text(json.dumps({arch: record(0) for arch in archs}))
     with pytest.raises(ValueError, match=message):
-        build_cache(table, SPACE, tmp_path / 'a')
-    assert [path.name for path in tmp_path.iterdir()] == ['table.json']
+        build_cache(table, SPACE, tmp_path / 'a', **options)
+    assert [path.name for path in tmp_path.iterdir()] == ['a.json']
 
 
-def test_what_cannot_be_built_is_refused(table, tmp_path):
+def test_tables_that_are_missing_or_name_a_network_twice_are_refused(tmp_path):
     with pytest.raises(FileNotFoundError, match='no table'):
         build_cache(tmp_path / 'none', SPACE, tmp_path / 'a')
-    with pytest.raises(ValueError, match='64x32: networks of nas-bench-macro take'):
-        build_cache(table, SPACE, tmp_path / 'a', size=(64, 32))
-    with pytest.raises(ValueError, match='workers=0: at least 1'):
-        build_cache(table, SPACE, tmp_path / 'a', workers=0)
     table = tmp_path / 'twice.csv'
     cell = '|none~0|+|none~0|none~1|+|none~0|none~1|none~2|'
     table.write_text(f'cellstr\n{cell}\n{cell}\n')

@@ -10,9 +10,10 @@ import types
 
 import numpy as np
 import pytest
+from predictor_command import refused, told
 
-from hpml_mm.predictor.graphs.foreign import import_foreign
-from hpml_mm.predictor.graphs.pickles import read_pickle
+from hpml_mm.predictor.graphs.cache import GraphCache
+from hpml_mm.predictor.graphs.foreign import import_foreign, read_pickle
 
 MODULE = 'model_src.comp_graph.tf_comp_graph'
 IMAGE = [8, 8, 8, 8, 3, 3]
@@ -64,9 +65,12 @@ def written(tmp_path, content, protocol=4):
     return path
 
 
-def test_a_cache_of_theirs_becomes_records(tmp_path, theirs):
+def test_a_cache_of_theirs_becomes_one_of_ours(tmp_path, theirs, capsys):
     path = written(tmp_path, [record(theirs), record(theirs, '')])
-    first, second = import_foreign(path)
+    out = tmp_path / 'a.cache'
+    (line,) = told(capsys, 'cache', 'import', path, '--out', out)
+    assert line.startswith(f'2 graphs written to {out}')
+    first, second = GraphCache.load(out)
     assert (first.name, second.name) == ('OFA-MBV3-Net7', f'{path.stem}-1')
     assert first.arch == '[224, [["e3_k5"]]]'
     assert first.metrics == {'acc(%)': 75, 'gflops': 0.23, 'params': 500}
@@ -80,21 +84,29 @@ def test_a_cache_of_theirs_becomes_records(tmp_path, theirs):
     assert graph.params.tolist() == [3 * 16 * 9 + 16, 0, 32]
 
 
-def test_flops_of_an_unknown_unit_are_left_out(tmp_path, theirs):
-    path = written(
-        tmp_path, [record(theirs, str(i), flops=f) for i, f in enumerate((0.3, 230e3))]
-    )
-    first, second = import_foreign(path)
-    assert first.metrics['gflops'] == 0.3
-    assert 'gflops' not in second.metrics
-
-
-def test_the_score_of_another_task_has_its_name(tmp_path, theirs):
-    maps = ('obj_det_AP->acc', None)
-    records = [record(theirs, str(each), metric_map=each) for each in maps]
+def test_metrics_have_their_task_and_unit(tmp_path, theirs):
+    records = [
+        record(theirs, 'a', flops=0.3, metric_map='obj_det_AP->acc'),
+        record(theirs, 'b', flops=230e3, metric_map=None),  # of an unknown unit
+    ]
     detected, classified = import_foreign(written(tmp_path, records))
-    assert detected.metrics == {'obj_det_AP(%)': 75, 'gflops': 0.23, 'params': 500}
-    assert classified.metrics['acc(%)'] == 75
+    assert detected.metrics == {'obj_det_AP(%)': 75, 'gflops': 0.3, 'params': 500}
+    assert classified.metrics == {'acc(%)': 75, 'params': 500}
+
+
+def test_a_label_is_the_longest_operation_that_is_part_of_it(tmp_path, theirs):
+    labels = {
+        'relu6': 'relu6',
+        'ReLU': 'relu',
+        'DepthwiseConv2dNative': 'depthwise',
+        'max_maxpool_3x3': 'maxpool',
+        'softmax': 'OOV',
+    }
+    made = record(theirs)
+    nodes = [node(theirs.RegularNode, label, IMAGE) for label in labels]
+    made['compute graph'].regular_nodes.extend(nodes)
+    (entry,) = import_foreign(written(tmp_path, [made]))
+    assert entry.graph.labels[3:] == list(labels.values())
 
 
 @pytest.mark.parametrize('protocol', [2, 3, 4])
@@ -121,6 +133,14 @@ def test_a_genotype_of_darts_is_an_arch(tmp_path, theirs, monkeypatch):
     assert entry.arch == '[[["sep_conv_3x3", 0]], [2, 3, 4, 5]]'
 
 
+def nested(depth):
+    """A list of two lists that are one, and so on: small in a pickle, not as text."""
+    made = []
+    for _ in range(depth):
+        made = [made, made]
+    return made
+
+
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
@@ -131,6 +151,12 @@ def test_a_genotype_of_darts_is_an_arch(tmp_path, theirs, monkeypatch):
 def test_what_would_fill_the_memory_is_refused(tmp_path, content, message):
     with pytest.raises(ValueError, match=message):
         read_pickle(written(tmp_path, content))
+
+
+def test_a_config_without_end_is_refused(tmp_path, theirs):
+    path = written(tmp_path, [record(theirs, **{'original config': nested(60)})])
+    with pytest.raises(ValueError, match="'original config' is longer than any"):
+        list(import_foreign(path))
 
 
 class Ends:
@@ -154,14 +180,15 @@ class Ends:
     ],
 )
 def test_a_foreign_name_is_refused_and_never_called(
-    tmp_path, monkeypatch, theirs, function, arguments, name
+    tmp_path, monkeypatch, theirs, function, arguments, name, capsys
 ):
     monkeypatch.chdir(tmp_path)
     bad = record(theirs, extra=Ends(function, *arguments))
     path = written(tmp_path, [record(theirs), bad])
-    with pytest.raises(ValueError, match=rf'names {name}, which .* nothing .* was run'):
-        list(import_foreign(path))
-    assert not (tmp_path / 'ran').exists()
+    error = refused(capsys, 'cache', 'import', path, '--out', 'a.cache')
+    assert f'names {name}, which ' in error
+    assert 'nothing of it was run' in error
+    assert [each.name for each in tmp_path.iterdir()] == [path.name]
 
 
 def test_other_names_of_known_modules_are_refused(tmp_path, theirs):
@@ -175,8 +202,13 @@ def test_other_names_of_known_modules_are_refused(tmp_path, theirs):
 
 def test_an_array_of_objects_is_refused(tmp_path):
     path = written(tmp_path, np.array([[1], None], dtype=object))
-    with pytest.raises(ValueError, match="an array of type 'O8', not of numbers"):
+    with pytest.raises(ValueError, match='an array of type O8, not of numbers'):
         read_pickle(path)
+    # An object of theirs whose attribute 'dtype' says so, in place of numpy's.
+    fake = f'c{MODULE}\nNode\n)\x81}}\x8c\x05dtype\x8c\x02O8sb'.encode('latin1')
+    scalar = b'\x80\x04cnumpy.core.multiarray\nscalar\n' + fake + b'C\x08' + bytes(8)
+    with pytest.raises(ValueError, match='not made of numbers'):
+        read_pickle(written(tmp_path, scalar + b'\x86R.'))
 
 
 def test_a_pickle_cannot_change_what_stands_for_its_classes(tmp_path):

@@ -9,7 +9,7 @@ from predictor_toys import branched_graph, toy_cache
 
 from hpml_mm.measure.batch import count_samples
 from hpml_mm.predictor.data.graph_dataset import GraphDataset
-from hpml_mm.predictor.graphs.cached.cache import GraphCache
+from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.score_metric import ScoreMetric
 

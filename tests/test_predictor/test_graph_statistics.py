@@ -8,7 +8,7 @@ from predictor_toys import branched_graph
 from hpml_mm.predictor.gp import statistics
 from hpml_mm.predictor.gp.flow import trace_flow
 from hpml_mm.predictor.gp.statistics import graph_statistics, statistic_names
-from hpml_mm.predictor.graphs.cached.columns import pack
+from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry, Graph, Node, assemble
 
 PLACE = (8, 8, 8, 8, 16, 32)
@@ -41,7 +41,7 @@ def _residual(*, zero: bool = False, unread: bool = False) -> Graph:
 
 def _of(*graphs: Graph) -> statistics.Statistics:
     entries = (Entry(str(index), graph) for index, graph in enumerate(graphs))
-    return graph_statistics(pack(entries))
+    return graph_statistics(GraphCache.from_entries(entries))
 
 
 def _count(found: statistics.Statistics, row: int = 0) -> list[int]:
@@ -143,7 +143,9 @@ def test_a_network_of_zeros_has_no_ways():
 
 def test_a_graph_without_output_ends_where_nobody_reads():
     nodes = [Node('input', 'input', PLACE), _conv('wide', 3), Node('relu', 'r', PLACE)]
-    flow = trace_flow(pack([Entry('a', assemble(nodes, [(0, 1), (1, 2)]))]), 0, 1)
+    flow = trace_flow(
+        GraphCache.from_entries([Entry('a', assemble(nodes, [(0, 1), (1, 2)]))]), 0, 1
+    )
     assert flow.live.all()
     assert flow.ends.tolist() == [False, False, True]
 
@@ -169,7 +171,7 @@ def test_graphs_have_no_influence_on_each_other(monkeypatch):
 
 
 def test_each_column_is_called_what_it_is():
-    columns = pack([Entry('a', branched_graph(3, 64))])
+    columns = GraphCache.from_entries([Entry('a', branched_graph(3, 64))])
     values = np.hstack(graph_statistics(columns).groups)[0]
     names = statistic_names()
     assert len(set(names)) == len(names) == len(values)

@@ -12,36 +12,39 @@ from hpml_mm.registry import MODELS
 SMALL = {'ks': 3, 'e': 3, 'd': 2}
 
 
-def features(net, side=64):
+@pytest.mark.parametrize(
+    ('options', 'side', 'expected'),
+    [
+        (
+            {'out_indices': range(7)},
+            64,
+            [
+                *((16, 32, 32), (24, 16, 16), (40, 8, 8), (80, 4, 4), (112, 4, 4)),
+                *((160, 2, 2), (960, 2, 2)),
+            ],
+        ),
+        (
+            {'space': 'pn', 'arch': {**SMALL, 'd': [2] * 5 + [1]}}
+            | {'out_indices': (0, 3, 6, 7)},
+            64,
+            [(24, 32, 32), (104, 4, 4), (416, 2, 2), (1664, 2, 2)],
+        ),
+        (
+            {'space': 'resnet50', 'arch': {'d': 0, 'e': 0.2, 'w': 0}}
+            | {'out_indices': range(5)},
+            64,
+            [(40, 32, 32), (168, 16, 16), (336, 8, 8), (664, 4, 4), (1328, 2, 2)],
+        ),
+        # By default the end of the body.
+        ({'width': 1.2}, 64, [(1152, 2, 2)]),
+        ({'space': 'nas-bench-macro', 'arch': '0' * 8}, 32, [(1280, 4, 4)]),
+    ],
+)
+def test_features_of_each_family(options, side, expected):
+    net = OFANet(**{'space': 'mbv3', 'arch': SMALL} | options).eval()
     with torch.no_grad():
-        return [tuple(f.shape[1:]) for f in net.eval()(torch.zeros(1, 3, side, side))]
-
-
-def test_features_of_mobilenet():
-    net = OFANet('mbv3', SMALL, out_indices=range(7))
-    assert features(net) == [
-        (16, 32, 32),
-        (24, 16, 16),
-        (40, 8, 8),
-        (80, 4, 4),
-        (112, 4, 4),
-        (160, 2, 2),
-        (960, 2, 2),
-    ]
-
-
-def test_features_of_the_other_families():
-    proxyless = OFANet('pn', {**SMALL, 'd': [2] * 5 + [1]}, out_indices=(0, 3, 6, 7))
-    sizes = [(24, 32, 32), (104, 4, 4), (416, 2, 2), (1664, 2, 2)]
-    assert features(proxyless) == sizes
-    resnet = OFANet('resnet50', {'d': 0, 'e': 0.2, 'w': 0}, out_indices=range(5))
-    sizes = [(40, 32, 32), (168, 16, 16), (336, 8, 8), (664, 4, 4), (1328, 2, 2)]
-    assert features(resnet) == sizes
-
-
-def test_the_default_feature_is_the_end_of_the_body():
-    assert features(OFANet('mbv3', SMALL, width=1.2)) == [(1152, 2, 2)]
-    assert features(OFANet('nas-bench-macro', '00000000'), 32) == [(1280, 4, 4)]
+        found = [tuple(f.shape[1:]) for f in net(torch.zeros(1, 3, side, side))]
+    assert found == expected
 
 
 def test_a_whole_width_names_the_same_space():

@@ -10,8 +10,7 @@ from torch.nn import functional as F
 
 from hpml_mm.predictor.spaces import get_space
 from hpml_mm.predictor.spaces.blocks import make_divisible
-from hpml_mm.predictor.spaces.ofa_mbv3 import OFAMobileNetV3Space
-from hpml_mm.predictor.spaces.ofa_proxyless import OFAProxylessSpace
+from hpml_mm.predictor.spaces.ofa_mobile import OFAMobileNetV3Space, OFAProxylessSpace
 from hpml_mm.predictor.spaces.supernet import read_supernet, subnet_weights
 
 LARGEST = {'ks': 7, 'e': 6, 'd': 4}

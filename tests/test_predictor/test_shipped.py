@@ -10,7 +10,7 @@ from hpml_mm.predictor import shipped
 from hpml_mm.predictor.data.bench import Bench
 from hpml_mm.predictor.data.build import build_cache
 from hpml_mm.predictor.data.graph_set import GraphSet
-from hpml_mm.predictor.data.source import load_source
+from hpml_mm.predictor.data.network_source import load_source
 from hpml_mm.predictor.shipped import find_predictor, shipped_names
 from hpml_mm.predictor.training import judge_again, train_predictor
 

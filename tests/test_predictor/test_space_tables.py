@@ -17,31 +17,33 @@ def written(tmp_path, text):
     return path
 
 
-def test_once_for_all(tmp_path):
-    path = written(tmp_path, OFA_HEAD + '7-6;5-6,77.5,424,68,1\n3-3;3-3,70,1,2,4\n')
-    assert read_table(path, 'ofa-mbv3-w1.0') == [
-        Row('7-6;5-6', {'imagenet/top1(%)': 77.5, 'macs': 424, 'params': 68}),
-        Row('3-3;3-3', {'imagenet/top1(%)': 70, 'macs': 1, 'params': 2}),
-    ]
-
-
-def test_only_an_arch_column_is_needed(tmp_path):
-    path = written(tmp_path, 'note,arch\nmine,7-6\n')
-    assert read_table(path, 'ofa-pn-w1.3') == [Row('7-6', {})]
-
-
-def test_nas_bench_201(tmp_path):
-    text = 'arch,cellstr,cifar10-test,cifar100-val\n5,|none~0|,84.25,10\n'
-    assert read_table(written(tmp_path, text), 'nas-bench-201') == [
-        Row('|none~0|', {'cifar10/top1(%)': 84.25, 'cifar100-val/top1(%)': 10})
-    ]
-
-
-def test_nas_bench_macro(tmp_path):
-    path = written(tmp_path, json.dumps({'00000000': RECORD}))
-    assert read_table(path, 'nas-bench-macro') == [
-        Row('00000000', {'cifar10/top1(%)': 92.5, 'params': 5, 'macs': 7})
-    ]
+@pytest.mark.parametrize('mark', ['', '\ufeff'])  # spreadsheets put it before the text
+@pytest.mark.parametrize(
+    ('space', 'text', 'rows'),
+    [
+        (
+            'ofa-mbv3-w1.0',
+            OFA_HEAD + '7-6;5-6,77.5,424,68,1\n3-3;3-3,70,1,2,4\n',
+            [
+                Row('7-6;5-6', {'imagenet/top1(%)': 77.5, 'macs': 424, 'params': 68}),
+                Row('3-3;3-3', {'imagenet/top1(%)': 70, 'macs': 1, 'params': 2}),
+            ],
+        ),
+        ('ofa-pn-w1.3', 'note,arch\nmine,7-6\n', [Row('7-6', {})]),
+        (
+            'nas-bench-201',
+            'arch,cellstr,cifar10-test,cifar100-val\n5,|none~0|,84.25,10\n',
+            [Row('|none~0|', {'cifar10/top1(%)': 84.25, 'cifar100-val/top1(%)': 10})],
+        ),
+        (
+            'nas-bench-macro',
+            json.dumps({'00000000': RECORD}),
+            [Row('00000000', {'cifar10/top1(%)': 92.5, 'params': 5, 'macs': 7})],
+        ),
+    ],
+)
+def test_a_table_of_each_kind_is_read(tmp_path, space, text, rows, mark):
+    assert read_table(written(tmp_path, mark + text), space) == rows
 
 
 @pytest.mark.parametrize(
@@ -60,6 +62,11 @@ def test_nas_bench_macro(tmp_path):
         ('ofa-mbv3-w1.0', '', "no column 'arch' .* there are none"),
         ('ofa-mbv3-w1.0', 'arch,n,arch\na,1,b\n', "several columns 'arch': remove"),
         ('ofa-mbv3-w1.0', 'acc,arch,acc\n1,a,2\n', "several columns 'acc': remove"),
+        (
+            'ofa-mbv3-w1.0',
+            'arch\n"' + 'a' * (csv.field_size_limit() + 1),
+            'cannot be read as CSV: field larger',
+        ),
         ('nas-bench-201', 'arch,acc\n1,2\n', "no column 'cellstr'"),
         ('nas-bench-macro', '{"00000000":\n 1,}', 'line 2: not valid JSON'),
         ('nas-bench-macro', '[1]', 'an object with a member for each network'),
@@ -82,27 +89,11 @@ def test_a_malformed_table_is_an_error_that_names_the_line(
 
 
 @pytest.mark.parametrize('space', ['ofa-mbv3-w1.0', 'nas-bench-macro'])
-def test_a_mark_before_the_text_is_no_part_of_it(tmp_path, space):
-    text = {'ofa-mbv3-w1.0': 'arch\na\n', 'nas-bench-macro': '{}'}[space]
-    plain = read_table(written(tmp_path, text), space)
-    assert read_table(written(tmp_path, f'\ufeff{text}'), space) == plain
-
-
-@pytest.mark.parametrize('space', ['ofa-mbv3-w1.0', 'nas-bench-macro'])
 def test_a_table_that_is_not_utf8_is_an_error(tmp_path, space):
     path = tmp_path / 'latin.csv'
     path.write_bytes('arch\nä\n'.encode('latin-1'))
     with pytest.raises(ValueError, match=r'latin\.csv: byte 5 is not UTF-8'):
         read_table(path, space)
-
-
-def test_a_cell_without_end_is_an_error_that_names_the_file(tmp_path):
-    path = written(tmp_path, 'arch\n"' + 'a' * (csv.field_size_limit() + 1))
-    with pytest.raises(
-        ValueError, match='cannot be read as CSV: field larger'
-    ) as error:
-        read_table(path, 'ofa-mbv3-w1.0')
-    assert str(path) in str(error.value)
 
 
 def test_a_missing_table_is_an_error(tmp_path):

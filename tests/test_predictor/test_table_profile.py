@@ -5,7 +5,10 @@ import csv
 
 import pytest
 
-from hpml_mm.predictor.data.table_profile import profile_table
+from hpml_mm.predictor.data.arch_table import profile_table
+
+# A cell whose quote is never closed.
+ENDLESS = '"' + 'a' * (csv.field_size_limit() + 1)
 
 
 @pytest.mark.real_data
@@ -46,25 +49,21 @@ def test_a_table_without_rows_has_the_new_columns_too(tmp_path):
     assert (tmp_path / 'b.csv').read_text() == expected
 
 
-def test_a_table_of_another_space_says_which_line_is_wrong(tmp_path):
-    (tmp_path / 'a.csv').write_text('arch\n11111111\n')
-    with pytest.raises(ValueError, match=r'a\.csv, line 2: ofa-mbv3-w1\.2: '):
-        profile_table(tmp_path / 'a.csv', tmp_path / 'b.csv', 'ofa-mbv3-w1.2')
+@pytest.mark.parametrize(
+    ('text', 'space', 'message'),
+    [
+        ('arch\n11111111\n', 'ofa-mbv3-w1.2', r'a\.csv, line 2: ofa-mbv3-w1\.2: '),
+        ('arch\n\xe4\n', None, r'a\.csv: byte 5 is not UTF-8'),
+        (ENDLESS, None, r'a\.csv cannot be read as CSV'),
+        (f'arch\n{ENDLESS}', None, r'a\.csv cannot be read as CSV'),
+    ],
+    ids=['another-space', 'latin-1', 'endless-header', 'endless-row'],
+)
+def test_a_wrong_table_is_named_with_its_line(tmp_path, text, space, message):
+    (tmp_path / 'a.csv').write_bytes(text.encode('latin-1'))
+    with pytest.raises(ValueError, match=message):
+        profile_table(tmp_path / 'a.csv', tmp_path / 'b.csv', space)
     assert not (tmp_path / 'b.csv').exists()
-
-
-def test_a_table_that_is_not_utf8_is_named(tmp_path):
-    (tmp_path / 'a.csv').write_bytes('arch\nä\n'.encode('latin-1'))
-    with pytest.raises(ValueError, match=r'a\.csv: byte 5 is not UTF-8'):
-        profile_table(tmp_path / 'a.csv', tmp_path / 'b.csv')
-
-
-@pytest.mark.parametrize('start', ['"', 'arch\n"'], ids=['header', 'row'])
-def test_a_cell_without_end_in_a_table_is_named(tmp_path, start):
-    endless = 'a' * (csv.field_size_limit() + 1)
-    (tmp_path / 'a.csv').write_text(start + endless)
-    with pytest.raises(ValueError, match=r'a\.csv cannot be read as CSV'):
-        profile_table(tmp_path / 'a.csv', tmp_path / 'b.csv')
 
 
 def test_the_table_itself_is_not_written_over(tmp_path):

@@ -8,7 +8,7 @@ from predictor_toys import macro_cache, toy_cache
 
 from hpml_mm.predictor.data.bench import Bench
 from hpml_mm.predictor.gnn import recipes
-from hpml_mm.predictor.graphs.cached.cache import GraphCache
+from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.predictor_file import load_predictor, save_predictor
 from hpml_mm.predictor.training import (
     METHODS,

@@ -3,10 +3,10 @@
 
 import csv
 import importlib
-import runpy
 from pathlib import Path
 
 import pytest
+from predictor_command import main, told
 from predictor_toys import macro_cache
 
 from hpml_mm.cli.nas import COMMANDS
@@ -15,8 +15,6 @@ from hpml_mm.cli.nas.card import print_card
 from hpml_mm.predictor.card import Card
 from hpml_mm.predictor.shipped import find_predictor
 
-ROOT = Path(__file__).parents[2]
-main = runpy.run_path(str(ROOT / 'tools' / 'predictor.py'))['main']
 MACRO = 'nas-bench-macro'
 
 
@@ -24,12 +22,6 @@ MACRO = 'nas-bench-macro'
 def here(tmp_path, monkeypatch):
     """Everything is written below a directory of its own."""
     monkeypatch.chdir(tmp_path)
-
-
-def told(capsys, *arguments) -> list[str]:
-    """What a command prints, by lines."""
-    main(list(map(str, arguments)))
-    return capsys.readouterr().out.splitlines()
 
 
 def cells(lines: list[str]) -> list[list[str]]:

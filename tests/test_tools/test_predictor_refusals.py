@@ -1,14 +1,12 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """What ``tools/predictor.py`` refuses to train, predict, rank and search."""
 
-import runpy
 from pathlib import Path
 
 import pytest
+from predictor_command import ROOT, refused
 from predictor_toys import macro_cache, toy_cache
 
-ROOT = Path(__file__).parents[2]
-main = runpy.run_path(str(ROOT / 'tools' / 'predictor.py'))['main']
 MACRO = 'nas-bench-macro'
 # A file below a file system that takes none.
 NOWHERE = '/proc/new/o'
@@ -121,10 +119,5 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(capsys, arguments, mes
     macro_cache(12).save('a.cache')
     toy_cache().save('toy.cache')
     before = sorted(path.name for path in Path().iterdir())
-    with pytest.raises(SystemExit) as caught:
-        main(list(map(str, arguments)))
-    assert caught.value.code == 2
-    lines = capsys.readouterr().err.splitlines()
-    (line,) = [line for line in lines if line.startswith('error: ')]
-    assert message in line
+    assert message in refused(capsys, *arguments)
     assert sorted(path.name for path in Path().iterdir()) == before

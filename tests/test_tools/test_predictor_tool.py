@@ -2,25 +2,18 @@
 """``tools/predictor.py`` from its command line."""
 
 import csv
-import json
-import pickle
-import runpy
-import sys
-import types
 from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper, save
-from toy_graphs import toy_entries
+from predictor_command import ROOT, refused, told
 
 from hpml_mm.predictor.graphs import same
-from hpml_mm.predictor.graphs.cached.cache import GraphCache
+from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.spaces import get_space
 
-ROOT = Path(__file__).parents[2]
-main = runpy.run_path(str(ROOT / 'tools' / 'predictor.py'))['main']
 MACRO = 'nas-bench-macro'
 
 
@@ -29,22 +22,6 @@ def here(tmp_path, monkeypatch):
     """Everything is written below a directory of its own."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / 'configs').symlink_to(ROOT / 'configs')
-
-
-def told(capsys, *arguments) -> list[str]:
-    """What a command prints, by lines."""
-    main(list(map(str, arguments)))
-    return capsys.readouterr().out.splitlines()
-
-
-def refused(capsys, *arguments) -> str:
-    """The one line by which a command says what is wrong."""
-    with pytest.raises(SystemExit) as caught:
-        main(list(map(str, arguments)))
-    assert caught.value.code == 2
-    lines = capsys.readouterr().err.splitlines()
-    (line,) = [line for line in lines if line.startswith('error: ')]
-    return line
 
 
 def test_equal_seeds_draw_equal_archs(capsys):
@@ -155,57 +132,6 @@ def test_a_drawing_is_an_svg(capsys):
     )
 
 
-def test_caches_are_built_merged_filtered_and_summed_up(capsys):
-    record = {'mean_acc': 90.0, 'params': 1, 'flops': 2}
-    table = {'11111111': record}
-    Path('t.json').write_text(json.dumps(table))
-    (line,) = told(
-        capsys, 'cache', 'build', 't.json', '--space', MACRO, '--out', 'a.cache'
-    )
-    size = Path('a.cache').stat().st_size
-    assert line == f'1 graph written to a.cache ({size:,} bytes)'
-    GraphCache.from_entries(toy_entries()).save('b.cache')
-    told(capsys, 'cache', 'merge', 'a.cache', 'b.cache', '--out', 'c.cache')
-    assert len(GraphCache.load('c.cache')) == 5
-    chosen = ('cache', 'filter', 'c.cache', '--out', 'd.cache')
-    told(capsys, *chosen, '--where', 'top1(%)>70', 'macs<=4')
-    assert GraphCache.load('d.cache').names == ['net1', 'net2']
-    told(capsys, *chosen, '--space', MACRO)
-    assert GraphCache.load('d.cache').names == [f'{MACRO}:11111111']
-    summary = told(capsys, 'cache', 'summary', 'b.cache', '--srcc', 'macs', 'top1(%)')
-    assert summary[0].strip() == '4 networks'
-    assert summary[-1] == 'SRCC of macs and top1(%): 1.0000 (n = 4)'
-
-
-def test_a_pickle_that_calls_is_refused_and_leaves_nothing(capsys):
-    class Ends:
-        def __reduce__(self):
-            return Path.touch, (Path('ran'),)
-
-    Path('a.pkl').write_bytes(pickle.dumps([{'acc': Ends()}], 4))
-    error = refused(capsys, 'cache', 'import', 'a.pkl', '--out', 'b.cache')
-    assert 'a.pkl names ' in error
-    assert 'nothing of it was run' in error
-    assert sorted(path.name for path in Path().iterdir()) == ['a.pkl', 'configs']
-
-
-def test_a_cache_of_the_paper_is_imported(capsys, monkeypatch):
-    name = 'model_src.comp_graph.tf_comp_graph'
-    module = types.ModuleType(name)
-    for part in ('model_src', 'model_src.comp_graph', name):
-        monkeypatch.setitem(sys.modules, part, module)
-    for kind in ('ComputeGraph', 'RegularNode'):
-        setattr(module, kind, type(kind, (), {'__module__': name}))
-    node, graph = module.RegularNode(), module.ComputeGraph()
-    vars(node).update(str_id='0|input', label='input', resolution=[8] * 6, strides=None)
-    vars(graph).update(name='n', regular_nodes=[node], weighted_nodes=[], edge_pairs=[])
-    record = {'compute graph': graph, 'acc': np.float64(0.5)}
-    Path('a.pkl').write_bytes(pickle.dumps([record], 4))
-    told(capsys, 'cache', 'import', 'a.pkl', '--out', 'b.cache')
-    (entry,) = GraphCache.load('b.cache')
-    assert (entry.name, entry.metrics) == ('n', {'acc(%)': 50})
-
-
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
@@ -231,7 +157,6 @@ def test_a_cache_of_the_paper_is_imported(capsys, monkeypatch):
         (['graph', '1' * 8, '--out', '.'], '--out . is a directory: name a file'),
         (['profile', '--table', 'in.csv', '--out', './in.csv'], 'set another --out'),
         (['profile', '--table', 'in.csv', '--out', 'configs'], 'is a directory'),
-        (['cache', 'merge', 'toy', '--out', 'configs'], '--out configs is a directory'),
         (['profile'], 'give either a SOURCE or a --table'),
         (['profile', '1' * 8, '--top', '0'], '--top 0: at least 1 node'),
         (['profile', '--table', 'in.csv'], '--table and --out go together'),
@@ -242,16 +167,6 @@ def test_a_cache_of_the_paper_is_imported(capsys, monkeypatch):
         (['profile', '--table', 'done.csv', '--out', 'o'], "'macs_counted' already"),
         (['profile', '--table', 'alien.csv', '--out', 'o'], 'is in no known search'),
         (['draw', '1' * 8, '--out', 'o.png'], 'o.png: drawings are SVG'),
-        (['cache', 'summary', 'in.csv'], 'in.csv is not a graph cache'),
-        (['cache', 'summary', 'toy', '--srcc', 'a', 'b'], "no metric 'a'"),
-        (['cache', 'merge', 'toy', 'none', '--out', 'o'], "no graph cache 'none'"),
-        (['cache', 'filter', 'toy', '--where', 'a', '--out', 'o'], "'a' is no condit"),
-        (['cache', 'filter', 'toy', '--space', 'a', '--out', 'o'], 'no network of toy'),
-        (['cache', 'import', 'in.csv', '--out', 'o'], 'truncated, or not a pickle'),
-        (
-            ['cache', 'build', 'x', '--space', MACRO, '--out', 'o'],
-            'there is no table x',
-        ),
     ],
 )
 def test_what_is_wrong_is_one_line_and_nothing_is_written(capsys, arguments, message):
@@ -267,7 +182,6 @@ def test_what_is_wrong_is_one_line_and_nothing_is_written(capsys, arguments, mes
     }
     for name, text in write.items():
         Path(name).write_text(text)
-    GraphCache.from_entries(toy_entries()).save('toy')
     before = sorted(path.name for path in Path().iterdir())
     assert message in refused(capsys, *arguments)
     assert sorted(path.name for path in Path().iterdir()) == before

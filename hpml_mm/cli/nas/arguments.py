@@ -8,7 +8,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hpml_mm.predictor.data.source import load_source, parse_size
+from hpml_mm.predictor.data.network_source import load_source, parse_size
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.predictor import Predictor
 from hpml_mm.predictor.shipped import (
@@ -27,7 +27,7 @@ SOURCE = (
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:
-    """What says how a source is to be read."""
+    """Add what says how a network source is read."""
     add_space(parser, 'the source is an arch of this search space')
     add_input_size(parser)
 
@@ -122,7 +122,7 @@ def no_classifier(source: str, entry: Entry) -> str:
     if entry.arch is not None or Path(source).suffix.lower() == '.onnx':
         return ''
     # They import mmengine's registry, which an arch does without.
-    from hpml_mm.predictor.data.graph_dataset import config_model
+    from hpml_mm.predictor.data import config_model
 
     with contextlib.redirect_stdout(sys.stderr):
         return config_model.no_classifier(config_model.find_config(source))

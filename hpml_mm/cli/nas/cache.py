@@ -2,16 +2,32 @@
 """``cache``: build caches of graphs and work with them."""
 
 import argparse
+import operator
+import re
 from pathlib import Path
 
+import numpy as np
+from mmengine.logging import MMLogger
+from rich.table import Table
+
 from hpml_mm.predictor.data.build import build_cache
-from hpml_mm.predictor.graphs.cached.cache import GraphCache, merge
-from hpml_mm.predictor.graphs.cached.selection import Condition, choose
-from hpml_mm.predictor.graphs.cached.summary import print_summary
+from hpml_mm.predictor.data.zoo import Published, build_zoo
+from hpml_mm.predictor.graphs.cache import GraphCache, merge
 from hpml_mm.predictor.graphs.foreign import import_foreign
+from hpml_mm.predictor.metrics import srcc
+from hpml_mm.utils.console import progress_bar, table_console
 
 from .arguments import add_input_size, add_space, check_out, input_size
-from .progress import progress_bar
+
+_SIGNS = {
+    '<=': operator.le,
+    '>=': operator.ge,
+    '==': operator.eq,
+    '!=': operator.ne,
+    '<': operator.lt,
+    '>': operator.gt,
+}
+_CONDITION = re.compile(rf'([^<>=!]+?)\s*({"|".join(_SIGNS)})\s*([^<>=!]+)')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,6 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     build.add_argument('--workers', type=int, default=1, help='processes that build')
     build.set_defaults(work=_build)
 
+    text = (
+        'trace the classifiers that MMPretrain publishes, with their stated accuracy; '
+        'may be interrupted'
+    )
+    models = commands.add_parser('zoo', parents=[out], help=text, description=text)
+    models.set_defaults(work=_zoo)
+
     text = 'one cache of all networks; those in several have the metrics of all'
     joined = commands.add_parser('merge', parents=[out], help=text, description=text)
     joined.add_argument('caches', type=Path, nargs='+', metavar='CACHE')
@@ -41,12 +64,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='+',
         default=[],
         metavar='CONDITION',
-        help='a bound on a metric, in quotes: "macs<=3e8" "imagenet/top1(hpml_mm)>75"',
+        help='a metric, one of <= >= == != < >, and a number, in quotes: '
+        '"macs<=3e8" "imagenet/top1(%%)>75"',
     )
     add_space(chosen, 'only archs of this search space')
     chosen.set_defaults(work=_filter)
 
-    text = 'mean, spread and range of each metric; how far two of them agree'
+    text = 'mean, standard deviation and range of each metric; how far two agree'
     summary = commands.add_parser('summary', help=text, description=text)
     summary.add_argument('cache', type=Path, metavar='CACHE')
     summary.add_argument(
@@ -79,26 +103,23 @@ def run(args: argparse.Namespace) -> None:
 
 def _build(args: argparse.Namespace) -> None:
     with progress_bar('graphs') as show:
-        counts = [0, 0]
-
-        def started(total: int, done: int) -> None:
-            counts[:] = done, total
-            show(done, total)
-
-        def advanced(count: int) -> None:
-            counts[0] += count
-            show(*counts)
-
         cache = build_cache(
             args.table,
             args.space,
             args.out,
             size=input_size(args),
             workers=args.workers,
-            started=started,
-            advanced=advanced,
+            advanced=show,
         )
     _written(cache, args.out)
+
+
+def _zoo(args: argparse.Namespace) -> None:
+    def show(model: Published, problem: str) -> None:
+        print(f'{model.family}/{model.name}', problem and f'left out: {problem}')
+
+    MMLogger.get_instance('mmengine', log_level='WARNING')
+    _written(build_zoo(args.out, show), args.out)
 
 
 def _merge(args: argparse.Namespace) -> None:
@@ -108,16 +129,65 @@ def _merge(args: argparse.Namespace) -> None:
 
 
 def _filter(args: argparse.Namespace) -> None:
-    conditions = [Condition.parse(text) for text in args.where]
-    cache = choose(GraphCache.load(args.cache), conditions, args.space)
-    if not len(cache):
+    cache = GraphCache.load(args.cache)
+    prefix = '' if args.space is None else f'{args.space}:'
+    chosen = np.array([name.startswith(prefix) for name in cache.names], bool)
+    for condition in args.where:
+        chosen &= _holds(cache, condition)
+    if not chosen.any():
         raise ValueError(f'no network of {args.cache} fulfils all conditions')
+    cache = cache.select(np.flatnonzero(chosen))
     cache.save(args.out)
     _written(cache, args.out)
 
 
+def _holds(cache: GraphCache, condition: str) -> np.ndarray:
+    """Compare a metric of each network with a number; a missing one never fits."""
+    parts = _CONDITION.fullmatch(condition.strip())
+    try:
+        bound = float(parts[3]) if parts else np.nan
+    except ValueError:
+        bound = np.nan
+    if parts is None or np.isnan(bound):
+        raise ValueError(
+            f'{condition!r} is no condition: write a metric, one of '
+            f'{" ".join(_SIGNS)} and a number, as "macs<=3e8"'
+        )
+    values = cache.metric(parts[1])
+    return _SIGNS[parts[2]](values, bound) & ~np.isnan(values)
+
+
 def _summary(args: argparse.Namespace) -> None:
-    print_summary(GraphCache.load(args.cache), args.srcc)
+    cache = GraphCache.load(args.cache)
+    lines = [_agreement(cache, *pair) for pair in args.srcc]
+    count = len(cache)
+    title = f'{count:,} network{"" if count == 1 else "s"}'
+    table = Table(title=title, title_justify='left')
+    table.add_column('')
+    for heading in ('n', 'mean', 'std', 'min', 'max'):
+        table.add_column(heading, justify='right')
+    columns = {name: cache.metric(name) for name in cache.metric_names}
+    columns['graph nodes'] = np.diff(cache.node_offsets)
+    columns['graph edges'] = np.diff(cache.edge_offsets)
+    for name, column in columns.items():
+        known = column[~np.isnan(column)]
+        numbers = ['unknown'] * 4
+        if len(known):
+            found = known.mean(), known.std(), known.min(), known.max()
+            numbers = [f'{n:,.0f}' if abs(n) >= 1e4 else f'{n:.6g}' for n in found]
+        table.add_row(name, f'{len(known):,}', *numbers)
+    table_console().print(table)
+    print(*lines, sep='\n', end='\n' if lines else '')
+
+
+def _agreement(cache: GraphCache, first: str, second: str) -> str:
+    """Say how far the ranks of two metrics agree over the networks that have both."""
+    pair = np.stack([cache.metric(first), cache.metric(second)])
+    pair = pair[:, ~np.isnan(pair).any(axis=0)]
+    count = pair.shape[1]
+    value = srcc(*pair) if count > 2 else None
+    shown = 'not defined' if value is None else f'{value:.4f}'
+    return f'SRCC of {first} and {second}: {shown} (n = {count:,})'
 
 
 def _import(args: argparse.Namespace) -> None:

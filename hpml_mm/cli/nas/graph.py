@@ -4,7 +4,7 @@
 import argparse
 from pathlib import Path
 
-from hpml_mm.predictor.graphs.cached.cache import GraphCache
+from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.profile import totals_line
 
 from .arguments import SOURCE, add_source_options, check_out, read_source

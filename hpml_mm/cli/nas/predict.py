@@ -8,6 +8,7 @@ from pathlib import Path
 from hpml_mm.predictor.data.arch_table import ArchTable
 from hpml_mm.predictor.data.graph_set import GraphSet
 from hpml_mm.predictor.shipped import find_predictor, predictor_name
+from hpml_mm.utils.console import progress_bar
 
 from .arguments import (
     SOURCE,
@@ -19,7 +20,6 @@ from .arguments import (
     no_classifier,
     read_source,
 )
-from .progress import progress_bar
 
 PREDICTED = ('predicted', 'predicted_spread', 'outside')
 

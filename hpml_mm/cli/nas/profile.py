@@ -4,11 +4,11 @@
 import argparse
 from pathlib import Path
 
-from hpml_mm.predictor.data.table_profile import profile_table
+from hpml_mm.predictor.data.arch_table import profile_table
 from hpml_mm.predictor.graphs.profile import print_profile
+from hpml_mm.utils.console import progress_bar
 
 from .arguments import SOURCE, add_source_options, check_out, input_size, read_source
-from .progress import progress_bar
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from hpml_mm.predictor.data.arch_table import ArchTable
 from hpml_mm.predictor.data.graph_set import GraphSet
-from hpml_mm.predictor.graphs.cached.cache import GraphCache
-from hpml_mm.predictor.graphs.cached.columns import pack
+from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.ranking import print_ranking, rank_networks
+from hpml_mm.utils.console import progress_bar
 
 from .arguments import (
     SOURCE,
@@ -20,7 +20,6 @@ from .arguments import (
     no_classifier,
     read_source,
 )
-from .progress import progress_bar
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,13 +66,15 @@ def run(args: argparse.Namespace) -> None:
 def _graphs(args: argparse.Namespace) -> tuple[GraphSet, dict[str, str]]:
     """The networks, and by name why some are no classifiers."""
     if args.cache:
-        return GraphSet(GraphCache.load(args.cache).columns), {}
+        return GraphSet(GraphCache.load(args.cache)), {}
     if args.sources:
         entries = [read_source(source, args) for source in args.sources]
         pairs = zip(args.sources, entries, strict=True)
-        return GraphSet(pack(entries)), {e.name: no_classifier(s, e) for s, e in pairs}
+        return GraphSet(GraphCache.from_entries(entries)), {
+            e.name: no_classifier(s, e) for s, e in pairs
+        }
     table = ArchTable.read(args.table, space=args.space)
     with progress_bar('networks') as show:
         named = zip(table.archs, table.graphs(input_size(args), show), strict=True)
         entries = (Entry(f'{table.space}:{a}', graph, a) for a, graph in named)
-        return GraphSet(pack(entries)), {}
+        return GraphSet(GraphCache.from_entries(entries)), {}

@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
-from hpml_mm.predictor.graphs.cached.cache import GraphCache
+from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.predictor import Predictor
 from hpml_mm.predictor.search import Found, Limits, pareto_front, search
 from hpml_mm.predictor.search_report import draw_front, write_front
 from hpml_mm.predictor.spaces import SPACES, get_space
-from hpml_mm.utils.console import table_console
+from hpml_mm.utils.console import progress_bar, table_console
 
 from .arguments import (
     add_predictor,
@@ -21,7 +21,6 @@ from .arguments import (
     choose_predictor,
     parse_count,
 )
-from .progress import progress_bar
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

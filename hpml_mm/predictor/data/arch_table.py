@@ -7,11 +7,12 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from hpml_mm.utils.files import write_atomic
 from hpml_mm.predictor.graphs.graph import Graph
-from .source import arch_graph, split_arch
 from hpml_mm.predictor.spaces import get_space
 from hpml_mm.predictor.spaces.tables import csv_errors, read_text
+from hpml_mm.utils.files import write_atomic
+
+from .network_source import arch_graph, split_arch
 
 ARCH = 'arch'
 
@@ -92,12 +93,10 @@ class ArchTable:
         Raises:
             ValueError: An arch is not in the space: the message names the line.
         """
-        home = get_space(self.space) if self.rows else None
-        lines = (line for line, _ in self.rows)
-        pairs = zip(lines, self.archs, strict=True)
-        for done, (line, arch) in enumerate(pairs, start=1):
+        pairs = zip(self.rows, self.archs, strict=True)
+        for done, ((line, _), arch) in enumerate(pairs, start=1):
             try:
-                graph = arch_graph(home, arch, size)
+                graph = arch_graph(get_space(self.space), arch, size)
             except ValueError as error:
                 raise ValueError(f'{self.path}, line {line}: {error}') from error
             yield graph
@@ -117,7 +116,37 @@ class ArchTable:
         lines += [[*old, *new] for (_, old), new in pairs]
         text = io.StringIO(newline='')
         csv.writer(text, lineterminator=self.ending).writerows(lines)
+        assert self.out is not None
         write_atomic(self.out, text.getvalue())
+
+
+def profile_table(
+    table: str | Path,
+    out: str | Path,
+    space: str | None = None,
+    size: tuple[int, int] | None = None,
+    advanced: Callable[[int, int], None] = lambda done, total: None,
+) -> str:
+    """Write a table again with the integers ``macs_counted`` and ``params_counted``.
+
+    Args:
+        table: CSV file with a column ``arch``.
+        out: The new one, not the table itself; it is written whole or not at all.
+        space: Name of the search space; None for the one that the first arch fits.
+        size: Height and width of the images; None for the space's own.
+        advanced: Called after each network with how many are done, and of how many.
+
+    Returns:
+        Name of the search space.
+
+    Raises:
+        FileNotFoundError: There is no such table.
+        ValueError: As ``ArchTable.read``, or an arch is not in the space.
+    """
+    read = ArchTable.read(table, out, ('macs_counted', 'params_counted'), space)
+    graphs = read.graphs(size, advanced)
+    read.write([(graph.total_macs, graph.total_params) for graph in graphs])
+    return read.space
 
 
 def _space_of(table: str | Path, arch: str) -> str:

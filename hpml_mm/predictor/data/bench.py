@@ -8,10 +8,11 @@ import numpy as np
 
 from hpml_mm.predictor import baselines
 from hpml_mm.predictor.gnn.fit import Labelled
-from .graph_set import GraphSet
-from hpml_mm.predictor.graphs.cached.cache import GraphCache
-from .groups import equal_groups
 from hpml_mm.predictor.gp.features import Task
+from hpml_mm.predictor.graphs.cache import GraphCache
+
+from .graph_set import GraphSet
+from .groups import equal_groups
 from .protocol import Draw, draw
 
 # The label of each table, by search space; also the order in which they are listed.
@@ -22,7 +23,7 @@ LABELS = {
     'mmpretrain': 'imagenet/top1(%)',
 }
 _BUILD = 'python tools/predictor.py cache build TABLE --space {}'
-_COMMANDS = {'mmpretrain': 'python tools/predictor_zoo.py'}
+_COMMANDS = {'mmpretrain': 'python tools/predictor.py cache zoo'}
 
 
 class Bench(GraphSet):
@@ -38,7 +39,7 @@ class Bench(GraphSet):
     """
 
     def __init__(self, space: str, cache: GraphCache, metric: str) -> None:
-        super().__init__(cache.columns)
+        super().__init__(cache)
         self.space = space
         self.cache = cache
         self.metric = metric

@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from hpml_mm.utils.files import dump_strict, write_atomic
-from hpml_mm.predictor.graphs.cached.cache import GraphCache
+from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
-from .source import arch_graph
 from hpml_mm.predictor.spaces import SearchSpace, get_space
 from hpml_mm.predictor.spaces.tables import Row, read_table
+from hpml_mm.utils.files import dump_strict, write_atomic
 from hpml_mm.version import __version__
+
+from .network_source import arch_graph
 
 #: Networks to a part: what an interruption can cost.
 PART = 250
@@ -54,8 +55,7 @@ def build_cache(
     *,
     size: tuple[int, int] | None = None,
     workers: int = 1,
-    started: Callable[[int, int], None] = lambda total, done: None,
-    advanced: Callable[[int], None] = lambda count: None,
+    advanced: Callable[[int, int], None] = lambda done, total: None,
 ) -> GraphCache:
     """Build the graphs of a table's networks and write them with its metrics.
 
@@ -68,8 +68,8 @@ def build_cache(
         out: The cache; it is written whole, in the end.
         size: Height and width of the images; None for the space's own.
         workers: Processes that build; 1 for this one alone.
-        started: Called once with the number of networks, and of those done already.
-        advanced: Called with the number of networks of each part that is done.
+        advanced: Called at first and after each part with how many networks are done,
+            and of how many.
 
     Raises:
         FileNotFoundError: There is no such table.
@@ -79,18 +79,29 @@ def build_cache(
     if workers < 1:
         raise ValueError(f'workers={workers}: at least 1 is needed')
     rows = read_table(table, space)
-    _check_rows(table, space, rows)
+    _check_rows(table, space, size, rows)
     folder = out.with_name(f'{out.name}.parts')
-    if not _has_parts(folder):
-        _try_first(table, space, size, rows)
-    _claim(folder, _identity(table, space, size))
-    parts = _divided(folder, space, size, rows)
+    # What parts must have in common to belong to one build.
+    identity = {
+        'table': f'{zlib.crc32(table.read_bytes()):08x}',
+        'space': space,
+        'input size': size and list(size),
+        'networks to a part': PART,
+        'version': __version__,
+    }
+    _claim(folder, identity)
+    parts = [
+        _Part(folder / f'{start:06d}', space, size, rows[start : start + PART])
+        for start in range(0, len(rows), PART)
+    ]
     missing = [part for part in parts if not _is_done(part)]
-    started(len(rows), len(rows) - sum(len(part.rows) for part in missing))
+    done = len(rows) - sum(len(part.rows) for part in missing)
+    advanced(done, len(rows))
     for count, problem in _built(missing, workers):
         if problem:
             raise ValueError(f'{table}: {problem}')
-        advanced(count)
+        done += count
+        advanced(done, len(rows))
     cache = GraphCache.from_entries(
         entry for part in parts for entry in GraphCache.load(part.path)
     )
@@ -99,57 +110,26 @@ def build_cache(
     return cache
 
 
-def _check_rows(table: Path, space: str, rows: Sequence[Row]) -> None:
+def _check_rows(
+    table: Path, space: str, size: tuple[int, int] | None, rows: Sequence[Row]
+) -> None:
     """Find what is wrong before minutes of work, not after them."""
-    home, seen = get_space(space), set()
+    home, seen = get_space(space), set[str]()
     for row in rows:
         try:
             home.decode(row.arch)
+            if not seen:  # a size that suits one network suits all
+                arch_graph(home, row.arch, size)
+            if row.arch in seen:
+                raise ValueError('it is there twice')
         except ValueError as error:
             raise ValueError(f'{table}: network {row.arch!r}: {error}') from error
-        if row.arch in seen:
-            raise ValueError(f'{table}: network {row.arch!r} is there twice')
         seen.add(row.arch)
-
-
-def _try_first(
-    table: Path, space: str, size: tuple[int, int] | None, rows: Sequence[Row]
-) -> None:
-    """Refuse what suits no network, such as a size, before the folder is claimed."""
-    for row in rows[:1]:
-        try:
-            arch_graph(get_space(space), row.arch, size)
-        except ValueError as error:
-            raise ValueError(f'{table}: network {row.arch!r}: {error}') from error
-
-
-def _divided(
-    folder: Path, space: str, size: tuple[int, int] | None, rows: Sequence[Row]
-) -> list[_Part]:
-    return [
-        _Part(folder / f'{start:06d}', space, size, rows[start : start + PART])
-        for start in range(0, len(rows), PART)
-    ]
-
-
-def _identity(table: Path, space: str, size: tuple[int, int] | None) -> dict:
-    """What parts must have in common to belong to one build."""
-    return {
-        'table': f'{zlib.crc32(table.read_bytes()):08x}',
-        'space': space,
-        'input size': size and list(size),
-        'networks to a part': PART,
-        'version': __version__,
-    }
-
-
-def _has_parts(folder: Path) -> bool:
-    return folder.is_dir() and any(p.name.isdecimal() for p in folder.iterdir())
 
 
 def _claim(folder: Path, identity: dict) -> None:
     note = folder / 'build.json'
-    if not note.is_file() or not _has_parts(folder):
+    if not (note.is_file() and any(p.name.isdecimal() for p in folder.iterdir())):
         write_atomic(note, dump_strict(identity))
         return
     try:
@@ -207,9 +187,6 @@ def _entry(
     except ValueError as error:
         raise ValueError(f'network {row.arch!r}: {error}') from error
     counted = {'macs': float(graph.total_macs), 'params': float(graph.total_params)}
+    absent = {key: counted[key] for key in counted if key not in row.metrics}
     arch = home.encode(home.decode(row.arch))
-    return Entry(name, graph, arch, {**row.metrics, **_absent(counted, row.metrics)})
-
-
-def _absent(counted: dict[str, float], known: dict[str, float]) -> dict[str, float]:
-    return {name: value for name, value in counted.items() if name not in known}
+    return Entry(name, graph, arch, {**row.metrics, **absent})

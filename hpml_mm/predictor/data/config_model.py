@@ -25,7 +25,7 @@ _OFFERED = 5
 
 
 def find_config(source: str) -> Config:
-    """A config by its path, as ``package::name``, or by the name of a published model.
+    """Find a config by path, as ``package::name``, or by a published model's name.
 
     Args:
         source: ``configs/fer/a.py``, ``mmpose::path/to/a.py``, or what MMPretrain or
@@ -63,7 +63,7 @@ def find_config(source: str) -> Config:
 
 
 def _config_files() -> dict[str, dict[str, Path]]:
-    """The configs that installed packages bring, by name and by ``package::path``."""
+    """Find what installed packages bring, by name and by ``package::path``."""
     found: dict[str, dict[str, Path]] = {}
     for package in _PACKAGES:
         spec = find_spec(package)
@@ -110,7 +110,7 @@ def config_model(cfg: Config, name: str) -> nn.Module:
 
 
 def no_classifier(cfg: Config) -> str:
-    """What a config's model is where it is no classifier, else ''."""
+    """Say what a config's model is where it is no classifier, else ''."""
     kind = str(cfg.model.get('type')).split('.')[-1]
     return '' if kind.endswith('Classifier') else f'a {kind} is no classifier'
 
@@ -118,7 +118,7 @@ def no_classifier(cfg: Config) -> str:
 def input_shape(
     cfg: Config, model: nn.Module, name: str, size: tuple[int, int] | None
 ) -> tuple[int, int, int]:
-    """Channels, height and width of the images that a model is made for.
+    """Find channels, height and width of the images that a model is made for.
 
     Args:
         cfg: Its config.
@@ -129,12 +129,12 @@ def input_shape(
     Raises:
         ValueError: The config does not tell a size, and none is given.
     """
-    height, width = size or _size(cfg) or (None, None)
-    if height is None:
+    found = size or _size(cfg)
+    if found is None:
         raise ValueError(
             f'{name} does not tell the size of its images: give --input-size HxW'
         )
-    return _channels(cfg, model), height, width
+    return _channels(cfg, model), *found
 
 
 def _channels(cfg: Config, model: nn.Module) -> int:

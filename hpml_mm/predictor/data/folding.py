@@ -10,8 +10,8 @@ import dataclasses
 
 import numpy as np
 
-from hpml_mm.predictor.graphs.cached.columns import Columns
-from hpml_mm.predictor.graphs.vocabulary import OP_INDEX
+from hpml_mm.predictor.graphs.cache import GraphCache
+from hpml_mm.predictor.graphs.graph import OP_INDEX
 
 _INPUT = OP_INDEX['input']
 
@@ -39,7 +39,7 @@ class Nodes:
     edge_counts: np.ndarray
 
 
-def plain_nodes(columns: Columns) -> Nodes:
+def plain_nodes(columns: GraphCache) -> Nodes:
     """All nodes of a cache as they are: a sort is a kind."""
     kinds = np.arange(len(columns.kinds))
     return Nodes(
@@ -53,7 +53,7 @@ def plain_nodes(columns: Columns) -> Nodes:
     )
 
 
-def folded_nodes(columns: Columns) -> Nodes:
+def folded_nodes(columns: GraphCache) -> Nodes:
     """The nodes of a cache, each regular one merged with its only predecessor.
 
     It is merged only if that predecessor has no other successor and is not the input.
@@ -86,7 +86,7 @@ def folded_nodes(columns: Columns) -> Nodes:
     )
 
 
-def _roots(columns: Columns, edges: np.ndarray) -> np.ndarray:
+def _roots(columns: GraphCache, edges: np.ndarray) -> np.ndarray:
     """For each node the first of the chain that it is merged with, maybe itself."""
     count = len(columns.node_kinds)
     before = np.bincount(edges[:, 1], minlength=count)
@@ -105,7 +105,7 @@ def _roots(columns: Columns, edges: np.ndarray) -> np.ndarray:
 
 
 def _sorts(
-    columns: Columns, groups: np.ndarray, count: int
+    columns: GraphCache, groups: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Give equal groups of kinds one number.
 

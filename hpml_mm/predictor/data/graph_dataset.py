@@ -9,11 +9,12 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
+from hpml_mm.predictor.graphs.cache import GraphCache
+from hpml_mm.registry import DATASETS
+
 from .graph_table import GraphTable
-from hpml_mm.predictor.graphs.cached.cache import GraphCache
 from .groups import equal_groups
 from .protocol import Draw, draw, split_off
-from hpml_mm.registry import DATASETS
 
 PARTS = ('train', 'dev', 'test', 'all')
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from .graph_table import GraphTable
-from hpml_mm.predictor.graphs.cached.columns import Columns, pack
-from hpml_mm.predictor.graphs.graph import Entry, Graph
-from hpml_mm.predictor.graphs.vocabulary import OP_INDEX
 from hpml_mm.predictor.gp.statistics import Statistics, graph_statistics
+from hpml_mm.predictor.graphs.cache import GraphCache
+from hpml_mm.predictor.graphs.graph import OP_INDEX, Entry, Graph
+
+from .graph_table import GraphTable
 
 
 class GraphSet:
@@ -20,13 +20,17 @@ class GraphSet:
         columns: What a cache holds.
     """
 
-    def __init__(self, columns: Columns) -> None:
+    def __init__(self, columns: GraphCache) -> None:
         self.columns = columns
 
     @classmethod
     def of(cls, graphs: Iterable[Graph]) -> 'GraphSet':
         """A set of these graphs."""
-        return cls(pack(Entry(str(i), graph) for i, graph in enumerate(graphs)))
+        return cls(
+            GraphCache.from_entries(
+                Entry(str(i), graph) for i, graph in enumerate(graphs)
+            )
+        )
 
     def __len__(self) -> int:
         return len(self.columns.names)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from .folding import folded_nodes, plain_nodes
-from hpml_mm.predictor.graphs.cached.cache import GraphCache
-from hpml_mm.predictor.graphs.cached.columns import Columns
 from hpml_mm.predictor.gnn.graph_batch import GraphBatch, Members, link
 from hpml_mm.predictor.gnn.node_features import node_features
+from hpml_mm.predictor.graphs.cache import GraphCache
+
+from .folding import folded_nodes, plain_nodes
 
 
 class GraphTable:
@@ -24,7 +24,7 @@ class GraphTable:
         ValueError: A graph has no nodes.
     """
 
-    def __init__(self, columns: Columns, fold: bool = False) -> None:
+    def __init__(self, columns: GraphCache, fold: bool = False) -> None:
         empty = np.flatnonzero(np.diff(columns.node_offsets) == 0)
         if len(empty):
             raise ValueError(f'graph {columns.names[empty[0]]!r} has no nodes')
@@ -41,7 +41,7 @@ class GraphTable:
     @classmethod
     def from_cache(cls, cache: GraphCache, fold: bool = False) -> 'GraphTable':
         """A table of all graphs of a cache, in its order."""
-        return cls(cache.columns, fold)
+        return cls(cache, fold)
 
     def __len__(self) -> int:
         return len(self._node_starts)
@@ -97,7 +97,7 @@ def _ranges(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return owners, np.arange(len(owners)) - (np.cumsum(counts) - counts)[owners]
 
 
-def _graph_sums(values: np.ndarray, columns: Columns) -> np.ndarray:
+def _graph_sums(values: np.ndarray, columns: GraphCache) -> np.ndarray:
     if not len(values):
         return np.zeros(0)
     return np.add.reduceat(values, columns.node_offsets[:-1]).astype(np.float64)

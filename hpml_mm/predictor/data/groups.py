@@ -5,9 +5,9 @@ import functools
 
 import numpy as np
 
-from hpml_mm.predictor.graphs.cached.cache import GraphCache
-from hpml_mm.predictor.spaces import SPACES, SearchSpace, get_space
 from hpml_mm.predictor.gp.statistics import graph_statistics
+from hpml_mm.predictor.graphs.cache import GraphCache
+from hpml_mm.predictor.spaces import SPACES, SearchSpace, get_space
 
 
 def equal_groups(cache: GraphCache, space: str | None = None) -> list[str]:
@@ -34,7 +34,7 @@ def equal_groups(cache: GraphCache, space: str | None = None) -> list[str]:
     ]
     others = [index for index, group in enumerate(found) if group is None]
     if others:
-        rows = np.hstack(graph_statistics(cache.columns).groups)
+        rows = np.hstack(graph_statistics(cache).groups)
         for index in others:
             found[index] = rows[index].tobytes().hex()
     return found

@@ -9,10 +9,11 @@ import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from hpml_mm.utils.files import dump_strict, write_atomic
-from hpml_mm.predictor.graphs.cached.cache import GraphCache
+from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
-from .source import load_source
+from hpml_mm.utils.files import dump_strict, write_atomic
+
+from .network_source import load_source
 
 METRIC = 'imagenet/top1(%)'
 _DATASET, _TOP1 = 'ImageNet-1k', 'Top 1 Accuracy'
@@ -36,7 +37,7 @@ class Published:
 
 
 def published() -> list[Published]:
-    """All classifiers of the installed MMPretrain with an accuracy on ImageNet-1k."""
+    """List MMPretrain's classifiers with an accuracy on ImageNet-1k."""
     from mmpretrain.apis import ModelHub, list_models
 
     names = list_models(task='Image Classification')
@@ -71,7 +72,8 @@ def build_zoo(
     families: dict[str, list[Published]] = {}
     for model in published():
         families.setdefault(model.family, []).append(model)
-    entries, left_out = [], {}
+    entries: list[Entry] = []
+    left_out: dict[str, str] = {}
     for family, models in families.items():
         path = folder / re.sub(r'\W', '-', family)
         if not path.is_file():
@@ -89,7 +91,7 @@ def build_zoo(
 
 
 def read_left_out(path: Path) -> dict[str, str]:
-    """Models that could not be traced, each with the reason."""
+    """Read which models could not be traced, each with the reason."""
     return json.loads(path.read_text(encoding='utf-8'))
 
 

@@ -4,7 +4,7 @@
 import torch
 from torch import Tensor, nn
 
-from hpml_mm.predictor.graphs.vocabulary import VOCABULARY
+from hpml_mm.predictor.graphs.graph import VOCABULARY
 
 from .graph_batch import GraphBatch
 from .node_features import MAX_KERNEL, RESOLUTION_SCALE, SIZE_NAMES, NodeFeatures

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hpml_mm.predictor.graphs.cached.columns import Kinds
+from hpml_mm.predictor.graphs.cache import Kinds
 
 #: Height, width and channels by which AIO-P divides (Hin, Hout, Win, Wout, Cin, Cout).
 RESOLUTION_SCALE = (256, 256, 256, 256, 512, 512)

@@ -5,8 +5,8 @@ import dataclasses
 
 import numpy as np
 
-from hpml_mm.predictor.graphs.cached.columns import Columns
-from hpml_mm.predictor.graphs.vocabulary import OP_INDEX
+from hpml_mm.predictor.graphs.cache import GraphCache
+from hpml_mm.predictor.graphs.graph import OP_INDEX
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -87,7 +87,7 @@ class Step:
     counts: np.ndarray
 
 
-def trace_flow(columns: Columns, start: int, stop: int) -> Flow:
+def trace_flow(columns: GraphCache, start: int, stop: int) -> Flow:
     """Follow the data through the graphs ``start`` to ``stop - 1`` of a cache."""
     first, last = columns.node_offsets[[start, stop]]
     kinds = columns.node_kinds[first:last].astype(np.int64)
@@ -162,7 +162,7 @@ def _depths(sources: np.ndarray, targets: np.ndarray, count: int) -> np.ndarray:
     return depths
 
 
-def _edges(columns: Columns, start: int, stop: int) -> np.ndarray:
+def _edges(columns: GraphCache, start: int, stop: int) -> np.ndarray:
     first, last = columns.edge_offsets[[start, stop]]
     counts = np.diff(columns.edge_offsets[start : stop + 1])
     offsets = columns.node_offsets[start:stop] - columns.node_offsets[start]

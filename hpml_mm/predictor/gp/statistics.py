@@ -8,8 +8,8 @@ import dataclasses
 
 import numpy as np
 
-from hpml_mm.predictor.graphs.cached.columns import Columns, Kinds
-from hpml_mm.predictor.graphs.vocabulary import OP_INDEX
+from hpml_mm.predictor.graphs.cache import GraphCache, Kinds
+from hpml_mm.predictor.graphs.graph import OP_INDEX
 
 from .flow import Flow, trace_flow
 from .ways import random_ways
@@ -118,7 +118,7 @@ def statistic_names() -> list[str]:
     return [*counts, *sums, *ways, *costs]
 
 
-def graph_statistics(columns: Columns) -> Statistics:
+def graph_statistics(columns: GraphCache) -> Statistics:
     """Statistics of all graphs of a cache."""
     nodes = _NodeTable.of(columns.kinds)
     total = len(columns.names)

@@ -10,7 +10,7 @@ from .layout import resolution
 
 @dataclasses.dataclass(frozen=True)
 class Value:
-    """Where a tensor comes from.
+    """The origin of a tensor.
 
     Attributes:
         sources: Nodes whose output it holds; none if it was made of constants alone.
@@ -27,7 +27,7 @@ CONSTANT = Value()
 
 
 def merged(values: Iterable[Value]) -> Value:
-    """Where several tensors together come from."""
+    """Unite where several tensors come from."""
     values = list(values)
     return Value(
         frozenset().union(*(value.sources for value in values)),
@@ -51,13 +51,10 @@ class GraphBuilder:
         self._edges: set[tuple[int, int]] = set()
 
     def add(self, node: Node, values: Sequence[Value], axis: int) -> Value:
-        """Add a node, and say where its result comes from.
+        """Add a node with the values of its inputs; say where its result comes from.
 
-        A parameter counts at the first node that it leads to.
-
-        Args:
-            values: Of the node's inputs.
-            axis: Dimension of the channels of its result.
+        A parameter counts at the first node that it leads to. The result has its
+        channels in dimension ``axis``.
         """
         inputs = merged(values)
         index = len(self._nodes)
@@ -87,11 +84,7 @@ class GraphBuilder:
         return True
 
     def merge_gate(self, gate: Value, data: Value) -> bool:
-        """Make a gate and its product one activation: x * sigmoid(x) is a 'swish'.
-
-        Args:
-            gate: What the data is multiplied by.
-        """
+        """Make a gate and its product one activation: x * sigmoid(x) is a 'swish'."""
         weights = (gate.weights | data.weights) - self._counted
         if len(gate.sources) > 1 or weights:
             return False
@@ -109,11 +102,11 @@ class GraphBuilder:
         outputs: Sequence[tuple[Sequence[int], Value]],
         count_unused: bool = True,
     ) -> Graph:
-        """The graph, closed by one 'output' node.
+        """Make the graph, closed by one 'output' node.
 
         Args:
             outputs: Shape and value of what the network returns.
-            count_unused: Whether that node counts the parameters that no other did.
+            count_unused: Let that node count the parameters that no other did.
 
         Raises:
             ValueError: Nothing that it returns depends on its input.
@@ -131,7 +124,7 @@ class GraphBuilder:
         return assemble([*self._nodes, last], edges)
 
     def _count(self, weights: frozenset[int]) -> int:
-        """How many parameters these are that no node has counted yet."""
+        """Count those of these parameters that no node has counted yet."""
         new = weights - self._counted
         self._counted |= new
         return sum(self._sizes[weight] for weight in new)

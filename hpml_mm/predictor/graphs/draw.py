@@ -8,9 +8,8 @@ from pathlib import Path
 from hpml_mm.compat.extras import require
 from hpml_mm.utils.files import write_atomic
 
-from .graph import Graph
+from .graph import Graph, neighbours, running_order
 from .profile import NodeProfile, profile, totals_line
-from .walk import neighbours, running_order
 
 #: Graphs of more nodes than this are folded unless it is said otherwise.
 FOLD_ABOVE = 60
@@ -33,6 +32,7 @@ _KINDS = (
 )
 _OTHER = ('other', '#fff7bc')
 _FOLDED = {'batchnorm', 'relu', 'relu6', 'sigmoid', 'tanh', 'swish', 'gelu'}
+_FOLDED_INTO = {'conv', 'depthwise', 'matmul', 'add'}
 _FONT = 'Helvetica,Arial,sans-serif'
 
 
@@ -83,8 +83,8 @@ def draw(
         graph: The network.
         path: The SVG file; it is written whole or not at all.
         title: A line above the picture; the totals follow it.
-        fold: Whether a convolution with the normalisation and activation that follow it
-            is one box; None for graphs of more than 60 nodes.
+        fold: Make one box of a convolution with the normalisation and activation that
+            follow it; None for graphs of more than 60 nodes.
 
     Raises:
         ImportError: The extra ``draw`` is not installed.
@@ -106,7 +106,7 @@ def check_svg(path: Path) -> None:
 
 
 def to_svg(graph: Graph, title: str = '', fold: bool | None = None) -> str:
-    """The picture as text; see ``draw``."""
+    """Draw the picture as text; see ``draw``."""
     pygraphviz = require('pygraphviz', 'draw')
     if fold is None:
         fold = graph.num_nodes > FOLD_ABOVE
@@ -143,19 +143,15 @@ def _boxes(graph: Graph, fold: bool) -> tuple[list[_Box], dict[int, int]]:
     for node, row in zip(order, rows, strict=True):
         before = sources[node]
         alone = len(before) == 1 and len(followers[before[0]]) == 1
-        home = box_of.get(before[0]) if before else None
-        if fold and alone and row.op in _FOLDED and _takes(boxes[home]):
+        home = box_of[before[0]] if before else 0
+        taken = fold and alone and row.op in _FOLDED
+        if taken and boxes[home].nodes[0].op in _FOLDED_INTO:
             boxes[home].nodes.append(row)
             box_of[node] = home
         else:
             boxes.append(_Box([row]))
             box_of[node] = len(boxes) - 1
     return boxes, box_of
-
-
-def _takes(box: _Box) -> bool:
-    """Whether what follows may be folded into this box."""
-    return box.nodes[0].op in ('conv', 'depthwise', 'matmul', 'add')
 
 
 def _box_edges(graph: Graph, box_of: dict[int, int]) -> Iterable[tuple[int, int]]:

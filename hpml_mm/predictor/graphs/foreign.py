@@ -1,28 +1,175 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The caches of AIO-P and GENNAPE as records of ours.
+"""Read the pickled caches of AIO-P and GENNAPE as records of ours.
 
 Theirs are lists of dicts with a 'compute graph' of their classes (tf_comp_graph.py),
 'acc' as a share of 1, 'flops', 'n_params' or 'params', and 'original config'. AIO-P's
 make_cg_task_cache.py puts the score of another task in place of 'acc', and says which
 in 'metric_map': 'obj_det_AP->acc'.
+
+A pickle is a program: it may call whatever it can name. This reader knows a short list
+of names and has its own harmless stand-in for each, even for numpy's: numpy trusts the
+bytes of which it rebuilds an array. Every other name is an error.
 """
 
+import io
 import json
 import math
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from .graph import Entry, Graph, Node, assemble
-from .pickles import ArrayRecord, Record, read_pickle
-from .vocabulary import VOCABULARY, op_index
+import numpy as np
+
+from .graph import VOCABULARY, Entry, Graph, Node, assemble
 
 #: Their caches give FLOPs as a number or in units of 1e9. Between these two bounds it
 #: may be either, or in units of 1e6, and is left out.
 _SURELY_GFLOPS = 1e4
 _SURELY_FLOPS = 1e7
+#: How a record of other kinds ends.
+_WRONG = (AttributeError, LookupError, OverflowError, RecursionError, TypeError)
 #: BatchNorm's scale and shift.
 _NORM_PARAMS = 2
+#: Most numbers that a range of theirs has (those of a cell's nodes), and characters
+#: of a config as text: a pickle of a few bytes may stand for a list without end.
+_LONGEST_RANGE, _LONGEST_CONFIG = 1000, 1_000_000
+#: Types of numbers that an array in a pickle may have: kind and bytes.
+_NUMBERS = ('b1', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8')
+
+
+class Record:
+    """A foreign object without its methods: its attributes alone."""
+
+    # With it no pickle can set the attributes of a class: one has no such method.
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+
+
+class _Numbers(Record):
+    """Stands for ``numpy.dtype``; plain numbers only."""
+
+    def __init__(self, code: object, *rest: object) -> None:
+        if code not in _NUMBERS:
+            shown = code if isinstance(code, str) else _kind(code)
+            raise ValueError(f'an array of type {shown}, not of numbers')
+        self.dtype = np.dtype(f'<{code}')
+
+    def __setstate__(self, state: Any) -> None:
+        # Version, byte order, and what plain numbers do not have.
+        self.dtype = self.dtype.newbyteorder('>' if state[1] == '>' else '<')
+
+
+def _read(numbers: object, content: bytes) -> np.ndarray:
+    if not isinstance(numbers, _Numbers):
+        raise ValueError('an array that is not made of numbers')
+    return np.frombuffer(content, numbers.dtype)
+
+
+class _Array(Record):
+    """Stands for ``numpy.ndarray``; its content is in ``array``."""
+
+    def __setstate__(self, state: Any) -> None:
+        _, shape, numbers, fortran, content = state
+        if max(shape, default=0) > len(content):  # such as a billion empty rows
+            raise ValueError(f'an array of shape {shape} without content')
+        flat = _read(numbers, content)
+        self.array = flat.reshape(shape, order='F' if fortran else 'C')
+
+
+class _Fields(tuple):
+    """Stands for a tuple with names, whose fields come one by one."""
+
+    __slots__ = ()
+    __setstate__ = Record.__setstate__
+
+    def __new__(cls, *fields: object) -> '_Fields':
+        return super().__new__(cls, fields)
+
+
+class _Unpickler(pickle.Unpickler):
+    """Finds the stand-ins and nothing else.
+
+    Those for functions are methods: unlike a function's, no pickle can set theirs.
+    """
+
+    def find_class(self, module: str, name: str) -> Any:
+        graphs, numpy = 'model_src.comp_graph.tf_comp_graph', 'multiarray'
+        if module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
+            module = numpy  # numpy 2 renamed it; caches of both are about
+        known = {
+            **{(graphs, kind): Record for kind in ('ComputeGraph', 'Node')},
+            **{(graphs, kind): Record for kind in ('RegularNode', 'WeightedNode')},
+            # Of DARTS, by which GENNAPE's NAS-Bench-301 names its networks.
+            ('model_src.darts.model_darts', 'Genotype'): _Fields,
+            ('numpy', 'dtype'): _Numbers,
+            ('numpy', 'ndarray'): _Array,
+            (numpy, '_reconstruct'): self._reconstruct,
+            (numpy, 'scalar'): self._scalar,
+            ('_codecs', 'encode'): self._encode,
+            ('builtins', 'range'): self._range,
+            ('collections', 'defaultdict'): self._defaultdict,
+            ('collections', 'OrderedDict'): dict,
+            **{('builtins', k.__name__): k for k in (set, frozenset, list)},
+        }
+        if (module, name) not in known:
+            raise _ForeignNameError(f'{module}.{name}')
+        return known[module, name]
+
+    def _reconstruct(self, *arguments: object) -> _Array:
+        return _Array()
+
+    def _scalar(self, numbers: _Numbers, content: bytes = b'') -> Any:
+        (number,) = _read(numbers, content).tolist()
+        return number
+
+    def _encode(self, text: str, encoding: str) -> bytes:
+        # Old protocols write bytes as text of this encoding.
+        if encoding != 'latin1':
+            raise ValueError('bytes of an unknown encoding')
+        return str.encode(text, 'latin1')
+
+    def _range(self, *bounds: int) -> list[int]:
+        numbers = range(*bounds)
+        if len(numbers) > _LONGEST_RANGE:
+            raise ValueError(f'{numbers} is longer than any of theirs')
+        return list(numbers)
+
+    def _defaultdict(self, *factory: object) -> dict:
+        return {}
+
+
+class _ForeignNameError(Exception):
+    """Holds a name that is not on the list."""
+
+
+def read_pickle(path: str | Path) -> Any:
+    """Read a pickle whose names are all on a short list; nothing of it is executed.
+
+    Returns:
+        Lists, dicts, tuples, sets, numbers and texts; a ``Record`` with its attributes
+        for an object of theirs, with an ``array`` for one of numpy's.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It names something else, which the message tells; or it is truncated
+            or no pickle.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'no pickle {str(path)!r}')
+    with path.open('rb') as file:
+        try:
+            return _Unpickler(file).load()
+        except _ForeignNameError as error:
+            raise ValueError(
+                f'{path} names {error}, which a cache of AIO-P or GENNAPE has no use '
+                'for: it was not read, nothing of it was run'
+            ) from error
+        except Exception as error:  # bytes of any kind may come: so may any error
+            raise ValueError(
+                f'{path} is truncated, or not a pickle of AIO-P or GENNAPE: {error}'
+            ) from error
 
 
 def import_foreign(path: str | Path) -> Iterator[Entry]:
@@ -32,9 +179,6 @@ def import_foreign(path: str | Path) -> Iterator[Entry]:
     these caches lack, are counted from shapes and resolutions; theirs of the network
     become the metrics 'gflops' and 'params'. The accuracy becomes percent, 'acc(%)';
     the score of another task has its name: 'obj_det_AP(%)'.
-
-    Args:
-        path: The file.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -47,20 +191,13 @@ def import_foreign(path: str | Path) -> Iterator[Entry]:
     for index, record in enumerate(records):
         try:
             entry = _entry(record, f'{Path(path).stem}-{index}')
-        except (
-            AttributeError,
-            IndexError,
-            KeyError,
-            OverflowError,
-            RecursionError,
-            TypeError,
-        ) as error:
+        except ValueError as error:
+            raise ValueError(f'{path}: network {index}: {error}') from error
+        except _WRONG as error:
             raise ValueError(
                 f'{path}: network {index} is not one of AIO-P or GENNAPE: '
                 f'{type(error).__name__}: {error}'
             ) from error
-        except ValueError as error:
-            raise ValueError(f'{path}: network {index}: {error}') from error
         if entry.name in used:
             raise ValueError(f'{path}: there are two networks {entry.name!r}')
         used.add(entry.name)
@@ -71,19 +208,16 @@ def _entry(record: dict[str, Any], unnamed: str) -> Entry:
     graph = record['compute graph']
     if not isinstance(graph, Record):
         raise ValueError(f"its 'compute graph' is {_kind(graph)}")
+    name = vars(graph)['name'] or unnamed
+    if not isinstance(name, str):
+        raise ValueError(f'its name is {_kind(name)}')
     config = record.get('original config')
-    arch = None if config is None else json.dumps(config, default=_plain)
-    return Entry(graph.name or unnamed, foreign_graph(graph), arch, _metrics(record))
+    arch = None if config is None else _text(config)
+    return Entry(name, _graph(graph), arch, _metrics(record))
 
 
-def foreign_graph(record: Record) -> Graph:
-    """A graph of AIO-P's class as one of ours.
-
-    Raises:
-        ValueError: The graph breaks a rule; the message names node and rule.
-    """
-    theirs = [*record.weighted_nodes, *record.regular_nodes]
-    nodes = [_node(node) for node in theirs]
+def _graph(record: Any) -> Graph:
+    nodes = [_node(node) for node in [*record.weighted_nodes, *record.regular_nodes]]
     # Theirs has its input anywhere among the regular nodes, ours has it first.
     order = sorted(range(len(nodes)), key=lambda index: nodes[index].op != 'input')
     position = {old: new for new, old in enumerate(order)}
@@ -91,18 +225,21 @@ def foreign_graph(record: Record) -> Graph:
     return assemble([nodes[index] for index in order], edges)
 
 
-def _node(node: Record) -> Node:
-    op = VOCABULARY[op_index(node.label)]
-    resolution = tuple(_whole(value) for value in node.resolution)
+def _node(node: Any) -> Node:
+    # AIO-P's rule: the longest operation that is part of the label, so 'Conv2D' is a
+    # 'conv', 'DepthwiseConv2dNative' a 'depthwise'.
+    words = [word for word in VOCABULARY[1:] if word in node.label.lower()]
+    op = max(words, key=len, default=VOCABULARY[0])
+    resolution: Any = tuple(_whole(value) for value in node.resolution)
     # NHWC: the first and the last of the four are 1.
-    strides = tuple(node.strides or (1, 1, 1, 1))[1:3]
+    strides: Any = tuple(node.strides or (1, 1, 1, 1))[1:3]
     name = node.str_id.split('|')[-1]
     if name.isdecimal():  # an input that they have added has its parts the other way
         name = node.label
     if not hasattr(node, 'shape'):
         params = _NORM_PARAMS * resolution[5] if op == 'batchnorm' else 0
         return Node(op, name, resolution, strides, params=params)
-    shape = tuple(_whole(value) for value in node.shape)
+    shape: Any = tuple(_whole(value) for value in node.shape)
     biased = bool((node.metadata or {}).get('use_bias', False))
     weights = shape[0] * shape[1] * max(shape[2], 1) * max(shape[3], 1)
     macs = weights * resolution[1] * resolution[3]
@@ -130,7 +267,9 @@ def _metrics(record: dict[str, Any]) -> dict[str, float]:
         if key == 'acc':
             if not 0 <= value <= 1:
                 raise ValueError(f"its 'acc' is {value:g}, not a share of 1")
-            metrics[f'{_scored(record)}(%)'] = 100 * value
+            told = record.get('metric_map')
+            task = told.removesuffix('->acc').strip() if isinstance(told, str) else ''
+            metrics[f'{task or "acc"}(%)'] = 100 * value
         elif key == 'flops':
             if value < _SURELY_GFLOPS:
                 metrics['gflops'] = value
@@ -141,16 +280,18 @@ def _metrics(record: dict[str, Any]) -> dict[str, float]:
     return metrics
 
 
-def _scored(record: dict[str, Any]) -> str:
-    """What 'acc' is the score of."""
-    mapped = record.get('metric_map')
-    named = mapped.removesuffix('->acc').strip() if isinstance(mapped, str) else ''
-    return named or 'acc'
+def _text(config: object) -> str:
+    text = io.StringIO()
+    for part in json.JSONEncoder(default=_plain).iterencode(config):
+        if text.tell() + len(part) > _LONGEST_CONFIG:
+            raise ValueError("its 'original config' is longer than any of theirs")
+        text.write(part)
+    return text.getvalue()
 
 
 def _plain(value: object) -> object:
-    """What a config holds beside lists and texts, for JSON."""
-    if isinstance(value, ArrayRecord):
+    """Turn what a config holds beside lists and texts into lists, for JSON."""
+    if isinstance(value, _Array):
         return value.array.tolist()
     if isinstance(value, set | frozenset):
         return sorted(value)

@@ -6,9 +6,16 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from .vocabulary import OP_INDEX, VOCABULARY
-
-_INPUT = OP_INDEX['input']
+#: AIO-P's vocabulary of operations. Order and spelling are its own, so that an index
+#: means the same in its caches; 0 stands for every operation that it does not know.
+VOCABULARY = (
+    *('OOV', 'input', 'output', 'conv', 'depthwise', 'batchnorm', 'relu', 'relu6'),
+    *('matmul', 'add', 'mul', 'concat', 'maxpool', 'avgpool', 'sigmoid', 'tanh'),
+    *('swish', 'gelu', 'paddings', 'mean', 'spacetobatchnd', 'batchtospacend'),
+    *('spacetodepthnd', 'depthtospacend', 'global', 'identity', 'zero'),
+    *(f'reserved{number}' for number in range(1, 6)),
+)
+OP_INDEX = {name: index for index, name in enumerate(VOCABULARY)}
 # Name of an array, its type, and how many columns it has (0: it has one dimension).
 _NODE_ARRAYS = (
     ('ops', np.uint8, 0),
@@ -150,8 +157,34 @@ def _array(rows: list, dtype: type, columns: int) -> np.ndarray:
     return np.array(rows, dtype).reshape(len(rows), columns)
 
 
+def neighbours(graph: Graph) -> tuple[list[list[int]], list[list[int]]]:
+    """List for each node those that read it, and those that it reads."""
+    readers: list[list[int]] = [[] for _ in range(graph.num_nodes)]
+    inputs: list[list[int]] = [[] for _ in range(graph.num_nodes)]
+    for start, end in graph.edges.tolist():
+        readers[start].append(end)
+        inputs[end].append(start)
+    return readers, inputs
+
+
+def running_order(graph: Graph) -> list[int]:
+    """Order the nodes as they can run, one branch after the other; none of a cycle."""
+    readers, inputs = neighbours(graph)
+    waiting = [len(each) for each in inputs]
+    ready = [node for node, count in enumerate(waiting) if not count][::-1]
+    order = []
+    while ready:
+        node = ready.pop()
+        order.append(node)
+        for reader in reversed(readers[node]):
+            waiting[reader] -= 1
+            if not waiting[reader]:
+                ready.append(reader)
+    return order
+
+
 def same(first: Graph, second: Graph, names: bool = False) -> bool:
-    """Whether two graphs are equal in every array, and by request in names too."""
+    """Compare two graphs in every array, and by request in names too."""
     arrays = [name for name, _, _ in (*_NODE_ARRAYS, *_WEIGHT_ARRAYS)] + ['edges']
     return all(
         np.array_equal(getattr(first, name), getattr(second, name)) for name in arrays
@@ -195,16 +228,16 @@ def _check_arrays(graph: Graph) -> None:
 def _check_nodes(graph: Graph) -> None:
     rules = (
         ('operation', graph.ops >= len(VOCABULARY), 'is outside the vocabulary'),
-        ('resolutions', (graph.resolutions < 1).any(axis=1), 'must be 1 or more'),
-        ('strides', (graph.strides < 1).any(axis=1), 'must be 1 or more'),
-        ('shapes', (graph.shapes < 0).any(axis=1), 'must not be negative'),
+        ('resolutions', np.any(graph.resolutions < 1, axis=1), 'must be 1 or more'),
+        ('strides', np.any(graph.strides < 1, axis=1), 'must be 1 or more'),
+        ('shapes', np.any(graph.shapes < 0, axis=1), 'must not be negative'),
         ('macs', graph.macs < 0, 'must not be negative'),
         ('params', graph.params < 0, 'must not be negative'),
     )
     for what, wrong, rule in rules:
         if wrong.any():
             raise ValueError(f'graph: {what} of {_spot(graph, wrong)} {rule}')
-    starts = np.flatnonzero(graph.ops == _INPUT)
+    starts = np.flatnonzero(graph.ops == OP_INDEX['input'])
     if len(starts) != 1:
         raise ValueError(f"graph: {len(starts)} 'input' nodes; exactly one is needed")
     if starts[0] != graph.weighted:
@@ -234,22 +267,10 @@ def _check_edges(graph: Graph) -> None:
         )
     if (edges[:, 1] == graph.weighted).any():
         raise ValueError("graph: an edge leads to the 'input' node")
-    _check_acyclic(graph)
-
-
-def _check_acyclic(graph: Graph) -> None:
-    waiting = np.bincount(graph.edges[:, 1], minlength=graph.num_nodes).tolist()
-    followers: list[list[int]] = [[] for _ in range(graph.num_nodes)]
-    for start, end in graph.edges.tolist():
-        followers[start].append(end)
-    ready = [node for node, count in enumerate(waiting) if count == 0]
-    for node in ready:  # Grows while it is walked.
-        for follower in followers[node]:
-            waiting[follower] -= 1
-            if waiting[follower] == 0:
-                ready.append(follower)
-    if len(ready) < graph.num_nodes:
-        stuck = np.array(waiting) > 0
+    # What is part of a cycle, or behind one, never runs.
+    stuck = np.ones(graph.num_nodes, bool)
+    stuck[running_order(graph)] = False
+    if stuck.any():
         raise ValueError(f'graph: {_spot(graph, stuck)} is part of a cycle')
 
 

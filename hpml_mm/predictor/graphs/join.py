@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Graphs of a network's parts, put end to end.
+"""Graphs of a network's parts, put together.
 
-A searched network is a chain of a few kinds of blocks: each kind is traced once, and a
+A searched network is made of a few kinds of blocks: each kind is traced once, and a
 network is joined of them a hundred times faster than it could be traced.
 """
 
@@ -9,29 +9,32 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from .graph import Graph
-from .vocabulary import OP_INDEX
+from .graph import OP_INDEX, Graph
 
 _OUTPUT = OP_INDEX['output']
 
 
-def join(parts: Sequence[Graph], prefixes: Sequence[str] | None = None) -> Graph:
-    """The graph of networks that run one after another.
+def join(parts: Sequence[Graph], reads: Sequence[Sequence[int]] | None = None) -> Graph:
+    """Join the graphs of parts that run one after another.
 
-    What one part returns is what the next one gets; 'input' and 'output' nodes between
-    them go. The result equals a trace of the whole chain: nodes of each kind stay in
+    What a part returns is what those get that read it; 'input' and 'output' nodes
+    between them go. The result equals a trace of the whole: nodes of each kind stay in
     the order in which they run, and parameters that a part does not use count at the
     last 'output'. Parts that share parameters must not be joined: these would count
     twice.
 
     Args:
-        parts: Graphs with one 'output' node, which is the last one.
-        prefixes: Put with a dot before the names of each part's nodes; '' for none.
+        parts: Graphs with one 'output' node, which is the last one. The first has the
+            network's input, the last its output.
+        reads: Places of the parts that each part reads, none for the first; None for a
+            chain.
 
     Raises:
-        ValueError: A part does not end in an 'output', or does not fit the one before.
+        ValueError: A part does not end in an 'output', or does not fit one it reads.
     """
-    _check(parts, prefixes)
+    if reads is None:
+        reads = [[index - 1] if index else [] for index in range(len(parts))]
+    _check(parts, reads)
     last = len(parts) - 1
     heavy = [slice(0, part.weighted) for part in parts]
     # The input of the first part and the output of the last one stay.
@@ -47,29 +50,20 @@ def join(parts: Sequence[Graph], prefixes: Sequence[str] | None = None) -> Graph
 
     params = nodes('params')
     params[-1] += sum(int(part.params[-1]) for part in parts[:-1])
-    named = _names(parts, prefixes) * 2
     return Graph(
         ops=nodes('ops'),
         resolutions=nodes('resolutions'),
         strides=nodes('strides'),
         shapes=np.concatenate([part.shapes for part in parts]),
         biased=np.concatenate([part.biased for part in parts]),
-        edges=_edges(parts, light),
+        edges=_edges(parts, light, reads),
         macs=nodes('macs'),
         params=params,
-        names=tuple(
-            name
-            for names, (_, kept) in zip(named, rows, strict=True)
-            for name in names[kept]
-        ),
+        names=tuple(name for part, kept in rows for name in part.names[kept]),
     )
 
 
-def _check(parts: Sequence[Graph], prefixes: Sequence[str] | None) -> None:
-    if prefixes is not None and len(prefixes) != len(parts):
-        raise ValueError(
-            f'join: {len(prefixes)} prefixes for {len(parts)} parts; each needs one'
-        )
+def _check(parts: Sequence[Graph], reads: Sequence[Sequence[int]]) -> None:
     if not parts:
         raise ValueError('join: there are no parts; at least one is needed')
     for index, part in enumerate(parts):
@@ -77,52 +71,37 @@ def _check(parts: Sequence[Graph], prefixes: Sequence[str] | None) -> None:
             raise ValueError(
                 f"join: part {index} ends in {part.labels[-1]!r}; it needs an 'output'"
             )
-    for index, (part, after) in enumerate(zip(parts[:-1], parts[1:], strict=True)):
-        given = part.resolutions[-1, 1::2].tolist()
-        taken = after.resolutions[after.weighted, ::2].tolist()
-        if given != taken:
-            raise ValueError(
-                f'join: part {index} gives (height, width, channels) {given}, but part '
-                f'{index + 1} was traced with {taken}'
-            )
+        for before in reads[index]:
+            found = parts[before].resolutions[-1, 1::2].tolist()
+            taken = part.resolutions[part.weighted, ::2].tolist()
+            if found != taken:
+                raise ValueError(
+                    f'join: part {before} gives (height, width, channels) {found}, but '
+                    f'part {index} was traced with {taken}'
+                )
 
 
-def _edges(parts: Sequence[Graph], light: Sequence[slice]) -> np.ndarray:
+def _edges(
+    parts: Sequence[Graph], light: Sequence[slice], reads: Sequence[Sequence[int]]
+) -> np.ndarray:
     """All edges by the joined graph's numbers."""
-    weighted = sum(part.weighted for part in parts)
     edges: list[tuple[int, int]] = []
-    # Nodes whose output the next part gets.
-    before: list[int] = []
-    first_heavy, first_light = 0, weighted
+    # Of each part, the nodes whose output those get that read it.
+    ends: list[list[int]] = []
+    first_heavy, first_light = 0, sum(part.weighted for part in parts)
     for index, part in enumerate(parts):
         source, sink = part.weighted, part.num_nodes - 1
         numbers = [*range(first_heavy, first_heavy + part.weighted)]
         shift = first_light - light[index].start
         numbers += range(source + shift, part.num_nodes + shift)
-        ends: list[int] = []
+        before = [end for place in reads[index] for end in ends[place]]
+        ends.append([])
         for start, end in part.edges.tolist():
             starts = before if index and start == source else [numbers[start]]
             if end == sink and index < len(parts) - 1:
-                ends += starts
+                ends[-1] += starts
             else:
                 edges += [(number, numbers[end]) for number in starts]
-        before = ends
         first_heavy += part.weighted
         first_light += light[index].stop - light[index].start
     return np.array(sorted(set(edges)), np.int32).reshape(-1, 2)
-
-
-def _names(
-    parts: Sequence[Graph], prefixes: Sequence[str] | None
-) -> list[tuple[str, ...]]:
-    if prefixes is None:
-        return [part.names for part in parts]
-    named = []
-    for index, (part, prefix) in enumerate(zip(parts, prefixes, strict=True)):
-        names = [f'{prefix}.{name}' if prefix else name for name in part.names]
-        if index == 0:
-            names[part.weighted] = part.names[part.weighted]
-        if index == len(parts) - 1:
-            names[-1] = part.names[-1]
-        named.append(tuple(names))
-    return named

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Which dimension of a tensor holds its channels, and what its height and width are.
+"""Channels, height and width of tensors of any shape.
 
 A graph says of each node (Hin, Hout, Win, Wout, Cin, Cout), also for the tokens of a
 transformer: one of L tokens with C channels is L high and 1 wide.
@@ -10,19 +10,16 @@ from collections.abc import Sequence
 
 
 def default_axis(shape: Sequence[int]) -> int:
-    """Dimension of the channels of an image (N, C, H, W), or of tokens (N, L, C)."""
+    """Find the channels of an image (N, C, H, W), or of tokens (N, L, C)."""
     return 1 if len(shape) == 4 else max(len(shape) - 1, 0)
 
 
 def extent(shape: Sequence[int], axis: int) -> tuple[int, int, int]:
-    """Height, width and channels of one image's tensor.
+    """Take apart one image's tensor: height, width, channels in dimension ``axis``.
 
     The batch of 1 in front is left out. If more than two other dimensions remain (the
     windows of a Swin transformer, the heads of an attention), height is the product of
     all but the last. Empty dimensions count as 1.
-
-    Args:
-        axis: Dimension of the channels.
     """
     if not shape:
         return 1, 1, 1
@@ -40,11 +37,9 @@ def extent(shape: Sequence[int], axis: int) -> tuple[int, int, int]:
 def resolution(
     source: Sequence[int], before: int, output: Sequence[int], after: int
 ) -> tuple[int, int, int, int, int, int]:
-    """A node's (Hin, Hout, Win, Wout, Cin, Cout).
+    """Put together a node's (Hin, Hout, Win, Wout, Cin, Cout).
 
-    Args:
-        source: Shape of what goes in, with its channels in dimension ``before``.
-        output: Shape of what comes out, with its channels in dimension ``after``.
+    What goes in has its channels in dimension ``before``, what comes out in ``after``.
     """
     hin, win, cin = extent(source, before)
     hout, wout, cout = extent(output, after)
@@ -54,33 +49,22 @@ def resolution(
 def axis_after(
     op: str, args: Sequence, before: Sequence[int], axis: int, after: Sequence[int]
 ) -> int:
-    """Where the channels are in what an operator of PyTorch gives.
+    """Follow the channels, in dimension ``axis``, through an operator of PyTorch.
 
-    Args:
-        op: Its plain name, without underscores.
-        args: Its arguments.
-        before: Shape of the tensor that it works on.
-        after: Shape of its result.
+    ``op`` is its plain name, without underscores; ``before`` and ``after`` are the
+    shapes of the tensor that it works on and of its result.
     """
     if op == 'permute':
-        return axis_after_permute(axis, args[1])
+        return [index % len(args[1]) for index in args[1]].index(axis)
     if op in ('transpose', 't'):
         pair = args[1:3] if op == 'transpose' else (0, -1)
         first, second = (index % max(len(before), 1) for index in pair)
         return {first: second, second: first}.get(axis, axis)
     if tuple(before) == tuple(after):
         return axis
-    return axis_after_view(before, axis, after)
-
-
-def axis_after_view(before: Sequence[int], axis: int, after: Sequence[int]) -> int:
-    """Where the channels are after a tensor was given another shape.
-
-    They stay in front or at the end if their number is still found there; otherwise
-    the default for the new shape.
-    """
     if not after or not before:
         return 0
+    # In another shape they stay in front or at the end, if their number is still there.
     channels = before[axis]
     last = len(after) - 1
     if axis == len(before) - 1 and after[last] == channels:
@@ -88,8 +72,3 @@ def axis_after_view(before: Sequence[int], axis: int, after: Sequence[int]) -> i
     if axis == 1 and last >= 1 and after[1] == channels:
         return 1
     return default_axis(after)
-
-
-def axis_after_permute(axis: int, order: Sequence[int]) -> int:
-    """Where the channels are after the dimensions were put in another order."""
-    return [index % len(order) for index in order].index(axis)

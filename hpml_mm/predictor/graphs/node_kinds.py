@@ -1,9 +1,9 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Nodes of operators by the shapes of their tensors, wherever these come from."""
 
+import math
 from collections.abc import Sequence
 
-from .costs import conv_macs, matmul_macs
 from .graph import Node
 from .layout import resolution
 
@@ -19,15 +19,13 @@ def convolution(
     transposed: bool = False,
     biased: bool = False,
 ) -> Node:
-    """A convolution, also a transposed or depthwise one.
+    """Make the node of a convolution, also a transposed or depthwise one.
 
-    A kernel in one dimension lies along the height.
-
-    Args:
-        source: Shape of the input, (N, Cin, ...).
-        weight: Shape (Cout, Cin / groups, ...), or of a transposed convolution
-            (Cin, Cout / groups, ...).
-        output: Shape of the output, (N, Cout, ...).
+    A kernel in one dimension lies along the height. ``source`` is (N, Cin, ...),
+    ``output`` (N, Cout, ...), ``weight`` (Cout, Cin / groups, ...), or of a transposed
+    convolution (Cin, Cout / groups, ...). An ordinary one adds, for each output, the
+    products of one kernel over the channels of a group; a transposed one spreads each
+    input over one kernel.
 
     Raises:
         ValueError: It has three dimensions, for which a node has no place, or the
@@ -48,10 +46,10 @@ def convolution(
         'depthwise' if depthwise else 'conv',
         name,
         resolution(source, 1, output, 1),
-        pair(strides),
+        (strides[0], strides[-1]),
         (*channels, height, width),
         biased,
-        conv_macs(source, output, weight, transposed),
+        math.prod(source if transposed else output) * math.prod(weight[1:]),
     )
 
 
@@ -63,12 +61,10 @@ def product(
     inner: int,
     biased: bool = False,
 ) -> Node:
-    """A product of two matrices, or of batches of them.
+    """Make the node of a product of two matrices, or of batches of them.
 
-    Args:
-        left: Shape of the first factor.
-        output: Shape of the product.
-        inner: Length of the dimension that is summed over.
+    ``left`` is the shape of the first factor, ``inner`` the length of the dimension
+    that is summed over.
     """
     last = len(output) - 1
     return Node(
@@ -77,7 +73,7 @@ def product(
         resolution(left, len(left) - 1, output, last),
         shape=(inner, output[-1], 0, 0),
         biased=biased,
-        macs=matmul_macs(output, inner),
+        macs=math.prod(output) * inner,
     )
 
 
@@ -90,19 +86,13 @@ def regular(
     after: int,
     strides: Sequence[int] = (1, 1),
 ) -> Node:
-    """Any other node.
+    """Make any other node.
 
-    Args:
-        source: Shape of the first computed input, its channels in dimension ``before``.
-        output: Shape of the output, its channels in dimension ``after``.
+    ``source`` is the shape of the first computed input, its channels in dimension
+    ``before``; ``output`` that of the result, its channels in dimension ``after``.
     """
     sizes = resolution(source, before, output, after)
     if label == 'concat':
         # All inputs together have as many channels as the result.
         sizes = (*sizes[:4], sizes[5], sizes[5])
-    return Node(label, name, sizes, pair(strides))
-
-
-def pair(values: Sequence[int]) -> tuple[int, int]:
-    """The vertical and the horizontal one of one or two numbers."""
-    return values[0], values[-1]
+    return Node(label, name, sizes, (strides[0], strides[-1]))

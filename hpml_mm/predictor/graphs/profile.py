@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What each node of a graph costs, and the network as a whole."""
+"""Costs of each node of a graph, and of the network as a whole."""
 
 import dataclasses
 
@@ -8,8 +8,7 @@ from rich.table import Table
 
 from hpml_mm.utils.console import table_console
 
-from .graph import Graph
-from .walk import depth, running_order
+from .graph import Graph, neighbours, running_order
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,3 +109,14 @@ def totals_line(graph: Graph) -> str:
         f'{graph.total_params:,} parameters, {graph.num_nodes} nodes, '
         f'{len(graph.edges)} edges, depth {depth(graph)}'
     )
+
+
+def depth(graph: Graph) -> int:
+    """Count the weighted nodes on the longest path from the input to the output."""
+    own = [int(node < graph.weighted) for node in range(graph.num_nodes)]
+    longest = list(own)
+    readers, _ = neighbours(graph)
+    for node in running_order(graph):
+        for reader in readers[node]:
+            longest[reader] = max(longest[reader], longest[node] + own[reader])
+    return max(longest, default=0)

@@ -1,14 +1,16 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """The layers of NAS-Bench-201's networks."""
 
+import functools
 from collections import OrderedDict
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
-from hpml_mm.predictor.graphs import Graph
+from hpml_mm.predictor.graphs import Graph, Node, assemble
+from hpml_mm.predictor.graphs.join import join
 
-from .cell_graph import Wiring
-from .chain import PLACE, layer_graph
+from .chain import PLACE, layer_graph, renamed
 
 OPERATIONS = ('none', 'skip_connect', 'nor_conv_1x1', 'nor_conv_3x3', 'avg_pool_3x3')
 NODES = 4
@@ -38,10 +40,10 @@ class ReLUConvBN(nn.Sequential):
 
 
 class Zero(nn.Module):
-    """Nothing, of the input's shape."""
+    """Zeros of the input's shape."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Zeros that, as in the original, depend on the input in a graph."""
+        """Multiply by 0: as in the original, they depend on the input in a graph."""
         return x * 0
 
 
@@ -79,8 +81,8 @@ class Reduction(nn.Module):
         return self.downsample(x) + self.conv_b(self.conv_a(x))
 
 
-def operation(name: str, channels: int) -> tuple[type[nn.Module], tuple]:
-    """The module on an edge: its class and arguments.
+def operation(name: str, channels: int) -> tuple[Callable[..., nn.Module], tuple]:
+    """Choose the module on an edge: its class and arguments.
 
     Args:
         name: One of ``OPERATIONS`` except 'none'.
@@ -127,7 +129,10 @@ class Cell(nn.Module):
 
     @staticmethod
     def part_graph(args: tuple, input_shape: tuple[int, int, int]) -> Graph:
-        """The graph that tracing this module would give, without tracing it.
+        """Make the graph that tracing this module would give, without tracing it.
+
+        There are 15,625 cells in three widths, but only three operations that leave
+        nodes.
 
         Args:
             args: The module's own arguments.
@@ -135,11 +140,10 @@ class Cell(nn.Module):
         """
         operations, channels = args
         names = dict(zip(EDGES, operations, strict=True))
-        wiring = Wiring(input_shape)
-        image = frozenset([0])
-        nodes = [image]
+        wiring = _Wiring(input_shape)
+        nodes = [[0]]
         for end in range(1, NODES):
-            total = None
+            total: list[int] = []
             for start in range(end):
                 if names[start, end] == 'none':
                     continue
@@ -148,9 +152,37 @@ class Cell(nn.Module):
                 if kind is not nn.Identity:
                     graph = layer_graph(kind, arguments, input_shape)
                     path = f'{PLACE}.edges.{start}to{end}'
-                    term = wiring.part(graph, PLACE, path, term)
-                if total is not None:
-                    term = wiring.node('add', PLACE, total | term)
-                total = term
-            nodes.append(wiring.node('zero', PLACE, image) if total is None else total)
-        return wiring.finish(nodes[-1])
+                    term = wiring.add(renamed(graph, path), term)
+                total = wiring.node('add', total + term) if total else term
+            nodes.append(total or wiring.node('zero', [0]))
+        wiring.add(_single(wiring.sizes), nodes[-1])
+        return join(wiring.parts, wiring.reads)
+
+
+class _Wiring:
+    """Parts of a cell, and which of them each part reads; the first is its input."""
+
+    def __init__(self, input_shape: tuple[int, int, int]) -> None:
+        channels, height, width = input_shape
+        self.sizes = (height, height, width, width, channels, channels)
+        self.parts = [_single(self.sizes)]
+        self.reads: list[list[int]] = [[]]
+
+    def add(self, part: Graph, reads: list[int]) -> list[int]:
+        self.parts.append(part)
+        self.reads.append(reads)
+        return [len(self.parts) - 1]
+
+    def node(self, op: str, reads: list[int]) -> list[int]:
+        # As in a trace: from its second use on a name gets a number.
+        count = sum(op in part.labels for part in self.parts)
+        name = f'{PLACE}.{op}_{count}' if count else f'{PLACE}.{op}'
+        return self.add(_single(self.sizes, Node(op, name, self.sizes)), reads)
+
+
+@functools.lru_cache(maxsize=64)
+def _single(sizes: tuple[int, int, int, int, int, int], *nodes: Node) -> Graph:
+    """Make a part of one node, or of none, that keeps the shape."""
+    first, last = (Node(op, op, sizes) for op in ('input', 'output'))
+    chain = [first, *nodes, last]
+    return assemble(chain, [(i, i + 1) for i in range(len(chain) - 1)])

@@ -4,7 +4,7 @@
 import dataclasses
 import functools
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import nn
@@ -19,7 +19,7 @@ PLACE = '@'
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """One link of a network: which module it is, and where it stands.
+    """One link of a network: its module and its place.
 
     Attributes:
         path: Its place in the network, such as ``blocks.3``.
@@ -32,7 +32,7 @@ class Layer:
     """
 
     path: str
-    kind: type[nn.Module]
+    kind: Callable[..., nn.Module]
     args: tuple = ()
     stage: int | None = None
     source: str | None = None
@@ -43,7 +43,7 @@ class Layer:
 
 
 def build_chain(layers: Sequence[Layer], bn_eps: float = 1e-5) -> nn.Sequential:
-    """The network in which each layer reads what the one before it wrote.
+    """Build the network in which each layer reads what the one before it wrote.
 
     Args:
         layers: In order. Layers ``blocks.0``, ``blocks.1``... that follow each other
@@ -66,7 +66,7 @@ def build_chain(layers: Sequence[Layer], bn_eps: float = 1e-5) -> nn.Sequential:
 
 
 def chain_graph(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> Graph:
-    """The graph of the network, joined from those of its layers.
+    """Join the graph of the network of those of its layers.
 
     Args:
         layers: In order.
@@ -88,9 +88,9 @@ def chain_graph(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> Graph:
 # A bound, as there are tens of thousands of cells.
 @functools.lru_cache(maxsize=4096)
 def layer_graph(
-    kind: type[nn.Module], args: tuple, input_shape: tuple[int, ...]
+    kind: Callable[..., nn.Module], args: tuple, input_shape: tuple[int, ...]
 ) -> Graph:
-    """The graph of one layer, traced once in a process.
+    """Make the graph of one layer, traced once in a process.
 
     A kind with a function ``part_graph(args, input_shape)`` makes its own.
 
@@ -99,8 +99,8 @@ def layer_graph(
         args: Its arguments.
         input_shape: Channels, height and width.
     """
-    if hasattr(kind, 'part_graph'):
-        return kind.part_graph(args, input_shape)
+    if own := getattr(kind, 'part_graph', None):
+        return own(args, input_shape)
     with torch.device('meta'):
         # As part of something larger it is named by its place, as in the network.
         module = nn.Sequential(OrderedDict({PLACE: kind(*args)}))
@@ -109,12 +109,12 @@ def layer_graph(
 
 
 def renamed(graph: Graph, path: str) -> Graph:
-    """A layer's graph with its nodes named by the layer's place in the network."""
+    """Name a layer's nodes by its place in the network."""
     names = tuple(name.replace(PLACE, path, 1) for name in graph.names)
     return dataclasses.replace(graph, names=names)
 
 
 def output_shape(graph: Graph) -> tuple[int, int, int]:
-    """Channels, height and width of what a layer gives."""
+    """Read off channels, height and width of what a layer gives."""
     _, height, _, width, _, channels = graph.resolutions[-1].tolist()
     return channels, height, width

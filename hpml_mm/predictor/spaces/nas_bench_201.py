@@ -15,9 +15,10 @@ _EDGE = re.compile(r'(\w+)~(\d)')
 
 
 class NASBench201Space(SearchSpace):
-    """Dong and Yang, `NAS-Bench-201 <https://arxiv.org/abs/2001.00326>`_.
+    """Six edges with one of five operations each.
 
-    The string lists the edges into each node, with the node that each comes from:
+    Dong and Yang, `NAS-Bench-201 <https://arxiv.org/abs/2001.00326>`_. The string
+    lists the edges into each node, with the node that each comes from:
     ``|nor_conv_3x3~0|+|none~0|skip_connect~1|+|...~0|...~1|...~2|``. Its labels are
     for CIFAR-10 and CIFAR-100 at 32 pixels, and for ImageNet16-120 at 16 pixels.
     """
@@ -32,7 +33,7 @@ class NASBench201Space(SearchSpace):
         )
 
     def layers(self, arch: Arch, num_classes: int) -> list[Layer]:
-        """Stem, three stages of cells with reductions between them, and head."""
+        """List stem, three stages of cells with reductions between them, and head."""
         layers = [Layer('stem', ConvLayer, (3, CHANNELS[0], 3, 1, None), 0)]
         inputs = CHANNELS[0]
         for stage, width in enumerate(CHANNELS, start=1):
@@ -50,7 +51,7 @@ class NASBench201Space(SearchSpace):
         ]
 
     def simplify(self, arch: Arch) -> Arch:
-        """The cell without the edges that its output cannot depend on.
+        """Leave out the edges that the cell's output cannot depend on.
 
         Each edge out of a node that is always zero, and each into a node that nothing
         reads, becomes 'none'. The network computes the same, up to the constants that

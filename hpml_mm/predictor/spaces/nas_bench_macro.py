@@ -1,11 +1,10 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """NAS-Bench-Macro: eight layers, each one of three blocks, on CIFAR-10."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from torch import nn
 
-from . import forms
 from .blocks import Classifier, ConvLayer, GlobalPool, MobileBlock
 from .chain import Layer
 from .space import Arch, SearchSpace, Slot
@@ -18,9 +17,9 @@ BLOCKS = {1: (3, 3), 2: (6, 5)}
 
 
 class NASBenchMacroSpace(SearchSpace):
-    """Su et al., `Prioritized Architecture Sampling
-    <https://arxiv.org/abs/2103.11922>`_: a string of eight digits.
+    """Strings of eight digits, one for each layer.
 
+    Su et al., `Prioritized Architecture Sampling <https://arxiv.org/abs/2103.11922>`_.
     0 is the identity (a strided 1x1 convolution where the stage begins), 1 an inverted
     bottleneck of kernel 3 and expansion 3, 2 one of kernel 5 and expansion 6.
     Identities within a stage change nothing, wherever they are, so ``encode`` moves
@@ -40,7 +39,7 @@ class NASBenchMacroSpace(SearchSpace):
         )
 
     def canonical(self, arch: Arch) -> Arch:
-        """The same network with each stage's identities at its end."""
+        """Move each stage's identities to its end: the same network."""
         values = list(super().canonical(arch).values)
         start = 0
         for depth in STAGE_DEPTHS:
@@ -52,7 +51,7 @@ class NASBenchMacroSpace(SearchSpace):
         return Arch(self.name, tuple(values))
 
     def layers(self, arch: Arch, num_classes: int) -> list[Layer]:
-        """Stem, eight layers and head; each stage doubles channels and halves sides."""
+        """List stem, eight layers and head; a stage doubles channels, halves sides."""
         width = STEM_CHANNELS
         layers = [Layer('stem', ConvLayer, (3, width, 3, 1, 'relu'), 0)]
         choices = iter(arch.values)
@@ -83,12 +82,12 @@ class NASBenchMacroSpace(SearchSpace):
                 f'{len(self.slots)} digits are needed'
             )
         slots = zip(self.slots, form, strict=True)
-        return [forms.to_int(self.name, slot.name, str(text)) for slot, text in slots]
+        return [self._whole(slot.name, str(text)) for slot, text in slots]
 
 
 def _block(
     choice: int, inputs: int, outputs: int, stride: int
-) -> tuple[type[nn.Module], tuple]:
+) -> tuple[Callable[..., nn.Module], tuple]:
     if choice:
         expansion, kernel = BLOCKS[choice]
         middle = inputs * expansion

@@ -6,8 +6,7 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from . import forms
-from .blocks import MobileBlock, make_divisible
+from .blocks import Classifier, ConvLayer, GlobalPool, MobileBlock, make_divisible
 from .chain import Layer
 from .space import Arch, SearchSpace, Slot
 
@@ -24,8 +23,8 @@ class Stage:
         width: Output channels before the width multiplier.
         stride: Stride of its first block.
         act: Activation.
-        se: Whether its blocks have squeeze-and-excitation.
-        depths: How many blocks it may have.
+        se: True if its blocks have squeeze-and-excitation.
+        depths: Allowed numbers of blocks.
     """
 
     width: int
@@ -68,24 +67,24 @@ class OFAMobileSpace(SearchSpace):
 
     @abc.abstractmethod
     def stem(self) -> list[Layer]:
-        """The layers before the searched stages; the last is ``blocks.0``."""
+        """List the layers before the searched stages; the last is ``blocks.0``."""
 
     @abc.abstractmethod
     def tail(self, in_channels: int, num_classes: int) -> list[Layer]:
-        """The layers behind them."""
+        """List the layers behind them."""
 
     def channels(self, base: int) -> int:
-        """A number of channels under the width multiplier."""
+        """Multiply a number of channels by the width, and round it."""
         return make_divisible(base * self.width)
 
     def used(self, values: Sequence) -> list[bool]:
-        """A block's kernel and expansion decide nothing beyond its stage's depth."""
+        """Leave out kernels and expansions of blocks beyond their stage's depth."""
         depths = self._depths(values)
         blocks = [block <= (depths[stage - 1] or 0) for stage, block in self._spots()]
         return [*blocks, *blocks, *(True for _ in depths)]
 
     def layers(self, arch: Arch, num_classes: int) -> list[Layer]:
-        """Stem, blocks and tail; feature maps are numbered from the stem's, 0."""
+        """List stem, blocks and tail; features are numbered from the stem's, 0."""
         layers = self.stem()
         inputs = layers[-1].args[2]
         for slot, stage, first, kernel, expansion in self._blocks(arch):
@@ -108,7 +107,7 @@ class OFAMobileSpace(SearchSpace):
         return layers + self.tail(inputs, num_classes)
 
     def to_dict(self, arch: Arch) -> dict[str, list[int]]:
-        """Once-for-All's form, with 0 for the blocks that are left out.
+        """Write Once-for-All's form, with 0 for the blocks that are left out.
 
         Raises:
             ValueError: The architecture is outside the space.
@@ -121,18 +120,6 @@ class OFAMobileSpace(SearchSpace):
             'e': values[count : 2 * count],
             'd': values[2 * count :],
         }
-
-    def to_blocks(self, arch: Arch) -> list[list[str]]:
-        """AIO-P's form: the names of the blocks, a list for each stage.
-
-        Raises:
-            ValueError: The architecture is outside the space.
-        """
-        self.validate(arch)
-        stages: list[list[str]] = [[] for _ in self.stages]
-        for _, stage, _, kernel, expansion in self._blocks(arch):
-            stages[stage - 1].append(f'{self.prefix}_e{expansion}_k{kernel}')
-        return stages
 
     def _spots(self) -> Iterator[tuple[int, int]]:
         for index, stage in enumerate(self.stages, start=1):
@@ -166,7 +153,7 @@ class OFAMobileSpace(SearchSpace):
     def _from_dict(self, form: Mapping) -> list:
         count = len(list(self._spots()))
         lengths = {'ks': count, 'e': count, 'd': len(self.stages)}
-        kernels, expansions, depths = forms.to_lists(self.name, form, lengths)
+        kernels, expansions, depths = self._lists(form, lengths)
         # 0 stands for a block that is left out.
         filled = [None if value == 0 else value for value in [*kernels, *expansions]]
         return [*filled, *depths]
@@ -184,8 +171,8 @@ class OFAMobileSpace(SearchSpace):
             where = f'stage {stage} block {block}'
             kernel, _, expansion = part.partition('-')
             pair = (
-                forms.to_int(self.name, f'{where} kernel', kernel),
-                forms.to_int(self.name, f'{where} expansion', expansion),
+                self._whole(f'{where} kernel', kernel),
+                self._whole(f'{where} expansion', expansion),
             )
             if pair == (0, 0):
                 continue
@@ -232,3 +219,85 @@ class OFAMobileSpace(SearchSpace):
             kernels += [kernel for kernel, _ in padded]
             expansions += [expansion for _, expansion in padded]
         return [*kernels, *expansions, *map(len, stages)]
+
+
+class OFAMobileNetV3Space(OFAMobileSpace):
+    """``ofa_mbv3_d234_e346_k357``: five stages, 20 blocks at most.
+
+    Width 1.0 is the space of the published accuracy table, 1.2 that of AIO-P.
+    """
+
+    stages = (
+        Stage(24, 2, 'relu'),
+        Stage(40, 2, 'relu', se=True),
+        Stage(80, 2, 'hswish'),
+        Stage(112, 1, 'hswish', se=True),
+        Stage(160, 2, 'hswish', se=True),
+    )
+    prefix = 'mbconv3'
+
+    def __init__(self, width: float = 1.0) -> None:
+        super().__init__(width)
+        self.name = f'ofa-mbv3-w{width}'
+
+    def stem(self) -> list[Layer]:
+        """List a strided convolution and a block without expansion."""
+        width = self.channels(16)
+        block = (width, width, width, 3, 1, 'relu', False, False)
+        return [
+            Layer('first_conv', ConvLayer, (3, width, 3, 2, 'hswish'), 0),
+            Layer('blocks.0', MobileBlock, block, 0),
+        ]
+
+    def tail(self, in_channels: int, num_classes: int) -> list[Layer]:
+        """End the body with the final expansion; mix after pooling."""
+        expanded, mixed = self.channels(960), self.channels(1280)
+        mix = (expanded, mixed, 1, 1, 'hswish', False)
+        expand = (in_channels, expanded, 1, 1, 'hswish')
+        return [
+            Layer('final_expand_layer', ConvLayer, expand, len(self.stages) + 1),
+            Layer('global_avg_pool', GlobalPool),
+            Layer('feature_mix_layer', ConvLayer, mix),
+            Layer('classifier', Classifier, (mixed, num_classes, 0.1)),
+        ]
+
+
+class OFAProxylessSpace(OFAMobileSpace):
+    """``ofa_proxyless_d234_e346_k357``: six stages, the last of one block.
+
+    Width 1.3 is the one that was published.
+    """
+
+    stages = (
+        Stage(24, 2, 'relu6'),
+        Stage(40, 2, 'relu6'),
+        Stage(80, 2, 'relu6'),
+        Stage(96, 1, 'relu6'),
+        Stage(192, 2, 'relu6'),
+        Stage(320, 1, 'relu6', depths=(1,)),
+    )
+    prefix = 'mbconv2'
+    bn_eps = 1e-3
+
+    def __init__(self, width: float = 1.3) -> None:
+        super().__init__(width)
+        self.name = f'ofa-pn-w{width}'
+
+    def stem(self) -> list[Layer]:
+        """List a strided convolution and a block without expansion or shortcut."""
+        first, width = self.channels(32), self.channels(16)
+        block = (first, first, width, 3, 1, 'relu6', False, False, False)
+        return [
+            Layer('first_conv', ConvLayer, (3, first, 3, 2, 'relu6'), 0),
+            Layer('blocks.0', MobileBlock, block, 0),
+        ]
+
+    def tail(self, in_channels: int, num_classes: int) -> list[Layer]:
+        """End the body with the mixing layer."""
+        mixed = self.channels(1280)
+        mix = (in_channels, mixed, 1, 1, 'relu6')
+        return [
+            Layer('feature_mix_layer', ConvLayer, mix, len(self.stages) + 1),
+            Layer('global_avg_pool', GlobalPool),
+            Layer('classifier', Classifier, (mixed, num_classes, 0.1)),
+        ]

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from torch import nn
 
-from . import forms
 from .blocks import (
     Bottleneck,
     Classifier,
@@ -50,7 +49,7 @@ class OFAResNetSpace(SearchSpace):
         )
 
     def used(self, values: Sequence) -> list[bool]:
-        """A block's expansion decides nothing beyond its stage's depth."""
+        """Leave out the expansions of blocks beyond their stage's depth."""
         depths, _, widths = _split(values)
         present = [
             block <= BASE_DEPTHS[stage - 1] + (depths[stage] or 0)
@@ -59,7 +58,7 @@ class OFAResNetSpace(SearchSpace):
         return [*(True for _ in depths), *present, *(True for _ in widths)]
 
     def layers(self, arch: Arch, num_classes: int) -> list[Layer]:
-        """Stem, bottlenecks and head; the stem's feature map, 0, is before pooling."""
+        """List stem, bottlenecks and head; the stem's feature, 0, is before pooling."""
         depths, expansions, widths = _split(arch.values)
         layers = self._stem(depths[0] > 0, widths[0], widths[1])
         inputs = layers[-1].args[1]
@@ -85,7 +84,7 @@ class OFAResNetSpace(SearchSpace):
         ]
 
     def to_dict(self, arch: Arch) -> dict[str, list]:
-        """Once-for-All's form, with expansion 0 for the blocks that are left out.
+        """Write Once-for-All's form, expansion 0 for the blocks that are left out.
 
         Raises:
             ValueError: The architecture is outside the space.
@@ -123,7 +122,7 @@ class OFAResNetSpace(SearchSpace):
             )
         count = len(STAGE_WIDTHS)
         lengths = {'d': count + 1, 'e': len(list(_spots())), 'w': count + 2}
-        depths, expansions, widths = forms.to_lists(self.name, form, lengths)
+        depths, expansions, widths = self._lists(form, lengths)
         # 0 stands for a block that is left out.
         filled = [None if value == 0 else value for value in expansions]
         return [*depths, *filled, *widths]

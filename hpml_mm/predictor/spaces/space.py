@@ -1,8 +1,9 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What every search space can do; a space itself says only what its networks are."""
+"""The base of all search spaces; a space itself says only what its networks are."""
 
 import abc
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,6 @@ from torch import nn
 from hpml_mm.predictor.graphs import Graph
 
 from .chain import Layer, build_chain, chain_graph
-from .forms import from_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,18 +61,18 @@ class SearchSpace(abc.ABC):
 
     @abc.abstractmethod
     def layers(self, arch: Arch, num_classes: int) -> list[Layer]:
-        """The network as a chain of layers, the classifier last."""
+        """List the network's layers, the classifier last."""
 
     @abc.abstractmethod
     def _parse(self, form: str | Mapping | Sequence) -> Sequence:
-        """The values that a written form stands for, not yet checked."""
+        """Read the values that a written form stands for, not yet checked."""
 
     @abc.abstractmethod
     def _format(self, arch: Arch) -> str:
-        """The string of an architecture in canonical form."""
+        """Write an architecture in canonical form as a string."""
 
     def used(self, values: Sequence) -> list[bool]:
-        """Which slots decide anything, given the values of all."""
+        """Mark the slots that decide anything, given the values of all."""
         return [True] * len(values)
 
     def decode(self, form: str | Mapping | Sequence | Arch) -> Arch:
@@ -88,7 +88,12 @@ class SearchSpace(abc.ABC):
         if isinstance(form, str):
             form = form.strip()
             if form.startswith(('[', '{')):
-                form = from_json(self.name, form)
+                try:
+                    form = json.loads(form)
+                except (json.JSONDecodeError, RecursionError) as error:
+                    raise ValueError(
+                        f'{self.name}: {form!r} is not valid JSON: {error}'
+                    ) from error
         if isinstance(form, Arch):
             arch = form
         elif isinstance(form, str | Mapping | Sequence):
@@ -99,7 +104,7 @@ class SearchSpace(abc.ABC):
         return self.canonical(arch)
 
     def encode(self, arch: Arch) -> str:
-        """The canonical string: equal for two architectures of the same network.
+        """Write the canonical string: equal for architectures of the same network.
 
         Raises:
             ValueError: The architecture is outside the space.
@@ -108,7 +113,7 @@ class SearchSpace(abc.ABC):
         return self._format(self.canonical(arch))
 
     def canonical(self, arch: Arch) -> Arch:
-        """The same network with None in each slot that decides nothing."""
+        """Put None in each slot that decides nothing: the same network."""
         rows = zip(self.slots, arch.values, self.used(arch.values), strict=True)
         # The choice itself, as 3 and 3.0 are equal but written differently.
         values = (
@@ -118,7 +123,7 @@ class SearchSpace(abc.ABC):
         return Arch(self.name, tuple(values))
 
     def simplify(self, arch: Arch) -> Arch:
-        """A network that computes the same, without what cannot reach its output.
+        """Leave out what cannot reach the output: the network computes the same.
 
         Its graph may be smaller than that of ``arch``, and is what its accuracy depends
         on: the better input for a predictor. Here that is the canonical form.
@@ -161,7 +166,7 @@ class SearchSpace(abc.ABC):
                 )
 
     def sample(self, rng: np.random.Generator) -> Arch:
-        """An architecture whose every slot is drawn uniformly and independently.
+        """Draw every slot uniformly and independently.
 
         Slots that decide nothing are drawn too, as AIO-P does, so that each slot's
         value stays independent of the others; ``encode`` leaves them out.
@@ -169,7 +174,7 @@ class SearchSpace(abc.ABC):
         return Arch(self.name, tuple(self._draw(slot, rng) for slot in self.slots))
 
     def mutate(self, arch: Arch, rng: np.random.Generator, p: float = 0.1) -> Arch:
-        """A neighbour of an architecture, itself in canonical form.
+        """Draw a neighbour of an architecture, in canonical form.
 
         Args:
             arch: Where to start.
@@ -195,7 +200,7 @@ class SearchSpace(abc.ABC):
         return self.canonical(Arch(self.name, tuple(values)))
 
     def cross(self, first: Arch, second: Arch, rng: np.random.Generator) -> Arch:
-        """A child of two architectures: each slot is that of one of them.
+        """Draw a child of two architectures: each slot is that of one of them.
 
         Where only one of them decides a slot, it is taken from that one.
 
@@ -213,7 +218,7 @@ class SearchSpace(abc.ABC):
         return self.canonical(Arch(self.name, tuple(values)))
 
     def one_hot(self, arch: Arch) -> np.ndarray:
-        """The architecture as 0s and 1s, for a linear model.
+        """Write the architecture as 0s and 1s, for a linear model.
 
         Returns:
             float32 of shape (sum of the slots' choices,); a slot that decides nothing
@@ -229,17 +234,18 @@ class SearchSpace(abc.ABC):
         return np.array(bits, np.float32)
 
     def build(self, arch: Arch, num_classes: int | None = None) -> nn.Sequential:
-        """The network as a module, with PyTorch's own initialisation.
+        """Build the network with PyTorch's own initialisation.
 
         Args:
-            arch: What to build.
+            arch: The architecture.
             num_classes: Number of logits; None for the space's own.
 
         Raises:
             ValueError: The architecture is outside the space.
         """
         self.validate(arch)
-        return build_chain(self._layers(arch, num_classes), self.bn_eps)
+        layers = self.layers(arch, num_classes or self.num_classes)
+        return build_chain(layers, self.bn_eps)
 
     def graph(
         self,
@@ -247,12 +253,12 @@ class SearchSpace(abc.ABC):
         resolution: int | None = None,
         num_classes: int | None = None,
     ) -> Graph:
-        """The network's graph, put together from blocks that are traced once each.
+        """Join the network's graph of blocks that are traced once each.
 
         It equals the traced graph of ``build(arch)``.
 
         Args:
-            arch: Which network.
+            arch: The architecture.
             resolution: Side of the square input in pixels; None for the space's own.
             num_classes: Number of logits; None for the space's own.
 
@@ -262,11 +268,38 @@ class SearchSpace(abc.ABC):
         """
         self.validate(arch)
         side = self.resolution if resolution is None else resolution
-        return chain_graph(self._layers(arch, num_classes), (3, side, side))
+        layers = self.layers(arch, num_classes or self.num_classes)
+        return chain_graph(layers, (3, side, side))
 
-    def _layers(self, arch: Arch, num_classes: int | None) -> list[Layer]:
-        classes = self.num_classes if num_classes is None else num_classes
-        return self.layers(arch, classes)
+    def _whole(self, where: str, text: str) -> int:
+        """Read a number; an error names the place."""
+        try:
+            return int(text)
+        except ValueError as error:
+            raise ValueError(
+                f'{self.name}: {where} is {text!r}; a whole number is needed'
+            ) from error
+
+    def _lists(self, form: Mapping, lengths: dict[str, int]) -> list[list]:
+        """Read the lists of a dictionary form, in the order of ``lengths``.
+
+        One value in place of a list stands for all of its slots.
+        """
+        if set(form) != set(lengths):
+            raise ValueError(
+                f'{self.name}: the dictionary has the keys {sorted(map(str, form))}; '
+                f'{sorted(lengths)} are needed'
+            )
+        lists = []
+        for key, length in lengths.items():
+            value = form[key]
+            own = isinstance(value, list | tuple)
+            lists.append(list(value) if own else [value] * length)
+            if len(lists[-1]) != length:
+                raise ValueError(
+                    f'{self.name}: {key!r} has {len(value)} values; {length} are needed'
+                )
+        return lists
 
     def _draw(self, slot: Slot, rng: np.random.Generator) -> Any:
         return slot.choices[int(rng.integers(len(slot.choices)))]

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""A network's weights, cut out of those of a Once-for-All supernet.
+"""Cut a network's weights out of those of a Once-for-All supernet.
 
 A supernet holds the largest network of its space, its channels sorted by importance. A
 smaller network has the first channels of each tensor. A smaller depthwise kernel is
@@ -26,7 +26,7 @@ _WRAPPED = re.compile(r'(conv|bn|linear)\.(\w+)$')
 
 
 def read_supernet(path: str | Path) -> dict[str, Tensor]:
-    """The weights in a supernet's checkpoint; nothing but tensors is unpickled.
+    """Read a supernet's checkpoint; nothing but tensors is unpickled.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -53,7 +53,7 @@ def read_supernet(path: str | Path) -> dict[str, Tensor]:
 def subnet_weights(
     supernet: Mapping[str, Tensor], layers: Sequence[Layer]
 ) -> dict[str, Tensor]:
-    """The weights of a network that is part of a supernet.
+    """Cut out the weights of a network that is part of a supernet.
 
     Args:
         supernet: All weights, under the names of Once-for-All's code, old or new.
@@ -99,7 +99,7 @@ def _cut(
 
 
 def _spellings(source: str, name: str) -> Iterator[str]:
-    """What a tensor may be called: parts may be wrapped, and a block's was renamed."""
+    """Names of a tensor: parts may be wrapped, and a block's was renamed."""
     for spelling in (_WRAPPED.sub(r'\1.\1.\2', name), name):
         yield f'{source}.{spelling}'
         if spelling.startswith('conv.'):

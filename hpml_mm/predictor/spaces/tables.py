@@ -26,7 +26,7 @@ NB201_COLUMNS = {
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """What a table says of one network.
+    """One network of a table.
 
     Attributes:
         arch: The network as the table writes it, which need not be canonical.

@@ -11,7 +11,7 @@ from hpml_mm.predictor.data.bench import LABELS, Bench
 from hpml_mm.predictor.data.build import build_cache
 from hpml_mm.predictor.data.protocol import draw
 from hpml_mm.predictor.gnn import recipes
-from hpml_mm.predictor.graphs.cached.cache import GraphCache
+from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.prediction import Prediction
 from hpml_mm.predictor.spaces import get_space

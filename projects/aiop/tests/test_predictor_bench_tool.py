@@ -7,11 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toy_graphs import chain_graph
 
 from hpml_mm.experiments.rows import read_results
-from hpml_mm.predictor.data.graph_dataset import zoo
-from hpml_mm.predictor.graphs.cached.cache import GraphCache
+from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.spaces import get_space
 
@@ -65,20 +63,3 @@ def test_a_method_of_another_case_is_refused(run, capsys):
         )
     error = capsys.readouterr().err
     assert "error: macro-20 does not compare 'ridge-sums'; it compares macs" in error
-
-
-def test_the_zoo_tells_what_it_leaves_out(run, capsys, monkeypatch):
-    models = [zoo.Published(name, 'Chain', name, 70.0) for name in ('good', 'bad')]
-
-    def load(name: str) -> Entry:
-        if name == 'bad':
-            raise ValueError('an operator is unknown')
-        return Entry(name, chain_graph(1))
-
-    monkeypatch.setattr(zoo, 'published', lambda: models)
-    monkeypatch.setattr(zoo, 'load_source', load)
-    run('predictor_zoo', '--out', 'zoo.cache')
-    told = capsys.readouterr().out
-    assert 'Chain/bad left out: an operator is unknown' in told
-    assert '1 graphs in zoo.cache' in told
-    assert GraphCache.load('zoo.cache').names == ['Chain/good']

@@ -17,10 +17,10 @@ from hpml_mm.compat.extras import require
 if TYPE_CHECKING:
     from onnx import GraphProto, NodeProto
 
-_FOLDED = """Constant ConstantOfShape Cast Concat Expand Gather Identity Range Reshape
+_NAMES = """Constant ConstantOfShape Cast Concat Expand Gather Identity Range Reshape
 Slice Split Squeeze Tile Transpose Unsqueeze Where Add Sub Mul Div Mod Neg Max Min Floor
 Ceil Sqrt ReduceProd Equal Less Greater Not And Or"""
-_FOLDED = frozenset(_FOLDED.split())
+_FOLDED = frozenset(_NAMES.split())
 # Longer lists are no shapes.
 _MOST = 64
 
@@ -41,11 +41,12 @@ def fold_numbers_(
     """Replace nodes that compute a few numbers from whole ones by initializers.
 
     Args:
+        graph: The file's graph; it is changed.
         shapes: Shape of each tensor, None for what is not known.
         weights: Names of initializers that are parameters, and stay.
 
     Returns:
-        Whether there were any.
+        True if there were any.
     """
     onnx = require('onnx')
     known = {

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What the operators of ONNX are called in a graph; as for those of PyTorch."""
+"""Names of ONNX's operators in a graph, by the rules for those of PyTorch."""
 
 _WORDS = {
     'batchnorm': 'BatchNormalization LayerNormalization GroupNormalization '

@@ -15,7 +15,7 @@ positions, count as they are in the file.
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from hpml_mm.compat.extras import require
 from hpml_mm.predictor.graphs import node_kinds
@@ -33,7 +33,7 @@ _MERGES = frozenset({'add', 'mul', 'concat'})
 
 
 def onnx_graph(path: str | Path) -> Graph:
-    """The computational graph of an ONNX file, for one image; a dynamic batch is 1.
+    """Read the graph of an ONNX file, for one image; a dynamic batch is 1.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -125,7 +125,7 @@ class _Reader:
                 self._values[tensor] = value or self._passed(step, tensor)
 
     def finish(self) -> Graph:
-        """The graph of all that was read.
+        """Make the graph of all that was read.
 
         Raises:
             ValueError: Nothing that the file returns depends on its input.
@@ -176,7 +176,8 @@ class _Reader:
             return None
         if gate := self._gate(step):
             return gate
-        node, axis = self._regular(step)
+        assert step.main is not None
+        node, axis = self._regular(step, step.main)
         value = self._builder.add(node, step.values, axis)
         if step.op == 'Erf':
             self._errors |= value.sources
@@ -240,10 +241,10 @@ class _Reader:
             biased=step.op == 'Gemm' and len(step.inputs) > 2,
         )
 
-    def _regular(self, step: _Step) -> tuple[Node, int]:
-        source = self._shape(step, step.inputs[step.main])
+    def _regular(self, step: _Step, main: int) -> tuple[Node, int]:
+        source = self._shape(step, step.inputs[main])
         out = self._shape(step, step.node.output[0])
-        before = step.values[step.main].axis
+        before = step.values[main].axis
         if step.op in PICTURES or step.op in ('Resize', 'Upsample'):
             before = after = min(1, len(out) - 1)
         elif step.op == 'LayerNormalization':
@@ -258,7 +259,7 @@ class _Reader:
         ), after
 
     def _passed(self, step: _Step, tensor: str) -> Value:
-        """Where an output comes from that has no node of its own."""
+        """Follow an output that has no node of its own to its origin."""
         value = merged(step.values)
         if step.main is None:
             return value
@@ -276,7 +277,7 @@ class _Reader:
         return self._network.shape(tensor, step.name)
 
 
-def _attribute(node: 'NodeProto', name: str, default: object) -> object:
+def _attribute(node: 'NodeProto', name: str, default: Any) -> Any:
     for attribute in node.attribute:
         if attribute.name == name:
             return require('onnx').helper.get_attribute_value(attribute)

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Which module of a network is running."""
+"""The running module of a network, and names of nodes after it."""
 
 import collections
 import contextlib

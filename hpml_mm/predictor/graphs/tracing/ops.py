@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What the operators of PyTorch are called in a graph.
+"""Names of PyTorch's operators in a graph.
 
 Names are those of ``torch.ops.aten`` without overload and without underscores around
 them: ``relu`` stands for ``relu_`` too.

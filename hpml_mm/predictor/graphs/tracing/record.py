@@ -10,15 +10,25 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from hpml_mm.predictor.graphs import node_kinds
 from hpml_mm.predictor.graphs.builder import GraphBuilder, Value, merged
-from hpml_mm.predictor.graphs.graph import Graph
+from hpml_mm.predictor.graphs.graph import Graph, Node
 from hpml_mm.predictor.graphs.layout import axis_after, default_axis
 
-from . import nodes as trace_nodes
 from .modules import ModulePaths
-from .ops import CONSTANTS, LABELS, MERGES, MOVEMENTS, SAME_SHAPE, UNCOUNTED, plain_name
+from .ops import (
+    CONSTANTS,
+    LABELS,
+    MERGES,
+    MOVEMENTS,
+    PICTURES,
+    SAME_SHAPE,
+    UNCOUNTED,
+    plain_name,
+)
 from .values import Values
 
+_PRODUCTS = frozenset({'mm', 'addmm', 'bmm', 'baddbmm'})
 _GATES = frozenset({'sigmoid', 'hardsigmoid'})
 # Their result does not depend on what they overwrite.
 _OVERWRITES = frozenset({'copy', 'fill', 'zero'})
@@ -80,7 +90,7 @@ class Recorder(TorchDispatchMode):
         return out
 
     def finish(self, outputs: Iterable[Tensor]) -> Graph:
-        """The graph of what was recorded, closed by one 'output' node.
+        """Make the graph of what was recorded, closed by one 'output' node.
 
         Args:
             outputs: What the network returned.
@@ -115,23 +125,33 @@ class Recorder(TorchDispatchMode):
     def _node(self, call: _Call, out: Tensor) -> Value | None:
         """Add a node for a call, and say where its result comes from; None without."""
         if call.op == 'convolution':
-            node = trace_nodes.convolution(self._name('conv'), call.args, out)
-            axis = 1
-        elif call.op in trace_nodes.PRODUCTS:
-            node = trace_nodes.product(self._name('matmul'), call.args, out)
-            axis = out.dim() - 1
-        elif _says_nothing(call) or self._is_bias(call):
-            return None
-        else:
-            if gate := self._gate(call):
-                return gate
-            source, before = call.inputs[call.main], call.values[call.main].axis
-            if call.op in _GATES:
-                self._gates[id(out)] = id(source)
-            name = self._name(LABELS.get(call.op, call.op))
-            node, axis = trace_nodes.regular(
-                name, call.op, call.args, source, before, out
+            source, weight, bias, stride, _, _, transposed, _, groups = call.args[:9]
+            node = node_kinds.convolution(
+                self._name('conv'),
+                source.shape,
+                weight.shape,
+                out.shape,
+                strides=stride,
+                groups=groups,
+                transposed=transposed,
+                biased=bias is not None,
             )
+            axis = 1
+        elif call.op in _PRODUCTS:
+            left, biased = call.args[-2].shape, len(call.args) == 3
+            node = node_kinds.product(
+                self._name('matmul'), left, out.shape, inner=left[-1], biased=biased
+            )
+            axis = out.dim() - 1
+        elif call.main is None or _says_nothing(call) or self._is_bias(call):
+            return None
+        elif gate := self._gate(call):
+            return gate
+        else:
+            if call.op in _GATES:
+                self._gates[id(out)] = id(call.inputs[call.main])
+            name = self._name(LABELS.get(call.op, call.op))
+            node, axis = _regular(name, call, call.main, out)
         return self._builder.add(node, call.values, axis)
 
     def _gate(self, call: _Call) -> Value | None:
@@ -146,11 +166,11 @@ class Recorder(TorchDispatchMode):
         return None
 
     def _is_bias(self, call: _Call) -> bool:
-        data = call.values[call.main]
+        computed = [value for value in call.values if value.sources]
         return (
             call.op == 'add'
-            and sum(bool(value.sources) for value in call.values) == 1
-            and self._builder.merge_bias(data, call.values)
+            and len(computed) == 1
+            and self._builder.merge_bias(computed[0], call.values)
         )
 
     def _name(self, op: str) -> str:
@@ -166,7 +186,7 @@ def _operator(func: Any) -> tuple[str, bool]:
 
 
 def _known(func: Any, args: tuple) -> Tensor | tuple[Tensor, ...] | None:
-    """What an operator gives, if it is plain; None if PyTorch has to find out.
+    """Make what a plain operator gives; None if PyTorch has to find out.
 
     PyTorch finds the shape of a batch normalisation by taking it apart, which takes
     longer than all the rest of a small block.
@@ -182,14 +202,14 @@ def _known(func: Any, args: tuple) -> Tensor | tuple[Tensor, ...] | None:
 
 
 def _says_nothing(call: _Call) -> bool:
-    """Whether a call gets no node of its own."""
-    if call.main is None or call.func.is_view:
+    """Find calls that get no node of their own."""
+    if call.func.is_view:
         return True
     if call.op in MOVEMENTS or call.op in _OVERWRITES:
         return True
     if call.op == 'constant_pad_nd' and not any(call.args[1]):
         return True
-    if LABELS.get(call.op) not in MERGES or trace_nodes.is_zero(call.op, call.args):
+    if LABELS.get(call.op) not in MERGES or _is_zero(call):
         return False
     computed = [value for value in call.values if value.sources]
     return len(computed) == 1 and not any(
@@ -197,8 +217,34 @@ def _says_nothing(call: _Call) -> bool:
     )
 
 
+def _regular(name: str, call: _Call, main: int, out: Tensor) -> tuple[Node, int]:
+    """Make the node of any other operator, and find the channels of its result."""
+    source, before = call.inputs[main].shape, call.values[main].axis
+    if call.op in PICTURES:
+        before = after = min(1, out.dim() - 1)
+    elif call.op == 'native_layer_norm':
+        before = after = out.dim() - 1
+    else:
+        after = axis_after(call.op, call.args, source, before, out.shape)
+    label = 'zero' if _is_zero(call) else LABELS.get(call.op, 'OOV')
+    strides: Sequence[int] = (1, 1)
+    if call.op.startswith(('max_pool', 'avg_pool')):
+        # Without a stride of its own, a pool moves by its kernel.
+        given = call.args[2:3]
+        strides = given[0] if given and given[0] else call.args[1]
+    node = node_kinds.regular(name, label, source, before, out.shape, after, strides)
+    return node, after
+
+
+def _is_zero(call: _Call) -> bool:
+    """Find products with the number 0, as in NAS-Bench-201's 'none'."""
+    return call.op == 'mul' and any(
+        isinstance(factor, int | float) and factor == 0 for factor in call.args[1:]
+    )
+
+
 def _passed(call: _Call, out: Tensor) -> Value:
-    """Where a result comes from that has no node of its own."""
+    """Follow a result that has no node of its own to its origin."""
     axis = default_axis(out.shape)
     if call.main is not None:
         before, known = call.inputs[call.main].shape, call.values[call.main].axis

@@ -33,6 +33,7 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
 )
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from hpml_mm.predictor.graphs.graph import Graph
@@ -40,13 +41,15 @@ from hpml_mm.predictor.graphs.graph import Graph
 from .modules import ModulePaths, evaluating
 from .record import Recorder
 
+_RANDOM = frozenset({'aten::uniform_', 'aten::normal_'})
+
 
 def trace(
     module: nn.Module,
     input_shape: Sequence[int] = (3, 224, 224),
     call: Callable[[nn.Module, Tensor], Any] | None = None,
 ) -> Graph:
-    """The computational graph of a module in evaluation mode, for one image.
+    """Trace a module in evaluation mode, for one image.
 
     Args:
         module: Any module that takes one tensor, or a model of MMPretrain or MMPose,
@@ -79,6 +82,17 @@ def trace(
             return recorder.finish(tensors)
         except Exception as error:
             raise _explained(module, input_shape, recorder, paths, error) from error
+
+
+@contextmanager
+def uninitialised() -> Iterator[None]:
+    """Build modules without random weights: they get whatever was in memory.
+
+    To draw weights takes most of the time in which a large network is built, and fills
+    its memory: a network of a billion parameters that is only traced needs neither.
+    """
+    with _LeaveOut():
+        yield
 
 
 @contextmanager
@@ -129,3 +143,10 @@ def _explained(
         f'{tuple(input_shape)}: it stopped at {operator} in module '
         f'{paths.current!r}: {reason}'
     )
+
+
+class _LeaveOut(TorchDispatchMode):
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        if func._schema.name in _RANDOM:
+            return args[0]
+        return func(*args, **(kwargs or {}))

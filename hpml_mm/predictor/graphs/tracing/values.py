@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Which nodes each tensor of a running network comes from, in spite of in-place writes.
+"""Origins of the tensors of a running network, in spite of in-place writes.
 
 Tensors that share memory are views of one storage. A write through one of them changes
 what the others hold, so it changes where they come from.
@@ -29,7 +29,7 @@ class Values:
         self._sharing: dict[int, list[Tensor]] = {}
 
     def get(self, tensor: Tensor) -> Value:
-        """Where a tensor comes from; of one never met: nowhere."""
+        """Look up the origin of a tensor; of one never met: a constant."""
         value = self._values.get(id(tensor))
         if value is None:
             return self._weights.get(id(tensor), CONSTANT)
@@ -68,6 +68,6 @@ def _span(tensor: Tensor) -> tuple[int, int]:
     Between them a strided view leaves gaps; that two such views overlap is then taken
     for granted.
     """
-    start = tensor.storage_offset()
+    start = int(tensor.storage_offset())
     steps = zip(tensor.shape, tensor.stride(), strict=True)
-    return start, start + 1 + sum((size - 1) * step for size, step in steps)
+    return start, start + 1 + sum((size - 1) * int(step) for size, step in steps)

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What a command names as a network: an arch, an ONNX file, a config or a model."""
+"""Network sources: an arch, an ONNX file, a config or a published model, by name."""
 
 import difflib
 import re
@@ -15,7 +15,7 @@ DEFAULT_SPACE = 'ofa-mbv3-w1.0'
 def load_source(
     source: str, space: str | None = None, size: tuple[int, int] | None = None
 ) -> Entry:
-    """The graph of a network, with what is counted on it as metrics.
+    """Make the graph of a network, with what is counted on it as metrics.
 
     Args:
         source: One of
@@ -49,7 +49,7 @@ def load_source(
 
 
 def split_arch(source: str, space: str | None = None) -> tuple[str, str] | None:
-    """The space and the canonical arch that a text stands for.
+    """Split a text into its search space and its canonical arch.
 
     Args:
         source: ``SPACE:ARCH``, or ``ARCH`` alone.
@@ -103,7 +103,7 @@ def _holds(space: SearchSpace, source: str) -> bool:
 def arch_graph(
     space: SearchSpace, arch: str, size: tuple[int, int] | None = None
 ) -> Graph:
-    """The graph of an arch; images of search spaces are square.
+    """Make the graph of an arch; images of search spaces are square.
 
     Raises:
         ValueError: The arch is not in the space, or the size is not square.
@@ -127,9 +127,9 @@ def _onnx_graph(path: str, size: tuple[int, int] | None) -> Graph:
 
 def _config_graph(source: str, size: tuple[int, int] | None) -> Graph:
     # Both import MMPretrain or its like, which an arch does without.
+    from hpml_mm.predictor.graphs.tracing.trace import trace, uninitialised
+
     from .config_model import config_model, find_config, input_shape
-    from hpml_mm.predictor.graphs.tracing.trace import trace
-    from hpml_mm.predictor.graphs.uninitialised import uninitialised
 
     cfg = find_config(source)
     # Weights are not looked at, and the largest models have a billion.
@@ -139,7 +139,7 @@ def _config_graph(source: str, size: tuple[int, int] | None) -> Graph:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Height and width in pixels of ``224`` or ``256x192``.
+    """Read height and width in pixels of ``224`` or ``256x192``.
 
     Raises:
         ValueError: The text is neither.

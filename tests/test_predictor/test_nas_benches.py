@@ -1,4 +1,9 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""The cells of NAS-Bench-201 and the chains of NAS-Bench-Macro."""
+
+import itertools
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -9,44 +14,15 @@ from hpml_mm.predictor.graphs.tracing.trace import trace
 from hpml_mm.predictor.spaces import Arch, get_space
 from hpml_mm.predictor.spaces.cell import OPERATIONS, Cell
 
-TEXT = (
-    '|nor_conv_3x3~0|+|none~0|skip_connect~1|+|avg_pool_3x3~0|nor_conv_1x1~1|'
-    'nor_conv_3x3~2|'
-)
-
 
 @pytest.fixture
-def space():
+def cells():
     return get_space('nas-bench-201')
 
 
-def test_string(space):
-    arch = space.decode(TEXT)
-    assert arch.values == (
-        'nor_conv_3x3',
-        'none',
-        'skip_connect',
-        'avg_pool_3x3',
-        'nor_conv_1x1',
-        'nor_conv_3x3',
-    )
-    assert space.encode(arch) == TEXT
-
-
-@pytest.mark.parametrize(
-    ('text', 'message'),
-    [
-        (TEXT.replace('nor_conv_1x1', 'conv'), "edge 1 to 3 is 'conv'; allowed are"),
-        (TEXT.replace('~2', '~1'), r'is not as \|op~0\|'),
-        (TEXT.replace('|+|none', '|none'), r'is not as \|op~0\|'),
-        (TEXT + '|none~3|', r'is not as \|op~0\|'),
-        ('', r'is not as \|op~0\|'),
-        ('["none"]', 'no string of a cell'),
-    ],
-)
-def test_a_wrong_string_is_an_error(space, text, message):
-    with pytest.raises(ValueError, match=message):
-        space.decode(text)
+@pytest.fixture
+def macro():
+    return get_space('nas-bench-macro')
 
 
 @pytest.mark.parametrize(
@@ -60,12 +36,12 @@ def test_a_wrong_string_is_an_error(space, text, message):
         ('nor_conv_3x3', 120, 16, 1538696, 55037560),
     ],
 )
-def test_the_published_range_of_costs(space, operation, classes, side, params, flops):
+def test_the_published_range_of_costs(cells, operation, classes, side, params, flops):
     """The least and most that the benchmark's records hold for its three data sets.
 
     Its authors' FLOPs are MACs, and count one more for each bias of the classifier.
     """
-    graph = space.graph(Arch(space.name, (operation,) * 6), side, classes)
+    graph = cells.graph(Arch(cells.name, (operation,) * 6), side, classes)
     assert graph.total_params == params
     assert graph.total_macs + classes == flops
 
@@ -99,7 +75,7 @@ def test_a_node_without_edges_is_zero():
 
 def test_wired_cells_equal_traced_ones():
     rng = np.random.default_rng(3)
-    cells = [tuple(rng.choice(OPERATIONS, 6).tolist()) for _ in range(40)]
+    cells = [tuple(rng.choice(OPERATIONS, 6).tolist()) for _ in range(25)]
     for operations in [*cells, *((name,) * 6 for name in OPERATIONS)]:
         module = torch.nn.ModuleDict({'@': Cell(operations, 8)})
         traced = trace(module, (8, 4, 4), lambda net, image: net['@'](image))
@@ -107,9 +83,9 @@ def test_wired_cells_equal_traced_ones():
         assert same(wired, traced, names=True), operations
 
 
-def test_simplified_cell_keeps_only_edges_that_matter(space):
+def test_simplified_cell_keeps_only_edges_that_matter(cells):
     def simple(*operations):
-        return space.simplify(Arch(space.name, operations)).values
+        return cells.simplify(Arch(cells.name, operations)).values
 
     conv, skip, none = 'nor_conv_3x3', 'skip_connect', 'none'
     # Nothing reads node 1, and node 2 gets nothing from it.
@@ -135,14 +111,51 @@ def test_simplified_cell_keeps_only_edges_that_matter(space):
     assert simple(*(conv,) * 6) == (conv,) * 6
 
 
-def test_simplified_network_gives_the_same_logits_if_nothing_was_zero(space):
+def test_simplified_network_gives_the_same_logits_if_nothing_was_zero(cells):
     conv, none = 'nor_conv_3x3', 'none'
-    arch = Arch(space.name, (conv, conv, none, conv, none, conv))
+    arch = Arch(cells.name, (conv, conv, none, conv, none, conv))
     torch.manual_seed(0)
-    whole, simple = space.build(arch).eval(), space.build(space.simplify(arch)).eval()
+    whole, simple = cells.build(arch).eval(), cells.build(cells.simplify(arch)).eval()
     simple.load_state_dict(
         {key: whole.state_dict()[key] for key in simple.state_dict()}
     )
     x = torch.randn(1, 3, 16, 16)
     torch.testing.assert_close(simple(x), whole(x))
-    assert space.graph(space.simplify(arch)).num_nodes < space.graph(arch).num_nodes
+    assert cells.graph(cells.simplify(arch)).num_nodes < cells.graph(arch).num_nodes
+
+
+def test_strings_of_all_networks(macro):
+    """The benchmark's 6,561 strings stand for 9 * 21 * 21 networks."""
+    texts = map(''.join, itertools.product('012', repeat=8))
+    assert len({macro.encode(macro.decode(text)) for text in texts}) == 3969
+
+
+def test_moved_identities_leave_the_same_network(macro):
+    torch.manual_seed(0)
+    # Stages 21, 020 and 002: behind the first layer of each, identities move back.
+    moved, plain = macro.decode('21020002'), Arch(macro.name, (2, 1, 0, 2, 0, 0, 0, 2))
+    assert moved.values == (2, 1, 0, 2, 0, 0, 2, 0)
+    nets = [macro.build(arch).eval() for arch in (moved, plain)]
+    weights = list(nets[0].state_dict().values())
+    nets[1].load_state_dict(dict(zip(nets[1].state_dict(), weights, strict=True)))
+    x = torch.randn(2, 3, 32, 32)
+    torch.testing.assert_close(nets[0](x), nets[1](x))
+
+
+@pytest.mark.real_data
+def test_macs_and_parameters_of_the_whole_published_table(macro, real_data):
+    path = real_data / 'nas' / 'nas_bench_macro_cifar10.json'
+    table = json.loads(path.read_text(encoding='utf-8'))
+    assert len(table) == 6000
+    labels = {}
+    for text, record in table.items():
+        arch = macro.decode(text)
+        graph = macro.graph(arch)
+        counted = (graph.total_macs, graph.total_params)
+        assert counted == (record['flops'], record['params']), text
+        # One network, trained once, stands under all of its strings.
+        assert (
+            labels.setdefault(macro.encode(arch), record['mean_acc'])
+            == (record['mean_acc'])
+        )
+    assert len(labels) < len(table)

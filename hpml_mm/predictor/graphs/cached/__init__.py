@@ -1,2 +1,0 @@
-# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Many graphs in one file."""
