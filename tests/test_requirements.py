@@ -36,7 +36,7 @@ def imported(folder: Path) -> dict[str, Path]:
             else:
                 continue
             modules |= dict.fromkeys((name.split('.')[0] for name in names), file)
-    own = {'hpml_mm', 'tests'} | {
+    own = {'hpml_mm', 'projects', 'tests'} | {
         path.stem for name in ('tools', 'tests') for path in (ROOT / name).rglob('*')
     }
     return {
@@ -58,8 +58,13 @@ def without_typing(tree: ast.Module) -> ast.Module:
 
 @pytest.mark.parametrize(
     ('folder', 'files'),
-    [('hpml_mm', BASE), ('tools', BASE), ('tests', [*BASE, *EXTRAS])],
-    ids=['hpml_mm', 'tools', 'tests'],
+    [
+        ('hpml_mm', BASE),
+        ('tools', BASE),
+        ('tests', [*BASE, *EXTRAS]),
+        ('projects', [*BASE, *EXTRAS]),
+    ],
+    ids=['hpml_mm', 'tools', 'tests', 'projects'],
 )
 def test_every_import_is_required(folder, files):
     required = listed(*files)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hpml_mm.predictor.data.graph_set import GraphSet
-from hpml_mm.predictor.search import Found, Limits, pareto_front, search, spread_out
+from hpml_mm.predictor.arch_search import Found, Limits, pareto_front, search, spread_out
 from hpml_mm.predictor.search_report import draw_front, write_front
 from hpml_mm.predictor.shipped import find_predictor
 from hpml_mm.predictor.spaces import get_space

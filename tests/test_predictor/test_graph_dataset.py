@@ -11,7 +11,7 @@ from hpml_mm.measure.batch import count_samples
 from hpml_mm.predictor.data.graph_dataset import GraphDataset
 from hpml_mm.predictor.graphs.cached.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
-from hpml_mm.predictor.score_metric import ScoreMetric
+from hpml_mm.predictor.metrics import ScoreMetric
 
 METRIC = 'toy/top1(%)'
 

@@ -6,8 +6,8 @@ import pytest
 from predictor_toys import branched_graph
 
 from hpml_mm.predictor.gp import statistics
-from hpml_mm.predictor.gp.flow import trace_flow
-from hpml_mm.predictor.gp.statistics import graph_statistics, statistic_names
+from hpml_mm.predictor.data.path_statistics import live_graphs
+from hpml_mm.predictor.data.graph_statistics import graph_statistics, statistic_names
 from hpml_mm.predictor.graphs.cached.columns import pack
 from hpml_mm.predictor.graphs.graph import Entry, Graph, Node, assemble
 
@@ -39,12 +39,12 @@ def _residual(*, zero: bool = False, unread: bool = False) -> Graph:
     return assemble(nodes, edges)
 
 
-def _of(*graphs: Graph) -> statistics.Statistics:
+def _of(*graphs: Graph) -> statistics.GraphStatistics:
     entries = (Entry(str(index), graph) for index, graph in enumerate(graphs))
     return graph_statistics(pack(entries))
 
 
-def _count(found: statistics.Statistics, row: int = 0) -> list[int]:
+def _count(found: statistics.GraphStatistics, row: int = 0) -> list[int]:
     """Nodes of each sort, over all levels."""
     return found.layers[row, :84].reshape(7, 12).sum(axis=0).astype(int).tolist()
 
@@ -143,7 +143,7 @@ def test_a_network_of_zeros_has_no_ways():
 
 def test_a_graph_without_output_ends_where_nobody_reads():
     nodes = [Node('input', 'input', PLACE), _conv('wide', 3), Node('relu', 'r', PLACE)]
-    flow = trace_flow(pack([Entry('a', assemble(nodes, [(0, 1), (1, 2)]))]), 0, 1)
+    flow = live_graphs(pack([Entry('a', assemble(nodes, [(0, 1), (1, 2)]))]), 0, 1)
     assert flow.live.all()
     assert flow.ends.tolist() == [False, False, True]
 

@@ -9,7 +9,8 @@ from torch.autograd import gradcheck
 from toy_graphs import chain_graph
 
 from hpml_mm.predictor.data.graph_set import GraphSet
-from hpml_mm.predictor.gnn.graph_batch import link, neighbour_sum
+from hpml_mm.predictor.data.graph_batch import link
+from hpml_mm.predictor.gnn.encoders import neighbour_sum
 from hpml_mm.predictor.gnn.readout import Readout
 from hpml_mm.predictor.graphs import Node, assemble
 

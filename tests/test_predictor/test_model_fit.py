@@ -49,7 +49,7 @@ def test_the_scale_comes_from_the_training_networks_alone():
     fit(model, part(range(8)), FitSettings(epochs=1), dev=part(range(8, 16)))
     labels = toy_labels()[:8] / 100
     assert model.scaler.mean.item() == pytest.approx(labels.mean())
-    assert model.scaler.spread.item() == pytest.approx(labels.std())
+    assert model.scaler.std.item() == pytest.approx(labels.std())
 
 
 def test_the_best_epoch_by_points_on_the_dev_networks_is_kept():

@@ -4,7 +4,7 @@
 import pytest
 from toy_graphs import chain_graph
 
-from hpml_mm.predictor.data.graph_dataset import zoo
+from hpml_mm.predictor.data import zoo
 from hpml_mm.predictor.data.zoo import (
     METRIC,
     Published,

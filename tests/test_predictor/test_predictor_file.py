@@ -9,20 +9,20 @@ import pytest
 from predictor_toys import SIZES, branched_graph, toy_labels
 from safetensors.numpy import load_file, save_file
 
-from hpml_mm.predictor.bounds import Bounds
+from hpml_mm.predictor.training_range import TrainingRange
 from hpml_mm.predictor.card import Card
 from hpml_mm.predictor.data.graph_set import GraphSet
 from hpml_mm.predictor.gnn.build import build_part
 from hpml_mm.predictor.gnn.fit import FitSettings, Labelled, fit
-from hpml_mm.predictor.gnn.predictor import NetworkPredictor
+from hpml_mm.predictor.gnn.predictor import GNNPredictor
 from hpml_mm.predictor.gp.features import Task
-from hpml_mm.predictor.gp.predictor import KernelPredictor
-from hpml_mm.predictor.gp.regressor import KernelRegressor
+from hpml_mm.predictor.gp.predictor import GPPredictor
+from hpml_mm.predictor.gp.regressor import GaussianProcess
 from hpml_mm.predictor.predictor_file import (
     FORMAT,
-    load_predictor,
+    load_score_predictor,
     rounded,
-    save_predictor,
+    save_score_predictor,
 )
 
 MEMBER = {
@@ -40,18 +40,18 @@ def graphs():
     return GraphSet.of(branched_graph(*size) for size in SIZES)
 
 
-def kernel(graphs) -> KernelPredictor:
+def kernel(graphs) -> GPPredictor:
     task = Task(graphs.statistics, toy_labels())
-    bounds = Bounds.of(graphs.statistics, graphs.sizes)
-    return KernelPredictor(CARD, bounds, KernelRegressor().condition(task))
+    bounds = TrainingRange.of(graphs.statistics, graphs.sizes)
+    return GPPredictor(CARD, bounds, GaussianProcess().condition_on(task))
 
 
-def network(graphs, config=MEMBER) -> NetworkPredictor:
+def network(graphs, config=MEMBER) -> GNNPredictor:
     model = build_part(config)
     train = Labelled(graphs.folded, np.arange(16), toy_labels())
     fit(model, train, FitSettings(epochs=1))
-    bounds = Bounds.of(graphs.statistics, graphs.sizes)
-    return NetworkPredictor(CARD, bounds, model, config, True)
+    bounds = TrainingRange.of(graphs.statistics, graphs.sizes)
+    return GNNPredictor(CARD, bounds, model, config, True)
 
 
 @pytest.mark.parametrize(
@@ -59,8 +59,8 @@ def network(graphs, config=MEMBER) -> NetworkPredictor:
 )
 def test_a_file_predicts_what_was_trained(make, graphs, tmp_path):
     predictor, path = make(graphs), tmp_path / 'new' / 'toy.safetensors'
-    save_predictor(path, predictor)
-    found = load_predictor(path)
+    save_score_predictor(path, predictor)
+    found = load_score_predictor(path)
     assert type(found) is type(predictor)
     assert found.card == CARD
     old, new, near = (p.score(graphs) for p in (predictor, found, rounded(predictor)))
@@ -70,7 +70,7 @@ def test_a_file_predicts_what_was_trained(make, graphs, tmp_path):
     assert (new.spread is None) == (make is network)
     assert [file.name for file in path.parent.iterdir()] == ['toy.safetensors']
     before = path.read_bytes()
-    save_predictor(path, found)
+    save_score_predictor(path, found)
     assert path.read_bytes() == before
 
 
@@ -106,7 +106,7 @@ def rewritten(path, **changes):
 @pytest.fixture(scope='module')
 def network_file(graphs, tmp_path_factory):
     path = tmp_path_factory.mktemp('network') / 'toy.safetensors'
-    save_predictor(path, network(graphs))
+    save_score_predictor(path, network(graphs))
     return path
 
 
@@ -136,19 +136,19 @@ def test_files_that_are_not_right(changes, message, network_file, tmp_path):
     path.write_bytes(network_file.read_bytes())
     rewritten(path, **changes)
     with pytest.raises(ValueError, match=message):
-        load_predictor(path)
+        load_score_predictor(path)
 
 
 def test_foreign_and_truncated_files(network_file, tmp_path):
     path = tmp_path / 'toy.safetensors'
     save_file(load_file(network_file), path, {'format': 'other'})
     with pytest.raises(ValueError, match='a safetensors file, but not a predictor'):
-        load_predictor(path)
+        load_score_predictor(path)
     path.write_bytes(network_file.read_bytes()[:-100])
     with pytest.raises(ValueError, match='not a predictor, or is truncated'):
-        load_predictor(path)
+        load_score_predictor(path)
     with pytest.raises(FileNotFoundError, match='no predictor'):
-        load_predictor(tmp_path / 'none.safetensors')
+        load_score_predictor(tmp_path / 'none.safetensors')
 
 
 def test_a_card_of_an_older_file_has_no_note_and_no_table():
@@ -164,5 +164,5 @@ def test_a_card_that_is_no_json_leaves_nothing(graphs, tmp_path):
     card = dataclasses.replace(CARD, scores={'predictor': {'srcc(1)': float('nan')}})
     predictor = dataclasses.replace(kernel(graphs), card=card)
     with pytest.raises(ValueError, match='JSON'):
-        save_predictor(tmp_path / 'toy.safetensors', predictor)
+        save_score_predictor(tmp_path / 'toy.safetensors', predictor)
     assert not list(tmp_path.iterdir())

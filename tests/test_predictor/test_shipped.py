@@ -12,7 +12,7 @@ from hpml_mm.predictor.data.build import build_cache
 from hpml_mm.predictor.data.graph_set import GraphSet
 from hpml_mm.predictor.data.source import load_source
 from hpml_mm.predictor.shipped import find_predictor, shipped_names
-from hpml_mm.predictor.training import judge_again, train_predictor
+from hpml_mm.predictor.training import score_again, train_predictor
 
 OFA = 'ofa-mbv3-w1.0'
 FACE = 'configs/fer/mini-xception_1xb128-bf16-channels-last-10e_fer2013-44px.py'
@@ -68,7 +68,7 @@ def test_the_card_is_true_and_training_gives_the_file_again(tmp_path, real_data)
     bench = Bench.of_cache(tmp_path / f'{OFA}.safetensors')
     found = find_predictor(OFA)
     card = found.card
-    for method, scores in judge_again(found, bench).items():
+    for method, scores in score_again(found, bench).items():
         assert scores == pytest.approx(card.scores[method], abs=1e-6), method
     again = train_predictor(bench, card.networks, card.seed)
     first, second = found.score(bench), again.score(bench)

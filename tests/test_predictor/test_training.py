@@ -9,11 +9,11 @@ from predictor_toys import macro_cache, toy_cache
 from hpml_mm.predictor.data.bench import Bench
 from hpml_mm.predictor.gnn import recipes
 from hpml_mm.predictor.graphs.cached.cache import GraphCache
-from hpml_mm.predictor.predictor_file import load_predictor, save_predictor
+from hpml_mm.predictor.predictor_file import load_score_predictor, save_score_predictor
 from hpml_mm.predictor.training import (
     METHODS,
     fine_tune_predictor,
-    judge_again,
+    score_again,
     train_predictor,
 )
 
@@ -40,11 +40,11 @@ def test_a_card_says_what_a_file_gives_again(bench, tmp_path):
     # Costs decide the label, and are among the statistics.
     assert card.scores['predictor']['srcc(1)'] > 0.99
     assert card.scores['predictor']['mae(points)'] < card.scores['ridge']['mae(points)']
-    save_predictor(tmp_path / 'a.safetensors', predictor)
-    assert judge_again(load_predictor(tmp_path / 'a.safetensors'), bench) == card.scores
+    save_score_predictor(tmp_path / 'a.safetensors', predictor)
+    assert score_again(load_score_predictor(tmp_path / 'a.safetensors'), bench) == card.scores
     less = Bench('nas-bench-macro', bench.cache.select(range(50)), LABEL)
     with pytest.raises(ValueError, match='the networks of the cache, .* another table'):
-        judge_again(predictor, less)
+        score_again(predictor, less)
 
 
 def relabelled(bench, change):
@@ -57,16 +57,16 @@ def relabelled(bench, change):
 
 def test_a_table_is_known_by_its_labels(bench):
     predictor = train_predictor(bench, 40)
-    same = judge_again(predictor, relabelled(bench, lambda label: label))
+    same = score_again(predictor, relabelled(bench, lambda label: label))
     assert same['predictor'] == pytest.approx(predictor.card.scores['predictor'])
     other = relabelled(bench, lambda label: label - 1)
     with pytest.raises(ValueError, match='or their labels, are not .* another table'):
-        judge_again(predictor, other)
+        score_again(predictor, other)
     card = dataclasses.replace(predictor.card, table=None)  # an older file
-    judge_again(dataclasses.replace(predictor, card=card), other)
+    score_again(dataclasses.replace(predictor, card=card), other)
     card = dataclasses.replace(card, rest=1)
     with pytest.raises(ValueError, match='are left to judge on, .* another table'):
-        judge_again(dataclasses.replace(predictor, card=card), other)
+        score_again(dataclasses.replace(predictor, card=card), other)
 
 
 def test_the_table_that_was_learnt_from_is_no_other_table(bench):
@@ -104,7 +104,7 @@ def test_graph_networks_are_trained_and_tuned_too(method, bench, other, monkeypa
     monkeypatch.setattr(recipes, 'TUNE_EPOCHS', 1)
     predictor = train_predictor(other, 12, method=method)
     assert list(predictor.card.scores) == ['predictor', 'macs', 'params']
-    assert judge_again(predictor, other) == predictor.card.scores
+    assert score_again(predictor, other) == predictor.card.scores
     tuned = fine_tune_predictor(predictor, bench, 4)
     assert tuned.card.method == method
     first, second = (next(p.model.parameters()) for p in (predictor, tuned))

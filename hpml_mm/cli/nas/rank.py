@@ -65,7 +65,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _graphs(args: argparse.Namespace) -> tuple[GraphSet, dict[str, str]]:
-    """The networks, and by name why some are no classifiers."""
+    """Networks, and by name reasons why some are no classifiers."""
     if args.cache:
         return GraphSet(GraphCache.load(args.cache).columns), {}
     if args.sources:
@@ -75,5 +75,6 @@ def _graphs(args: argparse.Namespace) -> tuple[GraphSet, dict[str, str]]:
     table = ArchTable.read(args.table, space=args.space)
     with progress_bar('networks') as show:
         named = zip(table.archs, table.graphs(input_size(args), show), strict=True)
-        entries = (Entry(f'{table.space}:{a}', graph, a) for a, graph in named)
-        return GraphSet(pack(entries)), {}
+        return GraphSet(
+            pack(Entry(f'{table.space}:{a}', graph, a) for a, graph in named)
+        ), {}

@@ -107,7 +107,7 @@ def check_svg(path: Path) -> None:
 
 def to_svg(graph: Graph, title: str = '', fold: bool | None = None) -> str:
     """The picture as text; see ``draw``."""
-    pygraphviz = require('pygraphviz')
+    pygraphviz = require('pygraphviz', 'draw')
     if fold is None:
         fold = graph.num_nodes > FOLD_ABOVE
     boxes, box_of = _boxes(graph, fold)

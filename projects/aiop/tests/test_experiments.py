@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from projects.aiop.setting import Setting
 
 from hpml_mm.predictor.data.bench import LABELS, Bench
 from hpml_mm.predictor.data.build import build_cache
@@ -13,13 +14,12 @@ from hpml_mm.predictor.data.protocol import draw
 from hpml_mm.predictor.gnn import recipes
 from hpml_mm.predictor.graphs.cached.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
-from hpml_mm.predictor.prediction import Prediction
+from hpml_mm.predictor.predictor import Prediction
 from hpml_mm.predictor.spaces import get_space
 from projects.aiop import networks
 from projects.aiop.cases import CASES, Case
 from projects.aiop.methods import METHODS
 from projects.aiop.rows import case_rows, case_table
-from projects.aiop.setting import Setting
 from projects.aiop.sweep import Benches, Cell, by_family, cells, judge, run_cells
 
 SPACE = 'nas-bench-macro'

@@ -10,7 +10,7 @@ import pytest
 from toy_graphs import chain_graph
 
 from hpml_mm.experiments.rows import read_results
-from hpml_mm.predictor.data.graph_dataset import zoo
+from hpml_mm.predictor.data import zoo
 from hpml_mm.predictor.graphs.cached.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.spaces import get_space

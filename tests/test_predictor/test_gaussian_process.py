@@ -7,18 +7,18 @@ import torch
 
 from hpml_mm.predictor.gp import features as kernel_data
 from hpml_mm.predictor.gp.features import Task
-from hpml_mm.predictor.gp.regressor import KernelRegressor
-from hpml_mm.predictor.gp.statistics import Statistics
+from hpml_mm.predictor.gp.regressor import GaussianProcess
+from hpml_mm.predictor.data.graph_statistics import GraphStatistics
 
 
-def _statistics(count: int, seed: int, factor: float = 1.0) -> Statistics:
+def _statistics(count: int, seed: int, factor: float = 1.0) -> GraphStatistics:
     rng = np.random.default_rng(seed)
     groups = [rng.uniform(-1, 1, (count, width)) for width in (4, 3, 2)]
     constant = np.ones((count, 1))
-    return Statistics(np.hstack([groups[0], constant]) * factor, *groups[1:])
+    return GraphStatistics(np.hstack([groups[0], constant]) * factor, *groups[1:])
 
 
-def _labels(statistics: Statistics, noise: float = 0.0, seed: int = 9) -> np.ndarray:
+def _labels(statistics: GraphStatistics, noise: float = 0.0, seed: int = 9) -> np.ndarray:
     """Smooth, not linear, in percent."""
     layers, paths, _ = statistics.groups
     scale = layers[0, -1]
@@ -29,9 +29,9 @@ def _labels(statistics: Statistics, noise: float = 0.0, seed: int = 9) -> np.nda
 def _trained(count: int = 80, noise: float = 0.0, factor: float = 1.0):
     known = _statistics(count, 0, factor)
     task = Task(known, _labels(known, noise))
-    model = KernelRegressor()
+    model = GaussianProcess()
     model.learn([task])
-    return model.condition(task)
+    return model.condition_on(task)
 
 
 def test_a_smooth_function_is_learnt():
@@ -52,7 +52,7 @@ def test_spread_is_that_of_the_noise_and_larger_far_away():
     found = model.predict(unseen)
     off = np.abs(found.scores - _labels(unseen, noise=1.0, seed=5))
     assert 0.55 < (off < found.spread).mean() < 0.8  # 0.68 of a normal distribution.
-    far = Statistics(*(10 * group for group in unseen.groups))
+    far = GraphStatistics(*(10 * group for group in unseen.groups))
     there = model.predict(far)
     assert (there.spread / (100 - there.scores)).min() > 3 * (
         (found.spread / (100 - found.scores)).max()
@@ -62,7 +62,7 @@ def test_spread_is_that_of_the_noise_and_larger_far_away():
 def test_learning_makes_the_labels_more_likely_and_spares_the_networks():
     known = _statistics(60, 0)
     task = Task(known, _labels(known, noise=3.0))
-    model, other = KernelRegressor(), KernelRegressor()
+    model, other = GaussianProcess(), GaussianProcess()
     other.learn([task])
     data = kernel_data.Known.of(task)
     with torch.no_grad():
@@ -78,7 +78,7 @@ def test_a_large_task_is_learnt_from_a_part_that_the_seed_chooses(monkeypatch):
     task = Task(known, _labels(known, noise=1.0))
     scales = []
     for seed in (0, 0, 1):
-        model = KernelRegressor()
+        model = GaussianProcess()
         model.learn([task], steps=5, seed=seed)
         scales.append(model.distance.tolist())
     assert scales[0] == scales[1] != scales[2]
@@ -88,7 +88,7 @@ def test_a_label_of_100_percent_can_be_learnt():
     known = _statistics(30, 0)
     labels = np.minimum(_labels(known) + 15, 100)
     assert (labels == 100).any()
-    found = KernelRegressor().condition(Task(known, labels)).predict(known)
+    found = GaussianProcess().condition_on(Task(known, labels)).predict(known)
     assert np.isfinite(found.scores).all()
     assert (found.scores < 100).all()
 
@@ -98,7 +98,7 @@ def test_arrays_for_a_file_are_small_and_predict_the_same():
     arrays = model.to_arrays()
     assert arrays['rows0'].dtype == np.int16
     assert arrays['rows0'].shape == (80, 4)  # Without the column that does not vary.
-    loaded = KernelRegressor.from_arrays(arrays)
+    loaded = GaussianProcess.from_arrays(arrays)
     first, second = model.predict(unseen), loaded.predict(unseen)
     assert first.scores == pytest.approx(second.scores, abs=2e-3)
     assert first.spread == pytest.approx(second.spread, rel=1e-2)
@@ -126,19 +126,19 @@ def test_statistics_that_follow_from_others_take_no_room_and_still_count():
 def test_doubt_is_small_among_the_known_and_large_in_a_direction_never_seen():
     known = _statistics(60, 0)
     layers = np.hstack([known.layers, known.layers])  # Two columns that go together.
-    task = Task(Statistics(layers, known.paths, known.costs), _labels(known))
-    model = KernelRegressor().condition(task)
+    task = Task(GraphStatistics(layers, known.paths, known.costs), _labels(known))
+    model = GaussianProcess().condition_on(task)
     assert model.predict(task.statistics).doubt.max() < 0.2
     apart = np.hstack([known.layers, -known.layers])
-    strange = Statistics(10 * apart, known.paths, known.costs)
+    strange = GraphStatistics(10 * apart, known.paths, known.costs)
     assert model.predict(strange).doubt.min() > 0.8
 
 
 def test_labels_that_teach_nothing_are_refused():
     known = _statistics(3, 0)
     with pytest.raises(ValueError, match='none differs'):
-        KernelRegressor().condition(Task(known, np.full(3, 70.0)))
+        GaussianProcess().condition_on(Task(known, np.full(3, 70.0)))
     with pytest.raises(ValueError, match='percentages up to 100'):
-        KernelRegressor().condition(Task(known, np.array([70.0, 101.0, 50.0])))
+        GaussianProcess().condition_on(Task(known, np.array([70.0, 101.0, 50.0])))
     with pytest.raises(ValueError, match='none missing'):
-        KernelRegressor().condition(Task(known, np.array([70.0, np.nan, 50.0])))
+        GaussianProcess().condition_on(Task(known, np.array([70.0, np.nan, 50.0])))
