@@ -7,8 +7,14 @@ import dataclasses
 import numpy as np
 import pytest
 
+from hpml_mm.predictor.arch_search import (
+    Found,
+    Limits,
+    pareto_front,
+    search_archs,
+    spread_out,
+)
 from hpml_mm.predictor.data.graph_set import GraphSet
-from hpml_mm.predictor.arch_search import Found, Limits, pareto_front, search, spread_out
 from hpml_mm.predictor.search_report import draw_front, write_front
 from hpml_mm.predictor.shipped import find_predictor
 from hpml_mm.predictor.spaces import get_space
@@ -35,9 +41,8 @@ def at_random(predictor, limits: Limits, trials: int, seed: int) -> float:
 
 
 def test_it_beats_as_many_random_networks_and_keeps_the_limits(predictor):
-    gains = []
-    for seed in range(3):
-        found = search(SPACE, predictor, LIMITS, 200, seed)
+    for seed in range(2):
+        found = search_archs(SPACE, predictor, LIMITS, 200, seed)
         for one in found:
             graph = SPACE.graph(SPACE.decode(one.arch))
             assert (one.macs, one.params) == (graph.total_macs, graph.total_params)
@@ -46,19 +51,20 @@ def test_it_beats_as_many_random_networks_and_keeps_the_limits(predictor):
         assert len({one.arch for one in found}) == len(found) <= 200
         scores = [one.score for one in found]
         assert scores == sorted(scores, reverse=True)
-        gains.append(scores[0] - at_random(predictor, LIMITS, 200, seed))
-    assert min(gains) > 0
+        assert scores[0] > at_random(predictor, LIMITS, 200, seed)
 
 
 def test_equal_seeds_find_equal_networks(predictor):
-    first, second, other = (search(SPACE, predictor, LIMITS, 60, s) for s in (1, 1, 2))
+    first, second, other = (
+        search_archs(SPACE, predictor, LIMITS, 60, s) for s in (1, 1, 2)
+    )
     assert first == second != other
 
 
 def test_it_finds_its_way_to_a_tight_limit(predictor):
     # Identity in every layer but those that halve the image; hardly ever drawn.
     limits = Limits(macs=15_000_000)
-    found = search(SPACE, predictor, limits, 400, 0)
+    found = search_archs(SPACE, predictor, limits, 400, 0)
     assert all(one.macs <= limits.macs for one in found)
 
 
@@ -67,13 +73,13 @@ def test_an_impossible_limit_names_the_smallest_network(predictor):
     with pytest.raises(
         ValueError, match=r'is within 10 MACs and 5 parameters'
     ) as error:
-        search(SPACE, predictor, Limits(10, 5), 50, 0, lambda *a: told.append(a))
+        search_archs(SPACE, predictor, Limits(10, 5), 50, 0, lambda *a: told.append(a))
     text = str(error.value)
     assert 'none of 50 networks of nas-bench-macro' in text
     assert 'the smallest found has ' in text
     assert told[-1] == (50, 50)
     with pytest.raises(ValueError, match='0 trials'):
-        search(SPACE, predictor, LIMITS, 0)
+        search_archs(SPACE, predictor, LIMITS, 0)
 
 
 def one(macs, score, arch='a'):
@@ -91,13 +97,13 @@ def test_the_front_is_what_nothing_beats_at_its_costs():
 
 def test_the_front_is_written_and_drawn(tmp_path):
     found = [one(3_000_000, 60.0, 'a;b'), one(5_000_000, 71.0), one(5_000_000, 65.0)]
-    found[1] = dataclasses.replace(found[1], outside='too deep')
+    found[1] = dataclasses.replace(found[1], ood='too deep')
     front = pareto_front(found)
     write_front(tmp_path / 'new' / 'a.csv', front)
     with (tmp_path / 'new' / 'a.csv').open(newline='') as file:
         rows = list(csv.reader(file))
     assert rows[0][:3] == ['arch', 'macs', 'params']
-    assert rows[0][3:] == ['predicted', 'predicted_spread', 'outside']
+    assert rows[0][3:] == ['predicted', 'predicted_std', 'out_of_distribution']
     assert rows[1] == ['a;b', '3000000', '1', '60.0000', '0.1000', '']
     assert rows[2][5] == 'too deep'
     measured = np.array([4e6, 6e6]), np.array([55.0, 66.0])

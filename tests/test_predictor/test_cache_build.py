@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hpml_mm.predictor.data.build import build_cache
 from hpml_mm.predictor.data import build
+from hpml_mm.predictor.data.build import build_cache
 from hpml_mm.predictor.graphs import same
 from hpml_mm.predictor.graphs.cached.cache import GraphCache
 from hpml_mm.predictor.spaces import get_space

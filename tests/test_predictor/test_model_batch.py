@@ -8,8 +8,8 @@ from predictor_toys import SIZES, branched_graph, toy_table
 from torch.autograd import gradcheck
 from toy_graphs import chain_graph
 
-from hpml_mm.predictor.data.graph_set import GraphSet
 from hpml_mm.predictor.data.graph_batch import link
+from hpml_mm.predictor.data.graph_set import GraphSet
 from hpml_mm.predictor.gnn.encoders import neighbour_sum
 from hpml_mm.predictor.gnn.readout import Readout
 from hpml_mm.predictor.graphs import Node, assemble
@@ -133,7 +133,7 @@ def test_folding_merges_what_has_one_reader():
     # input, and twice conv+batchnorm+relu and add; the last add took the output.
     assert batch.counts.tolist() == [5]
     ops = [
-        batch.features.ops[batch.members.kinds[batch.members.sorts == row]].tolist()
+        batch.features.ops[batch.members.kinds[batch.members.types == row]].tolist()
         for row in batch.rows
     ]
     assert sorted(map(sorted, ops)) == sorted([[3, 5, 6], [3, 5, 6], [1], [9], [2, 9]])

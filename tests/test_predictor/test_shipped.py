@@ -47,18 +47,18 @@ def test_all_are_small_and_better_than_ridge():
         (f'ofa-mbv3-w1.2:{ARCH}', 'channels'),
         ('resnet50_8xb32_in1k', 'spatial convolutions'),
         ('vit-base-p16_32xb128-mae_in1k', 'matrix products'),
-        (FACE, 'images of 44x44, learnt from 224x224'),
+        (FACE, 'images of 44x44, trained on 224x224'),
     ],
 )
-def test_what_is_outside_is_told(source, reason, monkeypatch):
+def test_networks_out_of_distribution_are_told(source, reason, monkeypatch):
     monkeypatch.chdir(FOLDER.parents[2])
     graphs = GraphSet.of([load_source(source).graph])
     found = find_predictor(OFA).score(graphs)
-    (told,) = found.outside
+    (told,) = found.ood
     assert reason in told
     assert bool(reason) == bool(told)
     assert 0 <= found.scores[0] <= 100
-    assert 0 <= found.spread[0] <= 100
+    assert 0 <= found.std[0] <= 100
 
 
 @pytest.mark.real_data
@@ -73,8 +73,7 @@ def test_the_card_is_true_and_training_gives_the_file_again(tmp_path, real_data)
     again = train_predictor(bench, card.networks, card.seed)
     first, second = found.score(bench), again.score(bench)
     assert np.abs(first.scores - second.scores).max() < 0.01
-    # Of the networks that it did not learn from and that are cheap enough, the best
-    # predicted are among the best.
+    # Of the test networks that are cheap enough, the best predicted are among the best.
     rest = bench.draw(card.networks, card.seed).test
     rest = rest[bench.macs[rest] <= 300e6]
     best = rest[first.scores[rest].argmax()]
