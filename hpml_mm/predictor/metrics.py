@@ -101,26 +101,10 @@ class ScoreMetric(BaseMetric):
 
     A metric that the data do not have, such as the overlap of the best 50 of 30, is
     left out.
-
-    Args:
-        collect_device: Where results of several processes meet, ``'cpu'`` or
-            ``'gpu'``.
-        collect_dir: Folder in which they meet on the CPU; a temporary one if None.
-        prefix: Put before every key, with a slash.
     """
 
     # Not None, or MMEngine warns that it is unset: the keys are complete already.
     default_prefix = ''
-
-    def __init__(
-        self,
-        collect_device: str = 'cpu',
-        collect_dir: str | None = None,
-        prefix: str | None = None,
-    ) -> None:
-        super().__init__(
-            collect_device=collect_device, collect_dir=collect_dir, prefix=prefix
-        )
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep prediction and label of each network.

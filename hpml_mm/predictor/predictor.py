@@ -60,9 +60,9 @@ class ScorePredictor(abc.ABC):
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Fitted arrays for a file."""
 
-    @abc.abstractmethod
     def settings(self) -> dict[str, Any]:
         """Other arguments that ``build`` needs, as JSON can hold them."""
+        return {}
 
     @classmethod
     @abc.abstractmethod

@@ -59,10 +59,6 @@ class GPPredictor(ScorePredictor):
         """Scales and training set."""
         return self.model.to_arrays()
 
-    def settings(self) -> dict[str, Any]:
-        """Nothing: the arrays are enough."""
-        return {}
-
     @classmethod
     def build(
         cls,

@@ -4,7 +4,7 @@
 import copy
 import dataclasses
 import zlib
-from typing import TYPE_CHECKING, Union
+from typing import Any
 
 import numpy as np
 
@@ -21,9 +21,6 @@ from .metrics import mae, srcc
 from .predictor import ScorePredictor
 from .predictor_file import GNNPredictor, GPPredictor, rounded
 from .training_range import TrainingRange
-
-if TYPE_CHECKING:
-    from sklearn.linear_model import RidgeCV
 
 METHODS = ('gp', 'residual-gnn', 'gnn')
 _RECIPES = {'residual-gnn': recipes.RESIDUAL, 'gnn': recipes.AIOP}
@@ -54,7 +51,9 @@ def train_predictor(
         gp, task = GaussianProcess(), Task.of(bench, drawn.train)
         gp.fit([task], seed=seed)
         return scored(GPPredictor(*about, gp.condition_on(task)), bench, drawn)
-    recipe = _recipe(method)
+    if method not in _RECIPES:
+        raise ValueError(f'no method {method!r}; there are {", ".join(METHODS)}')
+    recipe = _RECIPES[method]
     network = recipes.train_new(bench, drawn.train, recipe, seed)
     config = {'type': 'hpml_mm.GraphRegressor', **recipe.model}
     return scored(GNNPredictor(*about, network, config, recipe.fold), bench, drawn)
@@ -161,12 +160,6 @@ def sampled(bench: Bench, count: int, seed: int) -> Draw:
     return bench.draw(count, seed)
 
 
-def _recipe(method: str) -> recipes.Recipe:
-    if method not in _RECIPES:
-        raise ValueError(f'no method {method!r}; there are {", ".join(METHODS)}')
-    return _RECIPES[method]
-
-
 def described(
     bench: Bench, drawn: Draw, method: str, origin: str | None = None
 ) -> tuple[Card, TrainingRange]:
@@ -208,21 +201,15 @@ def scored(
 
 def _scores(predictor: ScorePredictor, bench: Bench, drawn: Draw) -> dict[str, Scores]:
     scores = {'predictor': _measured(predictor, bench, drawn.test)}
-    for name, (model, features) in _baselines(bench).items():
+    models: dict[str, tuple[Any, np.ndarray]] = {}
+    if bench.families is None:  # In a search space, where networks have archs.
+        models['ridge'] = (ridge(), one_hot(bench.space, bench.archs))
+    models['macs'] = (CostLine(), bench.macs[:, None])
+    models['params'] = (CostLine(), bench.params[:, None])
+    for name, (model, features) in models.items():
         model.fit(features[drawn.train], bench.labels[drawn.train])
         scores[name] = _compared(model.predict(features[drawn.test]), bench, drawn.test)
     return scores
-
-
-def _baselines(
-    bench: Bench,
-) -> dict[str, tuple[Union[CostLine, 'RidgeCV'], np.ndarray]]:
-    """Models and features."""
-    found: dict[str, tuple[CostLine | RidgeCV, np.ndarray]] = {}
-    if bench.families is None:  # In a search space, where networks have archs.
-        found['ridge'] = (ridge(), one_hot(bench.space, bench.archs))
-    costs = {'macs': bench.macs, 'params': bench.params}
-    return found | {name: (CostLine(), cost[:, None]) for name, cost in costs.items()}
 
 
 def _measured(predictor: ScorePredictor, bench: Bench, rows: np.ndarray) -> Scores:

@@ -44,11 +44,6 @@ class GraphTable:
     def __len__(self) -> int:
         return len(self._node_starts)
 
-    @property
-    def node_counts(self) -> np.ndarray:
-        """Nodes of each graph, merged ones counted once, (G,) int64."""
-        return self._nodes.node_counts
-
     def batch(self, indices: Sequence[int] | np.ndarray) -> GraphBatch:
         """These graphs, in this order, as one batch.
 

@@ -26,11 +26,6 @@ def graph_mean(states: Tensor, batch: GraphBatch) -> Tensor:
     return graph_sum(states, batch) / batch.counts[:, None]
 
 
-def graph_max(states: Tensor, batch: GraphBatch) -> Tensor:
-    """Largest of the states (N, C) of each graph's nodes by channel, (G, C)."""
-    return torch.segment_reduce(states, 'max', lengths=batch.counts, unsafe=True)
-
-
 class Readout(nn.Module):
     """One vector of a graph: the chosen sums of its nodes' states side by side.
 
@@ -57,7 +52,9 @@ class Readout(nn.Module):
         total = graph_sum(states, batch)
         parts = {'sum': total * _SUM_SCALE, 'mean': total / batch.counts[:, None]}
         if 'max' in self.kinds:
-            parts['max'] = graph_max(states, batch)
+            parts['max'] = torch.segment_reduce(
+                states, 'max', lengths=batch.counts, unsafe=True
+            )
         return torch.cat([parts[kind] for kind in self.kinds], dim=1)
 
 
