@@ -24,7 +24,7 @@ HOOKS = Registry(
         'hpml_mm.engine.hooks',
         'hpml_mm.visualization.hooks',
         'hpml_mm.quantization.hooks',
-        'hpml_mm.predictor.scaling_hook',
+        'hpml_mm.predictor.gnn',
     ],
 )
 OPTIM_WRAPPERS = Registry(
@@ -71,5 +71,5 @@ METRICS = Registry(
     'metric',
     parent=MMENGINE_METRICS,
     scope='hpml_mm',
-    locations=['hpml_mm.evaluation', 'hpml_mm.predictor.score_metric'],
+    locations=['hpml_mm.evaluation', 'hpml_mm.predictor.metrics'],
 )

@@ -1,11 +1,13 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Small graphs with labels for tests of predictors."""
 
+from functools import cache
+
 import numpy as np
 
-from hpml_mm.predictor.data.graph_set import GraphSet
-from hpml_mm.predictor.data.graph_table import GraphTable
+from hpml_mm.predictor.data.graph_set import GraphSet, GraphTable
 from hpml_mm.predictor.gnn import GraphRegressor
+from hpml_mm.predictor.gnn.fit import Labelled
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry, Graph, Node, assemble
 from hpml_mm.predictor.spaces import get_space
@@ -62,15 +64,26 @@ def toy_cache() -> GraphCache:
     return GraphCache.from_entries([*entries, Entry('other', branched_graph(5, 8))])
 
 
-def toy_table(fold: bool = False) -> GraphTable:
+@cache
+def toy_graphs() -> GraphSet:
     """The 16 labelled networks of ``toy_cache``."""
-    graphs = GraphSet.of(branched_graph(*size) for size in SIZES)
-    return graphs.folded if fold else graphs.table
+    return GraphSet.of(branched_graph(*size) for size in SIZES)
+
+
+def toy_table(fold: bool = False) -> GraphTable:
+    """The same, with merged nodes or without."""
+    return toy_graphs().folded if fold else toy_graphs().table
 
 
 def toy_labels() -> np.ndarray:
     """Their labels."""
     return np.array([toy_label(*size) for size in SIZES])
+
+
+def labelled(rows=range(16), fold: bool = False) -> Labelled:
+    """Some of them with their labels."""
+    rows = np.asarray(rows)
+    return Labelled(toy_table(fold), rows, toy_labels()[rows])
 
 
 def small_model(**settings) -> GraphRegressor:

@@ -77,7 +77,7 @@ def is_user_error(error: BaseException) -> bool:
     origin = Path(frames[-1]).resolve() if frames else Path()
     if isinstance(error, KeyError):
         return origin == Path(build_functions.__file__).resolve()
-    return _PACKAGE in origin.parents
+    return bool({_PACKAGE, _PACKAGE.parent / 'projects'} & set(origin.parents))
 
 
 def command_to_resume(argv: Sequence[str]) -> str:

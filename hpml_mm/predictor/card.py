@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What is to be known of a predictor: what it learnt from, and how good it is."""
+"""Card of a predictor: its training set and its scores."""
 
 import dataclasses
 from typing import Any
@@ -15,22 +15,21 @@ _MEASURES = {'top1(%)': 'top-1 (%)'}
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """A predictor's origin and its scores on networks that it did not learn from.
+    """Training set of a predictor, and its scores on other networks.
 
     Attributes:
         space: Search space, or collection, of the networks.
-        label: What is predicted, as in a cache: 'imagenet/top1(%)'.
-        method: How it was trained.
-        networks: How many it learnt from.
-        seed: Of their draw, by ``protocol.draw``.
-        rest: How many of the others it was judged on.
-        scores: By method, 'predictor' the first, then what it is to be compared with:
-            ``srcc(1)`` and ``mae(points)``, None where there is no such number.
-        origin: What it had learnt before it was fine-tuned.
+        label: Name of the label, as in a cache: 'imagenet/top1(%)'.
+        method: One of ``training.METHODS``, or the name of a config.
+        networks: Size of the training set.
+        seed: Of its draw, by ``protocol.draw``.
+        rest: Number of networks in the test set.
+        scores: By method, 'predictor' the first, then the baselines: ``srcc(1)`` and
+            ``mae(points)``, None where there is no such number.
+        table: Checksum of the table's networks and labels, by ``table_checksum``.
+        origin: Training set before the fine-tuning.
         unit: Of scores and labels.
-        note: What else is to be said of the label: 'after 12 epochs'.
-        table: Checksum of the table's networks and labels, by ``table_checksum``; None
-            in older files.
+        note: Remark on the label: 'after 12 epochs'.
     """
 
     space: str
@@ -40,51 +39,44 @@ class Card:
     seed: int
     rest: int
     scores: dict[str, dict[str, float | None]]
+    table: str
     origin: str | None = None
     unit: str = 'percent'
     note: str = ''
-    table: str | None = None
 
     @property
     def task(self) -> str:
-        """What is predicted, in words: 'ImageNet top-1 (%) after 12 epochs'."""
-        return f'{self._measure} {self.note}'.strip()
-
-    @property
-    def _measure(self) -> str:
-        dataset, slash, measure = self.label.partition('/')
-        if not slash:
-            return self.label
-        dataset = _DATASETS.get(dataset, dataset)
-        return f'{dataset} {_MEASURES.get(measure, measure)}'
+        """Label in words: 'ImageNet top-1 (%) after 12 epochs'."""
+        dataset, _, measure = self.label.partition('/')
+        words = (_DATASETS.get(dataset, dataset), _MEASURES.get(measure, measure))
+        return ' '.join(filter(None, (*words, self.note)))
 
     @property
     def short(self) -> str:
-        """The origin in a few words."""
+        """Training set in a few words."""
         return f'{self.networks:,} networks of {self.space}, {self.task}'
 
     def to_json(self) -> dict[str, Any]:
-        """What JSON can hold."""
+        """Content for JSON."""
         return dataclasses.asdict(self)
 
     @classmethod
     def from_json(cls, content: Any) -> 'Card':
-        """What ``to_json`` gave.
+        """Card of the content that ``to_json`` gave.
 
         Raises:
-            ValueError: It is something else.
+            ValueError: The content is of something else.
         """
         try:
             card = cls(**content)
         except TypeError as error:
             raise ValueError(f'its card is not right: {error}') from error
-        texts = (card.space, card.label, card.method, card.unit, card.note)
+        texts = (card.space, card.label, card.method, card.table, card.unit, card.note)
         numbers = (card.networks, card.seed, card.rest)
         if not (
             all(isinstance(text, str) for text in texts)
             and all(isinstance(number, int) for number in numbers)
             and isinstance(card.scores, dict)
-            and isinstance(card.table, str | None)
         ):
             raise ValueError('its card has values of a wrong type')
         return card

@@ -11,26 +11,26 @@ from hpml_mm.engine.weights import read_checkpoint, state_dict_of
 from hpml_mm.predictor.data.bench import Bench
 from hpml_mm.predictor.data.graph_dataset import GraphDataset
 from hpml_mm.predictor.data.protocol import Draw
-from hpml_mm.predictor.gnn.build import build_part
-from hpml_mm.predictor.gnn.predictor import NetworkPredictor
+from hpml_mm.predictor.gnn.regressor import ScoreModel, build_part
 from hpml_mm.registry import DATASETS
 
-from .bounds import Bounds
-from .predictor import Predictor
-from .training import described, judged
+from .predictor import ScorePredictor
+from .predictor_file import GNNPredictor, check_parts
+from .training import described, scored
+from .training_range import TrainingRange
 
 
 def checkpoint_predictor(
     cache: str | Path, config: str | Path, checkpoint: str | Path
-) -> Predictor:
-    """A trained network of a run, judged on the networks that it did not learn from.
+) -> ScorePredictor:
+    """A trained network of a run, with scores on networks that it was not trained on.
 
     The config's data set is built on the cache, and divides it. As for all predictors,
-    networks that choose the best epoch are of the sample: nothing is judged on them.
+    networks that choose the best epoch are of the sample: no score is of them.
 
     Args:
-        cache: The graphs that the run learnt from.
-        config: Of the run; it says which label and networks, and what the model is.
+        cache: Graphs of the table that the run was trained on.
+        config: Of the run, with label, networks and model.
         checkpoint: Of the run.
 
     Returns:
@@ -49,30 +49,29 @@ def checkpoint_predictor(
         raise ValueError(f'{config} trains no predictor: its data are no GraphDataset')
     dataset = DATASETS.build({**data, 'cache': str(cache)})
     if dataset.drawn is None:
-        raise ValueError(f'{config} learns from all networks: none is left to judge on')
+        raise ValueError(f'{config} trains on all networks: none is left to test on')
     bench = Bench.of_cache(cache, dataset.metainfo['metric'], labelled_only=True)
-    drawn, learnt = _of_labelled(dataset)
+    drawn, fitted = _of_labelled(dataset, dataset.drawn)
     settings = _without_files(cfg.model.to_dict())
-    model = build_part(settings)
+    check_parts(settings)
+    model = build_part(settings, ScoreModel)
     try:
         model.load_state_dict(state_dict_of(read_checkpoint(str(checkpoint))))
     except RuntimeError as error:
         raise ValueError(f'{checkpoint} is not of {config}: {error}') from error
     card, _ = described(bench, drawn, Path(config).stem)
-    bounds = Bounds.of(bench.statistics.take(learnt), bench.sizes[learnt])
+    statistics, sizes = bench.statistics.take(fitted), bench.sizes[fitted]
+    about = card, TrainingRange.of(statistics, sizes)
     fold = dataset.table.fold
-    return judged(
-        NetworkPredictor(card, bounds, model.eval(), settings, fold), bench, drawn
-    )
+    return scored(GNNPredictor(*about, model.eval(), settings, fold), bench, drawn)
 
 
-def _of_labelled(dataset: GraphDataset) -> tuple[Draw, np.ndarray]:
-    """Sample and rest, and what weights were fitted to, among the labelled networks."""
-    drawn = dataset.drawn
+def _of_labelled(dataset: GraphDataset, drawn: Draw) -> tuple[Draw, np.ndarray]:
+    """Sample and rest, and networks of the training, among the labelled networks."""
     known = np.flatnonzero(dataset.labelled)
     rows = (drawn.train, drawn.test, dataset.indices)
-    train, test, learnt = (np.searchsorted(known, row) for row in rows)
-    return Draw(drawn.seed, train, test), learnt
+    train, test, fitted = (np.searchsorted(known, row) for row in rows)
+    return Draw(drawn.seed, train, test), fitted
 
 
 def _without_files(part: Any) -> Any:

@@ -1,9 +1,13 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""How good predicted scores are: their errors, and the order that they give."""
+"""Metrics of predicted scores: their errors, and the order that they give."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+from mmengine.evaluator import BaseMetric
+
+from hpml_mm.registry import METRICS
 
 # Sizes of the top that AIO-P reports.
 TOP_SIZES = (5, 10, 25, 50)
@@ -91,36 +95,35 @@ def score(
     }
 
 
-def mean_and_spread(values: Iterable[float]) -> tuple[float, float]:
-    """Mean and population standard deviation, as AIO-P gives them over its seeds.
+@METRICS.register_module()
+class ScoreMetric(BaseMetric):
+    """Errors in percentage points and rank correlations for MMEngine, see ``score``.
 
-    Raises:
-        ValueError: There are no values.
+    A metric that the data do not have, such as the overlap of the best 50 of 30, is
+    left out.
     """
-    array = np.array(list(values), np.float64)
-    if not len(array):
-        raise ValueError('mean_and_spread: there are no values')
-    return float(array.mean()), float(array.std())
 
+    # Not None, or MMEngine warns that it is unset: the keys are complete already.
+    default_prefix = ''
 
-def summarise(
-    scores: Sequence[Mapping[str, float | None]],
-) -> dict[str, tuple[float, float] | None]:
-    """Mean and spread of each metric over several runs.
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Keep prediction and label of each network.
 
-    Args:
-        scores: What ``score`` gave for each of them.
+        Args:
+            data_batch: Not used.
+            data_samples: Records with ``predicted`` and ``label``.
+        """
+        self.results.extend((one['predicted'], one['label']) for one in data_samples)
 
-    Returns:
-        None for a metric that one of the runs does not have: the mean of the others
-        would be one of easier cases.
-    """
-    return {
-        name: None
-        if any(one[name] is None for one in scores)
-        else mean_and_spread(one[name] for one in scores)
-        for name in (scores[0] if scores else ())
-    }
+    def compute_metrics(self, results: list) -> dict[str, float]:
+        """Metrics by name and unit.
+
+        Args:
+            results: One (prediction, label) a network.
+        """
+        predicted, labels = np.array(results, np.float64).T
+        metrics = score(predicted, labels)
+        return {name: value for name, value in metrics.items() if value is not None}
 
 
 def _pair(predicted: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -1,87 +1,108 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What all trained predictors share, whatever is inside them."""
+"""Base of all trained predictors, and what they predict."""
 
 import abc
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 import numpy as np
 
 from hpml_mm.predictor.data.graph_set import GraphSet
 
-from .bounds import Bounds
 from .card import Card
-from .prediction import Prediction
+from .training_range import TrainingRange
 
-# Where more than half of what could be known is unknown, little was learnt of it.
-MAX_DOUBT = 0.5
+# A network of whose prior standard deviation more is left is out of distribution.
+MAX_RELATIVE_STD = 0.5
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Predictor(abc.ABC):
+class Prediction:
+    """Predicted scores of ``G`` networks.
+
+    Attributes:
+        scores: (G,) in percent, the median.
+        std: (G,) standard deviation in points of a measurement: of the network's score
+            and of the noise together. None where a method does not tell.
+        absolute: True for percentages, False for an order alone.
+        relative_std: (G,) posterior over prior standard deviation of the score, 0 to 1;
+            None as for ``std``.
+        ood: For each network the reason why it is out of distribution, '' where it is
+            not; None where it was not checked.
+    """
+
+    scores: np.ndarray
+    std: np.ndarray | None = None
+    absolute: bool = True
+    relative_std: np.ndarray | None = None
+    ood: tuple[str, ...] | None = None
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class ScorePredictor(abc.ABC):
     """A trained predictor.
 
     Attributes:
-        card: What it learnt from, and how good it is.
-        bounds: Which graphs are like those that it learnt from.
+        card: Its training set and scores.
+        range: Of the statistics of its training set.
     """
 
     kind: ClassVar[str]
     card: Card
-    bounds: Bounds
+    range: TrainingRange
 
     @abc.abstractmethod
     def predict(self, graphs: GraphSet, rows: np.ndarray) -> Prediction:
-        """Scores of some graphs, however unlike those that were learnt from."""
+        """Scores of some graphs, also of those out of distribution."""
 
     @abc.abstractmethod
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """What was learnt, as arrays of a file."""
+        """Fitted arrays for a file."""
 
-    @abc.abstractmethod
     def settings(self) -> dict[str, Any]:
-        """What else is needed to build it, as JSON can hold it."""
+        """Other arguments that ``build`` needs, as JSON can hold them."""
+        return {}
 
     @classmethod
     @abc.abstractmethod
     def build(
         cls,
         card: Card,
-        bounds: Bounds,
+        training_range: TrainingRange,
         arrays: Mapping[str, np.ndarray],
         settings: Mapping[str, Any],
-    ) -> 'Predictor':
-        """The predictor that gave these arrays and settings.
+    ) -> Self:
+        """Predictor of the arrays and settings of a file.
 
         Raises:
-            KeyError, TypeError, ValueError, RuntimeError: None did.
+            KeyError, TypeError, ValueError, RuntimeError: They are not of one.
         """
 
     def score(self, graphs: GraphSet, rows: np.ndarray | None = None) -> Prediction:
-        """Predict percentages, and say which networks are outside of what was learnt.
+        """Predict percentages, and mark networks that are out of distribution.
 
         Args:
             graphs: Of networks.
             rows: Positions of those wanted; None for all.
 
         Returns:
-            With scores and spreads within 0 to 100, and ``outside``.
+            With scores and standard deviations within 0 to 100, and ``ood``.
         """
         rows = np.arange(len(graphs)) if rows is None else rows
         found = self.predict(graphs, rows)
-        reasons = self.bounds.reasons(graphs.statistics.take(rows), graphs.sizes[rows])
-        if found.doubt is not None:
-            reasons = map(_doubted, reasons, found.doubt)
+        reasons = self.range.reasons(graphs.statistics.take(rows), graphs.sizes[rows])
+        if found.relative_std is not None:
+            reasons = tuple(map(_uncertain, reasons, found.relative_std))
         return dataclasses.replace(
             found,
             scores=found.scores.clip(0, 100),
-            spread=None if found.spread is None else found.spread.clip(0, 100),
-            outside=tuple(reasons),
+            std=None if found.std is None else found.std.clip(0, 100),
+            ood=reasons,
         )
 
 
-def _doubted(reason: str, doubt: float) -> str:
-    if reason or doubt <= MAX_DOUBT:
+def _uncertain(reason: str, relative_std: float) -> str:
+    if reason or relative_std <= MAX_RELATIVE_STD:
         return reason
-    return f'{100 * doubt:.0f} % of its score is unknown'
+    return f'{100 * relative_std:.0f} % of the prior standard deviation is left'

@@ -11,25 +11,27 @@ import numpy as np
 
 from hpml_mm.utils.files import write_atomic
 
-from .search import Found
+from .arch_search import Found
+
+# Columns of predictions in a CSV file.
+PREDICTED = ('predicted', 'predicted_std', 'out_of_distribution')
 
 
 def write_front(path: Path, front: Sequence[Found]) -> None:
     """Write the front as CSV: a network a line, scores in percent.
 
-    ``outside`` says why a network is unlike what the predictor learnt from.
+    ``out_of_distribution`` is the reason why a network is, or nothing.
 
     Raises:
         OSError: The disk is full, or the directory cannot be written to.
     """
     text = io.StringIO(newline='')
     writer = csv.writer(text, lineterminator='\n')
-    names = ('arch', 'macs', 'params', 'predicted', 'predicted_spread', 'outside')
-    writer.writerow(names)
+    writer.writerow(('arch', 'macs', 'params', *PREDICTED))
     for one in front:
-        spread = '' if one.spread is None else f'{one.spread:.4f}'
+        std = '' if one.std is None else f'{one.std:.4f}'
         costs = one.macs, one.params
-        writer.writerow((one.arch, *costs, f'{one.score:.4f}', spread, one.outside))
+        writer.writerow((one.arch, *costs, f'{one.score:.4f}', std, one.ood))
     write_atomic(path, text.getvalue())
 
 
@@ -46,7 +48,7 @@ def draw_front(
         path: PNG file; it is written whole or not at all.
         found: All networks.
         front: Those of the front, by MACs.
-        task: What is predicted, with its unit.
+        task: Label in words, with its unit.
         published: MACs and measured scores of other networks, to be drawn beneath.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -56,18 +58,15 @@ def draw_front(
     figure = Figure(figsize=(7, 4.5), dpi=100, layout='tight')
     axes = figure.add_subplot()
     if published is not None:
-        macs, scores = published
-        axes.plot(macs / 1e6, scores, '.', color='lightgrey', label='measured')
-    macs, scores = ([getattr(one, name) for one in found] for name in ('macs', 'score'))
-    axes.plot(np.divide(macs, 1e6), scores, '.', markersize=3, label='predicted')
-    macs, scores = ([getattr(one, name) for one in front] for name in ('macs', 'score'))
-    axes.plot(np.divide(macs, 1e6), scores, '-', label='Pareto front')
-    spreads = [one.spread or 0 for one in front]
-    if any(spreads):
-        low, high = np.subtract(scores, spreads), np.add(scores, spreads)
-        axes.fill_between(
-            np.divide(macs, 1e6), low, high, color='C1', alpha=0.2, linewidth=0
-        )
+        measured, labels = published
+        axes.plot(measured / 1e6, labels, '.', color='lightgrey', label='measured')
+    axes.plot(*_points(found), '.', markersize=3, label='predicted')
+    macs, scores = _points(front)
+    axes.plot(macs, scores, '-', label='Pareto front')
+    stds = np.array([one.std or 0 for one in front])
+    if stds.any():
+        low, high = scores - stds, scores + stds
+        axes.fill_between(macs, low, high, color='C1', alpha=0.2, linewidth=0)
     axes.set_xlabel('million MACs')
     axes.set_ylabel(task)
     axes.legend()
@@ -79,3 +78,9 @@ def draw_front(
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _points(networks: Sequence[Found]) -> tuple[np.ndarray, np.ndarray]:
+    """Million MACs and scores."""
+    macs = np.array([one.macs / 1e6 for one in networks])
+    return macs, np.array([one.score for one in networks])

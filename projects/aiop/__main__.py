@@ -1,12 +1,12 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Judge predictors on a published table, over seeds, beside simple methods.
+r"""Compare predictors on a published table, over seeds, with simple baselines.
 
-    python -m projects.aiop ofa-50 --caches work_dirs/graphs \\
+    python -m projects.aiop ofa-50 --caches work_dirs/graphs \
         --out results/predictor.csv
 
 The folder holds SPACE.safetensors of the case's tables, as
-`tools/predictor.py cache build` makes them. What is done is kept below
---work-dir and is not done again.
+`tools/predictor.py cache build` makes them. Finished runs are kept below
+--work-dir and are not repeated.
 """
 
 import argparse
@@ -19,8 +19,7 @@ from rich.progress import track
 
 from hpml_mm.config.arguments import clear_errors
 from hpml_mm.experiments.rows import append_results
-from hpml_mm.predictor.data.protocol import DRAW_SEEDS, PRETRAIN_SEEDS
-from projects.aiop.cases import CASES
+from projects.aiop.cases import CASES, DRAW_SEEDS, PRETRAIN_SEEDS
 from projects.aiop.rows import case_rows, case_table
 from projects.aiop.sweep import Benches, cells, run_cells
 

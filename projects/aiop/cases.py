@@ -1,7 +1,11 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What is asked of each table, and which methods answer."""
+"""Samples of tables to predict from, and the methods that are compared on them."""
 
 import dataclasses
+
+# AIO-P's seeds: of the sample draws, and of the pre-trainings.
+DRAW_SEEDS = (12345, 1, 2, 3, 4)
+PRETRAIN_SEEDS = (12345, 1, 2)
 
 _OFA, _MACRO, _CELLS = 'ofa-mbv3-w1.0', 'nas-bench-macro', 'nas-bench-201'
 _ZOO = 'mmpretrain'
@@ -22,9 +26,9 @@ class Case:
 
     Attributes:
         name: Of the case, as in the rows of results.
-        space: Whose table.
+        space: Of the table.
         sample: Networks in it; below 1 a share of the table.
-        methods: That are compared. Others are measured against 'ridge', or where
+        methods: To compare. Others are measured against 'ridge', or where
             networks have no architecture to write down, against 'macs'.
         sources: Spaces to pre-train on.
     """

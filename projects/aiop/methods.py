@@ -3,31 +3,38 @@
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Union
 
 import numpy as np
 
-from hpml_mm.predictor.baselines import CostLine, Ridge
+from hpml_mm.predictor.baselines import CostLine, one_hot, ridge
+from hpml_mm.predictor.data.bench import Bench
 from hpml_mm.predictor.gnn import recipes
-from hpml_mm.predictor.gp.regressor import KernelRegressor
-from hpml_mm.predictor.prediction import Prediction
+from hpml_mm.predictor.gp.features import Task
+from hpml_mm.predictor.gp.regressor import GaussianProcess
+from hpml_mm.predictor.predictor import Prediction
 
 from . import networks
-from .setting import Setting
+from .features import pairs, stage_sums, standardised
+from .networks import Setting
 
-# Samples of the source tables that the kernel's scales are learnt from.
+if TYPE_CHECKING:
+    from sklearn.linear_model import RidgeCV
+
+# Samples of the source tables that the scales of the Gaussian process are fitted on.
 _SCALE_TASKS, _SCALE_NETS = 10, 50
-# Networks of the source that a prediction without any sample draws from.
+# Networks of the source that a prediction without any sample is conditioned on.
 _ZERO_NETS = 400
 
 
 @dataclasses.dataclass(frozen=True)
 class Method:
-    """One of the compared.
+    """A method of the comparison.
 
     Attributes:
-        run: Predicts the networks to be predicted.
-        seeded: Whether the setting's seed has an influence.
-        pretrained: Whether it needs source tables.
+        run: Predicts the rest of a setting.
+        seeded: True if the setting's seed has an influence.
+        pretrained: True if it needs source tables.
     """
 
     run: Callable[[Setting], Prediction]
@@ -36,27 +43,32 @@ class Method:
 
 
 def _macs(setting: Setting) -> Prediction:
-    return _simple(CostLine(), setting.bench.costs('macs'), setting)
+    return _simple(CostLine(), setting.bench.macs[:, None], setting)
 
 
 def _params(setting: Setting) -> Prediction:
-    return _simple(CostLine(), setting.bench.costs('params'), setting)
+    return _simple(CostLine(), setting.bench.params[:, None], setting)
 
 
 def _ridge(setting: Setting) -> Prediction:
-    return _simple(Ridge(), setting.bench.one_hot, setting)
+    return _simple(ridge(), _choices(setting.bench), setting)
 
 
 def _ridge_sums(setting: Setting) -> Prediction:
-    return _simple(Ridge(standardise=True), setting.bench.sums, setting)
+    sums = stage_sums(setting.bench.space, setting.bench.archs)
+    return _simple(ridge(), standardised(sums, setting.drawn.train), setting)
 
 
 def _ridge_pairs(setting: Setting) -> Prediction:
-    return _simple(Ridge(), setting.bench.pairs, setting)
+    return _simple(ridge(), pairs(_choices(setting.bench)), setting)
+
+
+def _choices(bench: Bench) -> np.ndarray:
+    return one_hot(bench.space, bench.archs)
 
 
 def _simple(
-    model: CostLine | Ridge, features: np.ndarray, setting: Setting
+    model: Union[CostLine, 'RidgeCV'], features: np.ndarray, setting: Setting
 ) -> Prediction:
     train, test = setting.drawn.train, setting.drawn.test
     if not len(train):
@@ -66,36 +78,38 @@ def _simple(
     return Prediction(model.predict(features[test]))
 
 
-def _kernel(setting: Setting) -> Prediction:
-    task = setting.bench.task(setting.drawn.train)
-    model = KernelRegressor()
-    model.learn([task], seed=setting.seed)
-    return _rest(model.condition(task), setting)
+def _gp(setting: Setting) -> Prediction:
+    task = Task.of(setting.bench, setting.drawn.train)
+    model = GaussianProcess()
+    model.fit([task], seed=setting.seed)
+    return _rest(model.condition_on(task), setting)
 
 
-def _kernel_pretrained(setting: Setting) -> Prediction:
+def _gp_pretrained(setting: Setting) -> Prediction:
     rng = np.random.RandomState(setting.seed)
     samples = [
-        source.task(rng.permutation(len(source))[:_SCALE_NETS])
+        Task.of(source, rng.permutation(len(source))[:_SCALE_NETS])
         for source in setting.sources
         for _ in range(_SCALE_TASKS)
     ]
-    model = KernelRegressor()
-    model.learn(samples)
-    return _rest(model.condition(setting.bench.task(setting.drawn.train)), setting)
+    model = GaussianProcess()
+    model.fit(samples)
+    task = Task.of(setting.bench, setting.drawn.train)
+    return _rest(model.condition_on(task), setting)
 
 
-def _kernel_zero(setting: Setting) -> Prediction:
+def _gp_zero(setting: Setting) -> Prediction:
     source = setting.sources[0]
     rng = np.random.RandomState(setting.seed)
-    task = source.task(rng.permutation(len(source))[:_ZERO_NETS])
-    model = KernelRegressor()
-    model.learn([task], seed=setting.seed)
-    return _rest(model.condition(task), setting)
+    task = Task.of(source, rng.permutation(len(source))[:_ZERO_NETS])
+    model = GaussianProcess()
+    model.fit([task], seed=setting.seed)
+    return _rest(model.condition_on(task), setting)
 
 
-def _rest(model: KernelRegressor, setting: Setting) -> Prediction:
-    return model.predict(setting.bench.statistics.take(setting.drawn.test))
+def _rest(model: GaussianProcess, setting: Setting) -> Prediction:
+    found = model.predict(setting.bench.statistics.take(setting.drawn.test))
+    return Prediction(found.scores, found.std)
 
 
 def _network(recipe: recipes.Recipe) -> Method:
@@ -106,24 +120,25 @@ def _tuned(predict: Callable[..., Prediction], *args: object) -> Method:
     return Method(lambda setting: predict(setting, *args), seeded=True, pretrained=True)
 
 
+# Names are those of the rows of results; ``kernel`` is the Gaussian process.
 METHODS: Mapping[str, Method] = {
     'macs': Method(_macs),
     'params': Method(_params),
     'ridge': Method(_ridge),
     'ridge-sums': Method(_ridge_sums),
     'ridge-pairs': Method(_ridge_pairs),
-    'kernel': Method(_kernel),
-    'kernel-pretrained': Method(_kernel_pretrained, seeded=True, pretrained=True),
+    'kernel': Method(_gp),
+    'kernel-pretrained': Method(_gp_pretrained, seeded=True, pretrained=True),
     'gnn': _network(recipes.AIOP),
     'residual-gnn': _network(recipes.RESIDUAL),
     'residual-gnn-pretrained': _tuned(networks.fine_tuned, recipes.RESIDUAL),
-    'zero-kernel': Method(_kernel_zero, seeded=True, pretrained=True),
+    'zero-kernel': Method(_gp_zero, seeded=True, pretrained=True),
     'zero-residual-gnn': _tuned(networks.zero_shot, recipes.RESIDUAL),
     # AIO-P's comparison. Zero-shot: the sample gives the scale of the labels alone.
-    'zero-gnn': _tuned(networks.zero_shot, recipes.AIOP_UNSCALED),
+    'zero-gnn': _tuned(networks.zero_shot, networks.AIOP_UNSCALED),
     'zero-gnn-scaled': _tuned(networks.zero_shot, recipes.AIOP),
     'zero-aiop': _tuned(networks.adapted, False),
-    'tuned-gnn': _tuned(networks.fine_tuned, recipes.AIOP_UNSCALED),
+    'tuned-gnn': _tuned(networks.fine_tuned, networks.AIOP_UNSCALED),
     'tuned-gnn-scaled': _tuned(networks.fine_tuned, recipes.AIOP),
     'tuned-aiop': _tuned(networks.adapted, True),
 }

@@ -1,6 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Graph networks among the compared methods: from scratch, pre-trained, adapted."""
 
+import dataclasses
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -9,20 +10,47 @@ import numpy as np
 import torch
 
 from hpml_mm.predictor.data.bench import Bench
-from hpml_mm.predictor.gnn import GraphRegressor, KAdapterRegressor, ScoreModel, recipes
-from hpml_mm.predictor.gnn.fit import FitSettings, fit, predict
+from hpml_mm.predictor.data.protocol import Draw
+from hpml_mm.predictor.gnn import GraphRegressor, ScoreModel, recipes
+from hpml_mm.predictor.gnn.fit import FitSettings, Labelled, Model, fit, predict
 from hpml_mm.predictor.gnn.recipes import AIOP, Recipe
-from hpml_mm.predictor.prediction import Prediction
+from hpml_mm.predictor.predictor import Prediction
 
-from .setting import Setting
+from .adapters import KAdapterRegressor
+
+AIOP_UNSCALED = Recipe(
+    'aiop-unscaled', {'scaling': 'none'}, False, AIOP.settings, AIOP.tuning
+)
 
 # Pre-training of a sweep over seeds.
 PRETRAIN_NETS, PRETRAIN_EPOCHS = 5000, 20
 
 
+@dataclasses.dataclass(frozen=True, eq=False)
+class Setting:
+    """The rest of a table, to be predicted from a sample.
+
+    Attributes:
+        bench: The table.
+        drawn: Its sample, and the rest.
+        sources: Tables to pre-train on, which hold none of its networks. Graph
+            networks are pre-trained on the first.
+        adapters: Other labels of the first source, for AIO-P's adapters.
+        seed: Of pre-training, first weights and order.
+        store: Folder of pre-trained weights, which several samples share.
+    """
+
+    bench: Bench
+    drawn: Draw
+    sources: tuple[Bench, ...] = ()
+    adapters: tuple[Bench, ...] = ()
+    seed: int = 0
+    store: Path | None = None
+
+
 def from_scratch(setting: Setting, recipe: Recipe) -> Prediction:
-    """Learn from the sample alone."""
-    model = recipes.learnt(setting.bench, setting.drawn.train, recipe, setting.seed)
+    """Train on the sample alone."""
+    model = recipes.train_new(setting.bench, setting.drawn.train, recipe, setting.seed)
     return _rest(model, setting, recipe.fold)
 
 
@@ -38,7 +66,7 @@ def zero_shot(setting: Setting, recipe: Recipe) -> Prediction:
 
 
 def fine_tuned(setting: Setting, recipe: Recipe) -> Prediction:
-    """A pre-trained network that learns from the sample."""
+    """A pre-trained network, fine-tuned on the sample."""
     model = pretrained(setting, recipe)
     return _rest(_tuned(model, setting, recipe), setting, recipe.fold)
 
@@ -48,7 +76,7 @@ def adapted(setting: Setting, tune: bool) -> Prediction:
 
     Args:
         setting: With at least one bench of adapters.
-        tune: Whether heads and the base's layers (group 1) learn from the sample.
+        tune: True to train heads and the base's layers (group 1) on the sample.
     """
     base = pretrained(setting, AIOP)
     names = [f'task{index}' for index in range(len(setting.adapters))]
@@ -56,15 +84,15 @@ def adapted(setting: Setting, tune: bool) -> Prediction:
     torch.manual_seed(setting.seed)
     model = KAdapterRegressor(base.encoder, names, scaling='stand_flops')
 
-    def train(model: ScoreModel) -> None:
+    def train() -> None:
         for name, source in zip(names, setting.adapters, strict=True):
-            model.learn(name)
+            model.train_task(name)
             # As in AIO-P the last weights are taken, not those of the best epoch.
-            rows = source.labelled(_source_rows(source, setting.seed), folded=False)
+            rows = _source_rows(source, setting.seed)
             epochs = FitSettings(epochs=PRETRAIN_EPOCHS, seed=setting.seed)
-            fit(model, rows, epochs)
+            fit(model, Labelled.of(source, rows, fold=False), epochs)
 
-    _stored(model, setting, f'adapters-{len(names)}', train)
+    _store(model, setting, f'adapters-{len(names)}', train)
     model.tune(1)
     if tune:
         model = _tuned(model, setting, AIOP)
@@ -74,40 +102,37 @@ def adapted(setting: Setting, tune: bool) -> Prediction:
 
 
 def pretrained(setting: Setting, recipe: Recipe) -> GraphRegressor:
-    """A network that has learnt from the first source; trained once for a seed."""
-    model = recipes.new(recipe, setting.seed)
+    """A network that is pre-trained on the first source, once for a seed."""
+    model = recipe.build(setting.seed)
     source = setting.sources[0]
 
-    def train(model: ScoreModel) -> None:
+    def train() -> None:
         rows = _source_rows(source, setting.seed)
         recipes.train(model, source, rows, recipe, PRETRAIN_EPOCHS, setting.seed)
 
-    return _stored(model, setting, recipe.name, train)
+    _store(model, setting, recipe.name, train)
+    return model
 
 
 def _source_rows(source: Bench, seed: int) -> np.ndarray:
     return np.sort(np.random.RandomState(seed).permutation(len(source))[:PRETRAIN_NETS])
 
 
-def _stored(
-    model: ScoreModel,
-    setting: Setting,
-    name: str,
-    train: Callable[[ScoreModel], None],
-) -> ScoreModel:
-    """A model with the weights of its file; if there is none, train and write it."""
+def _store(
+    model: ScoreModel, setting: Setting, name: str, train: Callable[[], None]
+) -> None:
+    """Load the weights of a model's file; if there is none, train and write it."""
     if setting.store is None:
-        train(model)
-        return model
+        train()
+        return
     source = setting.sources[0].space
     path = setting.store / f'{name}-{source}-{setting.seed}.pth'
     if path.is_file():
         model.load_state_dict(torch.load(path, weights_only=True))
-        return model
+        return
     torch.manual_seed(setting.seed)
-    train(model)
+    train()
     _write(model, path)
-    return model
 
 
 def _write(model: ScoreModel, path: Path) -> None:
@@ -120,13 +145,13 @@ def _write(model: ScoreModel, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _tuned(model: ScoreModel, setting: Setting, recipe: Recipe) -> ScoreModel:
+def _tuned(model: Model, setting: Setting, recipe: Recipe) -> Model:
     rows = setting.drawn.train
-    return recipes.tuned(model, setting.bench, rows, recipe, setting.seed)
+    return recipes.tune(model, setting.bench, rows, recipe, setting.seed)
 
 
 def _set_scale(model: ScoreModel, setting: Setting) -> None:
-    sample = setting.bench.labelled(setting.drawn.train, folded=False)
+    sample = Labelled.of(setting.bench, setting.drawn.train, fold=False)
     model.fit_scaler(torch.as_tensor(sample.labels), torch.as_tensor(sample.macs))
 
 

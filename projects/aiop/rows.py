@@ -1,16 +1,17 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Runs of a case as rows of results, and as a table to read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from hpml_mm.experiments.rows import ResultRow, unit_of
 from hpml_mm.experiments.sweep_rows import ground_columns
-from hpml_mm.predictor.metrics import mean_and_spread, summarise
 
 from .sweep import Cell
 
-# What goes into the results; a run knows more.
+# Metrics of the results; the record of a run has more.
 METRICS = (
     'srcc(1)',
     'mae(points)',
@@ -28,14 +29,14 @@ Done = Sequence[tuple[Cell, Record]]
 
 
 def case_rows(done: Done, command: str) -> list[ResultRow]:
-    """One row for each method and metric: mean and spread over seeds and samples.
+    """One row for each method and metric: mean and std over seeds and samples.
 
     The baseline is ridge regression on the architecture, or MACs alone where that was
     not run. Networks of several families have rows of each family too.
 
     Args:
         done: Runs of one case with their records.
-        command: What gives these numbers again.
+        command: That gives these numbers again.
 
     Raises:
         ValueError: The runs are of different code, PyTorch or devices.
@@ -68,9 +69,10 @@ def _rows(
     rows = []
     for method, metrics in found.items():
         for metric in METRICS:
-            if metrics.get(metric) is None:  # None, or the method does not tell.
+            measured = metrics.get(metric)
+            if measured is None:  # None, or the method does not tell.
                 continue
-            value, spread = metrics[metric]
+            value, spread = measured
             beside = (baseline.get(metric) or (None,))[0]
             count = len(methods[method])
             row = ResultRow(
@@ -94,14 +96,46 @@ def _family_scores(
     """Of the families that are there, with an order, in each of the runs."""
     held = [record['families'] for record in records]
     return {
-        family: {_FAMILY_METRIC: mean_and_spread(one[family] for one in held)}
+        family: {_FAMILY_METRIC: mean_and_std(one[family] for one in held)}
         for family in held[0]
         if all(one.get(family) is not None for one in held)
     }
 
 
+def mean_and_std(values: Iterable[float]) -> tuple[float, float]:
+    """Mean and population standard deviation, as AIO-P gives them over its seeds.
+
+    Raises:
+        ValueError: There are no values.
+    """
+    array = np.array(list(values), np.float64)
+    if not len(array):
+        raise ValueError('mean_and_std: there are no values')
+    return float(array.mean()), float(array.std())
+
+
+def summarise(
+    scores: Sequence[Mapping[str, float | None]],
+) -> dict[str, tuple[float, float] | None]:
+    """Mean and standard deviation of each metric over several runs.
+
+    Args:
+        scores: What ``score`` gave for each of them.
+
+    Returns:
+        None for a metric that one of the runs does not have: the mean of the others
+        would be one of easier cases.
+    """
+    found: dict[str, tuple[float, float] | None] = {}
+    for name in scores[0] if scores else ():
+        values = [one[name] for one in scores]
+        known = [value for value in values if value is not None]
+        found[name] = mean_and_std(known) if len(known) == len(values) else None
+    return found
+
+
 def case_table(rows: Sequence[ResultRow]) -> str:
-    """Methods by metrics, mean and spread, as a table in Markdown."""
+    """Methods by metrics, mean and standard deviation, as a table in Markdown."""
     metrics = [name for name in METRICS if any(row.metric == name for row in rows)]
     by_method: dict[str, dict[str, ResultRow]] = {}
     for row in rows:

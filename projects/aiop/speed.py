@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""How many graphs a second predictors learn from, and predict."""
+"""Throughput of predictors in graphs a second: training and prediction."""
 
 import copy
 import dataclasses
@@ -11,15 +11,17 @@ import torch
 from hpml_mm.experiments.rows import ResultRow, unit_of
 from hpml_mm.experiments.sweep_rows import ground_columns
 from hpml_mm.predictor.data.bench import Bench
-from hpml_mm.predictor.data.graph_table import GraphTable
-from hpml_mm.predictor.gnn.fit import PREDICT_BATCH, fit, predict
-from hpml_mm.predictor.gnn.recipes import AIOP_UNSCALED, RESIDUAL, Recipe, new
-from hpml_mm.predictor.gp.regressor import KernelRegressor
-from hpml_mm.predictor.gp.statistics import graph_statistics
+from hpml_mm.predictor.data.graph_set import GraphTable
+from hpml_mm.predictor.data.graph_statistics import graph_statistics
+from hpml_mm.predictor.gnn.fit import PREDICT_BATCH, Labelled, fit, predict
+from hpml_mm.predictor.gnn.recipes import RESIDUAL, Recipe
+from hpml_mm.predictor.gp.features import Task
+from hpml_mm.predictor.gp.regressor import GaussianProcess
 from hpml_mm.predictor.shipped import find_predictor, predictor_name
 from hpml_mm.utils.env import environment
 from hpml_mm.utils.stats import ratio, spread
 
+from .networks import AIOP_UNSCALED
 from .stock import StockRegressor, stock_fit, stock_graphs, stock_predict
 
 STOCK = 'torch-geometric'
@@ -30,11 +32,11 @@ Work = Callable[[], object]
 
 @dataclasses.dataclass(frozen=True)
 class Timed:
-    """What was measured of one side.
+    """Measurement of one side.
 
     Attributes:
         seconds: Of each round.
-        graphs: How many were learnt from, or predicted, in a round.
+        graphs: Number of graphs in a round.
     """
 
     seconds: tuple[float, ...]
@@ -45,27 +47,26 @@ def predicting(bench: Bench) -> dict[str, Work]:
     """Predict a whole table, from its graphs as the cache has them.
 
     Features are computed anew each time, but for torch_geometric's ``Data`` objects,
-    which are made before. The kernel predictor draws from as many networks as the one
-    that comes with the package.
+    which are made before. The Gaussian process is conditioned on as many networks as
+    the one that comes with the package.
     """
     rows = torch.arange(len(bench)).numpy()
-    unscaled = new(AIOP_UNSCALED, seed=0)
-    stock, graphs = StockRegressor(unscaled), stock_graphs(bench.labelled(rows, False))
+    stock = StockRegressor(AIOP_UNSCALED.build(seed=0))
+    graphs = stock_graphs(Labelled.of(bench, rows, fold=False))
     shipped = find_predictor(predictor_name(bench.space))
-    kernel = KernelRegressor().condition(bench.task(rows[: shipped.card.networks]))
+    task = Task.of(bench, rows[: shipped.card.networks])
+    gp = GaussianProcess().condition_on(task)
 
     def network(recipe: Recipe) -> Work:
-        model = new(recipe, seed=0)
+        model = recipe.build(seed=0)
         # The scale of the labels, without which a model does not predict.
-        model.fit_scaler(
-            torch.as_tensor(bench.labels), torch.as_tensor(bench.costs('macs')[:, 0])
-        )
-        return lambda: predict(model, GraphTable.from_cache(bench.cache, recipe.fold))
+        model.fit_scaler(torch.as_tensor(bench.labels), torch.as_tensor(bench.macs))
+        return lambda: predict(model, GraphTable(bench.cache, recipe.fold))
 
     return {
         STOCK: lambda: stock_predict(stock, graphs, PREDICT_BATCH),
         **{name: network(recipe) for name, recipe in _RECIPES.items()},
-        'kernel': lambda: kernel.predict(graph_statistics(bench.cache)),
+        'kernel': lambda: gp.predict(graph_statistics(bench.cache)),
     }
 
 
@@ -74,13 +75,13 @@ def training(bench: Bench, networks: int, epochs: int) -> dict[str, Work]:
     rows = torch.arange(min(networks, len(bench))).numpy()
 
     def stock() -> Work:
-        graphs = stock_graphs(bench.labelled(rows, False))
-        first = StockRegressor(new(AIOP_UNSCALED, seed=0))
+        graphs = stock_graphs(Labelled.of(bench, rows, fold=False))
+        first = StockRegressor(AIOP_UNSCALED.build(seed=0))
         settings = dataclasses.replace(AIOP_UNSCALED.settings, epochs=epochs)
         return lambda: stock_fit(copy.deepcopy(first), graphs, settings)
 
     def network(recipe: Recipe) -> Work:
-        first, data = new(recipe, seed=0), bench.labelled(rows, recipe.fold)
+        first, data = recipe.build(seed=0), Labelled.of(bench, rows, recipe.fold)
         settings = dataclasses.replace(recipe.settings, epochs=epochs)
         return lambda: fit(copy.deepcopy(first), data, settings)
 
@@ -100,8 +101,8 @@ def alternate(
     """Time all sides in turn, round after round.
 
     Args:
-        sides: What is timed.
-        graphs: That each of them goes through.
+        sides: To be timed.
+        graphs: Of each round.
         rounds: That count.
         warmup: Rounds before these.
         clock: In seconds.
@@ -125,7 +126,7 @@ def alternate(
 def speed_rows(
     experiment: str, found: Mapping[str, Timed], command: str
 ) -> list[ResultRow]:
-    """Graphs a second of each side, and how many times torch_geometric's they are."""
+    """Graphs a second of each side, and the speed-up over torch_geometric."""
     ground = ground_columns(environment())
     rates = {n: [t.graphs / s for s in t.seconds] for n, t in found.items()}
     rows = []

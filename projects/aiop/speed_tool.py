@@ -1,8 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Time predictors in turn with the same network made of torch_geometric's parts.
+r"""Time predictors in turn with the same network made of torch_geometric's parts.
 
-    python -m projects.aiop.speed_tool predict ofa-mbv3-w1.0 --caches work_dirs/graphs
-    python -m projects.aiop.speed_tool train nas-bench-201 --caches work_dirs/graphs \\
+python -m projects.aiop.speed_tool predict ofa-mbv3-w1.0 --caches work_dirs/graphs
+python -m projects.aiop.speed_tool train nas-bench-201 --caches work_dirs/graphs \
         --networks 14000 --out results/predictor-speed.csv
 """
 
@@ -17,19 +17,19 @@ from hpml_mm.config.arguments import clear_errors
 from hpml_mm.experiments.markdown import markdown_table
 from hpml_mm.experiments.rows import append_results
 from hpml_mm.predictor.data.bench import LABELS, Bench
-from projects.aiop.speed import alternate, choose, predicting, speed_rows, training
 
 COMMAND = ('python', '-m', 'projects.aiop.speed_tool')
 
 
 def parse_args() -> argparse.Namespace:
+    """Arguments of the command."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('what', choices=('predict', 'train'))
     parser.add_argument('space', choices=LABELS)
     parser.add_argument('--caches', type=Path, required=True, help='folder of caches')
-    parser.add_argument('--sides', nargs='+', help='some of what is timed')
+    parser.add_argument('--sides', nargs='+', help='some of them')
     parser.add_argument('--networks', type=int, default=2000, help='to train on')
     parser.add_argument('--epochs', type=int, default=1, help='of a training')
     parser.add_argument('--rounds', type=int, default=5)
@@ -40,9 +40,19 @@ def parse_args() -> argparse.Namespace:
 
 
 def main() -> None:
+    """Print and write the rows."""
     args = parse_args()
     torch.set_num_threads(args.threads)
     with clear_errors():
+        # It needs torch_geometric, or says what installs it.
+        from projects.aiop.speed import (
+            alternate,
+            choose,
+            predicting,
+            speed_rows,
+            training,
+        )
+
         bench = Bench.load(args.caches, args.space)
         name, graphs = f'predict-{args.space}', len(bench)
         if args.what == 'predict':

@@ -10,14 +10,17 @@ from collections.abc import Iterable
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch_geometric.data import Batch, Data
-from torch_geometric.loader import DataLoader
-from torch_geometric.nn import GraphConv, global_mean_pool
 
-from hpml_mm.predictor.data.graph_table import GraphTable
-from hpml_mm.predictor.gnn import GraphRegressor
+from hpml_mm.compat.extras import require
+from hpml_mm.predictor.data.graph_batch import NodeFeatures
+from hpml_mm.predictor.data.graph_set import GraphTable
+from hpml_mm.predictor.gnn import GraphConvEncoder, GraphRegressor
 from hpml_mm.predictor.gnn.fit import FitSettings, Labelled
-from hpml_mm.predictor.gnn.node_features import NodeFeatures
+
+require('torch_geometric', 'aiop')
+from torch_geometric.data import Batch, Data  # noqa: E402
+from torch_geometric.loader import DataLoader  # noqa: E402
+from torch_geometric.nn import GraphConv, global_mean_pool  # noqa: E402
 
 
 class StockRegressor(nn.Module):
@@ -29,12 +32,13 @@ class StockRegressor(nn.Module):
 
     def __init__(self, model: GraphRegressor) -> None:
         super().__init__()
-        width = model.encoder.width
-        self.embedding = model.encoder.embedding
+        encoder = model.encoder
+        assert isinstance(encoder, GraphConvEncoder)
+        self.embedding = encoder.embedding
         self.layers = nn.ModuleList(
-            GraphConv(width, width) for _ in model.encoder.layers
+            GraphConv(encoder.width, encoder.width) for _ in encoder.layers
         )
-        self.layers.load_state_dict(model.encoder.layers.state_dict())
+        self.layers.load_state_dict(encoder.layers.state_dict())
         self.head = model.head
 
     def forward(self, batch: Batch) -> Tensor:

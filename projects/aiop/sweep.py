@@ -12,15 +12,14 @@ from typing import Any
 import numpy as np
 
 from hpml_mm.predictor.data.bench import Bench
-from hpml_mm.predictor.data.protocol import DRAW_SEEDS, PRETRAIN_SEEDS
 from hpml_mm.predictor.metrics import score, srcc
-from hpml_mm.predictor.prediction import Prediction
+from hpml_mm.predictor.predictor import Prediction
 from hpml_mm.utils.env import environment
 from hpml_mm.utils.files import dump_strict, write_atomic
 
-from .cases import ADAPTER_LABELS, ADAPTER_SPACE, Case
+from .cases import ADAPTER_LABELS, ADAPTER_SPACE, DRAW_SEEDS, PRETRAIN_SEEDS, Case
 from .methods import METHODS
-from .setting import Setting
+from .networks import Setting
 
 # Fewer networks than this have hardly an order.
 FAMILY_SIZE = 5
@@ -31,7 +30,7 @@ class Cell:
     """One run: a method with one seed on one sample.
 
     Attributes:
-        case: What is asked.
+        case: Sample and table.
         method: One of ``METHODS``.
         seed: Of pre-training and first weights.
         draw: Seed of the sample.
@@ -60,7 +59,7 @@ def cells(
     sample is always the same.
 
     Args:
-        case: What is asked.
+        case: Sample and table.
         methods: Some of the case's; None for all.
         seeds: Of pre-training and first weights.
         draws: Seeds of the samples.
@@ -123,7 +122,8 @@ def run_cells(
 def _run(cell: Cell, benches: Benches, store: Path) -> dict[str, Any]:
     case, method = cell.case, METHODS[cell.method]
     bench = benches.get(case.space)
-    sources, adapters = (), ()
+    sources: tuple[Bench, ...] = ()
+    adapters: tuple[Bench, ...] = ()
     if method.pretrained:
         sources = tuple(benches.get(space) for space in case.sources)
         if case.sources[0] == ADAPTER_SPACE:
@@ -147,7 +147,7 @@ def _run(cell: Cell, benches: Benches, store: Path) -> dict[str, Any]:
 
 
 def judge(found: Prediction, labels: np.ndarray) -> Mapping[str, float | None]:
-    """All metrics of a prediction, and how often the label is within its spread.
+    """All metrics of a prediction, and share of labels within its standard deviation.
 
     Of a normal distribution 68.3 % are within one standard deviation, 95.4 % within
     two.
@@ -155,10 +155,10 @@ def judge(found: Prediction, labels: np.ndarray) -> Mapping[str, float | None]:
     scores = score(found.scores, labels)
     if not found.absolute:
         scores |= {'mae(points)': None, 'mape(%)': None}
-    if found.spread is not None:
+    if found.std is not None:
         off = np.abs(found.scores - labels)
         for times in (1, 2):
-            share = 100 * float((off <= times * found.spread).mean())
+            share = 100 * float((off <= times * found.std).mean())
             scores[f'within_{times}_spread(%)'] = share
     return scores
 

@@ -4,8 +4,8 @@
 import numpy as np
 import pytest
 
-from hpml_mm.predictor.baselines import CostLine, Ridge, one_hot, pairs, stage_sums
-from hpml_mm.predictor.data.protocol import DRAW_SEEDS, draw
+from hpml_mm.predictor.baselines import CostLine, one_hot, ridge
+from hpml_mm.predictor.data.protocol import draw
 from hpml_mm.predictor.metrics import mae, srcc
 from hpml_mm.predictor.spaces.tables import read_table
 
@@ -28,25 +28,15 @@ def test_ridge_takes_no_penalty_where_the_data_are_linear():
     rng = np.random.default_rng(0)
     features = rng.normal(size=(40, 3))
     labels = features @ [1.0, -2.0, 0.5] + 70
-    model = Ridge().fit(features[:20], labels[:20])
+    model = ridge().fit(features[:20], labels[:20])
     assert model.predict(features) == pytest.approx(labels, abs=1e-3)
 
 
 def test_ridge_takes_the_largest_penalty_where_there_is_noise_alone():
     rng = np.random.default_rng(0)
     features, labels = rng.normal(size=(30, 20)), rng.normal(size=30)
-    predicted = Ridge().fit(features, labels).predict(features)
+    predicted = ridge().fit(features, labels).predict(features)
     assert predicted.std() < 0.1 * labels.std()
-
-
-def test_standardised_ridge_does_not_see_the_units():
-    rng = np.random.default_rng(1)
-    features = np.column_stack([rng.normal(size=(25, 2)), np.ones(25)])
-    labels = rng.normal(size=25)
-    model = Ridge(standardise=True)
-    first = model.fit(features, labels).predict(features)
-    second = model.fit(features * [1, 1000, 5], labels).predict(features * [1, 1000, 5])
-    assert first == pytest.approx(second)
 
 
 def test_one_hot_of_a_block_is_one_choice():
@@ -56,19 +46,6 @@ def test_one_hot_of_a_block_is_one_choice():
     assert one_hot('nas-bench-macro', ['00000000', '21000000']).shape == (2, 10)
 
 
-def test_sums_of_each_stage():
-    sums = stage_sums('ofa-mbv3-w1.0', [FULL[:-1], SMALL[:-1]])
-    assert sums.tolist() == [[4, 12, 16] * 5, [2, 12, 9] * 5]
-    with pytest.raises(ValueError, match='nas-bench-201 has no kernels'):
-        stage_sums('nas-bench-201', [])
-
-
-def test_pairs_are_what_two_choices_have_in_common():
-    bits = np.array([[1.0, 0, 1], [0, 1, 1]])
-    # Three features; then the products 1x3 and 2x3. 1 and 2 are never both there.
-    assert pairs(bits).tolist() == [[1, 0, 1, 1, 0], [0, 1, 1, 0, 1]]
-
-
 @pytest.mark.real_data
 def test_ridge_on_ofa_is_as_good_as_known(real_data):
     rows = read_table(real_data / 'nas/ofa_mbv3_w1.0_imagenet.csv', 'ofa-mbv3-w1.0')
@@ -76,9 +53,9 @@ def test_ridge_on_ofa_is_as_good_as_known(real_data):
     labels = np.array([row.metrics['imagenet/top1(%)'] for row in rows])
     features = one_hot('ofa-mbv3-w1.0', archs)
     found = []
-    for seed in DRAW_SEEDS:
+    for seed in (12345, 1, 2, 3, 4):
         drawn = draw(archs, round(0.8 * len(archs)), seed)
-        model = Ridge().fit(features[drawn.train], labels[drawn.train])
+        model = ridge().fit(features[drawn.train], labels[drawn.train])
         predicted = model.predict(features[drawn.test])
         found.append(
             (srcc(predicted, labels[drawn.test]), mae(predicted, labels[drawn.test]))

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""A cache as a data set, and the metric beside it."""
+"""A cache of graphs as a data set."""
 
 import itertools
 
@@ -11,14 +11,13 @@ from hpml_mm.measure.batch import count_samples
 from hpml_mm.predictor.data.graph_dataset import GraphDataset
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
-from hpml_mm.predictor.score_metric import ScoreMetric
 
 METRIC = 'toy/top1(%)'
 
 
-@pytest.fixture
-def cache(tmp_path):
-    path = tmp_path / 'toy.safetensors'
+@pytest.fixture(scope='module')
+def cache(tmp_path_factory):
+    path = tmp_path_factory.mktemp('caches') / 'toy.safetensors'
     toy_cache().save(path)
     return path
 
@@ -32,6 +31,8 @@ def test_batches(cache):
     assert batch['inputs'].macs.tolist() == data.macs[[3, 0]].tolist()
     assert count_samples(batch) == 2
     assert data[5]['inputs'].shape == (1,)
+    folded = GraphDataset(cache, METRIC, fold=True)
+    assert folded[0]['inputs'].counts < data[0]['inputs'].counts
 
 
 @pytest.mark.parametrize(
@@ -75,11 +76,6 @@ def test_equal_networks_are_on_one_side(space, tmp_path):
     assert not train & test
 
 
-def test_fold_is_passed_on(cache):
-    plain, folded = (GraphDataset(cache, METRIC, fold=fold) for fold in (False, True))
-    assert folded[0]['inputs'].counts < plain[0]['inputs'].counts
-
-
 @pytest.mark.parametrize(
     ('settings', 'message'),
     [
@@ -93,26 +89,5 @@ def test_fold_is_passed_on(cache):
 def test_what_cannot_be_read(cache, settings, message):
     with pytest.raises(ValueError, match=message):
         GraphDataset(cache, **{'metric': METRIC, **settings})
-
-
-def test_no_file(tmp_path):
     with pytest.raises(FileNotFoundError, match='no graph cache'):
-        GraphDataset(tmp_path / 'none.safetensors', METRIC)
-
-
-def test_the_metric():
-    metric = ScoreMetric()
-    for predicted, label in (
-        (70, 71),
-        (72, 72),
-        (75, 74),
-        (80, 80),
-        (60, 60),
-        (90, 90),
-    ):
-        metric.process(None, [{'predicted': predicted, 'label': label}])
-    found = metric.evaluate(6)
-    assert found['mae(points)'] == pytest.approx(2 / 6)
-    assert found['srcc(1)'] == pytest.approx(1)
-    assert found['top5_overlap(%)'] == 100
-    assert 'top10_overlap(%)' not in found  # There are six.
+        GraphDataset(cache.with_name('none.safetensors'), METRIC)

@@ -1,13 +1,17 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What of a graph has an effect, and the numbers that say what it is made of."""
+"""The live part of graphs, and their statistics."""
 
 import numpy as np
 import pytest
 from predictor_toys import branched_graph
 
-from hpml_mm.predictor.gp import statistics
-from hpml_mm.predictor.gp.flow import trace_flow
-from hpml_mm.predictor.gp.statistics import graph_statistics, statistic_names
+from hpml_mm.predictor.data import graph_statistics as module
+from hpml_mm.predictor.data.graph_statistics import (
+    GraphStatistics,
+    graph_statistics,
+    statistic_names,
+)
+from hpml_mm.predictor.data.path_statistics import live_graphs
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry, Graph, Node, assemble
 
@@ -39,13 +43,13 @@ def _residual(*, zero: bool = False, unread: bool = False) -> Graph:
     return assemble(nodes, edges)
 
 
-def _of(*graphs: Graph) -> statistics.Statistics:
+def _of(*graphs: Graph) -> GraphStatistics:
     entries = (Entry(str(index), graph) for index, graph in enumerate(graphs))
     return graph_statistics(GraphCache.from_entries(entries))
 
 
-def _count(found: statistics.Statistics, row: int = 0) -> list[int]:
-    """Nodes of each sort, over all levels."""
+def _count(found: GraphStatistics, row: int = 0) -> list[int]:
+    """Nodes of each type, over all levels."""
     return found.layers[row, :84].reshape(7, 12).sum(axis=0).astype(int).tolist()
 
 
@@ -69,7 +73,7 @@ def test_costs_are_those_of_what_counts_and_of_all():
     assert others == [0] * 6
 
 
-def test_a_random_way_through_a_residual_block():
+def test_a_random_path_through_a_residual_block():
     paths = _of(_residual()).paths[0]
     mean, spread, skew, most, least, ways = np.split(paths, [5, 20, 25, 30, 35])
     # Pointwise, spatial, pooling, activation, any convolution: each second way has it.
@@ -82,7 +86,7 @@ def test_a_random_way_through_a_residual_block():
     assert ways == pytest.approx([1])
 
 
-def test_random_ways_are_those_that_one_finds_one_by_one():
+def test_random_paths_are_those_that_one_finds_one_by_one():
     rng = np.random.default_rng(0)
     kinds = [('conv', 1), ('conv', 3), ('relu', 0), ('maxpool', 0)]
     nodes, reads = [Node('input', 'input', PLACE)], [[]]
@@ -130,7 +134,7 @@ def test_what_is_multiplied_by_zero_or_read_by_nobody_has_no_effect():
     assert found.paths[2].tolist() == found.paths[0].tolist()
 
 
-def test_a_network_of_zeros_has_no_ways():
+def test_a_network_of_zeros_has_no_paths():
     nodes = [
         Node('input', 'input', PLACE),
         Node('zero', 'zero', PLACE),
@@ -143,11 +147,11 @@ def test_a_network_of_zeros_has_no_ways():
 
 def test_a_graph_without_output_ends_where_nobody_reads():
     nodes = [Node('input', 'input', PLACE), _conv('wide', 3), Node('relu', 'r', PLACE)]
-    flow = trace_flow(
+    found = live_graphs(
         GraphCache.from_entries([Entry('a', assemble(nodes, [(0, 1), (1, 2)]))]), 0, 1
     )
-    assert flow.live.all()
-    assert flow.ends.tolist() == [False, False, True]
+    assert found.live.all()
+    assert found.ends.tolist() == [False, False, True]
 
 
 def test_levels_are_halvings_of_the_height():
@@ -164,15 +168,17 @@ def test_levels_are_halvings_of_the_height():
 def test_graphs_have_no_influence_on_each_other(monkeypatch):
     graphs = [_residual(), _residual(zero=True), _residual(unread=True)] * 2
     together = _of(*graphs)
-    monkeypatch.setattr(statistics, '_CHUNK', 4)
-    for one, other in zip(together.groups, _of(*graphs).groups, strict=True):
+    monkeypatch.setattr(module, '_CHUNK', 4)
+    for one, other in zip(
+        together.feature_sets, _of(*graphs).feature_sets, strict=True
+    ):
         assert one.tolist() == other.tolist()
     assert together.paths[3:].tolist() == together.paths[:3].tolist()
 
 
 def test_each_column_is_called_what_it_is():
     columns = GraphCache.from_entries([Entry('a', branched_graph(3, 64))])
-    values = np.hstack(graph_statistics(columns).groups)[0]
+    values = np.hstack(graph_statistics(columns).feature_sets)[0]
     names = statistic_names()
     assert len(set(names)) == len(names) == len(values)
     found = dict(zip(names, values, strict=True))
@@ -181,12 +187,9 @@ def test_each_column_is_called_what_it_is():
     assert found[f'norms {place}'] == found[f'sums {place}'] == 3
     assert found[f'kernel sides of spatial convolutions {place}'] == 9
     assert found[f'log2 of channels into of spatial convolutions {place}'] == 18
-    assert found['most convolutions along a way'] == 3
-    assert found['fewest convolutions along a way'] == 0
-    assert found['mean activations along a way'] == 1.5
-    assert found['log2 of ways'] == 3
+    assert found['most convolutions along a path'] == 3
+    assert found['fewest convolutions along a path'] == 0
+    assert found['mean activations along a path'] == 1.5
+    assert found['log2 of paths'] == 3
     macs = 3 * 64 * 9 * 64**2
     assert found['log2 of MACs'] == found[f'log2 of MACs {place}'] == np.log2(1 + macs)
-    assert (
-        found['log2 of channels out of pointwise convolutions at a single pixel'] == 0
-    )

@@ -5,13 +5,12 @@ import numpy as np
 import pytest
 
 from hpml_mm.predictor.metrics import (
+    ScoreMetric,
     kendall_tau,
     mae,
     mape,
-    mean_and_spread,
     score,
     srcc,
-    summarise,
     top_overlap,
 )
 
@@ -23,9 +22,6 @@ def test_errors_are_in_points_and_in_percent_of_the_label():
     assert mae(predicted, LABELS) == 2
     # 2 %, 5 %, 0 % and 7.5 %
     assert mape(predicted, LABELS) == pytest.approx(3.625)
-
-
-def test_no_percentage_of_a_label_of_zero():
     assert mape(np.array([1.0, 2.0]), np.array([0.0, 2.0])) is None
 
 
@@ -43,9 +39,6 @@ def test_equal_predictions_share_their_rank():
     # Ranks 1.5, 1.5, 3 against 1, 2, 3.
     predicted, labels = np.array([7.0, 7.0, 9.0]), np.array([1.0, 2.0, 3.0])
     assert srcc(predicted, labels) == pytest.approx(np.sqrt(0.75))
-
-
-def test_equal_predictions_everywhere_have_no_order():
     same = np.full(4, 70.0)
     assert srcc(same, LABELS) is None
     assert kendall_tau(same, LABELS) is None
@@ -74,14 +67,16 @@ def test_score_has_each_metric_with_its_unit():
     )
 
 
-def test_spread_is_that_of_the_population():
-    assert mean_and_spread([1, 3]) == (2, 1)
-    assert mean_and_spread([5]) == (5, 0)
-
-
-def test_a_metric_that_one_run_lacks_has_no_mean():
-    runs = [{'srcc(1)': 0.5, 'mae(points)': 1.0}, {'srcc(1)': None, 'mae(points)': 3.0}]
-    assert summarise(runs) == {'srcc(1)': None, 'mae(points)': (2.0, 1.0)}
+def test_mmengines_metric_leaves_out_a_top_larger_than_the_data():
+    metric = ScoreMetric()
+    pairs = [(70, 71), (72, 72), (75, 74), (80, 80), (60, 60), (90, 90)]
+    for predicted, label in pairs:
+        metric.process(None, [{'predicted': predicted, 'label': label}])
+    found = metric.evaluate(6)
+    assert found['mae(points)'] == pytest.approx(2 / 6)
+    assert found['srcc(1)'] == pytest.approx(1)
+    assert found['top5_overlap(%)'] == 100
+    assert 'top10_overlap(%)' not in found
 
 
 def test_what_is_no_number_is_refused_with_its_place():
@@ -89,5 +84,3 @@ def test_what_is_no_number_is_refused_with_its_place():
         score(np.array([1.0, np.nan, 2.0]), np.ones(3))
     with pytest.raises(ValueError, match=r'shape \(2,\) for labels of shape \(3,\)'):
         mae(np.ones(2), np.ones(3))
-    with pytest.raises(ValueError, match='there are no values'):
-        mean_and_spread([])

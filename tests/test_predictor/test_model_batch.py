@@ -8,8 +8,9 @@ from predictor_toys import SIZES, branched_graph, toy_table
 from torch.autograd import gradcheck
 from toy_graphs import chain_graph
 
+from hpml_mm.predictor.data.graph_batch import link
 from hpml_mm.predictor.data.graph_set import GraphSet
-from hpml_mm.predictor.gnn.graph_batch import link, neighbour_sum
+from hpml_mm.predictor.gnn.encoders import neighbour_sum
 from hpml_mm.predictor.gnn.readout import Readout
 from hpml_mm.predictor.graphs import Node, assemble
 
@@ -70,61 +71,43 @@ def test_places():
     assert batch.places[:, 1].tolist() == pytest.approx([1 / 8] * 2 + [3 / 8] * 8)
 
 
-def test_an_empty_batch():
-    with pytest.raises(ValueError, match='at least one graph'):
-        toy_table().batch([])
-
-
-def random_pairs(count, edges):
-    rng = np.random.default_rng(0)
-    pairs = rng.integers(0, count, (edges, 2))
-    return np.unique(pairs, axis=0).T
-
-
 def test_neighbour_sum_is_a_product_with_the_adjacency():
-    sources, targets = random_pairs(9, 20)
-    adjacency = torch.zeros(9, 9)
+    pairs = np.random.default_rng(0).integers(0, 9, (20, 2))
+    sources, targets = np.unique(pairs, axis=0).T
+    adjacency = torch.zeros(9, 9, dtype=torch.float64)
     adjacency[targets, sources] = 1
-    states = torch.randn(9, 4, generator=torch.Generator().manual_seed(0))
+    states = torch.randn(9, 2, dtype=torch.float64, requires_grad=True)
     links, back = link(targets, sources, 9), link(sources, targets, 9)
     assert torch.allclose(neighbour_sum(states, links, back), adjacency @ states)
     assert torch.allclose(neighbour_sum(states, back, links), adjacency.T @ states)
-
-
-def test_its_derivative():
-    sources, targets = random_pairs(7, 15)
-    links, back = link(targets, sources, 7), link(sources, targets, 7)
-    states = torch.randn(7, 2, dtype=torch.float64, requires_grad=True)
     assert gradcheck(lambda x: neighbour_sum(x, links, back), (states,))
 
 
 def test_readout():
     batch = toy_table().batch([0, 15])
     states = torch.randn(len(batch.rows), 3)
-    parts = states.split(batch.counts.tolist())
-    expected = torch.stack(
-        [
-            torch.cat([part.max(dim=0).values, part.mean(dim=0), part.sum(dim=0) / 100])
-            for part in parts
-        ]
-    )
-    assert torch.allclose(Readout(('max', 'mean', 'sum'))(states, batch), expected)
+    expected = [
+        torch.cat([part.max(dim=0).values, part.mean(dim=0), part.sum(dim=0) / 100])
+        for part in states.split(batch.counts.tolist())
+    ]
+    found = Readout(('max', 'mean', 'sum'))(states, batch)
+    assert torch.allclose(found, torch.stack(expected))
 
 
-@pytest.mark.parametrize('kinds', [(), ('mean', 'last')])
-def test_readouts_that_are_not_there(kinds):
-    with pytest.raises(ValueError, match='is unknown; take some of mean, sum, max'):
-        Readout(kinds)
+def test_empty_batches_and_unknown_readouts_are_refused():
+    with pytest.raises(ValueError, match='at least one graph'):
+        toy_table().batch([])
+    for kinds in ((), ('mean', 'last')):
+        with pytest.raises(ValueError, match='mean, sum, max'):
+            Readout(kinds)
 
 
 def linked(links):
     """Pairs of a node and its neighbour."""
-    firsts = [
-        (node, other)
-        for node, other in enumerate(links.first.tolist())
-        if other < len(links.first)
-    ]
-    return {*firsts, *zip(links.nodes.tolist(), links.others.tolist(), strict=True)}
+    firsts = {
+        (n, o) for n, o in enumerate(links.first.tolist()) if o < len(links.first)
+    }
+    return firsts | set(zip(links.nodes.tolist(), links.others.tolist(), strict=True))
 
 
 def test_folding_merges_what_has_one_reader():
@@ -132,7 +115,7 @@ def test_folding_merges_what_has_one_reader():
     # input, and twice conv+batchnorm+relu and add; the last add took the output.
     assert batch.counts.tolist() == [5]
     ops = [
-        batch.features.ops[batch.members.kinds[batch.members.sorts == row]].tolist()
+        batch.features.ops[batch.members.kinds[batch.members.types == row]].tolist()
         for row in batch.rows
     ]
     assert sorted(map(sorted, ops)) == sorted([[3, 5, 6], [3, 5, 6], [1], [9], [2, 9]])
@@ -144,11 +127,10 @@ def test_folding_merges_what_has_one_reader():
 
 
 def test_folding_does_not_merge_into_the_input_nor_weighted_nodes():
-    counts = GraphSet.of([chain_graph(3)]).folded.node_counts
-    assert counts.tolist() == [4]
+    assert GraphSet.of([chain_graph(3)]).folded.batch([0]).counts.tolist() == [4]
     relu = Node('relu', 'relu', (8,) * 6)
     graph = assemble([Node('input', 'input', (8,) * 6), relu], [(0, 1)])
-    assert GraphSet.of([graph]).folded.node_counts.tolist() == [2]
+    assert GraphSet.of([graph]).folded.batch([0]).counts.tolist() == [2]
 
 
 def test_folded_batches_are_the_graphs_one_by_one():

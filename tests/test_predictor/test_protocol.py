@@ -1,10 +1,10 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Which networks are learnt from."""
+"""Division of a table into a sample and a rest."""
 
 import numpy as np
 import pytest
 
-from hpml_mm.predictor.data.protocol import draw, folds, split_off
+from hpml_mm.predictor.data.protocol import draw, split_off
 
 NAMES = [f'net{index:02d}' for index in range(20)]
 
@@ -65,14 +65,3 @@ def test_the_part_to_choose_by_is_of_the_given_networks():
         split_off(train, 1, seed=3)
     with pytest.raises(ValueError, match='cannot be divided by'):
         split_off(train[:1], 0.5, seed=3)
-
-
-def test_folds_leave_each_network_out_once():
-    parts = folds(7, 3, seed=0)
-    assert sorted(np.concatenate([held for _, held in parts]).tolist()) == list(
-        range(7)
-    )
-    for fitted, held in parts:
-        assert sorted([*fitted, *held]) == list(range(7))
-    with pytest.raises(ValueError, match='1 networks in 2 parts'):
-        folds(1, 2, seed=0)

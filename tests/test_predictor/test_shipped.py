@@ -12,7 +12,7 @@ from hpml_mm.predictor.data.build import build_cache
 from hpml_mm.predictor.data.graph_set import GraphSet
 from hpml_mm.predictor.data.network_source import load_source
 from hpml_mm.predictor.shipped import find_predictor, shipped_names
-from hpml_mm.predictor.training import judge_again, train_predictor
+from hpml_mm.predictor.training import score_again, train_predictor
 
 OFA = 'ofa-mbv3-w1.0'
 FACE = 'configs/fer/mini-xception_1xb128-bf16-channels-last-10e_fer2013-44px.py'
@@ -47,18 +47,18 @@ def test_all_are_small_and_better_than_ridge():
         (f'ofa-mbv3-w1.2:{ARCH}', 'channels'),
         ('resnet50_8xb32_in1k', 'spatial convolutions'),
         ('vit-base-p16_32xb128-mae_in1k', 'matrix products'),
-        (FACE, 'images of 44x44, learnt from 224x224'),
+        (FACE, 'images of 44x44, trained on 224x224'),
     ],
 )
-def test_what_is_outside_is_told(source, reason, monkeypatch):
+def test_networks_out_of_distribution_are_told(source, reason, monkeypatch):
     monkeypatch.chdir(FOLDER.parents[2])
     graphs = GraphSet.of([load_source(source).graph])
     found = find_predictor(OFA).score(graphs)
-    (told,) = found.outside
+    (told,) = found.ood
     assert reason in told
     assert bool(reason) == bool(told)
     assert 0 <= found.scores[0] <= 100
-    assert 0 <= found.spread[0] <= 100
+    assert 0 <= found.std[0] <= 100
 
 
 @pytest.mark.real_data
@@ -68,13 +68,12 @@ def test_the_card_is_true_and_training_gives_the_file_again(tmp_path, real_data)
     bench = Bench.of_cache(tmp_path / f'{OFA}.safetensors')
     found = find_predictor(OFA)
     card = found.card
-    for method, scores in judge_again(found, bench).items():
+    for method, scores in score_again(found, bench).items():
         assert scores == pytest.approx(card.scores[method], abs=1e-6), method
     again = train_predictor(bench, card.networks, card.seed)
     first, second = found.score(bench), again.score(bench)
     assert np.abs(first.scores - second.scores).max() < 0.01
-    # Of the networks that it did not learn from and that are cheap enough, the best
-    # predicted are among the best.
+    # Of the test networks that are cheap enough, the best predicted are among the best.
     rest = bench.draw(card.networks, card.seed).test
     rest = rest[bench.macs[rest] <= 300e6]
     best = rest[first.scores[rest].argmax()]

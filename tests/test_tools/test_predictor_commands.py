@@ -13,6 +13,7 @@ from hpml_mm.cli.nas import COMMANDS
 from hpml_mm.cli.nas.arguments import parse_count
 from hpml_mm.cli.nas.card import print_card
 from hpml_mm.predictor.card import Card
+from hpml_mm.predictor.search_report import PREDICTED
 from hpml_mm.predictor.shipped import find_predictor
 
 MACRO = 'nas-bench-macro'
@@ -34,7 +35,7 @@ def test_a_predictor_is_trained_shown_tuned_and_used(capsys):
     macro_cache(40).save('a.cache')
     lines = told(capsys, 'train', 'a.cache', '-n', 30, '--out', 'a.safetensors')
     assert lines[0] == (
-        f'kernel: learnt from 30 networks of {MACRO}, CIFAR-10 top-1 (%), in percent'
+        f'gp: trained on 30 networks of {MACRO}, CIFAR-10 top-1 (%), in percent'
     )
     assert [row[0] for row in cells(lines)] == ['predictor', 'ridge', 'macs', 'params']
     assert lines[-2].startswith('margin over ridge: SRCC +')
@@ -83,7 +84,7 @@ def test_a_predictor_that_is_worse_than_simple_ones_is_warned_of(
     found = {
         name: {'srcc(1)': value, 'mae(points)': 1.0} for name, value in scores.items()
     }
-    print_card(Card(MACRO, 'a/top1(%)', 'kernel', 2, 0, 3, found))
+    print_card(Card(MACRO, 'a/top1(%)', 'gp', 2, 0, 3, found, '0'))
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith('warning')] == warning
 
@@ -111,13 +112,13 @@ def test_every_command_has_a_parser(capsys):
         assert f' {name} ' in capsys.readouterr().out
 
 
-def test_the_space_chooses_the_predictor_and_what_is_outside_is_told(capsys):
+def test_the_space_chooses_the_predictor_and_unlike_networks_are_marked(capsys):
     line, other, reason = told(capsys, 'predict', '22222222', 'ofa-pn-w1.3:' + OFA)
     assert line.endswith(', CIFAR-10 top-1 (%)')
     assert ' ± ' in line
     assert other.endswith(', ImageNet top-1 (%)')
     assert reason.startswith(
-        '  outside of the 1,490 networks of ofa-mbv3-w1.0 that were learnt from: '
+        '  out of distribution of the 1,490 networks of ofa-mbv3-w1.0 in the training '
     )
 
 
@@ -129,30 +130,33 @@ def test_a_table_is_kept_and_predicted(capsys):
     with open('in.csv', 'w', newline='', encoding='utf-8-sig') as file:
         csv.writer(file).writerows(rows)
     (line,) = told(capsys, 'predict', '--table', 'in.csv', '--out', 'out.csv')
-    start = f'2 networks of {MACRO}, CIFAR-10 top-1 (%), 0 of them outside of what'
+    start = f'2 networks of {MACRO}, CIFAR-10 top-1 (%), 0 of them out of dis'
     assert line.startswith(start)
     with open('out.csv', newline='') as file:
         header, *found = csv.reader(file)
-    assert header == [*rows[0], 'predicted', 'predicted_spread', 'outside']
+    assert header == [*rows[0], *PREDICTED]
     assert [row[:3] for row in found] == rows[1:]
     assert [row[5] for row in found] == ['', '']
     (single,) = told(capsys, 'predict', '22222222')
-    score, spread = float(found[0][3]), float(found[0][4])
-    assert single == f'{MACRO}:22222222: {score:.2f} ± {spread:.2f}, CIFAR-10 top-1 (%)'
+    score, std = float(found[0][3]), float(found[0][4])
+    assert single == f'{MACRO}:22222222: {score:.2f} ± {std:.2f}, CIFAR-10 top-1 (%)'
     assert Path('out.csv').read_bytes().count(b'\r\n') == 3
     Path('in.csv').write_text('arch\n')
     told(capsys, 'predict', '--table', 'in.csv', '--out', 'out.csv')
-    assert Path('out.csv').read_text() == 'arch,predicted,predicted_spread,outside\n'
+    assert (
+        Path('out.csv').read_text()
+        == 'arch,predicted,predicted_std,out_of_distribution\n'
+    )
 
 
-def test_rows_that_are_outside_say_why(capsys):
+def test_rows_out_of_distribution_say_why(capsys):
     Path('in.csv').write_text('arch\n22222222\n11001001\n')
     arguments = ('--table', 'in.csv', '--input-size', 64, '--out', 'out.csv')
     (line,) = told(capsys, 'predict', *arguments)
-    assert ', 2 of them outside of what was learnt' in line
+    assert ', 2 of them out of distribution' in line
     with open('out.csv', newline='') as file:
-        reasons = [row['outside'] for row in csv.DictReader(file)]
-    assert reasons == ['images of 64x64, learnt from 32x32'] * 2
+        reasons = [row['out_of_distribution'] for row in csv.DictReader(file)]
+    assert reasons == ['images of 64x64, trained on 32x32'] * 2
 
 
 def test_what_is_no_classifier_is_told(capsys):
@@ -160,7 +164,7 @@ def test_what_is_no_classifier_is_told(capsys):
     reason = ': a TopdownPoseEstimator is no classifier'
     pose = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/' + POSE
     _, told_why = told(capsys, 'predict', pose)
-    assert told_why.endswith(f'ofa-mbv3-w1.0 that were learnt from{reason}')
+    assert told_why.endswith(f'ofa-mbv3-w1.0 in the training set{reason}')
     lines = told(capsys, 'rank', pose, '22222222')
     assert f'   {pose}{reason}' in lines
     assert sum('no classifier' in line for line in lines) == 1
@@ -216,7 +220,7 @@ def test_a_search_prints_the_best_and_draws_the_front(capsys):
     with open('b/pareto.csv', newline='') as file:
         front = list(csv.DictReader(file))
     assert front[-1]['arch'] == rows[0][0]
-    assert front[-1]['outside'] == ''
+    assert front[-1]['out_of_distribution'] == ''
 
 
 def test_counts_are_read_with_and_without_units():

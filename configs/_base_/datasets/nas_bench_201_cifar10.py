@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-# 14,000 cells. Four fifths are learnt from, a tenth of these chooses the best epoch.
+# 14,000 cells. Four fifths to train on, of which a tenth chooses the best epoch.
 dataset = dict(
     type='hpml_mm.GraphDataset',
     cache='{{$HPML_MM_GRAPHS:work_dirs/graphs}}/nas-bench-201.safetensors',

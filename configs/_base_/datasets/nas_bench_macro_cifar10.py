@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-# 6,000 networks, of which 500 are learnt from.
+# 6,000 networks, of which 500 to train on.
 dataset = dict(
     type='hpml_mm.GraphDataset',
     cache='{{$HPML_MM_GRAPHS:work_dirs/graphs}}/nas-bench-macro.safetensors',

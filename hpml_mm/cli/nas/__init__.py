@@ -15,22 +15,22 @@ COMMANDS = {
     'profile': 'count MACs and parameters of each node, or of all networks of a table',
     'draw': 'draw the graph of a network as SVG',
     'cache': 'build, merge, filter, sum up and import caches of graphs',
-    'train': 'learn from a sample of a table, judge on the rest, and write a predictor',
-    'finetune': 'adapt a predictor to another table by a few of its networks',
-    'predict': 'predict what networks will score, and how sure that is',
+    'train': 'train a predictor on a sample of a table, test it on the rest, write it',
+    'finetune': 'fit a predictor to a few networks of another table',
+    'predict': 'predict the scores of networks, with their standard deviation',
     'rank': 'put networks in the order of their predicted scores',
     'search': 'find the networks that are predicted to be best within limits',
-    'info': 'what a predictor learnt from, and how good it is',
+    'info': 'training set of a predictor, and its scores beside baselines',
 }
 
 
 def make_parser(description: str, argv: Sequence[str]) -> argparse.ArgumentParser:
-    """A parser of all commands; what the chosen one does is in its ``run``.
+    """Parser of all commands; the function of the chosen one is in ``run``.
 
     Args:
         description: Of the program.
-        argv: What will be parsed. Only the command that it begins with is imported, for
-            some need seconds.
+        argv: Arguments to be parsed. Only the command that they begin with is imported,
+            for some need seconds.
     """
     parser = argparse.ArgumentParser(
         description=description, formatter_class=argparse.RawDescriptionHelpFormatter

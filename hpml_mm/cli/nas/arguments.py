@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hpml_mm.predictor.data.network_source import load_source, parse_size
 from hpml_mm.predictor.graphs.graph import Entry
-from hpml_mm.predictor.predictor import Predictor
+from hpml_mm.predictor.predictor import ScorePredictor
 from hpml_mm.predictor.shipped import (
     DEFAULT,
     find_predictor,
@@ -27,7 +27,7 @@ SOURCE = (
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:
-    """Add what says how a network source is read."""
+    """Options of a network source."""
     add_space(parser, 'the source is an arch of this search space')
     add_input_size(parser)
 
@@ -52,7 +52,7 @@ def add_input_size(parser: argparse.ArgumentParser) -> None:
 
 
 def input_size(args: argparse.Namespace) -> tuple[int, int] | None:
-    """Height and width that ``--input-size`` gives.
+    """Height and width of ``--input-size``.
 
     Raises:
         ValueError: It is no size.
@@ -103,10 +103,10 @@ def _check_writable(out: Path, folder: Path) -> None:
 
 
 def read_source(source: str, args: argparse.Namespace) -> Entry:
-    """The network that an argument names.
+    """Read the network that an argument names.
 
     Raises:
-        FileNotFoundError: It is none of what is known.
+        FileNotFoundError: There is no such network.
         ValueError: It cannot be read or traced.
     """
     # Packages that are imported on the way print notes of their own.
@@ -115,10 +115,7 @@ def read_source(source: str, args: argparse.Namespace) -> Entry:
 
 
 def no_classifier(source: str, entry: Entry) -> str:
-    """Why accuracies say nothing of what ``read_source`` has read, or ''.
-
-    Of an ONNX file nobody knows.
-    """
+    """Reason why a network is no classifier, or ''; it is not known of ONNX files."""
     if entry.arch is not None or Path(source).suffix.lower() == '.onnx':
         return ''
     # They import mmengine's registry, which an arch does without.
@@ -139,8 +136,8 @@ def add_predictor(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def choose_predictor(args: argparse.Namespace, space: str | None) -> Predictor:
-    """The predictor that ``--predictor`` names, or the one for a search space.
+def choose_predictor(args: argparse.Namespace, space: str | None) -> ScorePredictor:
+    """Predictor that ``--predictor`` names, or the one for a search space.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -150,10 +147,10 @@ def choose_predictor(args: argparse.Namespace, space: str | None) -> Predictor:
 
 
 def parse_count(text: str) -> int:
-    """A count such as 5000000, 5M, 0.3G or 300k.
+    """Parse a count such as 5000000, 5M, 0.3G or 300k.
 
     Raises:
-        ValueError: It is none, or not above 0.
+        ValueError: It is no count, or not above 0.
     """
     factor = _FACTORS.get(text[-1:].lower(), 1)
     try:

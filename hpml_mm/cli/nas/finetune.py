@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""``finetune``: adapt a predictor to another table by a few of its networks."""
+"""``finetune``: fit a predictor to a few networks of another table."""
 
 import argparse
 
@@ -20,12 +20,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the new predictor, and print how good it and the old one are.
+    """Write the new predictor, and print its scores beside those of the old one.
 
     Raises:
         FileNotFoundError: There is no such predictor or cache.
         ValueError: The cache has no such labels, too few networks, or is of the table
-            that the predictor has learnt from.
+            that the predictor was trained on.
     """
     check_out(args.out)
     check_seed(args.seed or 0)

@@ -1,12 +1,12 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""``info``: what a predictor learnt from, and how good it is."""
+"""``info``: training set of a predictor, and its scores beside baselines."""
 
 import argparse
 from pathlib import Path
 
 from hpml_mm.predictor.data.bench import Bench
 from hpml_mm.predictor.shipped import DEFAULT, find_predictor, shipped_names
-from hpml_mm.predictor.training import judge_again
+from hpml_mm.predictor.training import score_again
 
 from .card import print_card, print_scores
 
@@ -24,12 +24,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--cache',
         type=Path,
         metavar='CACHE',
-        help='graphs of its table: judge it and the baselines again, on the same split',
+        help='graphs of its table: test it and the baselines again, on the same split',
     )
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the card; with ``--cache`` also what is measured now.
+    """Print the card; with ``--cache`` also the scores now.
 
     Raises:
         FileNotFoundError: There is no such predictor or cache.
@@ -40,4 +40,4 @@ def run(args: argparse.Namespace) -> None:
     if args.cache is not None:
         card = predictor.card
         bench = Bench.of_cache(args.cache, card.label, card.space, labelled_only=True)
-        print_scores(judge_again(predictor, bench), f'measured again on {args.cache}')
+        print_scores(score_again(predictor, bench), f'measured again on {args.cache}')

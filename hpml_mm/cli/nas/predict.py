@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""``predict``: what networks will score."""
+"""``predict``: predicted scores of networks."""
 
 import argparse
 import functools
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hpml_mm.predictor.data.arch_table import ArchTable
 from hpml_mm.predictor.data.graph_set import GraphSet
+from hpml_mm.predictor.search_report import PREDICTED
 from hpml_mm.predictor.shipped import find_predictor, predictor_name
 from hpml_mm.utils.console import progress_bar
 
@@ -20,8 +21,6 @@ from .arguments import (
     no_classifier,
     read_source,
 )
-
-PREDICTED = ('predicted', 'predicted_spread', 'outside')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar='CSV',
         help=f'the table again with the columns {", ".join(PREDICTED)}: scores in the '
-        "label's unit, and why a network is unlike what was learnt from",
+        "label's unit, and the reason why a network is out of distribution",
     )
 
 
@@ -66,12 +65,13 @@ def run(args: argparse.Namespace) -> None:
         space = None if entry.arch is None else entry.name.partition(':')[0]
         predictor = find(args.predictor or predictor_name(space))
         found = predictor.score(GraphSet.of([entry.graph]))
-        spread = '' if found.spread is None else f' ± {found.spread[0]:.2f}'
-        print(f'{entry.name}: {found.scores[0]:.2f}{spread}, {predictor.card.task}')
-        if reason := no_classifier(source, entry) or found.outside[0]:
+        assert found.ood is not None
+        std = '' if found.std is None else f' ± {found.std[0]:.2f}'
+        print(f'{entry.name}: {found.scores[0]:.2f}{std}, {predictor.card.task}')
+        if reason := no_classifier(source, entry) or found.ood[0]:
             print(
-                f'  outside of the {predictor.card.networks:,} networks of '
-                f'{predictor.card.space} that were learnt from: {reason}'
+                f'  out of distribution of the {predictor.card.networks:,} networks of '
+                f'{predictor.card.space} in the training set: {reason}'
             )
 
 
@@ -85,13 +85,14 @@ def _predict_table(args: argparse.Namespace) -> None:
         print(f'{args.table} has no networks: written to {args.out}')
         return
     found = predictor.score(graphs)
-    spread = [''] * len(table)
-    if found.spread is not None:
-        spread = [f'{value:.4f}' for value in found.spread]
+    assert found.ood is not None
+    std = [''] * len(table)
+    if found.std is not None:
+        std = [f'{value:.4f}' for value in found.std]
     scores = (f'{score:.4f}' for score in found.scores)
-    table.write(list(zip(scores, spread, found.outside, strict=True)))
-    outside = sum(map(bool, found.outside))
+    table.write(list(zip(scores, std, found.ood, strict=True)))
+    ood = sum(map(bool, found.ood))
     print(
         f'{len(table):,} networks of {table.space}, {predictor.card.task}, '
-        f'{outside:,} of them outside of what was learnt: written to {args.out}'
+        f'{ood:,} of them out of distribution: written to {args.out}'
     )

@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> None:
     if not len(graphs):
         raise ValueError('rank: there are no networks')
     # One scale for all: that of a space only where all are of it.
-    archs, names = graphs.columns.archs, graphs.columns.names
+    archs, names = graphs.cache.archs, graphs.cache.names
     spaces = {name.partition(':')[0] for name in names if None not in archs}
     predictor = choose_predictor(args, spaces.pop() if len(spaces) == 1 else None)
     ranked = rank_networks(predictor, graphs, unfit)
@@ -64,7 +64,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _graphs(args: argparse.Namespace) -> tuple[GraphSet, dict[str, str]]:
-    """The networks, and by name why some are no classifiers."""
+    """Networks, and by name reasons why some are no classifiers."""
     if args.cache:
         return GraphSet(GraphCache.load(args.cache)), {}
     if args.sources:

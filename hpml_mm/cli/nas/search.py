@@ -7,9 +7,14 @@ from pathlib import Path
 import numpy as np
 from rich.table import Table
 
+from hpml_mm.predictor.arch_search import (
+    Found,
+    Limits,
+    pareto_front,
+    search_archs,
+)
 from hpml_mm.predictor.graphs.cache import GraphCache
-from hpml_mm.predictor.predictor import Predictor
-from hpml_mm.predictor.search import Found, Limits, pareto_front, search
+from hpml_mm.predictor.predictor import ScorePredictor
 from hpml_mm.predictor.search_report import draw_front, write_front
 from hpml_mm.predictor.spaces import SPACES, get_space
 from hpml_mm.utils.console import progress_bar, table_console
@@ -32,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--trials',
         type=int,
         default=2000,
-        help='networks that are looked at (%(default)s)',
+        help='networks that are tried (%(default)s)',
     )
     parser.add_argument(
         '--seed', type=int, default=0, help='equal seeds, equal networks'
@@ -76,7 +81,7 @@ def run(args: argparse.Namespace) -> None:
     predictor = choose_predictor(args, space.name)
     published = args.published and _measured(args.published, space.name, predictor)
     with progress_bar('networks') as show:
-        found = search(space, predictor, limits, args.trials, args.seed, show)
+        found = search_archs(space, predictor, limits, args.trials, args.seed, show)
     front = pareto_front(found)
     print(f'{len(found):,} networks of {space.name} within {limits}')
     _print_best(found[: args.top], predictor)
@@ -90,7 +95,7 @@ def _limit(text: str | None) -> int | None:
 
 
 def _measured(
-    path: Path, space: str, predictor: Predictor
+    path: Path, space: str, predictor: ScorePredictor
 ) -> tuple[np.ndarray, np.ndarray]:
     cache = GraphCache.load(path)
     others = [n for n in cache.names if n.partition(':')[0] != space]
@@ -101,17 +106,15 @@ def _measured(
     return cache.metric('macs'), cache.metric(predictor.card.label)
 
 
-def _print_best(best: list[Found], predictor: Predictor) -> None:
+def _print_best(best: list[Found], predictor: ScorePredictor) -> None:
     table = Table()
     table.add_column('arch', overflow='fold')
     for heading in (predictor.card.task, '±', 'MACs', 'parameters'):
         table.add_column(heading, justify='right', no_wrap=True)
     for one in best:
-        spread = '' if one.spread is None else f'{one.spread:.2f}'
+        std = '' if one.std is None else f'{one.std:.2f}'
         costs = f'{one.macs:,}', f'{one.params:,}'
-        table.add_row(one.arch, f'{one.score:.2f}', spread, *costs)
+        table.add_row(one.arch, f'{one.score:.2f}', std, *costs)
     table_console().print(table)
-    if outside := [one for one in best if one.outside]:
-        print(
-            f'{len(outside)} of them outside of what was learnt: {outside[0].outside}'
-        )
+    if ood := [one for one in best if one.ood]:
+        print(f'{len(ood)} of them out of distribution: {ood[0].ood}')

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from hpml_mm.predictor.checkpoint_predictor import checkpoint_predictor
 from hpml_mm.predictor.data.bench import Bench
-from hpml_mm.predictor.predictor import Predictor
-from hpml_mm.predictor.predictor_file import save_predictor
+from hpml_mm.predictor.predictor import ScorePredictor
+from hpml_mm.predictor.predictor_file import save_score_predictor
 from hpml_mm.predictor.training import METHODS, train_predictor
 
 from .arguments import check_out, check_seed
@@ -18,17 +18,17 @@ from .card import print_card
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     add_sample(parser)
-    parser.add_argument('--method', choices=METHODS, help=f'what learns ({METHODS[0]})')
+    parser.add_argument('--method', choices=METHODS, help=f'({METHODS[0]})')
     parser.add_argument(
-        '--config', help='of a run of tools/train.py: it says what is learnt from'
+        '--config', help='of a run of tools/train.py: it names label, sample and model'
     )
     parser.add_argument(
-        '--checkpoint', metavar='PTH', help='of that run: nothing is learnt'
+        '--checkpoint', metavar='PTH', help='of that run: nothing is trained'
     )
 
 
 def add_sample(parser: argparse.ArgumentParser, number: int | None = None) -> None:
-    """What is learnt from, and where the predictor goes."""
+    """Options of the sample, and of the file of the predictor."""
     parser.add_argument('cache', type=Path, metavar='CACHE', help='graphs of a table')
     parser.add_argument(
         '--metric', metavar='NAME', help="the label; else the table's accuracy"
@@ -39,19 +39,19 @@ def add_sample(parser: argparse.ArgumentParser, number: int | None = None) -> No
         type=int,
         metavar='N',
         default=number,
-        help='networks to learn from',
+        help='networks to train on',
     )
     parser.add_argument('--seed', type=int, help='equal seeds, equal sample (0)')
     parser.add_argument(
         '--note',
         default='',
-        help="what else is to be said of the label: 'after 12 epochs'",
+        help="remark on the label: 'after 12 epochs'",
     )
     parser.add_argument('--out', type=Path, required=True, metavar='FILE')
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write a predictor, and print how good it is.
+    """Write a predictor, and print its scores.
 
     Raises:
         FileNotFoundError: There is no such cache.
@@ -62,15 +62,15 @@ def run(args: argparse.Namespace) -> None:
     write_predictor(_predictor(args), args)
 
 
-def write_predictor(predictor: Predictor, args: argparse.Namespace) -> None:
+def write_predictor(predictor: ScorePredictor, args: argparse.Namespace) -> None:
     """Write a predictor with its note, and print its card."""
     card = dataclasses.replace(predictor.card, note=args.note)
-    save_predictor(args.out, dataclasses.replace(predictor, card=card))
+    save_score_predictor(args.out, dataclasses.replace(predictor, card=card))
     print_card(card)
     print(f'Written to {args.out} ({args.out.stat().st_size:,} bytes)')
 
 
-def _predictor(args: argparse.Namespace) -> Predictor:
+def _predictor(args: argparse.Namespace) -> ScorePredictor:
     if (args.config is None) != (args.checkpoint is None):
         raise ValueError('train: --config and --checkpoint go together')
     if (args.config is None) == (args.number is None):

@@ -1,21 +1,19 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""A published table in every form that some method reads."""
+"""A published table of networks with their labels, and its networks that are equal."""
 
 import functools
 from pathlib import Path
 
 import numpy as np
 
-from hpml_mm.predictor import baselines
-from hpml_mm.predictor.gnn.fit import Labelled
-from hpml_mm.predictor.gp.features import Task
 from hpml_mm.predictor.graphs.cache import GraphCache
+from hpml_mm.predictor.spaces import SPACES, SearchSpace, get_space
 
 from .graph_set import GraphSet
-from .groups import equal_groups
+from .graph_statistics import graph_statistics
 from .protocol import Draw, draw
 
-# The label of each table, by search space; also the order in which they are listed.
+# Label of each table, by search space; also the order in which they are listed.
 LABELS = {
     'ofa-mbv3-w1.0': 'imagenet/top1(%)',
     'nas-bench-macro': 'cifar10/top1(%)',
@@ -115,40 +113,49 @@ class Bench(GraphSet):
 
     @functools.cached_property
     def groups(self) -> list[str]:
-        """What each network is equal to, see ``equal_groups``."""
+        """Group of equal networks of each network, see ``equal_groups``."""
         return equal_groups(self.cache, self.space)
 
     @property
+    def archs(self) -> list[str]:
+        """Architectures of the networks of a search space."""
+        return [arch for arch in self.cache.archs if arch is not None]
+
+    @property
     def families(self) -> np.ndarray | None:
-        """(G,) family of each network; None in a search space, which is one."""
+        """Family of each network, (G,); None in a search space, which is one."""
         if None not in self.cache.archs:
             return None
         return np.array([name.partition('/')[0] for name in self.cache.names])
 
-    @functools.cached_property
-    def one_hot(self) -> np.ndarray:
-        """(G, F) choices of the architectures."""
-        return baselines.one_hot(self.space, self.cache.archs)
 
-    @functools.cached_property
-    def sums(self) -> np.ndarray:
-        """(G, F) sums by stage, of an OFA space."""
-        return baselines.stage_sums(self.space, self.cache.archs)
+def equal_groups(cache: GraphCache, space: str | None = None) -> list[str]:
+    """A text for each network, the same for equal ones.
 
-    @functools.cached_property
-    def pairs(self) -> np.ndarray:
-        """(G, F) choices and products of two of them."""
-        return baselines.pairs(self.one_hot)
+    In a search space it is the simplest architecture: cells that differ only in edges
+    without effect were trained one by one, but the score of one tells that of the
+    other. Elsewhere it is the statistics of the graph.
 
-    def costs(self, name: str) -> np.ndarray:
-        """(G, 1) 'macs' or 'params'."""
-        return self.cache.metric(name)[:, None]
+    Args:
+        cache: Any networks.
+        space: Search space of those with an arch; None for the one that begins each
+            name, as in 'nas-bench-macro:22212200'.
 
-    def task(self, rows: np.ndarray) -> Task:
-        """Some networks for the kernel predictor."""
-        return Task(self.statistics.take(rows), self.labels[rows])
+    Raises:
+        ValueError: An arch is outside of its space.
+    """
+    home = functools.cache(get_space)
+    names = [space or name.partition(':')[0] for name in cache.names]
+    pairs = list(zip(names, cache.archs, strict=True))
+    found = [
+        _simplest(home(name), arch) if arch is not None and name in SPACES else ''
+        for name, arch in pairs
+    ]
+    if '' in found:
+        rows = np.hstack(graph_statistics(cache).feature_sets)
+        found = [f or row.tobytes().hex() for f, row in zip(found, rows, strict=True)]
+    return found
 
-    def labelled(self, rows: np.ndarray, folded: bool) -> Labelled:
-        """Some networks for a graph network."""
-        table = self.folded if folded else self.table
-        return Labelled(table, rows, self.labels[rows])
+
+def _simplest(home: SearchSpace, arch: str) -> str:
+    return f'{home.name}:{home.encode(home.simplify(home.decode(arch)))}'

@@ -12,8 +12,8 @@ from torch.utils.data import Dataset
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.registry import DATASETS
 
-from .graph_table import GraphTable
-from .groups import equal_groups
+from .bench import equal_groups
+from .graph_set import GraphTable
 from .protocol import Draw, draw, split_off
 
 PARTS = ('train', 'dev', 'test', 'all')
@@ -31,7 +31,7 @@ class GraphDataset(Dataset):
     to learn from. Networks that are equal, see ``groups``, are never on both sides.
 
     Attributes:
-        labelled: Whether each network of the cache has a label.
+        labelled: (N,) True for each network of the cache that has a label.
         indices: (G,) positions in the cache of the networks of this part.
         labels: (G,) theirs, in percent.
         drawn: Positions in the cache of all networks to learn from, and of the rest;
@@ -40,8 +40,8 @@ class GraphDataset(Dataset):
     Args:
         cache: File that ``tools/predictor.py cache build`` has written.
         metric: Name of the label in the cache, such as 'imagenet/top1(%)'.
-        part: One of ``PARTS``: 'train' and 'dev' together are the networks to learn
-            from, 'test' is the rest, 'all' are all.
+        part: One of ``PARTS``: 'train' and 'dev' together are the sample, 'test' is the
+            rest, 'all' are all.
         train: How many networks to learn from: a number, or a share below 1.
         dev: Share of these that the best epoch is chosen by; 0 for none.
         seed: Of the division.
@@ -70,9 +70,12 @@ class GraphDataset(Dataset):
         labels = content.metric(metric)
         self.labelled = ~np.isnan(labels)
         known = np.flatnonzero(self.labelled)
-        self.table = GraphTable.from_cache(content, fold)
-        self.drawn = None if part == 'all' else _drawn(content, known, train, dev, seed)
-        self.indices = known if part == 'all' else _part(self.drawn, part, dev)
+        self.table = GraphTable(content, fold)
+        self.drawn: Draw | None = None
+        self.indices = known
+        if part != 'all':
+            self.drawn = _drawn(content, known, train, dev, seed)
+            self.indices = _part(self.drawn, part, dev)
         if not len(self.indices):
             raise ValueError(
                 f'GraphDataset: no network is left for {part!r} of {len(known)} with '

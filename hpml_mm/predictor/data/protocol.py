@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Which networks a predictor may learn from, and which it is judged on.
+"""Division of a table into a sample to fit a predictor on, and a rest to test it on.
 
 As in AIO-P: networks are sorted by name, shuffled with the draw's seed, and the last N
 of them are the sample. Unlike in AIO-P, labels and their scale come from the sample
@@ -11,10 +11,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-# AIO-P's seeds: of the sample draws, and of the pre-trainings.
-DRAW_SEEDS = (12345, 1, 2, 3, 4)
-PRETRAIN_SEEDS = (12345, 1, 2)
-
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Draw:
@@ -22,8 +18,8 @@ class Draw:
 
     Attributes:
         seed: What it was drawn with.
-        train: Positions of the networks that may be learnt from, sorted.
-        test: Positions of those that predictions are judged on, sorted.
+        train: Positions of the sample, sorted.
+        test: Positions of the networks to test predictions on, sorted.
     """
 
     seed: int
@@ -49,8 +45,7 @@ def draw(
     Raises:
         ValueError: A name is there twice, or nothing is left to predict.
     """
-    names = np.asarray(names, dtype=str)
-    known, counts = np.unique(names, return_counts=True)
+    known, counts = np.unique(np.asarray(names, dtype=str), return_counts=True)
     if len(known) < len(names):
         raise ValueError(
             f"draw: '{known[counts > 1][0]}' is there twice; each network needs a name"
@@ -60,7 +55,7 @@ def draw(
             f'draw: {count} of {len(names)} networks to learn from; at least one must '
             'be left to predict'
         )
-    order = np.argsort(names, kind='stable')
+    order = np.argsort(np.asarray(names, dtype=str), kind='stable')
     np.random.RandomState(seed).shuffle(order)
     rest, sample = np.split(order, [len(order) - count])
     if groups is not None:
@@ -74,7 +69,7 @@ def draw(
 def split_off(
     train: np.ndarray, share: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Divide what may be learnt from into a part to fit and a part to choose by.
+    """Divide a sample into a part to fit and a part to choose by.
 
     Args:
         train: Positions, as in ``Draw``.
@@ -93,21 +88,3 @@ def split_off(
         )
     order = np.random.RandomState(seed).permutation(train)
     return np.sort(order[count:]), np.sort(order[:count])
-
-
-def folds(count: int, parts: int, seed: int) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Cross-validation: each of ``count`` networks is left out once.
-
-    Returns:
-        For each part the positions to fit, and those that are left out.
-
-    Raises:
-        ValueError: There are fewer networks than parts, or fewer than two parts.
-    """
-    if not 2 <= parts <= count:
-        raise ValueError(f'folds: {count} networks in {parts} parts')
-    order = np.random.RandomState(seed).permutation(count)
-    return [
-        (np.sort(np.setdiff1d(order, held)), np.sort(held))
-        for held in np.array_split(order, parts)
-    ]

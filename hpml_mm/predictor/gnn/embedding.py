@@ -1,13 +1,17 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""From what is known of a node to its first state."""
+"""First states of nodes, from their features."""
 
 import torch
 from torch import Tensor, nn
 
+from hpml_mm.predictor.data.graph_batch import (
+    MAX_KERNEL,
+    RESOLUTION_SCALE,
+    SIZE_NAMES,
+    GraphBatch,
+    NodeFeatures,
+)
 from hpml_mm.predictor.graphs.graph import VOCABULARY
-
-from .graph_batch import GraphBatch
-from .node_features import MAX_KERNEL, RESOLUTION_SCALE, SIZE_NAMES, NodeFeatures
 
 _RESOLUTION, _KERNEL, _BIAS = 8, 4, 2
 
@@ -42,7 +46,7 @@ class AIOPEmbedding(nn.Module):
 
     def forward(self, batch: GraphBatch) -> Tensor:
         """First states of all nodes, (N, width)."""
-        if len(batch.members.sorts) > int(batch.members.sorts[-1]) + 1:
+        if len(batch.members.types) > int(batch.members.types[-1]) + 1:
             raise ValueError(
                 "AIO-P's encoder reads each node by itself: make the graph table, or "
                 'data set, with fold=False'
@@ -77,25 +81,23 @@ class SizeEmbedding(nn.Module):
     Args:
         width: Channels of a state.
         op_width: Of which the table of operations has.
-        place: Whether a node is told where it stands in its network.
     """
 
-    def __init__(self, width: int = 64, op_width: int = 16, place: bool = True) -> None:
+    def __init__(self, width: int = 64, op_width: int = 16) -> None:
         super().__init__()
         self.op = nn.Embedding(len(VOCABULARY), op_width)
         self.kind = nn.Sequential(
             nn.Linear(op_width + len(SIZE_NAMES), width), nn.SiLU()
         )
         self.mix = nn.Linear(width, width)
-        self.place = nn.Linear(2, width, bias=False) if place else None
+        self.place = nn.Linear(2, width, bias=False)
 
     def forward(self, batch: GraphBatch) -> Tensor:
         """First states of all nodes, (N, width)."""
         nodes = batch.features
         kinds = self.kind(torch.cat([self.op(nodes.ops), nodes.sizes], dim=1))
         members = kinds.index_select(0, batch.members.kinds)
-        count = int(batch.members.sorts[-1]) + 1
-        sorts = kinds.new_zeros(count, kinds.shape[1])
-        sorts = sorts.index_add(0, batch.members.sorts, members)
-        states = self.mix(sorts).index_select(0, batch.rows)
-        return states if self.place is None else states + self.place(batch.places)
+        count = int(batch.members.types[-1]) + 1
+        types = kinds.new_zeros(count, kinds.shape[1])
+        types = types.index_add(0, batch.members.types, members)
+        return self.mix(types).index_select(0, batch.rows) + self.place(batch.places)

@@ -1,15 +1,50 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Graph networks: each gives a node's state after every layer."""
+"""Graph networks: encoders that give a node's state after every layer."""
+
+from typing import Any
 
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from hpml_mm.predictor.data.graph_batch import GraphBatch, Links
 from hpml_mm.registry import MODELS
 
 from .embedding import AIOPEmbedding, SizeEmbedding
-from .graph_batch import GraphBatch, neighbour_sum
 from .readout import graph_mean
+
+
+class _NeighbourSum(torch.autograd.Function):
+    """The derivative of a sum over predecessors is a sum over successors."""
+
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, links: Links, back: Links) -> Tensor:
+        ctx.back = back
+        return _gathered(states, links)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        return _gathered(gradient.contiguous(), ctx.back), None, None
+
+
+def _gathered(states: Tensor, links: Links) -> Tensor:
+    padded = torch.cat([states, states.new_zeros(1, states.shape[1])])
+    total = padded.index_select(0, links.first)
+    return total.index_add_(0, links.nodes, states.index_select(0, links.others))
+
+
+def neighbour_sum(states: Tensor, links: Links, back: Links) -> Tensor:
+    """Sum the states of each node's neighbours.
+
+    Args:
+        states: (N, C).
+        links: Neighbours of each node.
+        back: The same pairs the other way round.
+
+    Returns:
+        (N, C); zeros for a node without neighbours.
+    """
+    return _NeighbourSum.apply(states, links, back)
 
 
 class GraphConv(nn.Module):
@@ -34,13 +69,25 @@ class GraphConv(nn.Module):
         return torch.addmm(self.lin_rel(total), states, self.lin_root.weight.t())
 
 
+class GraphEncoder(BaseModule):
+    """Base of encoders: an embedding, and layers on the states of nodes.
+
+    Attributes:
+        width: Channels of a state.
+        layers: One after another.
+    """
+
+    width: int
+    layers: nn.ModuleList
+
+
 @MODELS.register_module()
-class GraphConvEncoder(BaseModule):
+class GraphConvEncoder(GraphEncoder):
     """AIO-P's encoder: ``GraphConv`` along the edges, tanh after each.
 
     Args:
         width: Channels of a state.
-        num_layers: Number of layers; a node hears from as many steps before it.
+        num_layers: Number of layers, and of the steps before a node that it depends on.
         init_cfg: As for any of MMEngine's modules.
     """
 
@@ -61,11 +108,11 @@ class GraphConvEncoder(BaseModule):
 
 
 class ResidualLayer(nn.Module):
-    """A node adds what follows from itself, its neighbours and its graph's mean.
+    """Residual layer of a node's state, its neighbours and its graph's mean.
 
     Args:
         width: Channels of a state.
-        context: Whether nodes hear of their graph's mean.
+        context: True to add the mean of the graph.
     """
 
     def __init__(self, width: int, context: bool) -> None:
@@ -92,14 +139,13 @@ class ResidualLayer(nn.Module):
 
 
 @MODELS.register_module()
-class ResidualEncoder(BaseModule):
+class ResidualEncoder(GraphEncoder):
     """A stronger encoder: edges both ways, residual layers, logarithmic sizes.
 
     Args:
         width: Channels of a state.
         num_layers: Number of layers.
-        context: Whether nodes hear of their graph's mean in each layer.
-        place: Whether a node is told where it stands in its network.
+        context: True to add the mean of the graph in each layer.
         init_cfg: As for any of MMEngine's modules.
     """
 
@@ -108,12 +154,11 @@ class ResidualEncoder(BaseModule):
         width: int = 64,
         num_layers: int = 4,
         context: bool = True,
-        place: bool = True,
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(init_cfg)
         self.width = width
-        self.embedding = SizeEmbedding(width, place=place)
+        self.embedding = SizeEmbedding(width)
         self.layers = nn.ModuleList(
             ResidualLayer(width, context) for _ in range(num_layers)
         )

@@ -1,12 +1,14 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""From the states of a graph's nodes to one vector."""
+"""Readouts and heads: from the states of a graph's nodes to a vector, to a number."""
 
 from collections.abc import Sequence
 
 import torch
+from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from .graph_batch import GraphBatch
+from hpml_mm.predictor.data.graph_batch import GraphBatch
+from hpml_mm.registry import MODELS
 
 READOUTS = ('mean', 'sum', 'max')
 # Sums over a network of a hundred nodes are as large as a node's state.
@@ -22,11 +24,6 @@ def graph_sum(states: Tensor, batch: GraphBatch) -> Tensor:
 def graph_mean(states: Tensor, batch: GraphBatch) -> Tensor:
     """Mean of the states (N, C) of each graph's nodes, (G, C)."""
     return graph_sum(states, batch) / batch.counts[:, None]
-
-
-def graph_max(states: Tensor, batch: GraphBatch) -> Tensor:
-    """Largest of the states (N, C) of each graph's nodes by channel, (G, C)."""
-    return torch.segment_reduce(states, 'max', lengths=batch.counts, unsafe=True)
 
 
 class Readout(nn.Module):
@@ -55,5 +52,60 @@ class Readout(nn.Module):
         total = graph_sum(states, batch)
         parts = {'sum': total * _SUM_SCALE, 'mean': total / batch.counts[:, None]}
         if 'max' in self.kinds:
-            parts['max'] = graph_max(states, batch)
+            parts['max'] = torch.segment_reduce(
+                states, 'max', lengths=batch.counts, unsafe=True
+            )
         return torch.cat([parts[kind] for kind in self.kinds], dim=1)
+
+
+@MODELS.register_module()
+class AIOPHead(BaseModule):
+    """AIO-P's five linear layers, with one ReLU after the second.
+
+    Args:
+        in_channels: Channels of a graph's vector.
+        width: Channels in between.
+        init_cfg: As for any of MMEngine's modules.
+    """
+
+    def __init__(
+        self, in_channels: int = 32, width: int = 32, init_cfg: dict | None = None
+    ) -> None:
+        super().__init__(init_cfg)
+        self.layers = nn.Sequential(
+            nn.Linear(in_channels, width),
+            nn.Linear(width, width),
+            nn.ReLU(),
+            nn.Linear(width, width),
+            nn.Linear(width, width),
+        )
+        self.last = nn.Linear(width, 1)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(G,) of vectors (G, in_channels)."""
+        return self.last(self.layers(vectors)).squeeze(1)
+
+
+@MODELS.register_module()
+class SkipHead(BaseModule):
+    """A hidden layer beside a linear path: what is additive need not pass it.
+
+    Args:
+        in_channels: Channels of a graph's vector.
+        width: Channels of the hidden layer.
+        init_cfg: As for any of MMEngine's modules.
+    """
+
+    def __init__(
+        self, in_channels: int = 128, width: int = 64, init_cfg: dict | None = None
+    ) -> None:
+        super().__init__(init_cfg)
+        self.norm = nn.LayerNorm(in_channels)
+        self.hidden = nn.Sequential(nn.Linear(in_channels, width), nn.SiLU())
+        self.skip = nn.Linear(in_channels, 1, bias=False)
+        self.last = nn.Linear(width, 1)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """(G,) of vectors (G, in_channels)."""
+        hidden = self.last(self.hidden(self.norm(vectors)))
+        return (hidden + self.skip(vectors)).squeeze(1)

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Which graph networks there are to choose from, and how each of them learns."""
+"""Graph networks to choose from, and how each is trained on a table."""
 
 import dataclasses
 import math
@@ -10,13 +10,13 @@ import torch
 from hpml_mm.predictor.data.bench import Bench
 from hpml_mm.predictor.data.protocol import split_off
 
-from . import GraphRegressor, ScoreModel
-from .fit import FINE_TUNE, FitSettings, fine_tune, fit
+from .fit import FINE_TUNE, FitSettings, Labelled, Model, fine_tune, fit
+from .regressor import GraphRegressor, ScoreModel
 
 # Fine-tuning, as in AIO-P.
 TUNE_EPOCHS = 100
-# Share of the networks to learn from that choose the best epoch, and the fewest
-# networks that can spare it.
+# Share of the sample that chooses the best epoch, and the fewest networks that can
+# spare it.
 _DEV, _DEV_FROM = 0.1, 200
 # A small sample is passed more often: this many steps, if it is not too many epochs.
 _STEPS, _MOST_EPOCHS, _FEWEST_EPOCHS = 1500, 200, 40
@@ -29,7 +29,7 @@ class Recipe:
     Attributes:
         name: Part of the names of files.
         model: Arguments of ``GraphRegressor``.
-        fold: Whether nodes are merged.
+        fold: True to merge nodes.
         settings: Of the training; the number of epochs follows from the sample.
         tuning: Of the fine-tuning, but for the number of epochs.
     """
@@ -40,11 +40,13 @@ class Recipe:
     settings: FitSettings
     tuning: FitSettings
 
+    def build(self, seed: int) -> GraphRegressor:
+        """The network with its first weights."""
+        torch.manual_seed(seed)
+        return GraphRegressor(**self.model)
+
 
 AIOP = Recipe('aiop', {'scaling': 'stand_flops'}, False, FitSettings(), FINE_TUNE)
-AIOP_UNSCALED = Recipe(
-    'aiop-unscaled', {'scaling': 'none'}, False, *(AIOP.settings, AIOP.tuning)
-)
 RESIDUAL = Recipe(
     'residual',
     {
@@ -58,12 +60,6 @@ RESIDUAL = Recipe(
 )
 
 
-def new(recipe: Recipe, seed: int) -> GraphRegressor:
-    """The network before it has learnt."""
-    torch.manual_seed(seed)
-    return GraphRegressor(**recipe.model)
-
-
 def train(
     model: ScoreModel,
     bench: Bench,
@@ -72,27 +68,29 @@ def train(
     epochs: int,
     seed: int,
 ) -> None:
-    """Let a network learn from some rows; of many, a tenth chooses the best epoch."""
+    """Train a network on some rows; of many, a tenth chooses the best epoch."""
     settings = dataclasses.replace(recipe.settings, epochs=epochs, seed=seed)
-    held = None
+    dev = None
     if len(rows) >= _DEV_FROM:
         rows, rest = split_off(rows, _DEV, seed)
-        held = bench.labelled(rest, recipe.fold)
-    fit(model, bench.labelled(rows, recipe.fold), settings, held)
+        dev = Labelled.of(bench, rest, recipe.fold)
+    fit(model, Labelled.of(bench, rows, recipe.fold), settings, dev)
 
 
-def learnt(bench: Bench, rows: np.ndarray, recipe: Recipe, seed: int) -> GraphRegressor:
-    """A network that has learnt from some rows of a table alone."""
-    model = new(recipe, seed)
+def train_new(
+    bench: Bench, rows: np.ndarray, recipe: Recipe, seed: int
+) -> GraphRegressor:
+    """Train a network from scratch on some rows of a table."""
+    model = recipe.build(seed)
     steps = math.ceil(len(rows) / recipe.settings.batch_size)
     epochs = min(max(_STEPS // steps, _FEWEST_EPOCHS), _MOST_EPOCHS)
     train(model, bench, rows, recipe, epochs, seed)
     return model
 
 
-def tuned(
-    model: ScoreModel, bench: Bench, rows: np.ndarray, recipe: Recipe, seed: int
-) -> ScoreModel:
-    """A copy of a trained network that has learnt from some rows of a table more."""
+def tune(
+    model: Model, bench: Bench, rows: np.ndarray, recipe: Recipe, seed: int
+) -> Model:
+    """Fine-tune a copy of a trained network on some rows of a table."""
     tuning = dataclasses.replace(recipe.tuning, epochs=TUNE_EPOCHS, seed=seed)
-    return fine_tune(model, bench.labelled(rows, recipe.fold), tuning)
+    return fine_tune(model, Labelled.of(bench, rows, recipe.fold), tuning)

@@ -2,24 +2,59 @@
 """A model that predicts a network's score from its graph."""
 
 import abc
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import torch
+from mmengine.hooks import Hook
 from mmengine.model import BaseModel
+from mmengine.runner import Runner
 from torch import Tensor, nn
 
-from hpml_mm.registry import MODELS
+from hpml_mm.predictor.data.graph_batch import GraphBatch
+from hpml_mm.registry import HOOKS, MODELS
+from hpml_mm.utils.model import bare_model
 
-from .build import build_part
-from .graph_batch import GraphBatch
+from .encoders import GraphEncoder
 from .readout import Readout
 from .targets import TargetScaler
 
+Part = TypeVar('Part', bound=nn.Module)
+
+
+def build_part(part: Mapping | Part, kind: type[Part]) -> Part:
+    """Build a part from its config; a module is returned as it is.
+
+    The registry would first import every vision model that shares it, for seconds. A
+    predictor's own parts are registered by then, and need none of them.
+
+    Args:
+        part: Config or module.
+        kind: Class that it must be of.
+
+    Raises:
+        KeyError: Nothing of that type is registered.
+        TypeError: The config has no type, or one of another kind, or an argument is
+            unknown.
+    """
+    if isinstance(part, Mapping):
+        settings = dict(part)
+        name = str(settings.get('type')).removeprefix('hpml_mm.')
+        known = MODELS.module_dict.get(name)
+        if known is None:
+            part = MODELS.build(settings)
+        else:
+            del settings['type']
+            part = known(**settings)
+    if not isinstance(part, kind):
+        raise TypeError(f'a {type(part).__name__} is no {kind.__name__}')
+    return part
+
 
 class ScoreModel(BaseModel):
-    """What all predictors share: labels are scaled for the loss, outputs scaled back.
+    """Base of graph networks: scales labels for the loss, and outputs back.
 
-    A subclass says in ``outputs`` what it gives on the scale of the labels.
+    A subclass gives in ``outputs`` scores on the scale of the labels.
 
     Args:
         scaling: One of ``targets.SCALINGS``.
@@ -42,11 +77,11 @@ class ScoreModel(BaseModel):
 
     @property
     def current_scaler(self) -> TargetScaler:
-        """The scale of the labels that are learnt and predicted now."""
+        """Scale of the labels that are fitted and predicted now."""
         return self.scaler
 
     def fit_scaler(self, labels: Tensor, macs: Tensor) -> None:
-        """Fit the scaling of what is trained next, see ``TargetScaler.fit``."""
+        """Fit the scale of the labels, see ``TargetScaler.fit``."""
         self.current_scaler.fit(labels, macs)
 
     def loss(self, batch: GraphBatch, labels: Tensor) -> Tensor:
@@ -111,7 +146,7 @@ class GraphRegressor(ScoreModel):
 
     def __init__(
         self,
-        encoder: dict | nn.Module | None = None,
+        encoder: dict | GraphEncoder | None = None,
         readout: Sequence[str] = ('mean',),
         head: dict | None = None,
         scaling: str = 'stand',
@@ -119,16 +154,46 @@ class GraphRegressor(ScoreModel):
         init_cfg: dict | None = None,
     ) -> None:
         super().__init__(scaling, data_preprocessor, init_cfg)
-        self.encoder = build_part(encoder or {'type': 'hpml_mm.GraphConvEncoder'})
+        default = {'type': 'hpml_mm.GraphConvEncoder'}
+        self.encoder = build_part(encoder or default, GraphEncoder)
         self.readout = Readout(readout)
         channels = self.encoder.width * len(self.readout.kinds)
         head = {'type': 'hpml_mm.AIOPHead', **(head or {})}
-        self.head = build_part({**head, 'in_channels': channels})
+        self.head = build_part({**head, 'in_channels': channels}, nn.Module)
 
     def vectors(self, batch: GraphBatch) -> Tensor:
-        """A vector of each graph, (G, channels): what the head sees."""
+        """Vector of each graph, (G, channels): the input of the head."""
         return self.readout(self.encoder(batch)[-1], batch)
 
     def outputs(self, batch: GraphBatch) -> Tensor:
         """Scores of the batch's graphs on the scale of the labels, (G,)."""
         return self.head(self.vectors(batch))
+
+
+@HOOKS.register_module()
+class TargetScalingHook(Hook):
+    """Fits the scale of the labels on the training data set.
+
+    Before the first step, so that what is loaded from a checkpoint of another data set
+    gives way. Validation and test labels are never looked at.
+    """
+
+    def before_train(self, runner: Runner) -> None:
+        """Fit the scale.
+
+        Raises:
+            TypeError: The model is no ``ScoreModel``.
+        """
+        data = runner.train_dataloader.dataset
+        model = bare_model(runner.model)
+        if not isinstance(model, ScoreModel):
+            raise TypeError(
+                f'TargetScalingHook: a {type(model).__name__} has no scale of labels; '
+                'take the hook out of custom_hooks'
+            )
+        model.fit_scaler(torch.as_tensor(data.labels), torch.as_tensor(data.macs))
+        scaler = model.current_scaler
+        runner.logger.info(
+            f'target scaling {scaler.scaling}, from {len(data)} networks: mean '
+            f'{scaler.mean.item():.4g}, std {scaler.std.item():.4g}'
+        )

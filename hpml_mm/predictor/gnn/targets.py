@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Labels on the scale on which a predictor learns them, and back.
+"""Labels on the scale on which a graph network is trained, and back.
 
 AIO-P's equations 4 and 5. Labels are in percent; AIO-P's are shares from 0 to 1.
 """
@@ -27,7 +27,7 @@ class TargetScaler(nn.Module):
     """Scales labels; what it was fitted on is saved with the model.
 
     ``none`` only divides by 100. ``stand`` subtracts the mean and divides by the
-    spread (that of the population). ``flops`` divides by ``flops_factor``,
+    standard deviation (that of the population). ``flops`` divides by ``flops_factor``,
     ``stand_flops`` does that first and ``stand`` after it. Nothing is changed in place.
 
     Args:
@@ -36,6 +36,9 @@ class TargetScaler(nn.Module):
     Raises:
         ValueError: There is no such scaling.
     """
+
+    mean: Tensor
+    std: Tensor
 
     def __init__(self, scaling: str = 'stand') -> None:
         super().__init__()
@@ -49,15 +52,15 @@ class TargetScaler(nn.Module):
         empty = math.nan if standard else 0.0
         self.register_buffer('mean', torch.tensor(empty, dtype=torch.float64))
         unit = math.nan if standard else 1.0
-        self.register_buffer('spread', torch.tensor(unit, dtype=torch.float64))
+        self.register_buffer('std', torch.tensor(unit, dtype=torch.float64))
 
     @property
     def fitted(self) -> bool:
-        """Whether mean and spread are known, or not needed."""
+        """True if mean and standard deviation are known, or not needed."""
         return not bool(torch.isnan(self.mean))
 
     def fit(self, labels: Tensor, macs: Tensor) -> 'TargetScaler':
-        """Take mean and spread from labels: of those nets alone that may be known.
+        """Take mean and standard deviation from labels of the training networks alone.
 
         Args:
             labels: (G,) in percent.
@@ -77,33 +80,33 @@ class TargetScaler(nn.Module):
                 'target scaling: a label is missing or not finite; leave out networks '
                 'without a label'
             )
-        spread = raw.std(correction=0) if len(raw) > 1 else raw.new_zeros(())
-        if spread <= 0:
+        std = raw.std(correction=0) if len(raw) > 1 else raw.new_zeros(())
+        if std <= 0:
             raise ValueError(
                 f'target scaling {self.scaling!r} needs at least two labels that '
                 f'differ, got {len(raw)}; take more networks, or scaling none'
             )
         self.mean.copy_(raw.mean())
-        self.spread.copy_(spread)
+        self.std.copy_(std)
         return self
 
     def transform(self, labels: Tensor, macs: Tensor) -> Tensor:
-        """Labels in percent, (G,), as the model is to learn them, float32.
+        """Labels in percent, (G,), as the model is fitted to them, float32.
 
         Raises:
             ValueError: The scaler was not fitted.
         """
         self._check()
-        return ((self._raw(labels, macs) - self.mean) / self.spread).float()
+        return ((self._raw(labels, macs) - self.mean) / self.std).float()
 
     def inverse(self, scaled: Tensor, macs: Tensor) -> Tensor:
-        """What the model gives, (G,), as labels in percent, float64.
+        """Outputs of the model, (G,), as labels in percent, float64.
 
         Raises:
             ValueError: The scaler was not fitted.
         """
         self._check()
-        raw = scaled.double() * self.spread + self.mean
+        raw = scaled.double() * self.std + self.mean
         if self.scaling.endswith('flops'):
             raw = raw * flops_factor(macs)
         return raw * _PERCENT

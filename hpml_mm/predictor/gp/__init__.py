@@ -1,2 +1,2 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The Gaussian process on statistics of a graph."""
+"""Gaussian process regression on statistics of graphs."""

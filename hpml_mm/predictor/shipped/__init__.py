@@ -3,11 +3,11 @@
 
 from pathlib import Path
 
-from hpml_mm.predictor.predictor import Predictor
-from hpml_mm.predictor.predictor_file import load_predictor
+from hpml_mm.predictor.predictor import ScorePredictor
+from hpml_mm.predictor.predictor_file import load_score_predictor
 
 _FOLDER = Path(__file__).parent
-#: Also for networks of no search space: it has learnt from the largest images.
+#: Also for networks of no search space: it was trained on the largest images.
 DEFAULT = 'ofa-mbv3-w1.0'
 
 
@@ -17,7 +17,7 @@ def shipped_names() -> list[str]:
     return [DEFAULT, *sorted(names - {DEFAULT})]
 
 
-def find_predictor(name: str) -> Predictor:
+def find_predictor(name: str) -> ScorePredictor:
     """A shipped predictor by its name, or one of a file.
 
     Raises:
@@ -25,15 +25,15 @@ def find_predictor(name: str) -> Predictor:
         ValueError: The file is no predictor, of another version, or damaged.
     """
     if name in shipped_names():
-        return load_predictor(_FOLDER / f'{name}.safetensors')
+        return load_score_predictor(_FOLDER / f'{name}.safetensors')
     if not Path(name).is_file():
         known = ', '.join(shipped_names())
         raise FileNotFoundError(
             f'no predictor {name!r}: name a file, or one of {known}'
         )
-    return load_predictor(name)
+    return load_score_predictor(name)
 
 
 def predictor_name(space: str | None) -> str:
-    """Which one predicts networks of a search space; None for any other network."""
+    """Name of the one for networks of a search space; None for any other network."""
     return space if space in shipped_names() else DEFAULT

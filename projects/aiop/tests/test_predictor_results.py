@@ -19,7 +19,7 @@ FLOORS = {
     'macro-20': 0.87,
     'cells-500': 0.89,
 }
-FROM_SCRATCH = ('macs', 'params', 'ridge', 'gnn', 'residual-gnn', 'residual-gnn-ranked')
+FROM_SCRATCH = ('macs', 'params', 'ridge', 'gnn', 'residual-gnn')
 FEW = ('macs', 'ridge', 'tuned-gnn-scaled', 'residual-gnn-pretrained')
 KERNELS = ('kernel', 'kernel-pretrained')
 PROTOCOL = ('gnn', 'gnn-scaled', 'aiop')
@@ -34,7 +34,7 @@ def rows() -> dict[tuple[str, str, str], ResultRow]:
 
 
 def cell(case: str, method: str, metric: str = SRCC) -> str:
-    """Mean, spread over draws and seeds; empty where it was not run."""
+    """Mean and std over draws and seeds; empty where it was not run."""
     row = rows().get((case, method, metric))
     if row is None:
         return ''
@@ -89,7 +89,8 @@ def family_line(family: str) -> str:
 
 
 def calibration_line(case: str, method: str) -> str:
-    return line(f'{case}, {method}', *(cell(case, method, m) for m in WITHIN))
+    name = {'kernel': 'GP', 'kernel-pretrained': 'GP, scales from elsewhere'}[method]
+    return line(f'{case}, {name}', *(cell(case, method, m) for m in WITHIN))
 
 
 def lines() -> list[str]:

@@ -1,25 +1,25 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Predictors timed beside the same network of torch_geometric's parts."""
 
+import importlib
 import itertools
+import sys
 
 import numpy as np
 import pytest
 import torch
-from predictor_toys import branched_graph
+from predictor_toys import labelled
 
-from hpml_mm.predictor.data.graph_set import GraphSet
 from hpml_mm.predictor.gnn import GraphRegressor
-from hpml_mm.predictor.gnn.fit import FitSettings, Labelled
+from hpml_mm.predictor.gnn.fit import FitSettings
+from projects.aiop import stock as stock_module
 from projects.aiop.speed import STOCK, alternate, choose, speed_rows
 from projects.aiop.stock import StockRegressor, stock_fit, stock_graphs, stock_predict
 
 
 @pytest.fixture
 def data():
-    graphs = [branched_graph(index + 1, 8 * (index + 1)) for index in range(5)]
-    table = GraphSet.of(graphs).table
-    return Labelled(table, np.arange(5), np.arange(5.0))
+    return labelled([0, 5, 10, 15])
 
 
 def test_stock_gives_the_same_outputs(data):
@@ -35,7 +35,8 @@ def test_stock_gives_the_same_outputs(data):
 
 def test_stock_learns(data):
     torch.manual_seed(0)
-    stock, graphs = StockRegressor(GraphRegressor(scaling='none')), stock_graphs(data)
+    model = GraphRegressor(scaling='none')
+    stock, graphs = StockRegressor(model), stock_graphs(data)
 
     def error():
         return np.square(stock_predict(stock, graphs, 5) - data.labels).mean()
@@ -68,3 +69,9 @@ def test_what_cannot_be_timed_is_refused():
         choose({'kernel': print}, ['gin'])
     with pytest.raises(ValueError, match='0 rounds measure nothing'):
         alternate({'kernel': print}, 1, rounds=0)
+
+
+def test_without_torch_geometric_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'torch_geometric', None)
+    with pytest.raises(ImportError, match=r"torch_geometric .*'\.\[aiop\]'"):
+        importlib.reload(stock_module)

@@ -13,13 +13,14 @@ from hpml_mm.predictor.data.protocol import draw
 from hpml_mm.predictor.gnn import recipes
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
-from hpml_mm.predictor.prediction import Prediction
+from hpml_mm.predictor.predictor import Prediction
 from hpml_mm.predictor.spaces import get_space
-from projects.aiop import networks
+from projects.aiop import methods, networks
 from projects.aiop.cases import CASES, Case
+from projects.aiop.features import pairs, stage_sums, standardised
 from projects.aiop.methods import METHODS
-from projects.aiop.rows import case_rows, case_table
-from projects.aiop.setting import Setting
+from projects.aiop.networks import Setting
+from projects.aiop.rows import case_rows, case_table, mean_and_std, summarise
 from projects.aiop.sweep import Benches, Cell, by_family, cells, judge, run_cells
 
 SPACE = 'nas-bench-macro'
@@ -46,9 +47,11 @@ def folder(tmp_path_factory):
     return path
 
 
-def _setting(folder, **changes) -> Setting:
+@pytest.fixture(scope='module')
+def setting(folder):
+    """12 of the networks, which are also those of the sources."""
     bench = Bench.load(folder, SPACE)
-    return Setting(bench, bench.draw(12, seed=1), (bench,), (bench, bench), **changes)
+    return Setting(bench, bench.draw(12, seed=1), (bench,), (bench, bench), seed=3)
 
 
 def test_cases_compare_methods_that_exist_with_ridge():
@@ -75,9 +78,8 @@ def test_a_share_of_the_table_is_rounded():
     assert CASES['ofa-50'].count(1862) == 50
 
 
-def test_simple_methods_see_what_they_are_named_after(folder):
-    bench = Bench.load(folder, SPACE)
-    setting = Setting(bench, bench.draw(30, seed=1))
+def test_simple_methods_see_what_they_are_named_after(setting):
+    setting = dataclasses.replace(setting, drawn=setting.bench.draw(30, seed=1))
     labels = setting.bench.labels[setting.drawn.test]
     errors = {
         method: np.abs(METHODS[method].run(setting).scores - labels).mean()
@@ -88,33 +90,37 @@ def test_simple_methods_see_what_they_are_named_after(folder):
     assert errors['kernel'] < 0.5
 
 
-@pytest.mark.parametrize(
-    'method', [name for name, method in METHODS.items() if method.pretrained]
-)
-def test_pretrained_weights_are_kept_and_taken_again(
-    method, folder, tmp_path, monkeypatch
-):
+@pytest.fixture(scope='module')
+def store(tmp_path_factory):
+    """Where all methods keep their pre-trained weights."""
+    return tmp_path_factory.mktemp('pretrained')
+
+
+@pytest.fixture
+def short(monkeypatch):
     monkeypatch.setattr(networks, 'PRETRAIN_EPOCHS', 1)
     monkeypatch.setattr(recipes, 'TUNE_EPOCHS', 1)
-    setting = _setting(folder, store=tmp_path, seed=3)
-    first = METHODS[method].run(setting).scores
-    assert first.shape == setting.drawn.test.shape
-    kept = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    assert bool(kept) == ('kernel' not in method)
-    assert METHODS[method].run(setting).scores == pytest.approx(first)
-    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == kept
+    monkeypatch.setattr(methods, '_SCALE_TASKS', 1)
 
 
-def test_adapters_are_the_same_whether_their_base_is_trained_or_read(
-    folder, tmp_path, monkeypatch
-):
-    monkeypatch.setattr(networks, 'PRETRAIN_EPOCHS', 1)
-    setting = _setting(folder, store=tmp_path, seed=3)
+@pytest.mark.parametrize('method', [n for n, m in METHODS.items() if m.pretrained])
+def test_pretrained_methods_predict_the_rest(method, setting, store, short):
+    found = METHODS[method].run(dataclasses.replace(setting, store=store))
+    assert found.scores.shape == setting.drawn.test.shape
+    assert np.isfinite(found.scores).all()
+
+
+def test_pretrained_weights_are_kept_and_taken_again(setting, tmp_path, short):
+    setting = dataclasses.replace(setting, store=tmp_path)
     first = networks.adapted(setting, tune=False).scores
+    kept = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    assert sorted(path.name.split('-')[0] for path in kept) == ['adapters', 'aiop']
+    assert networks.adapted(setting, tune=False).scores.tolist() == first.tolist()
+    assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == kept
+    # Adapters are the same, whether their base was trained just now or read.
     for path in tmp_path.glob('adapters-*'):
         path.unlink()
-    again = networks.adapted(setting, tune=False).scores
-    assert again.tolist() == first.tolist()
+    assert networks.adapted(setting, tune=False).scores.tolist() == first.tolist()
 
 
 def test_what_was_run_is_not_run_again(folder, tmp_path):
@@ -189,11 +195,11 @@ def test_an_order_has_no_errors_in_points():
     assert scores['mae(points)'] is scores['mape(%)'] is None
 
 
-def test_without_a_sample_costs_are_an_order_and_others_need_a_source(folder):
-    setting = dataclasses.replace(_setting(folder), drawn=draw(['a', 'b', 'c'], 0, 1))
+def test_without_a_sample_costs_are_an_order_and_others_need_a_source(setting):
+    setting = dataclasses.replace(setting, drawn=draw(['a', 'b', 'c'], 0, 1))
     costs = METHODS['params'].run(setting)
     assert not costs.absolute
-    assert costs.scores.tolist() == setting.bench.costs('params')[:3, 0].tolist()
+    assert costs.scores.tolist() == setting.bench.params[:3].tolist()
     found = METHODS['zero-kernel'].run(setting)
     # The source is the table itself: what it predicts is known to it.
     assert found.scores == pytest.approx(setting.bench.labels[:3], abs=0.5)
@@ -205,30 +211,33 @@ def test_families_large_enough_have_an_order_of_their_own():
     assert by_family(-labels, labels, families) == {'A': pytest.approx(-1)}
 
 
-def test_networks_without_an_arch_are_grouped_by_their_statistics(folder):
-    cache = GraphCache.load(folder / f'{SPACE}.safetensors')
-    first, second = cache[0], cache[1]
-    pairs = [(first, 'F/one'), (second, 'F/two'), (first, 'G/three')]
-    entries = [dataclasses.replace(e, name=name, arch=None) for e, name in pairs]
-    bench = Bench('mmpretrain', GraphCache.from_entries(entries), LABELS['mmpretrain'])
-    assert bench.groups[0] == bench.groups[2] != bench.groups[1]
-    assert bench.families.tolist() == ['F', 'F', 'G']
-    assert Bench.load(folder, SPACE).families is None
+def test_a_metric_that_one_run_lacks_has_no_mean():
+    runs = [{'srcc(1)': 0.5, 'mae(points)': 1.0}, {'srcc(1)': None, 'mae(points)': 3.0}]
+    assert summarise(runs) == {'srcc(1)': None, 'mae(points)': (2.0, 1.0)}
+    with pytest.raises(ValueError, match='no values'):
+        mean_and_std([])
 
 
-def test_cells_that_do_the_same_are_on_one_side(folder):
-    home, cut = get_space('nas-bench-201'), '|none~0|+|{}~0|skip_connect~1|'
-    end = '+|nor_conv_3x3~0|none~1|none~2|'
-    archs = [cut.format(name) + end for name in ('none', 'nor_conv_1x1')]
-    archs.append(archs[0].replace('nor_conv_3x3', 'avg_pool_3x3'))
-    graph = home.graph(home.decode(archs[0]))
-    label = {LABELS['nas-bench-201']: 80.0}
-    entries = [Entry(arch, graph, arch, label) for arch in archs]
-    bench = Bench(
-        'nas-bench-201', GraphCache.from_entries(entries), LABELS['nas-bench-201']
-    )
-    # The second node of the cell is read by nobody.
-    assert bench.groups[0] == bench.groups[1] != bench.groups[2]
+FULL = '3-4;3-4;3-4;3-4;' * 5
+SMALL = '7-6;5-3;0-0;0-0;' * 5
+
+
+def test_sums_of_each_stage_and_pairs_of_choices():
+    sums = stage_sums('ofa-mbv3-w1.0', [FULL[:-1], SMALL[:-1]])
+    assert sums.tolist() == [[4, 12, 16] * 5, [2, 12, 9] * 5]
+    with pytest.raises(ValueError, match='nas-bench-201'):
+        stage_sums('nas-bench-201', [])
+    bits = np.array([[1.0, 0, 1], [0, 1, 1]])
+    # Three features; then the products 1x3 and 2x3. 1 and 2 are never both there.
+    assert pairs(bits).tolist() == [[1, 0, 1, 1, 0], [0, 1, 1, 0, 1]]
+
+
+def test_standardised_features_do_not_see_the_units():
+    features = np.column_stack([[1.0, 3, 5], [7, 7, 9]])
+    found = standardised(features, np.array([0, 1]))
+    assert found.tolist() == [[-1, 0], [1, 0], [3, 0]]
+    units = np.array([1000, 5])
+    assert standardised(features * units, np.array([0, 1])).tolist() == found.tolist()
 
 
 @pytest.mark.slow
@@ -243,14 +252,3 @@ def test_fifty_networks_are_enough_for_the_published_table(real_data, tmp_path):
     ridge, sums, kernel = found.values()
     assert kernel > 0.985
     assert ridge < sums < kernel - 0.005
-
-
-def test_a_missing_cache_or_label_is_named(folder, tmp_path):
-    with pytest.raises(
-        FileNotFoundError, match=r'cache build TABLE --space nas-bench-macro --out'
-    ):
-        Bench.load(tmp_path, SPACE)
-    cache = GraphCache.load(folder / f'{SPACE}.safetensors')
-    bare = dataclasses.replace(cache[0], name='bare', metrics={})
-    with pytest.raises(ValueError, match="bare has no 'macs'"):
-        Bench(SPACE, GraphCache.from_entries([*cache, bare]), 'macs')

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-# 20 networks to learn from, one a step. None is left to choose an epoch by: what is
+# 20 networks to train on, one a step. None is left to choose an epoch by: what is
 # validated is the test part, once, after the last step.
 dataset = dict(
     type='hpml_mm.GraphDataset',

@@ -1,6 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 # AIO-P's K-adapters for the other labels of NAS-Bench-201, beside the encoder of what
-# was trained on CIFAR-10. A leaf says what learns.
+# was trained on CIFAR-10. A leaf chooses what is trained.
+custom_imports = dict(imports=['projects.aiop'])
 model = dict(
     type='hpml_mm.KAdapterRegressor',
     encoder=dict(type='hpml_mm.GraphConvEncoder', width=32, num_layers=6),

@@ -1,11 +1,11 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 # The first adapter, beside a frozen encoder.
 _base_ = [
-    '../_base_/datasets/nas_bench_201_cifar100.py',
-    '../_base_/models/aiop_adapters.py',
-    '../_base_/schedules/constant_40e.py',
-    '../_base_/optimizers/adam_clip5.py',
-    '../_base_/graph_runtime.py',
+    './_base_/nas_bench_201_cifar100.py',
+    './_base_/aiop_adapters.py',
+    '../../../configs/_base_/schedules/constant_40e.py',
+    '../../../configs/_base_/optimizers/adam_clip5.py',
+    '../../../configs/_base_/graph_runtime.py',
 ]
 
 model = dict(

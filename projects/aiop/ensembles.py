@@ -1,21 +1,20 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Several predictors as one, which also says how sure it is."""
+"""Several predictors as one, with a standard deviation."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
+from hpml_mm.predictor.data.graph_batch import GraphBatch
+from hpml_mm.predictor.gnn.regressor import GraphRegressor, ScoreModel, build_part
 from hpml_mm.registry import MODELS
-
-from .build import build_part
-from .graph_batch import GraphBatch
-from .regressor import ScoreModel
 
 
 @MODELS.register_module()
 class EnsembleRegressor(ScoreModel):
-    """The mean of several predictors; their spread is its uncertainty.
+    """The mean of several predictors; their standard deviation is its uncertainty.
 
     The members differ in their first weights. They can be trained together, as one
     model, or each by itself.
@@ -31,7 +30,7 @@ class EnsembleRegressor(ScoreModel):
 
     def __init__(
         self,
-        members: Sequence[dict | nn.Module],
+        members: Sequence[dict | GraphRegressor],
         data_preprocessor: dict | None = None,
         init_cfg: dict | None = None,
     ) -> None:
@@ -40,16 +39,16 @@ class EnsembleRegressor(ScoreModel):
         )
         if not members:
             raise ValueError('EnsembleRegressor: there is no member')
-        self.members = nn.ModuleList(build_part(one) for one in members)
+        self.members = nn.ModuleList(build_part(one, GraphRegressor) for one in members)
 
     def fit_scaler(self, labels: Tensor, macs: Tensor) -> None:
         """Fit the scaling of all members."""
-        for member in self.members:
+        for member in self._models():
             member.fit_scaler(labels, macs)
 
     def loss(self, batch: GraphBatch, labels: Tensor) -> Tensor:
-        """The sum of the members' losses, so that each learns as if alone."""
-        return torch.stack([one.loss(batch, labels) for one in self.members]).sum()
+        """The sum of the members' losses, so that each is trained as if alone."""
+        return torch.stack([one.loss(batch, labels) for one in self._models()]).sum()
 
     def outputs(self, batch: GraphBatch) -> Tensor:
         """Predicted scores as shares of 1, (G,)."""
@@ -60,5 +59,8 @@ class EnsembleRegressor(ScoreModel):
         return self.member_scores(batch).mean(dim=1)
 
     def member_scores(self, batch: GraphBatch) -> Tensor:
-        """What each member predicts in percent, (G, members) float64."""
-        return torch.stack([one.predict(batch) for one in self.members], dim=1)
+        """Scores of each member in percent, (G, members) float64."""
+        return torch.stack([one.predict(batch) for one in self._models()], dim=1)
+
+    def _models(self) -> list[GraphRegressor]:
+        return [cast(GraphRegressor, member) for member in self.members]

@@ -1,21 +1,21 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Which graphs are like those that a predictor has learnt from."""
+"""Range of the statistics of a training set: other graphs are out of distribution."""
 
 import dataclasses
 from collections.abc import Mapping
 
 import numpy as np
 
-from hpml_mm.predictor.gp.statistics import Statistics, statistic_names
+from hpml_mm.predictor.data.graph_statistics import GraphStatistics, statistic_names
 
 # A statistic may leave its range by this share of it, and by so much in any case: half
-# a node, or a factor of 1.4 in what is a logarithm.
+# a node, or a factor of 1.4 in a logarithm.
 _SHARE, _LEAST = 0.25, 0.5
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
-class Bounds:
-    """Ranges of what was learnt from.
+class TrainingRange:
+    """Ranges of the statistics and images of a training set.
 
     Attributes:
         low: (F,) smallest value of each statistic.
@@ -28,13 +28,15 @@ class Bounds:
     sizes: np.ndarray
 
     @classmethod
-    def of(cls, statistics: Statistics, sizes: np.ndarray) -> 'Bounds':
-        """Those of networks (G) with images of (G, 2) pixels."""
-        values = np.hstack(statistics.groups)
+    def of(cls, statistics: GraphStatistics, sizes: np.ndarray) -> 'TrainingRange':
+        """Ranges of networks (G) with images of (G, 2) pixels."""
+        values = np.hstack(statistics.feature_sets)
         return cls(values.min(axis=0), values.max(axis=0), np.unique(sizes, axis=0))
 
-    def reasons(self, statistics: Statistics, sizes: np.ndarray) -> tuple[str, ...]:
-        """For each of (G,) networks what is outside of the ranges, '' for nothing.
+    def reasons(
+        self, statistics: GraphStatistics, sizes: np.ndarray
+    ) -> tuple[str, ...]:
+        """Reason why each of ``G`` networks is out of distribution, '' if it is not.
 
         Of several statistics the one that is farthest off, in units of its margin, is
         named.
@@ -43,7 +45,7 @@ class Bounds:
             statistics: Of the networks.
             sizes: (G, 2) as in ``of``.
         """
-        values = np.hstack(statistics.groups)
+        values = np.hstack(statistics.feature_sets)
         margin = np.maximum(_SHARE * (self.high - self.low), _LEAST)
         off = np.maximum(self.low - values, values - self.high) / margin
         return tuple(map(self._reason, values, off, sizes))
@@ -51,7 +53,7 @@ class Bounds:
     def _reason(self, values: np.ndarray, off: np.ndarray, size: np.ndarray) -> str:
         if not (self.sizes == size).all(axis=1).any():
             known = ', '.join(f'{height}x{width}' for height, width in self.sizes[:3])
-            return f'images of {size[0]}x{size[1]}, learnt from {known}'
+            return f'images of {size[0]}x{size[1]}, trained on {known}'
         worst = int(off.argmax())
         if off[worst] <= 1:
             return ''
@@ -60,29 +62,27 @@ class Bounds:
         others = int((off > 1).sum()) - 1
         more = f', and {others} more' if others else ''
         name = statistic_names()[worst]
-        return f'{name}: {values[worst]:.4g}, learnt from {known}{more}'
+        return f'{name}: {values[worst]:.4g}, trained on {known}{more}'
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """All that a file needs."""
+        """Arrays for a file."""
         return {
-            'bounds.low': self.low.astype(np.float32),
-            'bounds.high': self.high.astype(np.float32),
-            'bounds.sizes': self.sizes.astype(np.int32),
+            'range.low': self.low.astype(np.float32),
+            'range.high': self.high.astype(np.float32),
+            'range.sizes': self.sizes.astype(np.int32),
         }
 
     @classmethod
-    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> 'Bounds':
-        """What ``to_arrays`` gave.
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> 'TrainingRange':
+        """Ranges of the arrays that ``to_arrays`` gave.
 
         Raises:
             KeyError: Something is missing.
             ValueError: It is of other statistics.
         """
         low, high, sizes = (
-            arrays[f'bounds.{name}'] for name in ('low', 'high', 'sizes')
+            arrays[f'range.{name}'] for name in ('low', 'high', 'sizes')
         )
         if not len(low) == len(high) == len(statistic_names()):
-            raise ValueError(
-                f'it knows {len(low)} statistics, not those of this program'
-            )
+            raise ValueError(f'it has {len(low)} statistics, not those of this program')
         return cls(low.astype(np.float64), high.astype(np.float64), sizes)

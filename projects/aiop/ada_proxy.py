@@ -1,14 +1,13 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""AdaProxy: a trained predictor whose last weights alone are bent to a new task."""
+"""AdaProxy: a trained predictor of which only the last weights are adapted."""
 
 import torch
 from torch import Tensor, nn
 
+from hpml_mm.predictor.data.graph_batch import GraphBatch
+from hpml_mm.predictor.gnn.readout import AIOPHead
+from hpml_mm.predictor.gnn.regressor import GraphRegressor, ScoreModel, build_part
 from hpml_mm.registry import MODELS
-
-from .build import build_part
-from .graph_batch import GraphBatch
-from .regressor import ScoreModel
 
 
 @MODELS.register_module()
@@ -16,14 +15,14 @@ class AdaProxyRegressor(ScoreModel):
     """AIO-P's baseline: the last layer's weights w become (alpha 1 + b) o w.
 
     Everything else is frozen, its bias too. Alpha, a number, and b, one for each
-    weight, begin as normal random numbers and are learnt from few networks by
-    ``min |[(alpha 1 + b) o w] x - y|^2 + penalty * sum|b|``. Lu et al., `One proxy device
+    weight, begin as normal random numbers and are fitted to few networks by
+    min |[(alpha 1 + b) o w] x - y|^2 + penalty * sum|b|. Lu et al., `One proxy device
     is enough <https://arxiv.org/abs/2111.01203>`_.
 
     Args:
         base: Config of a ``GraphRegressor`` with ``AIOPHead``, or one that is trained.
         penalty: Weight of sum|b|, above 0.
-        absolute: Whether an error counts by its absolute value, not its square.
+        absolute: True for absolute errors, False for squares.
         scaling: As in ``ScoreModel``, for the new task.
         data_preprocessor: As for any of MMEngine's models.
         init_cfg: As for any of MMEngine's modules.
@@ -34,7 +33,7 @@ class AdaProxyRegressor(ScoreModel):
 
     def __init__(
         self,
-        base: dict | nn.Module,
+        base: dict | GraphRegressor,
         penalty: float = 0.1,
         absolute: bool = False,
         scaling: str = 'stand',
@@ -47,19 +46,24 @@ class AdaProxyRegressor(ScoreModel):
                 f'AdaProxyRegressor: penalty={penalty:g} must be above 0, or alpha '
                 'and b are not determined'
             )
-        self.base = build_part(base)
+        self.base = build_part(base, GraphRegressor)
         self.base.requires_grad_(False)
         self.penalty = penalty
         self.absolute = absolute
         self.alpha = nn.Parameter(torch.randn(()))
-        self.b = nn.Parameter(torch.randn_like(self.base.head.last.weight))
+        self.b = nn.Parameter(torch.randn_like(self._head.last.weight))
+
+    @property
+    def _head(self) -> AIOPHead:
+        assert isinstance(self.base.head, AIOPHead)
+        return self.base.head
 
     def outputs(self, batch: GraphBatch) -> Tensor:
         """Scores of the batch's graphs on the scale of the labels, (G,)."""
         with torch.no_grad():
             vectors = self.base.vectors(batch)
-            inputs = self.base.head.before_last(vectors)
-        last = self.base.head.last
+            inputs = self._head.layers(vectors)
+        last = self._head.last
         weight = (self.alpha + self.b) * last.weight
         return nn.functional.linear(inputs, weight, last.bias).squeeze(1)
 

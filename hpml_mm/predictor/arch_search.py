@@ -1,8 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Find the networks of a search space that a predictor thinks best, within limits.
+"""Search of a space for the networks with the best predicted scores within limits.
 
-Evolution as in `Once-for-All <https://arxiv.org/abs/1908.09791>`_: the best of what was
-seen are crossed and mutated. Here those on the Pareto front have children too, so that
+Evolution as in `Once-for-All <https://arxiv.org/abs/1908.09791>`_: the best networks so
+far are crossed and mutated. Here those on the Pareto front have children too, so that
 the front is found on the way.
 """
 
@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from hpml_mm.predictor.data.graph_set import GraphSet
+from hpml_mm.predictor.graphs.graph import Graph
 
-from .predictor import Predictor
+from .predictor import ScorePredictor
 from .spaces import Arch, SearchSpace
 
 # Share of the trials that are drawn at random first, and how many are tried at once.
@@ -29,7 +30,7 @@ _PATIENCE = 200
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """What a network may cost.
+    """Limits of a network's costs.
 
     Attributes:
         macs: Multiply-accumulate operations for an image; None for no limit.
@@ -57,24 +58,24 @@ class Found:
 
     Attributes:
         arch: Its string.
-        macs: What it costs.
-        params: The same.
+        macs: For one image.
+        params: Parameters.
         score: Predicted, in percent.
-        spread: Of the prediction, in points; None where the predictor tells none.
-        outside: Why it is unlike what the predictor learnt from, or ''.
+        std: Standard deviation in points; None where the predictor tells none.
+        ood: Reason why it is out of distribution, or ''.
     """
 
     arch: str
     macs: int
     params: int
     score: float
-    spread: float | None
-    outside: str
+    std: float | None
+    ood: str
 
 
-def search(
+def search_archs(
     space: SearchSpace,
-    predictor: Predictor,
+    predictor: ScorePredictor,
     limits: Limits,
     trials: int = 2000,
     seed: int = 0,
@@ -83,9 +84,9 @@ def search(
     """Look for the best networks of a space.
 
     Args:
-        space: Where to look. Networks are reduced to what reaches their output.
-        predictor: What says how good they are.
-        limits: What they may cost.
+        space: Search space. Networks are reduced to what reaches their output.
+        predictor: Of their scores.
+        limits: Of their costs.
         trials: Different networks whose costs are counted; those within the limits are
             predicted too. Fewer where the space has no more.
         seed: Equal seeds find equal networks.
@@ -143,7 +144,7 @@ class _Evolution:
     """
 
     def __init__(
-        self, space: SearchSpace, predictor: Predictor, limits: Limits, seed: int
+        self, space: SearchSpace, predictor: ScorePredictor, limits: Limits, seed: int
     ) -> None:
         self.space, self.predictor, self.limits = space, predictor, limits
         self.rng = np.random.default_rng(seed)
@@ -170,15 +171,14 @@ class _Evolution:
             self._predict(*zip(*within, strict=True))
         return True
 
-    def _predict(self, archs: Sequence[str], graphs: Sequence) -> None:
+    def _predict(self, archs: Sequence[str], graphs: Sequence[Graph]) -> None:
         found = self.predictor.score(GraphSet.of(graphs))
-        spreads = [None] * len(archs) if found.spread is None else found.spread.tolist()
-        rows = zip(
-            archs, graphs, found.scores.tolist(), spreads, found.outside, strict=True
-        )
+        assert found.ood is not None
+        stds = [None] * len(archs) if found.std is None else found.std.tolist()
+        rows = zip(archs, graphs, found.scores.tolist(), stds, found.ood, strict=True)
         self.found += [
-            Found(arch, graph.total_macs, graph.total_params, *rest)
-            for arch, graph, *rest in rows
+            Found(arch, graph.total_macs, graph.total_params, score, std, ood)
+            for arch, graph, score, std, ood in rows
         ]
 
     def _parents(self) -> list[Arch]:
@@ -186,7 +186,7 @@ class _Evolution:
         front = spread_out(pareto_front(self.found), _FRONT)
         archs = dict.fromkeys(one.arch for one in [*best, *front])
         if len(archs) < _PARENTS:  # Limits are tight: come nearer to them.
-            near = sorted(self.seen, key=self.seen.get)
+            near = sorted(self.seen, key=self.seen.__getitem__)
             archs |= dict.fromkeys(near[: _PARENTS - len(archs)])
         return [self.space.decode(arch) for arch in archs]
 

@@ -18,21 +18,21 @@ _INPUT = OP_INDEX['input']
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Nodes:
-    """The nodes of many graphs as a predictor reads them, merged or not.
+    """Nodes of many graphs as a predictor reads them, merged or not.
 
     Attributes:
-        sorts: (N,) which sort of node each one is, graph after graph.
-        weighted: (S,) bool, by sort.
-        member_sorts: (M,) a sort, once for each kind of node that is merged in it.
+        types: (N,) type of each node, graph after graph.
+        weighted: (S,) bool, by type.
+        member_types: (M,) a type, once for each kind of node that is merged in it.
         member_kinds: (M,) that kind, a row in the cache's ``Kinds``.
         edges: (E, 2) from and to, counted within their own graph.
         node_counts: (G,) nodes of each graph.
         edge_counts: (G,) edges of each graph.
     """
 
-    sorts: np.ndarray
+    types: np.ndarray
     weighted: np.ndarray
-    member_sorts: np.ndarray
+    member_types: np.ndarray
     member_kinds: np.ndarray
     edges: np.ndarray
     node_counts: np.ndarray
@@ -40,12 +40,12 @@ class Nodes:
 
 
 def plain_nodes(columns: GraphCache) -> Nodes:
-    """All nodes of a cache as they are: a sort is a kind."""
+    """All nodes of a cache as they are: a type is a kind."""
     kinds = np.arange(len(columns.kinds))
     return Nodes(
-        sorts=columns.node_kinds,
+        types=columns.node_kinds,
         weighted=columns.kinds.weighted.astype(np.bool_),
-        member_sorts=kinds,
+        member_types=kinds,
         member_kinds=kinds,
         edges=columns.edges,
         node_counts=np.diff(columns.node_offsets),
@@ -53,7 +53,7 @@ def plain_nodes(columns: GraphCache) -> Nodes:
     )
 
 
-def folded_nodes(columns: GraphCache) -> Nodes:
+def merged_nodes(columns: GraphCache) -> Nodes:
     """The nodes of a cache, each regular one merged with its only predecessor.
 
     It is merged only if that predecessor has no other successor and is not the input.
@@ -73,12 +73,12 @@ def folded_nodes(columns: GraphCache) -> Nodes:
     sources = edges[outer]
     owner = graphs[sources[:, 0]]
     firsts = np.cumsum(node_counts) - node_counts
-    sorts, member_sorts, member_kinds, examples = _sorts(columns, groups, len(heads))
+    types, member_types, member_kinds, examples = _types(columns, groups, len(heads))
     kinds = columns.node_kinds[heads[examples]]
     return Nodes(
-        sorts=sorts,
+        types=types,
         weighted=columns.kinds.weighted[kinds].astype(np.bool_),
-        member_sorts=member_sorts,
+        member_types=member_types,
         member_kinds=member_kinds,
         edges=groups[sources] - firsts[owner][:, None],
         node_counts=node_counts,
@@ -104,27 +104,27 @@ def _roots(columns: GraphCache, edges: np.ndarray) -> np.ndarray:
         roots = further
 
 
-def _sorts(
+def _types(
     columns: GraphCache, groups: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Give equal groups of kinds one number.
 
     Returns:
-        The sort of each group, sorts and kinds of all members, a group of each sort.
+        The type of each group, types and kinds of all members, a group of each type.
     """
     rng = np.random.default_rng(0)
     # The sum of 64 random bits for each member: equal for equal groups, and else with
-    # a chance of 1e-10 for a million sorts.
+    # a chance of 1e-10 for a million types.
     codes = rng.integers(0, 2**64, len(columns.kinds), np.uint64)
     keys = np.zeros(count, np.uint64)
     np.add.at(keys, groups, codes[columns.node_kinds])
-    _, examples, sorts = np.unique(keys, return_index=True, return_inverse=True)
+    _, examples, types = np.unique(keys, return_index=True, return_inverse=True)
     wanted = np.full(count, -1)
     wanted[examples] = np.arange(len(examples))
     members = np.flatnonzero(wanted[groups] >= 0)
     members = members[np.argsort(wanted[groups[members]], kind='stable')]
     return (
-        sorts,
+        types,
         wanted[groups[members]],
         columns.node_kinds[members].astype(np.int64),
         examples,

@@ -1,23 +1,21 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""AIO-P's K-adapters: what other tasks teach, beside a predictor that is left alone."""
+"""AIO-P's K-adapters: layers for other tasks beside a frozen predictor."""
 
 from collections.abc import Sequence
+from typing import cast
 
 import torch
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
+from hpml_mm.predictor.data.graph_batch import GraphBatch
+from hpml_mm.predictor.gnn.encoders import GraphConv, GraphEncoder
+from hpml_mm.predictor.gnn.readout import AIOPHead, graph_mean
+from hpml_mm.predictor.gnn.regressor import ScoreModel, build_part
+from hpml_mm.predictor.gnn.targets import TargetScaler
 from hpml_mm.registry import MODELS
 
-from .build import build_part
-from .encoders import GraphConv
-from .graph_batch import GraphBatch
-from .heads import AIOPHead
-from .readout import graph_mean
-from .regressor import ScoreModel
-from .targets import TargetScaler
-
-#: Which parts each of AIO-P's fine-tune groups trains. The embedding never learns.
+#: Parts that each of AIO-P's fine-tune groups trains. The embedding is always frozen.
 FINE_TUNE_GROUPS = {
     0: ('heads',),
     1: ('heads', 'base'),
@@ -66,17 +64,17 @@ class Adapter(BaseModule):
 class KAdapterRegressor(ScoreModel):
     """A trained predictor's encoder with an adapter for each of K other tasks.
 
-    The adapters are trained one after another: ``learn('task')`` leaves this adapter
-    alone to be trained, on its own scale. ``tune(group)`` says what learns from a
-    target's few networks; all heads together answer then, by the mean of what they give
-    before it is scaled back by the target's own scale.
+    The adapters are trained one after another: ``train_task('task')`` leaves this
+    adapter alone to be trained, on its own scale. ``tune(group)`` chooses the parts to
+    train on a few networks of a target; the score is then the mean of all heads, scaled
+    back by the target's own scale.
 
     Args:
         encoder: Config of an encoder, or that of a trained predictor, which is not
             copied. ``init_cfg=dict(type='Pretrained', prefix='encoder.',
             checkpoint=...)`` in a config takes it from the file of a predictor.
         tasks: Names of the adapters.
-        learn: The task whose adapter is trained; None for the target.
+        learn: Task whose adapter is trained; None for the target.
         group: With ``learn=None``, the fine-tune group.
         scaling: As in ``ScoreModel``, for each task and the target.
         data_preprocessor: As for any of MMEngine's models.
@@ -88,7 +86,7 @@ class KAdapterRegressor(ScoreModel):
 
     def __init__(
         self,
-        encoder: dict | nn.Module,
+        encoder: dict | GraphEncoder,
         tasks: Sequence[str],
         learn: str | None = None,
         group: int = 0,
@@ -102,30 +100,30 @@ class KAdapterRegressor(ScoreModel):
                 f'KAdapterRegressor: tasks={list(tasks)}; one or more different names '
                 'are needed'
             )
-        self.encoder = build_part(encoder)
+        self.encoder = build_part(encoder, GraphEncoder)
         self.tasks = tuple(tasks)
         width, layers = self.encoder.width, len(self.encoder.layers)
         # By number, as a module's name must hold no dot.
         self.adapters = nn.ModuleList(Adapter(width, layers) for _ in self.tasks)
         self.task_scalers = nn.ModuleList(TargetScaler(scaling) for _ in self.tasks)
-        self.learning: str | None = None
+        self.task: str | None = None
         if learn is None:
             self.tune(group)
         else:
-            self.learn(learn)
+            self.train_task(learn)
 
-    def learn(self, task: str) -> None:
-        """From now on one task's adapter is trained, and answers alone.
+    def train_task(self, task: str) -> None:
+        """Train one task's adapter from now on, and predict by it alone.
 
         Raises:
             ValueError: There is no adapter for the task.
         """
         self.requires_grad_(False)
         self.adapters[self._number(task)].requires_grad_(True)
-        self.learning = task
+        self.task = task
 
     def tune(self, group: int) -> None:
-        """From now on the target is learnt, and all heads answer together.
+        """Train on the target from now on, and predict by the mean of all heads.
 
         Args:
             group: 0 trains the heads, 1 heads and the base's layers, 2 these and the
@@ -133,45 +131,42 @@ class KAdapterRegressor(ScoreModel):
 
         Raises:
             ValueError: There is no such group. AIO-P's -1 is a ``GraphRegressor``
-                without adapters, of which everything learns.
+                without adapters, all of which is trained.
         """
         if group not in FINE_TUNE_GROUPS:
             raise ValueError(
                 f'fine-tune group {group!r} is unknown; there are 0, 1, 2 and 3. For '
                 'all parameters without adapters (-1) fine-tune the GraphRegressor'
             )
-        parts = {
-            'heads': [adapter.head for adapter in self.adapters],
-            'bodies': [adapter.layers for adapter in self.adapters],
+        parts: dict[str, list[nn.Module]] = {
+            'heads': [cast(Adapter, adapter).head for adapter in self.adapters],
+            'bodies': [cast(Adapter, adapter).layers for adapter in self.adapters],
             'base': [self.encoder.layers],
         }
         self.requires_grad_(False)
         for part in FINE_TUNE_GROUPS[group]:
             for module in parts[part]:
                 module.requires_grad_(True)
-        self.learning = None
+        self.task = None
 
     def outputs(self, batch: GraphBatch) -> Tensor:
-        """Scores on the scale of the labels, (G,): a task's, or the mean of all."""
-        if self.learning is None:
+        """Scores on the scale of the labels, (G,): of one task, or the mean of all."""
+        if self.task is None:
             return self.head_outputs(batch).mean(dim=1)
         states = self._base_states(batch)
-        return self.adapters[self._number(self.learning)](states, batch)
+        return self.adapters[self._number(self.task)](states, batch)
 
     def head_outputs(self, batch: GraphBatch) -> Tensor:
-        """What each head gives on the scale of the labels, (G, K).
-
-        How far the heads are apart says how sure the predictor is.
-        """
+        """Scores of each head on the scale of the labels, (G, K)."""
         states = self._base_states(batch)
         return torch.stack([one(states, batch) for one in self.adapters], dim=1)
 
     @property
     def current_scaler(self) -> TargetScaler:
-        """The scale of the task that is learnt, or of the target."""
-        if self.learning is None:
+        """Scale of the task that is trained, or of the target."""
+        if self.task is None:
             return self.scaler
-        return self.task_scalers[self._number(self.learning)]
+        return cast(TargetScaler, self.task_scalers[self._number(self.task)])
 
     def _base_states(self, batch: GraphBatch) -> list[Tensor]:
         if any(p.requires_grad for p in self.encoder.parameters()):

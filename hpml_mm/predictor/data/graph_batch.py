@@ -1,9 +1,9 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What a predictor sees of a node.
+"""Graphs of different sizes as one batch: side by side, with no edge between them.
 
 Equal nodes are described once: a network's batch normalisations of one size look the
 same, wherever they are. ``Kinds`` of a cache holds each different node once, and so do
-these features.
+the features here.
 """
 
 from typing import NamedTuple
@@ -54,6 +54,71 @@ class NodeFeatures(NamedTuple):
         return NodeFeatures(*(feature.index_select(0, rows) for feature in self))
 
 
+class Links(NamedTuple):
+    """Neighbours that each of ``N`` nodes reads.
+
+    Most nodes of a network have one predecessor. To copy rows from one place is several
+    times as fast as to add rows up, so the first one is kept apart from the rest.
+
+    Attributes:
+        first: (N,) int64, the node's first neighbour, N where it has none.
+        nodes: (M,) int64, a node that has more neighbours, once for each of them.
+        others: (M,) int64, those neighbours.
+    """
+
+    first: Tensor
+    nodes: Tensor
+    others: Tensor
+
+
+class Members(NamedTuple):
+    """Nodes that each of ``S`` merged nodes consists of; see ``merging``.
+
+    Attributes:
+        types: (M,) int64, ascending; each from 0 to S - 1 at least once.
+        kinds: (M,) int64, a place in the features of the batch.
+    """
+
+    types: Tensor
+    kinds: Tensor
+
+
+class GraphBatch(NamedTuple):
+    """``G`` graphs with together ``N`` nodes of ``S`` types.
+
+    A graph's nodes follow each other, weighted ones first, as in ``Graph``.
+
+    Attributes:
+        features: Of the different nodes of the networks.
+        members: Which of these a type of node consists of; just one, if nodes were not
+            merged.
+        rows: (N,) int64, the type of each node.
+        places: (N, 2) float32: where a node stands among those of its kind (weighted
+            or regular) in the order in which they run, from 0 to 1; and how many of
+            them there are, as log2 / 8.
+        sources: Which nodes lead to a node.
+        targets: Which nodes a node leads to.
+        graphs: (N,) int64, the graph of each node.
+        counts: (G,) int64, nodes of each graph.
+        macs: (G,) float64, multiply-accumulate operations of each graph.
+    """
+
+    features: NodeFeatures
+    members: Members
+    rows: Tensor
+    places: Tensor
+    sources: Links
+    targets: Links
+    graphs: Tensor
+    counts: Tensor
+    macs: Tensor
+
+    @property
+    def shape(self) -> tuple[int]:
+        """(G,), as a tensor of G samples has it: hooks read a batch's size from it."""
+        return (len(self.counts),)
+
+
 def node_features(kinds: Kinds) -> NodeFeatures:
     """Features of all different nodes of a cache."""
     ratios = np.minimum(kinds.resolutions / RESOLUTION_SCALE, MAX_RATIO)
@@ -81,3 +146,25 @@ def _sizes(kinds: Kinds) -> np.ndarray:
         kinds.biased[:, None],
     ]
     return np.concatenate(columns, axis=1).astype(np.float32)
+
+
+def link(nodes: np.ndarray, neighbours: np.ndarray, count: int) -> Links:
+    """Arrange pairs of nodes by the first of them.
+
+    Args:
+        nodes: (E,) nodes that read.
+        neighbours: (E,) nodes that they read.
+        count: Number of nodes.
+    """
+    order = np.argsort(nodes, kind='stable')
+    nodes, neighbours = nodes[order], neighbours[order]
+    is_first = np.ones(len(nodes), bool)
+    is_first[1:] = nodes[1:] != nodes[:-1]
+    first = np.full(count, count, np.int64)
+    first[nodes[is_first]] = neighbours[is_first]
+    rest = ~is_first
+    return Links(
+        torch.as_tensor(first),
+        torch.as_tensor(nodes[rest]),
+        torch.as_tensor(neighbours[rest]),
+    )
