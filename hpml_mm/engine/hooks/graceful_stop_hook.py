@@ -19,7 +19,7 @@ from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from hpml_mm.engine.resume import continue_epoch
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.files import write_atomic
-from hpml_mm.utils.patch import around
+from hpml_mm.utils.patch import patch
 
 CHECKPOINT = 'interrupted.pth'
 # torchrun and a terminal may both pass on one Ctrl-C: two signals within this
@@ -68,7 +68,7 @@ class GracefulStopHook(Hook):
         """Have the handlers installed for as long as the training loop runs."""
         loop = runner._train_loop  # the property would build it for a test run
         if isinstance(loop, BaseLoop):
-            around(
+            patch(
                 loop, 'run', lambda: self._enter(runner), lambda: self._leave(runner)
             )
 

@@ -22,7 +22,7 @@ from rich.progress import (
 )
 
 from hpml_mm.registry import HOOKS
-from hpml_mm.utils.patch import around
+from hpml_mm.utils.patch import patch
 
 # Scalar of the message hub, and how the bar shows it.
 _SHOWN = {
@@ -66,7 +66,7 @@ class ProgressHook(Hook):
         """Have the bar shown for as long as the training loop runs."""
         loop = runner._train_loop  # the property would build it for a test run
         if isinstance(loop, BaseLoop) and is_main_process() and sys.stdout.isatty():
-            around(loop, 'run', lambda: self._open(runner), self._close)
+            patch(loop, 'run', lambda: self._open(runner), self._close)
 
     def after_train_iter(
         self,

@@ -10,7 +10,7 @@ from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader, IterableDataset
 
 from hpml_mm.registry import HOOKS
-from hpml_mm.utils.patch import around
+from hpml_mm.utils.patch import patch
 
 
 @HOOKS.register_module()
@@ -57,7 +57,7 @@ class SampleSeedHook(Hook):
         self._restore()
         loop = runner._train_loop  # the property would build it for a test run
         if isinstance(loop, BaseLoop):
-            self._undo.append(around(loop, 'run', _nothing, self._restore))
+            self._undo.append(patch(loop, 'run', _nothing, self._restore))
 
     def before_train(self, runner: Runner) -> None:
         """Put the wrapper before the training data set; no worker runs yet."""

@@ -15,7 +15,7 @@ from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.env import environment
 from hpml_mm.utils.files import dump_strict, write_atomic
-from hpml_mm.utils.patch import around
+from hpml_mm.utils.patch import patch
 
 Status = Literal['finished', 'interrupted', 'failed']
 # Where a checkpoint keeps the seconds that training has taken up to it.
@@ -67,7 +67,7 @@ class SummaryHook(Hook):
         self._earlier = 0.0
         loop = runner._train_loop  # the property would build it for a test run
         if isinstance(loop, BaseLoop):
-            self._undo = around(loop, 'run', _nothing, lambda: self._ended(runner))
+            self._undo = patch(loop, 'run', _nothing, lambda: self._ended(runner))
 
     def before_train(self, runner: Runner) -> None:
         """Starts the clock."""

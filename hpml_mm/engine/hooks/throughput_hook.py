@@ -22,7 +22,7 @@ from hpml_mm.measure.throughput import ThroughputCounter, mfu_percent
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.device import MemoryPeak, device_name, peak_flops
 from hpml_mm.utils.model import bare_model, model_device
-from hpml_mm.utils.patch import around
+from hpml_mm.utils.patch import patch
 
 from .training_clock_hook import TrainingClockHook
 
@@ -223,7 +223,7 @@ class ThroughputHook(TrainingClockHook):
         self._step_flops = flops = StepFlops()
         # Around train_step, not from hook to hook: a step that fails must not leave
         # the counter switched on.
-        self._undo_flops = around(runner.model, 'train_step', flops.start, flops.stop)
+        self._undo_flops = patch(runner.model, 'train_step', flops.start, flops.stop)
 
     def _finish_counting(self, runner: Runner, data_batch: DATA_BATCH) -> None:
         self._step_images = self._images[-1]

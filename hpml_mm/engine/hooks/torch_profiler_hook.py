@@ -20,7 +20,7 @@ from hpml_mm.engine.profiling import (
 )
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.bar_chart import bar_chart
-from hpml_mm.utils.patch import around
+from hpml_mm.utils.patch import patch
 
 LOOPS = {'train': ('train',), 'val': ('val', 'test'), 'both': ('train', 'val', 'test')}
 
@@ -107,7 +107,7 @@ class TorchProfilerHook(Hook):
             for loop in (runner._train_loop, runner._val_loop, runner._test_loop):
                 if isinstance(loop, BaseLoop):
                     ended = partial(self._loop_ended, runner)
-                    self._undo.append(around(loop, 'run', _nothing, ended))
+                    self._undo.append(patch(loop, 'run', _nothing, ended))
 
     def _before_iter(
         self,

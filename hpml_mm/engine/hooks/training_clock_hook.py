@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import BaseLoop, Runner
 
 from hpml_mm.measure.step_timer import StepTimer
-from hpml_mm.utils.patch import around
+from hpml_mm.utils.patch import patch
 
 
 class TrainingClockHook(Hook):
@@ -50,13 +50,13 @@ class TrainingClockHook(Hook):
         self._undo_all()
         loop = runner._train_loop  # the property would build it for a test run
         if isinstance(loop, BaseLoop):
-            undo = around(loop, 'run', _nothing, lambda: self.close(runner))
+            undo = patch(loop, 'run', _nothing, lambda: self.close(runner))
             self._undo.append(undo)
 
     def before_train(self, runner: Runner) -> None:
         """Starts over."""
         self._holds = 1
-        undo = around(runner, 'save_checkpoint', self.hold, self.release)
+        undo = patch(runner, 'save_checkpoint', self.hold, self.release)
         self._undo.append(undo)
 
     def before_train_epoch(self, runner: Runner) -> None:
