@@ -3,7 +3,7 @@ import matplotlib
 import numpy as np
 import pytest
 
-from hpml_mm.utils.bar_chart import bar_chart, brief_names
+from hpml_mm.utils.charts import bar_chart, brief_names
 
 BAR_COLOUR = (31, 119, 180)  # matplotlib's first colour
 

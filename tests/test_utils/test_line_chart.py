@@ -2,7 +2,7 @@
 import numpy as np
 import pytest
 
-from hpml_mm.utils.line_chart import Line, Panel, line_chart
+from hpml_mm.utils.charts import Line, Panel, line_chart
 
 FIRST = np.array((31, 119, 180))  # matplotlib's first colour
 LINE = Line('a', [0, 1, 2], [0.0, 1.0, 2.0])
