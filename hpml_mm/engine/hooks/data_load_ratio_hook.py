@@ -74,8 +74,7 @@ class DataLoadRatioHook(TrainingClockHook):
         self._blind = False
 
     def before_train(self, runner: Runner) -> None:
-        """Starts over."""
-        super().before_train(runner)
+        """Start over."""
         self._reset()
         device = model_device(runner.model)
         self.timer = HostStepTimer(self.clock)
@@ -109,6 +108,7 @@ class DataLoadRatioHook(TrainingClockHook):
         if self._gaps is not None:
             self._gaps.end()
         total = self.timer.lap()
+        assert total is not None, 'the host tells the time of a lap at once'
         if self._taken is None:
             self._warn_blind(runner)
         else:
@@ -117,9 +117,9 @@ class DataLoadRatioHook(TrainingClockHook):
         if self.is_window_end(batch_idx):
             self._close_window(runner)
 
-    def hold(self) -> None:
-        """Stops the clock and leaves out the gap on the device."""
-        super().hold()
+    def pause(self) -> None:
+        """Stop the clock and leave out the gap on the device."""
+        super().pause()
         if self._gaps is not None:
             self._gaps.skip_gap()
 
@@ -137,10 +137,9 @@ class DataLoadRatioHook(TrainingClockHook):
         if self._epochs != 1:
             self._log(runner, 'run', self._counter.summary())
 
-    def close(self, runner: Runner) -> None:
-        """Leaves the runner as it was found; called on errors too."""
+    def loop_ended(self, runner: Runner) -> None:
+        """Take the proxy away."""
         self._uninstall(runner.train_loop)
-        super().close(runner)
 
     def summary(self) -> dict[str, Any]:
         """The run's numbers, or None each; asks no other process."""
@@ -168,7 +167,7 @@ class DataLoadRatioHook(TrainingClockHook):
         self._uninstall(loop)
         if hasattr(loop, 'dataloader_iterator'):
             name, original = 'dataloader_iterator', loop.dataloader_iterator
-            proxy = TimedIterator(original, self._wait, self.clock)
+            proxy: Any = TimedIterator(original, self._wait, self.clock)
         else:
             name, original = 'dataloader', loop.dataloader
             proxy = TimedLoader(original, self._wait, self.clock)

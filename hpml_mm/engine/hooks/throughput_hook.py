@@ -20,9 +20,8 @@ from hpml_mm.measure.step_cost import (
 from hpml_mm.measure.step_timer import CudaStepTimer, HostStepTimer
 from hpml_mm.measure.throughput import ThroughputCounter, mfu_percent
 from hpml_mm.registry import HOOKS
-from hpml_mm.utils.device import MemoryPeak, device_name, peak_flops
+from hpml_mm.utils.device import MemoryPeak, peak_flops
 from hpml_mm.utils.model import bare_model, model_device
-from hpml_mm.utils.patch import patch
 
 from .training_clock_hook import TrainingClockHook
 
@@ -97,8 +96,8 @@ class ThroughputHook(TrainingClockHook):
         self._images: list[int | None] = []
         self._steps = 0
         self._step_flops: StepFlops | None = None
+        self._stop_counting: Callable[[], None]
         self._step_images: int | None = None
-        self._undo_flops: Callable[[], None] | None = None
         self._parameters: int | None = None
         self._peak_flops: float | None = None
         # Of all processes; the summary must not have to ask them.
@@ -106,8 +105,7 @@ class ThroughputHook(TrainingClockHook):
         self._memory_reserved: float | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Starts over."""
-        super().before_train(runner)
+        """Start over."""
         self._reset(model_device(runner.model))
         self._parameters = count_parameters(bare_model(runner.model))
         if self._memory.on_cuda:
@@ -171,11 +169,6 @@ class ThroughputHook(TrainingClockHook):
                 f'the first {self.warmup_iters} are warm-up; lower warmup_iters'
             )
 
-    def close(self, runner: Runner) -> None:
-        """Leaves the runner as it was found; called on errors too."""
-        self._stop_counting()
-        super().close(runner)
-
     def summary(self) -> dict[str, Any]:
         """The run's numbers, or None each; asks no other process."""
         report = self._counter.summary()
@@ -223,7 +216,9 @@ class ThroughputHook(TrainingClockHook):
         self._step_flops = flops = StepFlops()
         # Around train_step, not from hook to hook: a step that fails must not leave
         # the counter switched on.
-        self._undo_flops = patch(runner.model, 'train_step', flops.start, flops.stop)
+        self._stop_counting = self.patch(
+            runner.model, 'train_step', flops.start, flops.stop
+        )
 
     def _finish_counting(self, runner: Runner, data_batch: DATA_BATCH) -> None:
         self._step_images = self._images[-1]
@@ -233,16 +228,11 @@ class ThroughputHook(TrainingClockHook):
                 'tell its number of samples, so there will be no images/s; known are '
                 'dicts with "inputs", lists of dicts, and (images, labels)'
             )
-        self._stop_counting()
+        if self._step_flops is not None:
+            self._stop_counting()
         if self._step_flops and self._step_flops.precision and self._memory.on_cuda:
-            self._peak_flops = peak_flops(
-                device_name(self._device), self._step_flops.precision
-            )
-
-    def _stop_counting(self) -> None:
-        if self._undo_flops is not None:
-            self._undo_flops()
-            self._undo_flops = None
+            name = torch.cuda.get_device_name(self._device)
+            self._peak_flops = peak_flops(name, self._step_flops.precision)
 
     def _flops_per_image(self) -> float | None:
         flops = self._step_flops.flops if self._step_flops else None
