@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from hpml_mm.engine.compile import check_compiler, compile_parts_
+from hpml_mm.engine.speed import check_compiler, compile_parts_
 from hpml_mm.measure.step_cost import has_compiled_parts
 
 # Traces as the default backend does, but needs no compiler and no time.

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from hpml_mm.engine.memory_format import use_channels_last_
+from hpml_mm.engine.speed import use_channels_last_
 from hpml_mm.models import MiniXception
 
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from hpml_mm.engine.memory_format import use_channels_last_
-from hpml_mm.engine.optimizers import choose_implementation, use_implementation_
+from hpml_mm.engine.speed import use_channels_last_
+from hpml_mm.engine.speed import choose_implementation, use_implementation_
 
 FUSED = ('Adam', 'AdamW', 'SGD', 'Adagrad')
 

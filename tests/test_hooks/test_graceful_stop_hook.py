@@ -3,6 +3,7 @@ import signal
 
 import pytest
 import torch
+from mmengine.hooks import Hook
 from mmengine.runner import load_checkpoint
 from toy_tools import toy_config, toy_runner
 
@@ -110,7 +111,7 @@ def test_accumulated_gradients_are_not_lost(tmp_path):
 
 
 def test_a_signal_in_the_last_validation_changes_nothing(tmp_path):
-    class InLastVal(module.Hook):
+    class InLastVal(Hook):
         def before_val(self, runner):
             if runner.epoch == 2:
                 signal.raise_signal(signal.SIGTERM)
@@ -121,7 +122,7 @@ def test_a_signal_in_the_last_validation_changes_nothing(tmp_path):
 
 
 def test_a_signal_in_an_earlier_validation_lets_it_end(tmp_path):
-    class InFirstVal(module.Hook):
+    class InFirstVal(Hook):
         def before_val(self, runner):
             if runner.epoch == 1:
                 signal.raise_signal(signal.SIGTERM)

@@ -6,7 +6,7 @@ from mmengine.optim import OptimWrapper
 from torch import nn
 from toy_runs import for_testing, for_validation, on_two_ranks, toy_runner
 
-from hpml_mm.engine.compile import CompiledForward
+from hpml_mm.engine.speed import CompiledForward
 
 # Traces as the default backend does, but needs no compiler and no time.
 HOOK = {'type': 'hpml_mm.SpeedHook', 'compile': {'backend': 'aot_eager'}}
