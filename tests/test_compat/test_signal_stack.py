@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from hpml_mm.compat.signal_stack import SignalStack, keep_signal_stack, signal_stack
+from hpml_mm.compat.workarounds import SignalStack, keep_signal_stack, signal_stack
 
 pytestmark = pytest.mark.skipif(
     not sys.platform.startswith('linux'), reason='signal stacks are put back on Linux'

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from hpml_mm.compat.extras import has_mmpose
+from hpml_mm.compat import has_mmpose
 from hpml_mm.config.overrides import read_config
 
 #: Keys by which steps of pipelines say how large the image becomes; a crop says height
