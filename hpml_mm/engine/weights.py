@@ -17,11 +17,12 @@ from typing import Any
 
 import torch
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import CheckpointLoader
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
+
+from hpml_mm.utils.model import bare_model
 
 from .hrnet_weights import HRNetReport, is_original_hrnet, rename_hrnet
 
@@ -90,7 +91,7 @@ def check_readable(path: str) -> None:
 
 
 def state_dict_of(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """A checkpoint's weights, without the prefix of a distributed wrapper."""
+    """Take a checkpoint's weights, without the prefix of a distributed wrapper."""
     state = checkpoint.get('state_dict', checkpoint)
     return {
         re.sub(r'^module\.', '', key): value
@@ -102,7 +103,7 @@ def state_dict_of(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
 def weights_for(
     model: nn.Module, checkpoint: Mapping[str, Any], source: str
 ) -> tuple[dict[str, torch.Tensor], HRNetReport | None]:
-    """A checkpoint's weights under the model's names.
+    """Give a checkpoint's weights the model's names.
 
     Args:
         model: What they are meant for, unwrapped.
@@ -215,8 +216,7 @@ def load_fitting(model: nn.Module, path: str) -> None:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no checkpoint, or one of another model.
     """
-    if is_model_wrapper(model):
-        model = model.module
+    model = bare_model(model)
     state, _ = weights_for(model, read_checkpoint(path), path)
     wanted = model.state_dict()
     try:

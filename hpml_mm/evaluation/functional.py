@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What a confusion matrix says: accuracy, recall, precision and F1.
+"""Values of a confusion matrix: accuracy, recall, precision and F1.
 
 Every function takes a matrix of counts of shape (K, K) whose rows are the true
 classes and whose columns are the predicted ones. A value that the data cannot

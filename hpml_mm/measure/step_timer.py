@@ -125,7 +125,7 @@ class CudaStepTimer:
 
 
 class CudaGapTimer:
-    """How long a CUDA device idles between training steps.
+    """The time that a CUDA device idles between training steps.
 
     Idle is from the event after a step to the event before the next one, over
     that gap plus the step after it. Gaps *within* a step, where the host is too slow

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Which objects to draw, and the same ones of another model."""
+"""Choice of the objects to draw, and the same ones of another model."""
 
 from collections.abc import Sequence
 
@@ -49,7 +49,7 @@ def given_cases(model: PoseModel, indices: Sequence[int]) -> list[PoseCase]:
 
 def worst_cases(model: PoseModel, num: int) -> tuple[list[PoseCase], list[float]]:
     """The objects of the lowest OKS, and the OKS of all that have one."""
-    worst, similar = WorstCases(num), []
+    worst, similar = WorstCases(num), list[float]()
     for case in model.cases(range(len(model))):
         worst.offer(case)
         if not np.isnan(case.oks):
@@ -60,7 +60,7 @@ def worst_cases(model: PoseModel, num: int) -> tuple[list[PoseCase], list[float]
 def same_cases(
     model: PoseModel, other: PoseModel, cases: Sequence[PoseCase]
 ) -> list[PoseCase]:
-    """What another model says of the same objects, found by the annotations' ids.
+    """Predict the same objects by another model, found by the annotations' ids.
 
     Args:
         model: The model of the cases.
@@ -70,14 +70,14 @@ def same_cases(
     Raises:
         ValueError: If the other one's data lacks one of them.
     """
-    places = other.find([case.id for case in cases])
-    for case, place in zip(cases, places, strict=True):
-        if place is None:
+    places = other.places()
+    for case in cases:
+        if case.id not in places:
             raise ValueError(
                 f'the data of {other.name} has no annotation {case.id}, which '
                 f'{model.name} was drawn on: compare models on the same data'
             )
-    return given_cases(other, places)
+    return given_cases(other, [places[case.id] for case in cases])
 
 
 def check_same_keypoints(model: PoseModel, other: PoseModel) -> None:

@@ -2,16 +2,18 @@
 """A trained pose model together with the objects it is to be looked at on."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
-from mmengine.registry import DATASETS, MODELS, DefaultScope
+from mmengine.model import BaseModel
+from mmengine.registry import DATASETS, DefaultScope
 from torch.utils.data import DataLoader, Subset
 
 from hpml_mm.config.overrides import load_config
 from hpml_mm.engine.weights import load_fitting
+from hpml_mm.utils.model import build_model
 
 from .pose_case import PoseCase, heatmaps_given, read_cases
 
@@ -46,7 +48,7 @@ class PoseModel:
             raise ValueError(f'{config} has no {split}_dataloader: nothing to draw')
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
             self.dataset = DATASETS.build(self._loader['dataset'])
-            self.model = MODELS.build(cfg.model)
+        self.model = cast(BaseModel, build_model(cfg))
         self.meta = self.dataset.metainfo
         if 'keypoint_id2name' not in self.meta:
             raise ValueError(f'{config}: the data of {split} has no keypoints to draw')
@@ -62,14 +64,10 @@ class PoseModel:
         names = self.meta['keypoint_id2name']
         return [names[index] for index in range(len(names))]
 
-    def find(self, ids: Sequence[int]) -> list[int | None]:
-        """Places of the objects with these annotation ids; None where there is none."""
-        wanted, places = set(ids), {}
-        for index in range(len(self)):
-            number = self.dataset.get_data_info(index)['id']
-            if number in wanted:
-                places[number] = index
-        return [places.get(number) for number in ids]
+    def places(self) -> dict[int, int]:
+        """Find the place of each object in the data set by its annotation's id."""
+        numbers = range(len(self))
+        return {self.dataset.get_data_info(place)['id']: place for place in numbers}
 
     @torch.no_grad()
     def cases(self, indices: Sequence[int]) -> Iterator[PoseCase]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine.dist import get_world_size
+from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
 from hpml_mm.measure.loader_wait import (
@@ -22,8 +23,6 @@ from hpml_mm.utils.device import usable_cpus
 from hpml_mm.utils.model import model_device
 
 from .training_clock_hook import TrainingClockHook
-
-DATA_BATCH = dict | tuple | list | None
 
 
 @HOOKS.register_module()
@@ -211,7 +210,7 @@ class DataLoadRatioHook(TrainingClockHook):
 
 
 def _loader_setup(loader: Any, device_type: str) -> LoaderSetup:
-    """What the verdict wants to know of the loader and the machine."""
+    """Tell the verdict about the loader and the machine."""
     # torchrun tells how many processes share this machine.
     processes = int(os.environ.get('LOCAL_WORLD_SIZE', get_world_size()))
     return LoaderSetup(

@@ -18,7 +18,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from hpml_mm.engine.resume import continue_epoch
 from hpml_mm.registry import HOOKS
-from hpml_mm.utils.files import write_atomic
+from hpml_mm.utils.files import replacing, write_atomic
 
 from .loop_hook import LoopHook
 
@@ -88,7 +88,7 @@ class GracefulStopHook(LoopHook):
 
     @property
     def stop_requested(self) -> bool:
-        """Whether a signal asked this run to stop."""
+        """Return whether a signal asked this run to stop."""
         return bool(self._signum)
 
     def request(self, signum: int, frame: FrameType | None = None) -> None:
@@ -142,7 +142,7 @@ class GracefulStopHook(LoopHook):
             signal.signal(signum, handler or signal.SIG_DFL)
 
     def _wanted(self, runner: Runner) -> bool:
-        """Whether any process was asked; all processes must ask together."""
+        """Return whether any process was asked; all processes must ask together."""
         if runner.world_size > 1:
             signum = torch.tensor(self._signum)
             all_reduce(signum, op='max')
@@ -150,7 +150,7 @@ class GracefulStopHook(LoopHook):
         return bool(self._signum)
 
     def _resumable(self, runner: Runner, done: int) -> bool:
-        """False amid accumulated gradients and right before a validation.
+        """Return False amid accumulated gradients and right before a validation.
 
         An iteration-based loop that resumes behind an iteration leaves out the
         validation that was due after it.
@@ -172,14 +172,15 @@ class GracefulStopHook(LoopHook):
     @master_only
     def _save(self, runner: Runner, iteration: int) -> None:
         """Write the checkpoint beside the last one, then make it the last one."""
-        path = os.path.join(runner.work_dir, CHECKPOINT)
+        path = Path(runner.work_dir, CHECKPOINT)
         meta = {'epoch': runner.epoch, 'iter': iteration}
-        runner.save_checkpoint(
-            runner.work_dir, f'{CHECKPOINT}.part', meta=meta, by_epoch=False
-        )
-        os.replace(f'{path}.part', path)
-        write_atomic(Path(runner.work_dir, 'last_checkpoint'), path)
-        how = self.resume_command or f'resume=True and load_from={path!r} in the config'
+        with replacing(path) as beside:
+            runner.save_checkpoint(
+                runner.work_dir, beside.name, meta=meta, by_epoch=False
+            )
+        write_atomic(path.with_name('last_checkpoint'), str(path))
+        setting = f'resume=True and load_from={str(path)!r} in the config'
+        how = self.resume_command or setting
         runner.logger.info(
             f'Stopped in epoch {runner.epoch + 1} after iteration {iteration}; '
             f'saved {path}. To resume:\n{how}'

@@ -206,7 +206,7 @@ def best_scores(runner: Runner) -> dict[str, Any]:
 
 
 def collect_measurements(runner: Runner) -> dict[str, Any]:
-    """What all hooks with a ``summary`` measured; one that fails is left out."""
+    """Collect what all hooks with a ``summary`` measured, but for those that fail."""
     measurements: dict[str, Any] = {}
     for hook in runner.hooks:
         if not callable(getattr(hook, 'summary', None)):

@@ -7,25 +7,27 @@ from typing import Any
 
 import torch
 from mmengine.hooks import LoggerHook
+from mmengine.hooks.hook import DATA_BATCH
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.nn.parallel import DistributedDataParallel
 
-from hpml_mm.measure.batch import count_samples
 from hpml_mm.measure.step_cost import (
     StepFlops,
     count_parameters,
     has_compiled_parts,
 )
 from hpml_mm.measure.step_timer import CudaStepTimer, HostStepTimer
-from hpml_mm.measure.throughput import ThroughputCounter, mfu_percent
+from hpml_mm.measure.throughput import (
+    ThroughputCounter,
+    count_samples,
+    mfu_percent,
+)
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.device import MemoryPeak, peak_flops
 from hpml_mm.utils.model import bare_model, model_device
 
 from .training_clock_hook import TrainingClockHook
-
-DATA_BATCH = dict | tuple | list | None
 
 
 @HOOKS.register_module()
@@ -245,7 +247,7 @@ class ThroughputHook(TrainingClockHook):
 
 
 def _countable(runner: Runner) -> bool:
-    """Whether all operations of a step are visible to PyTorch's counter."""
+    """Return whether PyTorch's counter sees all operations of a step."""
     model = runner.model
     wrapped = is_model_wrapper(model)
     if wrapped and not isinstance(model, DistributedDataParallel):
