@@ -1,7 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Graph networks among the compared methods: from scratch, pre-trained, adapted."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from hpml_mm.predictor.gnn import GraphRegressor, KAdapterRegressor, ScoreModel,
 from hpml_mm.predictor.gnn.fit import FitSettings, fit, predict
 from hpml_mm.predictor.gnn.recipes import AIOP, Recipe
 from hpml_mm.predictor.prediction import Prediction
+from hpml_mm.utils.files import replacing
 
 from .setting import Setting
 
@@ -111,13 +111,8 @@ def _stored(
 
 
 def _write(model: ScoreModel, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'{path.name}.{os.getpid()}.part')
-    try:
-        torch.save(model.state_dict(), temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as beside:
+        torch.save(model.state_dict(), beside)
 
 
 def _tuned(model: ScoreModel, setting: Setting, recipe: Recipe) -> ScoreModel:
