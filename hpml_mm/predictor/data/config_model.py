@@ -13,6 +13,7 @@ from torch import nn
 
 from hpml_mm.compat import has_mmpose
 from hpml_mm.config.overrides import read_config
+from hpml_mm.utils.model import innermost_dataset
 
 #: Keys by which steps of pipelines say how large the image becomes; a crop says height
 #: and width, the others width and height.
@@ -161,8 +162,7 @@ def _size(cfg: Config) -> tuple[int, int] | None:
         return height, width
     for loader in ('test_dataloader', 'val_dataloader', 'train_dataloader'):
         data = (cfg.get(loader) or {}).get('dataset') or {}
-        while 'pipeline' not in data and isinstance(data.get('dataset'), Mapping):
-            data = data['dataset']
+        data = innermost_dataset(data, 'pipeline')
         sizes = list(filter(None, map(_step_size, _steps(data.get('pipeline')))))
         if sizes:
             return sizes[-1]
