@@ -158,8 +158,7 @@ class WaitCounter:
     """
 
     def __init__(self) -> None:
-        self._steady = (0.0, 0.0)
-        self._first = (0.0, 0.0, 0)
+        self._window = WaitTotals()
         self._epoch: list[WaitTotals] = []
         self._run: list[WaitTotals] = []
 
@@ -172,16 +171,14 @@ class WaitCounter:
             first: Whether an iterator had to be started for its batch.
         """
         if first:
-            waited, taken, count = self._first
-            self._first = (waited + wait, taken + total, count + 1)
+            one = WaitTotals(first_wait=wait, first_total=total, firsts=1)
         else:
-            waited, taken = self._steady
-            self._steady = (waited + wait, taken + total)
+            one = WaitTotals(wait=wait, steady=total)
+        self._window = self._window.plus(one)
 
     def window_totals(self, idle: float = 0.0, device: float = 0.0) -> WaitTotals:
         """Sums of the open window of this process."""
-        wait, steady = self._steady
-        return WaitTotals(wait, steady, *self._first, idle=idle, device=device)
+        return self._window._replace(idle=idle, device=device)
 
     def close_window(self, processes: Sequence[WaitTotals]) -> dict[str, float | None]:
         """Closes the open window.
@@ -192,7 +189,7 @@ class WaitCounter:
         Returns:
             The shares of this window.
         """
-        self._steady, self._first = (0.0, 0.0), (0.0, 0.0, 0)
+        self._window = WaitTotals()
         self._epoch = _add_each(self._epoch, processes)
         self._run = _add_each(self._run, processes)
         return _report(processes)

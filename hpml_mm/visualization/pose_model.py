@@ -4,6 +4,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
+import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
@@ -15,7 +16,7 @@ from hpml_mm.config.overrides import load_config
 from hpml_mm.engine.weights import load_fitting
 from hpml_mm.utils.model import build_model
 
-from .pose_case import PoseCase, heatmaps_given, read_cases
+from .pose_case import PoseCase, WorstCases, heatmaps_given, read_cases
 
 
 class PoseModel:
@@ -64,11 +65,6 @@ class PoseModel:
         names = self.meta['keypoint_id2name']
         return [names[index] for index in range(len(names))]
 
-    def places(self) -> dict[int, int]:
-        """Find the place of each object in the data set by its annotation's id."""
-        numbers = range(len(self))
-        return {self.dataset.get_data_info(place)['id']: place for place in numbers}
-
     @torch.no_grad()
     def cases(self, indices: Sequence[int]) -> Iterator[PoseCase]:
         """Predict some objects, in the given order.
@@ -89,3 +85,65 @@ class PoseModel:
             for batch in loader:
                 predicted = self.model.test_step(batch)
                 yield from read_cases(predicted, self.meta['sigmas'])
+
+    def at(self, indices: Sequence[int]) -> list[PoseCase]:
+        """Predict the objects at given places of the data, in the given order.
+
+        Raises:
+            ValueError: If there is no such place.
+        """
+        for index in indices:
+            if not 0 <= index < len(self):
+                raise ValueError(
+                    f'no object {index}: the data of {self.name} holds 0 to '
+                    f'{len(self) - 1}'
+                )
+        return [case.to_keep() for case in self.cases(indices)]
+
+    def spaced(self, num: int) -> list[PoseCase]:
+        """Predict objects evenly spaced over the data, or all where it has no more."""
+        places = np.linspace(0, len(self) - 1, min(num, len(self)))
+        return self.at(places.round().astype(int).tolist())
+
+    def worst(self, num: int) -> tuple[list[PoseCase], list[float]]:
+        """Find the objects of the lowest OKS, and the OKS of all that have one."""
+        worst, similar = WorstCases(num), list[float]()
+        for case in self.cases(range(len(self))):
+            worst.offer(case)
+            if not np.isnan(case.oks):
+                similar.append(case.oks)
+        return worst.kept, similar
+
+    def like(self, other: 'PoseModel', cases: Sequence[PoseCase]) -> list[PoseCase]:
+        """Predict the same objects as another model, found by the annotations' ids.
+
+        Args:
+            other: The other model.
+            cases: What it said of them.
+
+        Raises:
+            ValueError: If the data of this model lacks one of them.
+        """
+        numbers = range(len(self))
+        places = {self.dataset.get_data_info(i)['id']: i for i in numbers}
+        for case in cases:
+            if case.id not in places:
+                raise ValueError(
+                    f'the data of {self.name} has no annotation {case.id}, which '
+                    f'{other.name} was drawn on: compare models on the same data'
+                )
+        return self.at([places[case.id] for case in cases])
+
+    def check_keypoints(self, other: 'PoseModel') -> None:
+        """Refuse to compare different skeletons.
+
+        Raises:
+            ValueError: If the names of the keypoints differ, or their order.
+        """
+        if self.keypoints != other.keypoints:
+            raise ValueError(
+                f'{self.name} predicts {len(self.keypoints)} keypoints '
+                f'({", ".join(self.keypoints)}) and {other.name} '
+                f'{len(other.keypoints)} ({", ".join(other.keypoints)}): compare '
+                'models of the same keypoints'
+            )

@@ -16,7 +16,7 @@ from hpml_mm.measure.loader_wait import (
     WaitCounter,
     WaitTotals,
 )
-from hpml_mm.measure.step_timer import CudaGapTimer, HostStepTimer
+from hpml_mm.measure.step_timer import CudaGapTimer, StepTimer
 from hpml_mm.measure.verdict import LoaderSetup, verdict
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.device import usable_cpus
@@ -69,14 +69,14 @@ class DataLoadRatioHook(TrainingClockHook):
         self._epochs = 0
         self._gaps: CudaGapTimer | None = None
         self._setup: LoaderSetup | None = None
-        self._proxies: dict[str, tuple[Any, Any]] = {}
+        self._proxy: tuple[str, Any, Any] | None = None
         self._blind = False
 
     def before_train(self, runner: Runner) -> None:
         """Start over."""
         self._reset()
         device = model_device(runner.model)
-        self.timer = HostStepTimer(self.clock)
+        self.timer = StepTimer.on_host(self.clock)
         if device.type == 'cuda':
             self._gaps = CudaGapTimer()
         self._setup = _loader_setup(runner.train_loop.dataloader, device.type)
@@ -106,8 +106,8 @@ class DataLoadRatioHook(TrainingClockHook):
         """Ends an iteration, and maybe a window."""
         if self._gaps is not None:
             self._gaps.end()
-        total = self.timer.lap()
-        assert total is not None, 'the host tells the time of a lap at once'
+        self.timer.lap()
+        (total,) = self.timer.drain()
         if self._taken is None:
             self._warn_blind(runner)
         else:
@@ -147,7 +147,6 @@ class DataLoadRatioHook(TrainingClockHook):
 
     def _close_window(self, runner: Runner) -> None:
         self._open = False
-        self.timer.drain()
         idle, device = self._gaps.drain() if self._gaps is not None else (0.0, 0.0)
         own = self._counter.window_totals(idle, device)
         rows = self.gather(own)
@@ -171,14 +170,15 @@ class DataLoadRatioHook(TrainingClockHook):
             name, original = 'dataloader', loop.dataloader
             proxy = TimedLoader(original, self._wait, self.clock)
         setattr(loop, name, proxy)
-        self._proxies[name] = (proxy, original)
+        self._proxy = name, proxy, original
 
     def _uninstall(self, loop: Any) -> None:
         """Gives the loop its loader back, unless somebody gave it another one."""
-        for name, (proxy, original) in self._proxies.items():
+        if self._proxy is not None:
+            name, proxy, original = self._proxy
             if getattr(loop, name, None) is proxy:
                 setattr(loop, name, original)
-        self._proxies.clear()
+        self._proxy = None
 
     def _verdict(self, shares: Mapping[str, float | None]) -> str | None:
         if self._setup is None:

@@ -17,7 +17,7 @@ from hpml_mm.measure.step_cost import (
     count_parameters,
     has_compiled_parts,
 )
-from hpml_mm.measure.step_timer import CudaStepTimer, HostStepTimer
+from hpml_mm.measure.step_timer import StepTimer
 from hpml_mm.measure.throughput import (
     ThroughputCounter,
     count_samples,
@@ -111,14 +111,14 @@ class ThroughputHook(TrainingClockHook):
         self._reset(model_device(runner.model))
         self._parameters = count_parameters(bare_model(runner.model))
         if self._memory.on_cuda:
-            self.timer = CudaStepTimer()
+            self.timer = StepTimer()
             # The logger resets CUDA's peak with each line; read it just before.
             self._memory_intervals = tuple(
                 {h.interval for h in runner.hooks if isinstance(h, LoggerHook)}
             )
             self._memory.restart()
         else:
-            self.timer = HostStepTimer(self.clock)
+            self.timer = StepTimer.on_host(self.clock)
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None

@@ -8,7 +8,7 @@ import torch
 from mmengine.dist import all_gather, get_world_size
 from mmengine.runner import Runner
 
-from hpml_mm.measure.step_timer import HostStepTimer, StepTimer
+from hpml_mm.measure.step_timer import StepTimer
 
 from .loop_hook import LoopHook
 
@@ -38,7 +38,7 @@ class TrainingClockHook(LoopHook):
                 'give a whole number of iterations, 1 or more'
             )
         self.interval = interval
-        self.timer: StepTimer = HostStepTimer(self.clock)
+        self.timer = StepTimer.on_host(self.clock)
         # Reasons for the clock to stand still; outside an epoch is one.
         self._pauses = 1
         self._epoch_length: int | None = None
