@@ -59,11 +59,11 @@ class HRNetReport:
             "checkpoint's left over"
         ]
         if self.missing:
-            lines.append(f'missing, as drawn: {_some(self.missing)}')
+            lines.append(f'missing, as drawn: {some_names(self.missing)}')
         for name, (given, own) in self.other_shape.items():
             lines.append(f'other shape, as drawn: {name} is {own}, not {given}')
         if self.unused:
-            lines.append(f'left over: {_some(self.unused)}')
+            lines.append(f'left over: {some_names(self.unused)}')
         return '\n'.join(lines)
 
 
@@ -140,6 +140,7 @@ def _weights(names: Collection[str]) -> tuple[str, ...]:
     return tuple(sorted(name for name in names if not name.endswith(_COUNTER)))
 
 
-def _some(names: tuple[str, ...]) -> str:
+def some_names(names: Collection[str]) -> str:
+    """List the first six names, and tell how many more there are."""
     rest = f' and {len(names) - 6} more' if len(names) > 6 else ''
-    return ', '.join(names[:6]) + rest
+    return ', '.join(list(names)[:6]) + rest

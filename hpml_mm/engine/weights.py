@@ -24,7 +24,12 @@ from torch import nn
 
 from hpml_mm.utils.model import bare_model
 
-from .hrnet_weights import HRNetReport, is_original_hrnet, rename_hrnet
+from .hrnet_weights import (
+    HRNetReport,
+    is_original_hrnet,
+    rename_hrnet,
+    some_names,
+)
 
 _UNREADABLE = (
     SafetensorError,
@@ -129,8 +134,8 @@ def _check_names(
 ) -> None:
     if not state.keys() & wanted.keys():
         raise ValueError(
-            f'{source} holds no weight of {owner}: it has {_some(state)}, the model '
-            f'{_some(wanted)}. Is it the checkpoint of another config?'
+            f'{source} holds no weight of {owner}: it has {some_names(state)}, the '
+            f'model {some_names(wanted)}. Is it the checkpoint of another config?'
         )
 
 
@@ -228,12 +233,12 @@ def load_fitting(model: nn.Module, path: str) -> None:
     if missing:
         raise ValueError(
             f'{path} lacks {len(missing)} of the {len(wanted)} weights of the model: '
-            f'{_some(missing)}. Is it the checkpoint of another config?'
+            f'{some_names(missing)}. Is it the checkpoint of another config?'
         )
     if result.unexpected_keys:
         print_log(
             f'{path} holds what the model has no use for: '
-            f'{_some(result.unexpected_keys)}',
+            f'{some_names(result.unexpected_keys)}',
             logger='current',
             level=logging.WARNING,
         )
@@ -281,8 +286,3 @@ def _config_name(meta: Mapping[str, Any]) -> str | None:
     name = str(meta.get('experiment_name', ''))
     found = re.fullmatch(r'(.+)_\d{8}_\d{6}', name)
     return found[1] if found else meta.get('config')
-
-
-def _some(keys: Any) -> str:
-    shown = list(keys)
-    return ', '.join(shown[:3]) + (', ...' if len(shown) > 3 else '')

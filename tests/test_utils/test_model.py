@@ -1,7 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+from types import SimpleNamespace
+
 import torch
 from mmengine.config import Config
-from mmengine.dataset import RepeatDataset
 from torch import nn
 
 from hpml_mm.utils.model import (
@@ -36,7 +37,8 @@ def test_a_model_is_built_with_the_preprocessor_of_its_config():
 def test_the_innermost_data_set_is_behind_those_that_hold_it():
     data = list(range(3))
     assert innermost_dataset(data) is data
-    assert innermost_dataset(RepeatDataset(RepeatDataset(data, 2), 2)) is data
+    held = SimpleNamespace(dataset=SimpleNamespace(dataset=data))
+    assert innermost_dataset(held) is data
     inner = {'type': 'A', 'pipeline': []}
     outer = {'type': 'Mix', 'dataset': inner, 'pipeline': []}
     assert innermost_dataset({'type': 'Repeat', 'dataset': outer}) is inner

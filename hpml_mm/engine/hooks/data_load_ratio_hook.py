@@ -150,7 +150,8 @@ class DataLoadRatioHook(TrainingClockHook):
         idle, device = self._gaps.drain() if self._gaps is not None else (0.0, 0.0)
         own = self._counter.window_totals(idle, device)
         rows = self.gather(own)
-        shares = self._counter.close_window([WaitTotals(*row) for row in rows])
+        everybody = [WaitTotals(*(value or 0.0 for value in row)) for row in rows]
+        shares = self._counter.close_window(everybody)
         self.publish(
             runner,
             {

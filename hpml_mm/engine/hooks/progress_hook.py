@@ -57,7 +57,9 @@ class ProgressHook(LoopHook):
             raise ValueError(
                 f'redraws_per_second must be above 0; got {redraws_per_second}'
             )
-        self._rate = RateLimit(redraws_per_second, clock or time.monotonic)
+        self._pause = 1 / redraws_per_second
+        self._clock = clock or time.monotonic
+        self._next_draw = float('-inf')
         self._bar: Progress | None = None
         self._redirected: list[tuple[logging.StreamHandler, Any]] = []
 
@@ -87,8 +89,10 @@ class ProgressHook(LoopHook):
             self._draw(self._bar, runner, runner.iter, stage)
 
     def _draw(self, bar: Progress, runner: Runner, iteration: int, stage: str) -> None:
-        if not self._rate.due() and iteration != runner.max_iters:
+        now = self._clock()
+        if now < self._next_draw and iteration != runner.max_iters:
             return
+        self._next_draw = now + self._pause
         (task,) = bar.task_ids
         bar.update(
             task,
@@ -133,28 +137,6 @@ class ProgressHook(LoopHook):
         while self._redirected:
             handler, stream = self._redirected.pop()
             handler.setStream(stream)
-
-
-class RateLimit:
-    """Tells when something is due that must not happen too often.
-
-    Args:
-        per_second: How often it may happen.
-        clock: Source of time in seconds.
-    """
-
-    def __init__(self, per_second: float, clock: Callable[[], float]) -> None:
-        self._pause = 1 / per_second
-        self._clock = clock
-        self._next = float('-inf')
-
-    def due(self) -> bool:
-        """Return whether it may happen now; if so, it counts as done."""
-        now = self._clock()
-        if now < self._next:
-            return False
-        self._next = now + self._pause
-        return True
 
 
 def _measured(hub: MessageHub) -> str:

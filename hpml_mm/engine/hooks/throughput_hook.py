@@ -1,8 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Speed, memory and cost of training steps."""
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -196,10 +195,8 @@ class ThroughputHook(TrainingClockHook):
         if totals is None:
             return
         memory = self._memory
-        rows = self.gather(
-            [_number(x) for x in (*totals, memory.allocated, memory.reserved)]
-        )
-        window = self._counter.close_window([(_known(r[0]), r[1]) for r in rows])
+        rows = self.gather([*totals, memory.allocated, memory.reserved])
+        window = self._counter.close_window([(row[0], row[1] or 0.0) for row in rows])
         self._memory_peak = _largest(row[2] for row in rows)
         self._memory_reserved = _largest(row[3] for row in rows)
         live = {
@@ -259,14 +256,5 @@ def _divide(number: float | None, by: float) -> float | None:
     return None if number is None else number / by
 
 
-def _number(value: float | None) -> float:
-    """A number that can travel between processes."""
-    return math.nan if value is None else value
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
-def _largest(values: Any) -> float | None:
-    return max((v for v in values if not math.isnan(v)), default=None)
+def _largest(values: Iterable[float | None]) -> float | None:
+    return max((v for v in values if v is not None), default=None)

@@ -1,6 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Base of the measuring hooks: when the clock runs, and windows."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence, Sized
 from time import perf_counter
 
@@ -88,12 +89,13 @@ class TrainingClockHook(LoopHook):
         return done % self.interval == 0 or done == self._epoch_length
 
     @staticmethod
-    def gather(values: Sequence[float]) -> list[list[float]]:
-        """Collect these numbers of every process; all of them must call it together."""
+    def gather(values: Sequence[float | None]) -> list[list[float | None]]:
+        """Collect these values of every process; all of them must call it together."""
         if get_world_size() == 1:
             return [list(values)]
-        rows = all_gather(torch.tensor(values, dtype=torch.float64))
-        return [row.tolist() for row in rows]
+        sent = [math.nan if value is None else value for value in values]
+        rows = all_gather(torch.tensor(sent, dtype=torch.float64))
+        return [[None if math.isnan(v) else v for v in row.tolist()] for row in rows]
 
     @staticmethod
     def publish(runner: Runner, values: Mapping[str, float | None]) -> None:
