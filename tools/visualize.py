@@ -7,14 +7,13 @@ python tools/visualize.py CONFIG CHECKPOINT --out sheet.png --worst --heatmaps
 import argparse
 from pathlib import Path
 
-import cv2
 import mmcv
 import numpy as np
 
 import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
 from hpml_mm.config.arguments import add_config_arguments, clear_errors
 from hpml_mm.visualization.pose_case import PoseCase
-from hpml_mm.visualization.pose_model import PoseModel
+from hpml_mm.visualization.pose_model import PoseModel, check_request
 from hpml_mm.visualization.pose_sheet import (
     ALL_KEYPOINTS,
     draw_pose_sheet,
@@ -52,14 +51,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='lay them over the image: of one keypoint, or the maximum over all',
     )
     return parser.parse_args(argv)
-
-
-def check_request(out: str, num: int) -> None:
-    """Refuse what could not be drawn, before models are loaded in vain."""
-    if not cv2.haveImageWriter(out):
-        raise ValueError(f'--out {out}: no kind of picture; end it in .png')
-    if num < 1:
-        raise ValueError(f'--num {num}: draw at least one object')
 
 
 def choose(model: PoseModel, args: argparse.Namespace) -> list[PoseCase]:

@@ -4,6 +4,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
+import cv2
 import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
@@ -17,6 +18,14 @@ from hpml_mm.engine.weights import load_fitting
 from hpml_mm.utils.model import build_model
 
 from .pose_case import PoseCase, WorstCases, heatmaps_given, read_cases
+
+
+def check_request(out: str, num: int) -> None:
+    """Refuse what could not be drawn, before models are loaded in vain."""
+    if not cv2.haveImageWriter(out):
+        raise ValueError(f'--out {out}: no kind of picture; end it in .png')
+    if num < 1:
+        raise ValueError(f'--num {num}: draw at least one object')
 
 
 class PoseModel:
