@@ -9,7 +9,7 @@ from mmengine.config import Config
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from hpml_mm.deploy.network import build_model
+from hpml_mm.utils.model import build_model
 
 FACES = 'fer/mini-xception_1xb128-bf16-channels-last-24e_fer2013-44px.py'
 FACES_ARRAY = 'fer/mini-xception_1xb128-bf16-channels-last-array-24e_fer2013-44px.py'

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hpml_mm.compat.versions import MIN_MMENGINE
+from hpml_mm.compat.packages import MIN_MMENGINE
 
 ROOT = Path(__file__).resolve().parents[1]
 BASE = [ROOT / 'requirements.txt', *ROOT.glob('requirements/*.txt')]

@@ -1,5 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Weights alone: python tools/export_weights.py CHECKPOINT.pth OUT.safetensors"""
+"""Write the weights of a checkpoint alone.
+
+python tools/export_weights.py CHECKPOINT.pth OUT.safetensors
+"""
 
 import argparse
 

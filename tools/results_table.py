@@ -9,7 +9,7 @@ from PIL import Image
 from hpml_mm.config.arguments import clear_errors
 from hpml_mm.experiments.markdown import markdown_table
 from hpml_mm.experiments.rows import choose_metrics, read_results
-from hpml_mm.utils.bar_chart import bar_chart, brief_names
+from hpml_mm.utils.charts import bar_chart, brief_names
 
 
 def main() -> None:

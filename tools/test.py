@@ -1,5 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Test a checkpoint: python tools/test.py CONFIG CHECKPOINT [--cfg-options ...]
+"""Test a checkpoint.
+
+python tools/test.py CONFIG CHECKPOINT [--cfg-options ...]
 
 Any folder of the same layout can be tested with
 ``--cfg-options test_dataloader.dataset.data_root=DIR``.

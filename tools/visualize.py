@@ -13,15 +13,7 @@ import numpy as np
 import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
 from hpml_mm.config.arguments import add_config_arguments, clear_errors
 from hpml_mm.visualization.pose_case import PoseCase
-from hpml_mm.visualization.pose_choice import (
-    check_request,
-    check_same_keypoints,
-    given_cases,
-    same_cases,
-    spaced_cases,
-    worst_cases,
-)
-from hpml_mm.visualization.pose_model import PoseModel
+from hpml_mm.visualization.pose_model import PoseModel, check_request
 from hpml_mm.visualization.pose_sheet import (
     ALL_KEYPOINTS,
     draw_pose_sheet,
@@ -64,10 +56,10 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def choose(model: PoseModel, args: argparse.Namespace) -> list[PoseCase]:
     """Predictions of the first model for the objects that are asked for."""
     if args.indices:
-        return given_cases(model, args.indices)
+        return model.at(args.indices)
     if not args.worst:
-        return spaced_cases(model, args.num)
-    cases, similar = worst_cases(model, args.num)
+        return model.spaced(args.num)
+    cases, similar = model.worst(args.num)
     print(f'Mean OKS of {len(similar)} objects: {np.mean(similar):.3f}')
     return cases
 
@@ -81,9 +73,9 @@ def main(argv: list[str] | None = None) -> None:
         first, *others = models
         find_keypoint(first.meta, args.heatmaps)
         for other in others:
-            check_same_keypoints(first, other)
+            first.check_keypoints(other)
         columns = [choose(first, args)]
-        columns += [same_cases(first, other, columns[0]) for other in others]
+        columns += [other.like(first, columns[0]) for other in others]
         rows = list(zip(*columns, strict=True))
         names = [model.name for model in models]
         sheet = draw_pose_sheet(rows, first.meta, names, args.heatmaps)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mmengine.runner import Runner
 
 from hpml_mm.engine.profiling import ProfilerWindow, operator_rows, time_table
-from hpml_mm.utils.patch import around
+from hpml_mm.utils.patch import patch
 
 if TYPE_CHECKING:
     from .session import Session
@@ -49,7 +49,7 @@ class StageClock:
 
     def around(self, target: object, method: str, stage: str) -> Callable[[], None]:
         """Time every call of a method as a stage; returns what undoes this."""
-        return around(target, method, lambda: self.enter(stage), self.leave)
+        return patch(target, method, lambda: self.enter(stage), self.leave)
 
     def _book(self) -> None:
         now = self._clock()

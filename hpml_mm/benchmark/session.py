@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
-from hpml_mm.measure.batch import count_samples
+from hpml_mm.measure.throughput import count_samples
 from hpml_mm.utils.stats import calibrate
 
 from .memory import used_memory_gib

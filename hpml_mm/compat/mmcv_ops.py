@@ -60,25 +60,15 @@ def install_mmcv_ops() -> bool:
     ops = MMCVOps(EXT_NAME, 'Stand-in for the compiled ops of MMCV.')
     # Without a spec importlib.util.find_spec(EXT_NAME) raises.
     ops.__spec__ = ModuleSpec(EXT_NAME, loader=None)
-    for served in (
-        nms,
-        roi_align_forward,
-        roi_align_backward,
-        get_compiler_version,
-        get_compiling_cuda_version,
-    ):
+    for served in (nms, roi_align_forward, roi_align_backward, get_compiler_version):
         setattr(ops, served.__name__, served)
+    vars(ops)['get_compiling_cuda_version'] = get_compiler_version
     sys.modules[EXT_NAME] = ops
     return True
 
 
 def get_compiler_version() -> str:
-    """Answer of ``mmcv.utils.collect_env``, which asks for it unconditionally."""
-    return 'n/a (no compiled ops)'
-
-
-def get_compiling_cuda_version() -> str:
-    """Answer of ``mmcv.utils.collect_env``, which asks for it unconditionally."""
+    """Answer ``mmcv.utils.collect_env``, which asks for both unconditionally."""
     return 'n/a (no compiled ops)'
 
 
@@ -119,21 +109,11 @@ def roi_align_forward(
 ) -> None:
     """Average RoI align by ``torchvision.ops.roi_align``, written to ``output``.
 
-    Args:
-        features: Shape (N, C, H, W).
-        rois: Shape (K, 5), as index into N, x1, y1, x2, y2.
-        output: Filled in place, shape (K, C, aligned_height, aligned_width).
-        argmax_y: Used by max pooling only.
-        argmax_x: Used by max pooling only.
-        aligned_height: Bins per region, downwards.
-        aligned_width: Bins per region, across.
-        spatial_scale: Feature map pixels per unit of the boxes.
-        sampling_ratio: Samples per bin and direction; 0 for as many as it has pixels.
-        pool_mode: 0 for the maximum, 1 for the average.
-        aligned: Whether boxes are shifted by half a pixel.
+    Arguments are those of ``mmcv.ops.RoIAlign``: features of shape (N, C, H, W), and
+    regions of shape (K, 5), as index into N, x1, y1, x2, y2.
 
     Raises:
-        NotImplementedError: ``pool_mode`` is the maximum, which torchvision lacks.
+        NotImplementedError: ``pool_mode`` is 0, the maximum, which torchvision lacks.
     """
     from torchvision import ops
 
@@ -157,24 +137,7 @@ def roi_align_backward(
     pool_mode: int,
     aligned: bool,
 ) -> None:
-    """Gradient of :func:`roi_align_forward`, written to ``grad_input``.
-
-    Args:
-        grad_output: Shape (K, C, aligned_height, aligned_width).
-        rois: As in the forward pass.
-        argmax_y: Used by max pooling only.
-        argmax_x: Used by max pooling only.
-        grad_input: Filled in place, shape (N, C, H, W).
-        aligned_height: As in the forward pass.
-        aligned_width: As in the forward pass.
-        spatial_scale: As in the forward pass.
-        sampling_ratio: As in the forward pass.
-        pool_mode: As in the forward pass.
-        aligned: As in the forward pass.
-
-    Raises:
-        NotImplementedError: ``pool_mode`` is the maximum, which torchvision lacks.
-    """
+    """Gradient of :func:`roi_align_forward`, written to ``grad_input``."""
     import torch
     from torchvision import ops
 

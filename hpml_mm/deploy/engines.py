@@ -11,8 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
-from hpml_mm.compat import require
-from hpml_mm.compat.signal_stack import keep_signal_stack
+from hpml_mm.compat import keep_signal_stack, require
 
 from .network import Outputs
 from .spec import METADATA_KEY, DeploySpec

@@ -1,8 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """The network of a classifier or a top-down pose model, with tensors on both sides."""
 
-from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
 from mmpretrain.models import ImageClassifier
 from torch import Tensor, nn
 
@@ -46,18 +44,6 @@ class PlainNetwork(nn.Module):
             features = self.neck(features)
         outputs = self.head(features)
         return tuple(outputs) if isinstance(outputs, list) else outputs
-
-
-def build_model(cfg: Config) -> nn.Module:
-    """The model of a config as a Runner builds it, with its data preprocessor.
-
-    Weights are as they are drawn: no ``init_cfg`` is followed.
-    """
-    model = dict(cfg.model)
-    if cfg.get('data_preprocessor') is not None:
-        model.setdefault('data_preprocessor', cfg.data_preprocessor)
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-        return MODELS.build(model)
 
 
 def plain_network(model: nn.Module) -> PlainNetwork:

@@ -3,7 +3,6 @@
 
 import dataclasses
 import logging
-import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +11,8 @@ from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
+
+from hpml_mm.utils.files import replacing
 
 from .engines import OnnxEngine
 from .export_error import export_problem
@@ -86,7 +87,7 @@ def export_onnx(
     with torch.no_grad():
         expected = plain(example)
     path = Path(path)
-    with _whole_or_not(path) as temporary:
+    with replacing(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
         difference = _difference(expected, OnnxEngine(temporary)(example))
         if not difference <= tolerance:  # a NaN is not within any
@@ -139,18 +140,6 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         logger.setLevel(level)
-
-
-@contextmanager
-def _whole_or_not(path: Path) -> Iterator[Path]:
-    """A name beside the file to write to; the file appears if all goes well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.stem}.{os.getpid()}.tmp{path.suffix}')
-    try:
-        yield temporary
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _difference(expected: Outputs, found: Outputs) -> float:

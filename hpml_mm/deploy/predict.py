@@ -15,11 +15,12 @@ from torch import nn
 from hpml_mm.config.overrides import load_config
 from hpml_mm.datasets.image_io import BrokenImageError, read_image
 from hpml_mm.engine.weights import load_fitting, read_checkpoint
+from hpml_mm.utils.model import build_model
 
 from .engine_model import model_of
 from .engines import load_engine
 from .files import Box
-from .network import build_model, plain_network
+from .network import plain_network
 from .steps import SCOPES, ImageReader, metainfo_of, steps_of
 
 CHECKPOINTS = ('.pth', '.safetensors')

@@ -12,6 +12,7 @@ from mmengine.registry import DATASETS, DefaultScope
 
 from hpml_mm.datasets.fer.base import BaseFERDataset
 from hpml_mm.datasets.fer.csv_dataset import SIDE
+from hpml_mm.utils.model import innermost_dataset
 
 #: The scope of MMEngine in which the steps of a task have their short names.
 SCOPES = {'classify': 'mmpretrain', 'pose': 'mmpose'}
@@ -140,10 +141,7 @@ def _test_data(cfg: Config) -> Mapping[str, Any]:
             f'{cfg.filename} has neither test_dataloader nor val_dataloader: nothing '
             'says how an image becomes an input'
         )
-    data = loader['dataset']
-    while isinstance(data.get('dataset'), Mapping):
-        data = data['dataset']
-    return data
+    return innermost_dataset(loader['dataset'])
 
 
 def _source(data: Mapping[str, Any]) -> Mapping[str, Any]:

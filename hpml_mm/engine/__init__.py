@@ -1,2 +1,2 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What runs around and inside a training step."""
+"""Code around and inside a training step."""

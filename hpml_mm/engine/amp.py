@@ -14,11 +14,11 @@ from hpml_mm.registry import OPTIM_WRAPPERS
 
 @dataclass(frozen=True)
 class Precision:
-    """What a device computes in under autocast.
+    """Precision that a device computes in under autocast.
 
     Args:
         device_type: Type of the device, such as ``'cuda'``.
-        dtype: What matrix products and convolutions are computed in.
+        dtype: Type of matrix products and convolutions.
         name: Short name for logs and summaries.
         loss_scaling: Whether gradients underflow without a scaled loss.
     """
@@ -93,7 +93,7 @@ def _computes_natively(precision: Precision) -> bool:
 
 
 def cpu_has_bf16() -> bool | None:
-    """Whether this CPU has bf16 instructions; None where torch cannot tell.
+    """Return whether this CPU has bf16 instructions; None where torch cannot tell.
 
     Autocast works without them, but converts to fp32 and back.
     """
@@ -117,7 +117,9 @@ class CountingGradScaler(torch.amp.GradScaler):
         result = super().step(optimizer, *args, **kwargs)
         if self.is_enabled():
             found = self._found_inf_per_device(optimizer).values()
-            home = self._get_scale_async().device
+            scale = self._get_scale_async()
+            assert scale is not None, 'a scaler that has stepped has a scale'
+            home = scale.device
             skipped = sum(flag.to(home, non_blocking=True) for flag in found) > 0
             self._skipped = skipped + (0 if self._skipped is None else self._skipped)
         return result
@@ -198,8 +200,9 @@ class AmpOptimWrapper(MMEngineAmpOptimWrapper):
         self.loss_scaler = CountingGradScaler(
             device.type, enabled=self.precision.loss_scaling, **scaler_args
         )
-        fixed = not isinstance(loss_scale, str | dict)
-        self._scale_update_param = float(loss_scale) if fixed else None
+        self._scale_update_param = None
+        if not isinstance(loss_scale, str | dict):
+            self._scale_update_param = float(loss_scale)
 
     def step(self, **kwargs) -> None:
         """Update the parameters; arguments are those of the optimizer's ``step``."""
@@ -208,7 +211,7 @@ class AmpOptimWrapper(MMEngineAmpOptimWrapper):
 
     # MMEngine's schedulers shadow `step` to count its calls unless it says, by this
     # attribute, that it counts them itself. A shadow would undo `convert_`.
-    step._with_counter = True
+    vars(step)['_with_counter'] = True
 
     def state_dict(self) -> dict:
         """State of the optimizer, and of the loss scaler where there is one."""
@@ -231,8 +234,7 @@ def _scaler_args(loss_scale: str | float | dict) -> dict:
         return {}
     if isinstance(loss_scale, dict):
         return loss_scale
-    is_number = isinstance(loss_scale, int | float) and not isinstance(loss_scale, bool)
-    if is_number and loss_scale > 0:
+    if not isinstance(loss_scale, bool | str | None) and loss_scale > 0:
         return dict(init_scale=float(loss_scale))
     raise ValueError(
         f'loss_scale is {loss_scale!r}: use "dynamic", a positive number, or a dict of '

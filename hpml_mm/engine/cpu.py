@@ -18,7 +18,7 @@ _GIB = 2**30
 
 @dataclass(frozen=True)
 class CpuSetup:
-    """What was set up; as text, one line for a log.
+    """Settings that were made; as text, one line for a log.
 
     Args:
         threads: What was done about threads.

@@ -34,7 +34,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class HRNetReport:
-    """What became of a checkpoint's weights; BatchNorm's counters are left out.
+    """Fate of a checkpoint's weights; BatchNorm's counters are left out.
 
     Attributes:
         matched: Weights of the model that the checkpoint holds.
@@ -59,16 +59,16 @@ class HRNetReport:
             "checkpoint's left over"
         ]
         if self.missing:
-            lines.append(f'missing, as drawn: {_some(self.missing)}')
+            lines.append(f'missing, as drawn: {some_names(self.missing)}')
         for name, (given, own) in self.other_shape.items():
             lines.append(f'other shape, as drawn: {name} is {own}, not {given}')
         if self.unused:
-            lines.append(f'left over: {_some(self.unused)}')
+            lines.append(f'left over: {some_names(self.unused)}')
         return '\n'.join(lines)
 
 
 def is_original_hrnet(names: Collection[str]) -> bool:
-    """Whether weights are named as by the original code.
+    """Return whether weights are named as by the original code.
 
     Args:
         names: Names of a state dict, without ``module.``.
@@ -104,7 +104,7 @@ def rename_hrnet(
     fitting, unused, other_shape = {}, [], {}
     for name, weight in state.items():
         target = _target_of(name)
-        if target not in wanted:
+        if target is None or target not in wanted:
             unused.append(name)
         elif weight.shape == wanted[target].shape:
             fitting[target] = weight
@@ -126,7 +126,7 @@ def rename_hrnet(
 
 
 def _target_of(name: str) -> str | None:
-    """MMPose's name of one of the original's weights; None where there is none."""
+    """Give one of the original's weights MMPose's name; None where there is none."""
     if _NETWORK.match(name):
         return f'backbone.{name}'
     return f'head.{name}' if _HEATMAPS.fullmatch(name) else None
@@ -140,6 +140,7 @@ def _weights(names: Collection[str]) -> tuple[str, ...]:
     return tuple(sorted(name for name in names if not name.endswith(_COUNTER)))
 
 
-def _some(names: tuple[str, ...]) -> str:
+def some_names(names: Collection[str]) -> str:
+    """List the first six names, and tell how many more there are."""
     rest = f' and {len(names) - 6} more' if len(names) > 6 else ''
-    return ', '.join(names[:6]) + rest
+    return ', '.join(list(names)[:6]) + rest

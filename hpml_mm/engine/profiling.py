@@ -69,7 +69,7 @@ class ProfilerWindow:
 
     @property
     def full(self) -> bool:
-        """Whether all steps have been recorded."""
+        """Return whether all steps have been recorded."""
         return self.recorded == self.active
 
     def start(self) -> None:
@@ -88,7 +88,7 @@ class ProfilerWindow:
 
 @dataclass(frozen=True)
 class OperatorRow:
-    """What one operator cost in all recorded steps; times in ms, memory in MiB.
+    """Cost of one operator in all recorded steps; times in ms, memory in MiB.
 
     The device is the GPU, or the CPU where there is none. ``self`` leaves out what
     the operator's callees cost. Memory is what it allocated less what it freed.
@@ -117,7 +117,7 @@ def operator_rows(events: Iterable[FunctionEventAvg], cuda: bool) -> list[Operat
         event
         for event in events
         if event.device_type == DeviceType.CPU
-        and not event.key.startswith('ProfilerStep')
+        and not str(event.key).startswith('ProfilerStep')
     ]
     side = 'device' if cuda else 'cpu'
     total = sum(getattr(event, f'self_{side}_time_total') for event in events)
@@ -128,7 +128,7 @@ def operator_rows(events: Iterable[FunctionEventAvg], cuda: bool) -> list[Operat
 def _operator_row(event: FunctionEventAvg, side: str, total: float) -> OperatorRow:
     self_device_time = getattr(event, f'self_{side}_time_total')
     return OperatorRow(
-        operator=event.key,
+        operator=str(event.key),
         calls=event.count,
         self_device_time=self_device_time / 1e3,
         device_time=getattr(event, f'{side}_time_total') / 1e3,

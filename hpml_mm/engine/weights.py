@@ -17,13 +17,19 @@ from typing import Any
 
 import torch
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import CheckpointLoader
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
-from .hrnet_weights import HRNetReport, is_original_hrnet, rename_hrnet
+from hpml_mm.utils.model import bare_model
+
+from .hrnet_weights import (
+    HRNetReport,
+    is_original_hrnet,
+    rename_hrnet,
+    some_names,
+)
 
 _UNREADABLE = (
     SafetensorError,
@@ -90,7 +96,7 @@ def check_readable(path: str) -> None:
 
 
 def state_dict_of(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """A checkpoint's weights, without the prefix of a distributed wrapper."""
+    """Take a checkpoint's weights, without the prefix of a distributed wrapper."""
     state = checkpoint.get('state_dict', checkpoint)
     return {
         re.sub(r'^module\.', '', key): value
@@ -102,7 +108,7 @@ def state_dict_of(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
 def weights_for(
     model: nn.Module, checkpoint: Mapping[str, Any], source: str
 ) -> tuple[dict[str, torch.Tensor], HRNetReport | None]:
-    """A checkpoint's weights under the model's names.
+    """Give a checkpoint's weights the model's names.
 
     Args:
         model: What they are meant for, unwrapped.
@@ -128,8 +134,8 @@ def _check_names(
 ) -> None:
     if not state.keys() & wanted.keys():
         raise ValueError(
-            f'{source} holds no weight of {owner}: it has {_some(state)}, the model '
-            f'{_some(wanted)}. Is it the checkpoint of another config?'
+            f'{source} holds no weight of {owner}: it has {some_names(state)}, the '
+            f'model {some_names(wanted)}. Is it the checkpoint of another config?'
         )
 
 
@@ -215,8 +221,7 @@ def load_fitting(model: nn.Module, path: str) -> None:
         FileNotFoundError: If there is no such file.
         ValueError: If it is no checkpoint, or one of another model.
     """
-    if is_model_wrapper(model):
-        model = model.module
+    model = bare_model(model)
     state, _ = weights_for(model, read_checkpoint(path), path)
     wanted = model.state_dict()
     try:
@@ -228,12 +233,12 @@ def load_fitting(model: nn.Module, path: str) -> None:
     if missing:
         raise ValueError(
             f'{path} lacks {len(missing)} of the {len(wanted)} weights of the model: '
-            f'{_some(missing)}. Is it the checkpoint of another config?'
+            f'{some_names(missing)}. Is it the checkpoint of another config?'
         )
     if result.unexpected_keys:
         print_log(
             f'{path} holds what the model has no use for: '
-            f'{_some(result.unexpected_keys)}',
+            f'{some_names(result.unexpected_keys)}',
             logger='current',
             level=logging.WARNING,
         )
@@ -281,8 +286,3 @@ def _config_name(meta: Mapping[str, Any]) -> str | None:
     name = str(meta.get('experiment_name', ''))
     found = re.fullmatch(r'(.+)_\d{8}_\d{6}', name)
     return found[1] if found else meta.get('config')
-
-
-def _some(keys: Any) -> str:
-    shown = list(keys)
-    return ', '.join(shown[:3]) + (', ...' if len(shown) > 3 else '')

@@ -7,9 +7,11 @@ computed on its own. Here the channels of neighbouring pixels are taken for chan
 one wide pixel. Their statistics are combined afterwards.
 """
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import once_differentiable
 
 # From so many channels on PyTorch's own kernels fill their vectors.
 _ENOUGH = 32
@@ -29,6 +31,7 @@ class WideBatchNorm2d(nn.BatchNorm2d):
         pixels = self._pixels(x)
         if pixels == 1:
             return super().forward(x)
+        assert self.num_batches_tracked is not None, 'running statistics are tracked'
         self.num_batches_tracked.add_(1)
         return _WideNorm.apply(
             x,
@@ -42,7 +45,7 @@ class WideBatchNorm2d(nn.BatchNorm2d):
         )
 
     def _pixels(self, x: Tensor) -> int:
-        """How many pixels become a wide one."""
+        """Find out how many pixels become a wide one."""
         channels = self.num_features
         able = (
             self.training
@@ -66,7 +69,7 @@ def widen_batch_norms_(model: nn.Module) -> int:
     Subclasses of ``nn.BatchNorm2d`` are left alone.
 
     Returns:
-        How many.
+        Number of these layers.
     """
     found = [
         module
@@ -83,7 +86,7 @@ class _WideNorm(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: FunctionCtx,
+        ctx: Any,
         x: Tensor,
         weight: Tensor,
         bias: Tensor,
@@ -95,10 +98,12 @@ class _WideNorm(torch.autograd.Function):
     ) -> Tensor:
         channels, count = x.shape[1], x.numel() // x.shape[1]
         # Statistics come in the precision of running ones, which is float32 for bf16.
-        unused = weight.new_zeros(2, channels * pixels)
+        unused, other = weight.new_zeros(2, channels * pixels)
         means, variances = (
             part.view(pixels, channels)
-            for part in torch.batch_norm_update_stats(_wide(x, pixels), *unused, 0.0)
+            for part in torch.batch_norm_update_stats(
+                _wide(x, pixels), unused, other, 0.0
+            )
         )
         mean = means.mean(0)
         # The variance of all is that within the parts and that between them.
@@ -113,7 +118,7 @@ class _WideNorm(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: FunctionCtx, grad: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         x, weight, mean, var = ctx.saved_tensors
         channels, count = x.shape[1], x.numel() // x.shape[1]
         grad = grad.contiguous(memory_format=torch.channels_last)
@@ -154,15 +159,16 @@ def _scaled(
     out: Tensor,
 ) -> None:
     """``(x - mean) / sqrt(var + eps) * weight + bias``, by channel, into ``out``."""
-    of_channels = (part.repeat(pixels) for part in (weight, bias, mean, var))
-    unused = weight.new_empty(0), weight.new_empty(0)
     torch.native_batch_norm(
         _wide(x, pixels),
-        *of_channels,
+        weight.repeat(pixels),
+        bias.repeat(pixels),
+        mean.repeat(pixels),
+        var.repeat(pixels),
         False,
         0.0,
         eps,
-        out=(_wide(out, pixels), *unused),
+        out=(_wide(out, pixels), weight.new_empty(0), weight.new_empty(0)),
     )
 
 

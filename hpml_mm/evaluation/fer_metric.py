@@ -112,7 +112,7 @@ class FERMetric(BaseMetric):
         self.confusion_matrices = {}
         metrics = {}
         for split in sorted(by_split, key=_rank_of_split):
-            name = self.split_names.get(split, split or self.UNNAMED)
+            name = self.split_names.get(split, split) if split else self.UNNAMED
             predictions, targets = np.array(by_split[split]).T
             matrix = F.confusion_matrix(predictions, targets, len(self.classes))
             self.confusion_matrices[name] = matrix

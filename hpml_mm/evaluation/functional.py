@@ -1,11 +1,11 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What a confusion matrix says: accuracy, recall, precision and F1.
+"""Values of a confusion matrix: accuracy, recall and F1.
 
 Every function takes a matrix of counts of shape (K, K) whose rows are the true
 classes and whose columns are the predicted ones. A value that the data cannot
-give is NaN, never a guess: the recall of a class without a sample, the precision
-of a class that was never predicted. Averages run over the classes that have a
-sample, so that an absent class neither raises nor lowers them.
+give is NaN, never a guess, such as the recall of a class without a sample. Averages
+run over the classes that have one, so that an absent class neither raises nor lowers
+them.
 """
 
 import numpy as np
@@ -61,11 +61,6 @@ def accuracy(matrix: np.ndarray) -> float:
 def recall(matrix: np.ndarray) -> np.ndarray:
     """Share of each class's samples that were found, shape (K,)."""
     return _divide(np.diag(matrix), matrix.sum(axis=1))
-
-
-def precision(matrix: np.ndarray) -> np.ndarray:
-    """Share of each class's predictions that were right, shape (K,)."""
-    return _divide(np.diag(matrix), matrix.sum(axis=0))
 
 
 def f1_score(matrix: np.ndarray) -> np.ndarray:

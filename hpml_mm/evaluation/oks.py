@@ -1,10 +1,12 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Object keypoint similarity, the number that COCO's AP of poses counts with."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
+from mmpose.structures import PoseDataSample
+from numpy.typing import ArrayLike
 
 #: COCO's stand-in for the area of an object that has a box only, as a share of it.
 SHARE_OF_BOX = 0.53
@@ -14,8 +16,8 @@ def oks(
     predicted: np.ndarray,
     truth: np.ndarray,
     visible: np.ndarray,
-    area: np.ndarray,
-    sigmas: np.ndarray,
+    area: ArrayLike,
+    sigmas: ArrayLike,
 ) -> np.ndarray:
     """Similarity of N predicted poses to the N true ones, pair by pair.
 
@@ -58,7 +60,7 @@ def oks(
 
 
 def object_area(annotation: Mapping[str, Any]) -> float:
-    """Square pixels of a COCO annotation: its own, or else from its box.
+    """Find the area of a COCO annotation in square pixels, or else of its box.
 
     Without ``area`` it is the box's times .53, as ``CocoMetric(use_area=False)`` has.
     """
@@ -66,6 +68,29 @@ def object_area(annotation: Mapping[str, Any]) -> float:
         return float(annotation['area'])
     _, _, width, height = annotation['bbox']
     return float(SHARE_OF_BOX * width * height)
+
+
+def check_annotated(data_samples: Iterable[PoseDataSample | Mapping], who: str) -> None:
+    """Refuse samples of detected boxes.
+
+    MMPose gives them keypoints too: all zero, and all marked as visible.
+
+    Args:
+        data_samples: Samples with a prediction.
+        who: What wants to compare, for the message.
+
+    Raises:
+        ValueError: If a sample has no annotation of its own.
+    """
+    for data_sample in data_samples:
+        if 'raw_ann_info' not in data_sample:
+            raise ValueError(
+                f'{who}: sample {data_sample.get("id")} of '
+                f'{data_sample.get("img_path")} has no annotation to compare with. '
+                "The boxes of a data set's bbox_file have none: leave bbox_file out, "
+                'or evaluate them with CocoMetric alone. Elsewhere PackPoseInputs '
+                "needs 'raw_ann_info' among its meta_keys"
+            )
 
 
 def _check_shapes(

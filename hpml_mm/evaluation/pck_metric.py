@@ -10,7 +10,7 @@ from mmpose.evaluation.metrics import PCKAccuracy
 
 from hpml_mm.registry import METRICS
 
-from .annotated import check_annotated
+from .oks import check_annotated
 
 
 @METRICS.register_module()

@@ -6,6 +6,8 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from hpml_mm.utils.stats import spread
+
 from .rows import ResultRow, unit_of
 from .sweep import Run
 
@@ -44,8 +46,8 @@ def centre_and_spread(
         return values[0], None
     if seeded:
         return statistics.mean(values), statistics.stdev(values)
-    low, middle, high = statistics.quantiles(values, n=4, method='inclusive')
-    return middle, high - low
+    found = spread(values)
+    return found.median, found.iqr
 
 
 def check_same_ground(done: Sequence[tuple[Run, Mapping[str, Any]]]) -> None:

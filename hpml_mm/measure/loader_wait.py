@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""How long training waits for its loader, taken at the loader's own ``__next__``."""
+"""The time that training waits for its loader, taken at its own ``__next__``."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -39,7 +39,7 @@ class _Proxy:
     def __init__(self, proxied: Any) -> None:
         object.__setattr__(self, '_proxied', proxied)
 
-    @property
+    @property  # type: ignore[misc]  # the class is the other object's
     def __class__(self) -> type:
         return type(self._proxied)
 
@@ -58,7 +58,7 @@ class _Proxy:
 
 
 class TimedIterator(_Proxy):
-    """An iterator that notes how long each ``__next__`` blocked.
+    """An iterator that notes the time for which each ``__next__`` blocked.
 
     A batch counts as first where the iterator, or the one within it, was new: with
     MMEngine's endless iterator that happens at each pass over the data.
@@ -158,8 +158,7 @@ class WaitCounter:
     """
 
     def __init__(self) -> None:
-        self._steady = [0.0, 0.0]
-        self._first = [0.0, 0.0, 0]
+        self._window = WaitTotals()
         self._epoch: list[WaitTotals] = []
         self._run: list[WaitTotals] = []
 
@@ -172,16 +171,14 @@ class WaitCounter:
             first: Whether an iterator had to be started for its batch.
         """
         if first:
-            self._first[0] += wait
-            self._first[1] += total
-            self._first[2] += 1
+            one = WaitTotals(first_wait=wait, first_total=total, firsts=1)
         else:
-            self._steady[0] += wait
-            self._steady[1] += total
+            one = WaitTotals(wait=wait, steady=total)
+        self._window = self._window.plus(one)
 
     def window_totals(self, idle: float = 0.0, device: float = 0.0) -> WaitTotals:
         """Sums of the open window of this process."""
-        return WaitTotals(*self._steady, *self._first, idle, device)
+        return self._window._replace(idle=idle, device=device)
 
     def close_window(self, processes: Sequence[WaitTotals]) -> dict[str, float | None]:
         """Closes the open window.
@@ -192,7 +189,7 @@ class WaitCounter:
         Returns:
             The shares of this window.
         """
-        self._steady, self._first = [0.0, 0.0], [0.0, 0.0, 0]
+        self._window = WaitTotals()
         self._epoch = _add_each(self._epoch, processes)
         self._run = _add_each(self._run, processes)
         return _report(processes)

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What one training step costs: operations, their precision, parameters."""
+"""Cost of one training step: operations, their precision, parameters."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -103,7 +103,7 @@ def dominant_precision(flops: Mapping[str, int]) -> str | None:
 
 
 def has_compiled_parts(model: nn.Module) -> bool:
-    """Whether ``torch.compile`` was applied to the model, a part or a method."""
+    """Return whether ``torch.compile`` was applied to the model, a part or a method."""
     for module in model.modules():
         if getattr(module, '_compiled_call_impl', None) is not None:
             return True

@@ -2,7 +2,7 @@
 """Stopwatches over training steps, on the host's clock and on the device's."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -15,24 +15,8 @@ def cuda_event() -> torch.cuda.Event:
     return torch.cuda.Event(enable_timing=True)
 
 
-class StepTimer(Protocol):
-    """A stopwatch with laps that stands still while paused; it starts paused."""
-
-    def resume(self) -> None:
-        """Lets the clock run."""
-
-    def pause(self) -> None:
-        """Stops the clock; the open lap goes on after ``resume``."""
-
-    def lap(self) -> float | None:
-        """Ends a lap and starts the next; seconds where they are known at once."""
-
-    def drain(self) -> list[float]:
-        """Seconds of every lap since the last call. May wait for the device."""
-
-
-class HostStepTimer:
-    """Laps by the host's clock.
+class HostEvent:
+    """An event of a clock of the host, which nobody has to wait for.
 
     Args:
         clock: Returns seconds, never going back.
@@ -40,48 +24,28 @@ class HostStepTimer:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._since: float | None = None
-        self._carried = 0.0
-        self._laps: list[float] = []
 
-    def resume(self) -> None:
-        """Lets the clock run."""
-        self._since = self._clock()
+    def record(self) -> None:
+        """Take the time."""
+        self.stamp = self._clock()
 
-    def pause(self) -> None:
-        """Stops the clock; the open lap goes on after ``resume``."""
-        assert self._since is not None, 'the clock stands still already'
-        self._carried += self._clock() - self._since
-        self._since = None
+    def synchronize(self) -> None:
+        """Do nothing: the time is known."""
 
-    def lap(self) -> float:
-        """Ends a lap and starts the next.
-
-        Returns:
-            Seconds of the lap that ended.
-        """
-        assert self._since is not None, 'a lap ended while the clock stood still'
-        now = self._clock()
-        seconds = self._carried + now - self._since
-        self._since, self._carried = now, 0.0
-        self._laps.append(seconds)
-        return seconds
-
-    def drain(self) -> list[float]:
-        """Seconds of every lap since the last call."""
-        laps, self._laps = self._laps, []
-        return laps
+    def elapsed_time(self, end: 'HostEvent') -> float:
+        """Subtract this time from a later one, in milliseconds, as CUDA's do."""
+        return (end.stamp - self.stamp) * 1e3
 
 
-class CudaStepTimer:
-    """Laps by CUDA events: no synchronisation until ``drain``.
+class StepTimer:
+    """Laps by events, without a synchronisation until ``drain``; it starts paused.
 
-    An event is stamped when the device reaches it, so that a lap holds the time
+    A CUDA event is stamped when the device reaches it, so that a lap holds the time
     that the device needed for a step, and what it waited for within it. A pause
     cuts a lap into pieces, of which only the running ones count.
 
     Args:
-        event: Makes an event; tests pass a fake.
+        event: Makes an event.
     """
 
     def __init__(self, event: EventFactory = cuda_event) -> None:
@@ -90,23 +54,28 @@ class CudaStepTimer:
         self._pieces: list[tuple[Any, Any]] = []
         self._laps: list[list[tuple[Any, Any]]] = []
 
+    @classmethod
+    def on_host(cls, clock: Clock) -> 'StepTimer':
+        """Make a timer by a clock of the host."""
+        return cls(lambda: HostEvent(clock))
+
     def _stamp(self) -> Any:
         event = self._event()
         event.record()
         return event
 
     def resume(self) -> None:
-        """Lets the clock run."""
+        """Let the clock run."""
         self._start = self._stamp()
 
     def pause(self) -> None:
-        """Stops the clock; the open lap goes on after ``resume``."""
+        """Stop the clock; the open lap goes on after ``resume``."""
         assert self._start is not None, 'the clock stands still already'
         self._pieces.append((self._start, self._stamp()))
         self._start = None
 
     def lap(self) -> None:
-        """Ends a lap and starts the next; its seconds come from ``drain``."""
+        """End a lap and start the next."""
         assert self._start is not None, 'a lap ended while the clock stood still'
         end = self._stamp()
         self._pieces.append((self._start, end))
@@ -125,7 +94,7 @@ class CudaStepTimer:
 
 
 class CudaGapTimer:
-    """How long a CUDA device idles between training steps.
+    """The time that a CUDA device idles between training steps.
 
     Idle is from the event after a step to the event before the next one, over
     that gap plus the step after it. Gaps *within* a step, where the host is too slow
@@ -142,7 +111,7 @@ class CudaGapTimer:
         self._steps: list[tuple[Any, Any, Any]] = []
 
     def skip_gap(self) -> None:
-        """Leaves out the gap that is open now, e.g. a validation."""
+        """Leave out the gap that is open now, e.g. a validation."""
         self._last_end = None
 
     def begin(self) -> None:

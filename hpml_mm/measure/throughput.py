@@ -1,28 +1,41 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Throughput arithmetic: step times and image counts in, a dict out."""
+"""Throughput arithmetic: batches and step times in, a dict out."""
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hpml_mm.utils.stats import percentile
 
 
-def percentile(values: Sequence[float], percent: float) -> float | None:
-    """Percentile with linear interpolation, as ``numpy.percentile`` by default.
+def count_samples(data_batch: Any) -> int | None:
+    """Count the samples in a batch as a loader of the OpenMMLab family yields it.
+
+    Known forms: a dict with ``inputs`` (a tensor or array of shape (N, ...), a
+    list of N samples, or a dict or tuple of those), a tuple or list of such
+    fields, e.g. ``(images, labels)``, a list of N dicts, and a bare tensor. A list
+    of ``data_samples`` decides over a list of ``inputs``, because the latter holds
+    the views, not the samples, in contrastive learning.
 
     Args:
-        values: The sample, in any order.
-        percent: Between 0 and 100.
+        data_batch: What the loop hands to ``train_step``.
 
     Returns:
-        The percentile, or None for an empty sample.
+        The number, or None where the form is not known.
     """
-    if not values:
-        return None
-    ordered = sorted(values)
-    place = (len(ordered) - 1) * percent / 100
-    low = math.floor(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+    if isinstance(data_batch, Mapping):
+        inputs = data_batch.get('inputs')
+        if not hasattr(inputs, 'shape'):
+            samples = data_batch.get('data_samples')
+            if isinstance(samples, list | tuple):
+                return len(samples)
+        return _length(inputs)
+    if isinstance(data_batch, list | tuple) and data_batch:
+        if isinstance(data_batch[0], Mapping):
+            return len(data_batch)
+        return _length(data_batch[0])
+    return _length(data_batch)
 
 
 def mfu_percent(
@@ -55,7 +68,7 @@ class ThroughputCounter:
     def __init__(self, warmup_steps: int) -> None:
         self._warmup_left = warmup_steps
         self._window_times: list[float] = []
-        self._window_images: int | None = 0
+        self._window_images: float | None = 0
         # All step times of the run; eight bytes each, so a million is nothing.
         self._times = array('d')
         self._images: float | None = 0
@@ -77,7 +90,7 @@ class ThroughputCounter:
         self._window_times.append(seconds)
         self._window_images = _add(self._window_images, images)
 
-    def window_totals(self) -> tuple[int | None, float] | None:
+    def window_totals(self) -> tuple[float | None, float] | None:
         """Images and seconds of the open window, or None while it has no step."""
         if not self._window_times:
             return None
@@ -135,8 +148,8 @@ def _report(
     return {
         'throughput(img/s)': _rate(images, seconds),
         'throughput/all(img/s)': _rate(all_images, all_seconds),
-        'step_time/median(ms)': _milliseconds(percentile(times, 50)),
-        'step_time/p95(ms)': _milliseconds(percentile(times, 95)),
+        'step_time/median(ms)': 1e3 * percentile(times, 50) if times else None,
+        'step_time/p95(ms)': 1e3 * percentile(times, 95) if times else None,
         'step_time/n': len(times),
     }
 
@@ -150,5 +163,15 @@ def _rate(images: float | None, seconds: float) -> float | None:
     return None if images is None or seconds <= 0 else images / seconds
 
 
-def _milliseconds(seconds: float | None) -> float | None:
-    return None if seconds is None else seconds * 1e3
+def _length(field: Any) -> int | None:
+    """Samples in one field of a batch."""
+    shape = getattr(field, 'shape', None)
+    if shape is not None:
+        return int(shape[0]) if len(shape) else None
+    if isinstance(field, list):
+        return len(field)
+    if isinstance(field, Mapping) and field:
+        return _length(next(iter(field.values())))
+    if isinstance(field, tuple) and field:
+        return _length(field[0])
+    return None

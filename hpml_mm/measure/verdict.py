@@ -12,7 +12,7 @@ HOST_BOUND_PERCENT = 20.0
 
 @dataclass(frozen=True)
 class LoaderSetup:
-    """What the advice depends on.
+    """Loader and machine, on which the advice depends.
 
     Attributes:
         num_workers: Worker processes of one loader.

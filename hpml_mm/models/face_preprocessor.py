@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Normalises grey faces for models with one or three input channels."""
+"""A preprocessor of grey faces for models with one or three input channels."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ class FacePreprocessor(ClsDataPreprocessor):
 
     Args:
         mean: One value for each channel, or None to leave the levels as they are.
-        std: The same.
+        std: One value for each channel, or None.
         **kwargs: Passed to ``ClsDataPreprocessor``.
     """
 
@@ -36,8 +36,8 @@ class FacePreprocessor(ClsDataPreprocessor):
     ) -> None:
         super().__init__(mean=mean, std=std, **kwargs)
         # Asked here: a GPU would have to be waited for.
-        self._channels = len(mean) if mean is not None else None
-        self._alike = mean is not None and len(set(mean)) == len(set(std)) == 1
+        self._channels = len(mean or ())
+        self._alike = len(set(mean or ())) == len(set(std or ())) == 1
 
     def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Normalise, see ``ClsDataPreprocessor.forward``."""
@@ -51,13 +51,13 @@ class FacePreprocessor(ClsDataPreprocessor):
         return {'inputs': inputs, 'data_samples': data['data_samples']}
 
     def _is_simple(self, data: dict[str, Any]) -> bool:
-        """Whether nothing but normalising is to do."""
+        """Return whether nothing but normalising is to do."""
         inputs, samples = data['inputs'], data.get('data_samples')
         if not (isinstance(inputs, Tensor) and inputs.shape[1] == 1 and samples):
             return False
         label = samples[0].get('gt_label') if hasattr(samples[0], 'get') else None
         return (
-            self._channels is not None
+            self._channels > 0
             and self.pad_size_divisor <= 1
             and self.batch_augments is None
             and not self.to_onehot

@@ -2,6 +2,7 @@
 """The mini-Xception face classifier as a backbone, and the head it ends in."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmpretrain.models.backbones.base_backbone import BaseBackbone
@@ -54,6 +55,7 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map (N, in_channels, H, W) to (N, out_channels, H / 2, W / 2)."""
         # What a stride of 2 computes. As a stride, oneDNN's weight gradient writes past
         # its buffer on a CPU (torch 2.12, channels-last, fewer than 16 channels, more
         # than one thread) and the process dies sooner or later of a corrupted heap.
@@ -123,7 +125,7 @@ class MiniXception(BaseBackbone):
                 f'MiniXception: bn_momentum must be above 0 and at most 1, got '
                 f'{bn_momentum}; it is the weight of the newest batch'
             )
-        norm = {'momentum': bn_momentum, 'eps': bn_eps}
+        norm: dict[str, Any] = {'momentum': bn_momentum, 'eps': bn_eps}
         width = self.STEM_CHANNELS
         self.stem = nn.Sequential(
             nn.Conv2d(in_channels, width, 3, bias=False),

@@ -91,7 +91,7 @@ class PoseTargetPreprocessor(PoseDataPreprocessor):
         images, samples = _stacked(data['inputs']), data['data_samples']
         inputs = self._normalised(images)
         if training and self.spec is not None:
-            self._add_targets(samples)
+            self._add_targets(samples, self.spec)
         shape = tuple(inputs.shape[-2:])
         for sample in samples:
             for name in ('batch_input_shape', 'pad_shape'):
@@ -128,7 +128,9 @@ class PoseTargetPreprocessor(PoseDataPreprocessor):
         rows = inputs.permute(0, 2, 3, 1).flatten(2)
         return rows, self.mean.flatten().repeat(width), self.std.flatten().repeat(width)
 
-    def _add_targets(self, samples: Sequence[PoseDataSample]) -> None:
+    def _add_targets(
+        self, samples: Sequence[PoseDataSample], spec: HeatmapSpec
+    ) -> None:
         try:
             points = [one.gt_instances.transformed_keypoints for one in samples]
             visible = [one.gt_instances.keypoints_visible for one in samples]
@@ -138,15 +140,13 @@ class PoseTargetPreprocessor(PoseDataPreprocessor):
                 f'({error}); end the training pipeline with hpml_mm.PackKeypoints '
                 'behind a crop'
             ) from error
-        heatmaps, weights = batched_heatmaps(
-            *(
-                torch.from_numpy(np.concatenate(each)).to(
-                    self.device, torch.float32, non_blocking=self._non_blocking
-                )
-                for each in ([p[..., :2] for p in points], visible)
-            ),
-            self.spec,
+        places, seen = (
+            torch.from_numpy(np.concatenate(each)).to(
+                self.device, torch.float32, non_blocking=self._non_blocking
+            )
+            for each in ([p[..., :2] for p in points], visible)
         )
+        heatmaps, weights = batched_heatmaps(places, seen, spec)
         for sample, drawn, weight in zip(
             samples, heatmaps.unbind(), weights.split(1), strict=True
         ):

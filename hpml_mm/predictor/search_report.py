@@ -3,13 +3,12 @@
 
 import csv
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from hpml_mm.utils.files import write_atomic
+from hpml_mm.utils.files import replacing, write_atomic
 
 from .arch_search import Found
 
@@ -71,13 +70,8 @@ def draw_front(
     axes.set_ylabel(task)
     axes.legend()
     axes.spines[['top', 'right']].set_visible(False)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
-    try:
-        FigureCanvasAgg(figure).print_png(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as beside:
+        FigureCanvasAgg(figure).print_png(beside)
 
 
 def _points(networks: Sequence[Found]) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,8 @@ from mmengine.registry import DATASETS, MODELS, DefaultScope
 from mmengine.runner import Runner
 from torch import Tensor, nn
 
+from hpml_mm.utils.model import innermost_dataset
+
 #: Fewer images make ranges that depend on which ones they are.
 MINIMUM = 128
 #: What a data set's own steps are called.
@@ -82,8 +84,8 @@ def _training_images(cfg: Config) -> Any:
         raise ValueError(
             'the config has no train_dataloader, and calibration needs its images'
         )
-    settings = dict(_innermost(cfg.train_dataloader.dataset))
-    other = _innermost(_evaluation_loader(cfg).dataset)
+    settings = dict(innermost_dataset(cfg.train_dataloader.dataset, *_STEPS))
+    other = innermost_dataset(_evaluation_loader(cfg).dataset, *_STEPS)
     steps = [name for name in _STEPS if name in settings]
     if not steps or any(name not in other for name in steps):
         raise ValueError(
@@ -105,13 +107,6 @@ def _evaluation_loader(cfg: Config) -> Mapping[str, Any]:
             'calibration needs'
         )
     return loader
-
-
-def _innermost(settings: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The data set that has steps, behind repetitions, which only repeat images."""
-    while not any(name in settings for name in _STEPS) and 'dataset' in settings:
-        settings = settings['dataset']
-    return settings
 
 
 def _preprocessor(cfg: Config) -> nn.Module:

@@ -4,7 +4,7 @@
 import math
 from dataclasses import dataclass
 
-from hpml_mm.compat.extras import require
+from hpml_mm.compat import require
 from hpml_mm.quantization.backends.base import check_backend
 
 from .calibration import MINIMUM

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What the device is called, can do at most, and has used of its memory."""
+"""Name, peak and used memory of a device."""
 
 import os
 import platform

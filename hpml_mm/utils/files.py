@@ -4,7 +4,8 @@
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import torch
 
 
 def to_strict(value: Any) -> Any:
-    """Turns a value into what strict JSON can hold.
+    """Turn a value into what strict JSON can hold.
 
     NaN and infinities become None, tensors and arrays numbers or lists, classes and
     functions their dotted name, sets sorted lists, anything else its ``str``.
@@ -43,27 +44,34 @@ def to_strict(value: Any) -> Any:
 
 
 def dump_strict(payload: Any) -> str:
-    """The payload as indented strict JSON text."""
+    """Write a payload as indented strict JSON text."""
     return json.dumps(to_strict(payload), indent=2, allow_nan=False) + '\n'
 
 
-def write_atomic(path: Path, content: str | bytes) -> None:
-    """Writes a file whole or not at all; the one that was there stays until then.
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Name a file beside ``path`` to write to, which replaces it if all goes well.
+
+    After an error the file that was there is still there, and nothing else.
 
     Args:
         path: Target; its directory is made where it is missing.
-        content: Bytes, or text that becomes UTF-8.
 
     Raises:
         OSError: The disk is full, or the directory cannot be written to.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}.tmp')
+    beside = path.with_name(f'.{path.stem}.{os.getpid()}.tmp{path.suffix}')
     try:
-        with temporary.open('wb') as file:
-            file.write(content.encode() if isinstance(content, str) else content)
-            file.flush()
+        yield beside
+        with beside.open('rb+') as file:
             os.fsync(file.fileno())
-        os.replace(temporary, path)
+        os.replace(beside, path)
     finally:
-        temporary.unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
+
+
+def write_atomic(path: Path, content: str | bytes) -> None:
+    """Write a file whole or not at all, see :func:`replacing`."""
+    with replacing(path) as beside:
+        beside.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -1,17 +1,54 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Small questions about a model that many parts ask."""
+"""Models and data sets of configs and runners, without what is wrapped around them."""
+
+from collections.abc import Mapping
+from typing import Any, cast
 
 import torch
+from mmengine.config import Config
 from mmengine.model import is_model_wrapper
+from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
 
 def bare_model(model: nn.Module) -> nn.Module:
-    """The model within a wrapper such as DistributedDataParallel."""
-    return model.module if is_model_wrapper(model) else model
+    """Take the model out of a wrapper such as DistributedDataParallel."""
+    return cast(nn.Module, model.module) if is_model_wrapper(model) else model
 
 
 def model_device(model: nn.Module) -> torch.device:
-    """Where the model's first parameter lies; the CPU if it has none."""
+    """Tell where the model's first parameter lies; the CPU if it has none."""
     parameter = next(model.parameters(), None)
     return torch.device('cpu') if parameter is None else parameter.device
+
+
+def build_model(cfg: Config) -> nn.Module:
+    """Build the model of a config as a Runner does, with its data preprocessor.
+
+    Weights are as they are drawn: no ``init_cfg`` is followed.
+    """
+    model = dict(cfg.model)
+    if cfg.get('data_preprocessor') is not None:
+        model.setdefault('data_preprocessor', cfg.data_preprocessor)
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
+        return MODELS.build(model)
+
+
+def innermost_dataset(dataset: Any, *until: str) -> Any:
+    """Find the data set behind repetitions and class balancing.
+
+    Args:
+        dataset: A built data set or the config of one; either may hold another one
+            as ``dataset``.
+        until: Keys of a config of which the wanted one has at least one, though it
+            may hold another data set.
+    """
+    while True:
+        if isinstance(dataset, Mapping):
+            found = any(key in dataset for key in until)
+            inner = None if found else dataset.get('dataset')
+        else:
+            inner = getattr(dataset, 'dataset', None)
+        if inner is None:
+            return dataset
+        dataset = inner

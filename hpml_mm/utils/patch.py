@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Run something before and after every call of one object's method."""
+"""Patches of one object's method, never of its class."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -8,7 +8,7 @@ from typing import Any
 _MISSING = object()
 
 
-class _Around:
+class _Patched:
     """Stand-in for a bound method; calls its listeners around each call."""
 
     def __init__(self, method: Callable) -> None:
@@ -23,17 +23,16 @@ class _Around:
             return self.method(*args, **kwargs)
 
 
-def around(
+def patch(
     target: object, name: str, before: Callable[[], None], after: Callable[[], None]
 ) -> Callable[[], None]:
-    """Calls ``before`` and ``after`` around every call of ``target.name``.
+    """Call ``before`` and ``after`` around every call of ``target.name``.
 
-    Only this instance is touched, never its class. Several callers may wrap the
-    same method and undo in any order: they share one stand-in, which goes when
-    its last listener does. ``after`` runs on errors too.
+    Several callers may patch the same method and undo in any order: they share one
+    stand-in, which goes when its last listener does.
 
     Args:
-        target: The object whose method is wrapped.
+        target: The object whose method is patched.
         name: The method's name.
         before: Called before the method.
         after: Called after the method, whatever it did.
@@ -42,23 +41,23 @@ def around(
         A function that undoes this; calling it again does nothing.
     """
     previous = vars(target).get(name, _MISSING)
-    if not isinstance(previous, _Around):
-        wrapper = _Around(getattr(target, name))
-        setattr(target, name, wrapper)
+    if isinstance(previous, _Patched):
+        patched = previous
     else:
-        wrapper = previous
+        patched = _Patched(getattr(target, name))
+        setattr(target, name, patched)
     listener = (before, after)
-    wrapper.listeners.append(listener)
+    patched.listeners.append(listener)
 
     def undo() -> None:
-        if listener in wrapper.listeners:
-            wrapper.listeners.remove(listener)
+        if listener in patched.listeners:
+            patched.listeners.remove(listener)
         # Somebody else may have wrapped ours: it then stays, as a pass-through.
-        if wrapper.listeners or vars(target).get(name) is not wrapper:
+        if patched.listeners or vars(target).get(name) is not patched:
             return
         delattr(target, name)
-        if getattr(target, name, None) != wrapper.method:
+        if getattr(target, name, None) != patched.method:
             # It hid an attribute of the instance, not the class's own method.
-            setattr(target, name, wrapper.method)
+            setattr(target, name, patched.method)
 
     return undo

@@ -63,7 +63,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def ratio(values: Sequence[float], against: Sequence[float]) -> Spread:
-    """How many times larger one side's values are.
+    """Divide one side's values by the other's.
 
     Args:
         values: One for each round.
@@ -107,7 +107,7 @@ def calibrate(run: Callable[[int], float], seconds: float) -> int:
 
 
 def difference(values: Sequence[float], against: Sequence[float]) -> Spread:
-    """How much larger one side's values are, from the rounds' own differences.
+    """Subtract the other side's values from one's, round by round.
 
     Raises:
         ValueError: If the sides have different numbers of rounds, or none.

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from hpml_mm.evaluation import functional as F
+from hpml_mm.utils.charts import pixels
 
 
 def draw_confusion_matrix(
@@ -37,11 +37,8 @@ def draw_confusion_matrix(
             f'draw_confusion_matrix: a matrix of shape {matrix.shape} for '
             f'{len(classes)} classes; it needs a row and a column for each'
         )
-    # A figure of its own, without pyplot: pyplot keeps every figure alive and
-    # picks a window system.
     side = 2.2 + 0.75 * len(classes)
     figure = Figure(figsize=(side + 2.2, side), dpi=100, layout='constrained')
-    canvas = FigureCanvasAgg(figure)
     axes = figure.add_subplot()
     shares = _row_shares(matrix)
     # 'auto': with square cells the layout leaves no room for the labels.
@@ -51,8 +48,7 @@ def draw_confusion_matrix(
     figure.colorbar(image, ax=axes, fraction=0.046, label='share of the true class (%)')
     _write_cells(axes, matrix, shares)
     _label(axes, matrix, classes, title)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[..., :3].copy()
+    return pixels(figure)
 
 
 def _row_shares(matrix: np.ndarray) -> np.ndarray:

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What one picture of a pose needs, taken from a model's predictions."""
+"""Cases: a true pose and a predicted one, with all that a picture of them needs."""
 
 import bisect
 import contextlib
@@ -8,12 +8,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
-from mmengine.model import is_model_wrapper
 from mmpose.structures import PoseDataSample
 from torch import nn
 
-from hpml_mm.evaluation.annotated import check_annotated
-from hpml_mm.evaluation.oks import object_area, oks
+from hpml_mm.evaluation.oks import check_annotated, object_area, oks
+from hpml_mm.utils.model import bare_model
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -57,7 +56,7 @@ class PoseCase:
 def read_cases(
     data_samples: Sequence[PoseDataSample], sigmas: np.ndarray
 ) -> list[PoseCase]:
-    """The cases of a batch of top-down predictions, in order.
+    """Read the cases of a batch of top-down predictions, in order.
 
     Raises:
         ValueError: If a sample holds not one object but several, as those of
@@ -127,16 +126,16 @@ def heatmaps_given(model: nn.Module) -> Iterator[None]:
     Raises:
         ValueError: If the model is no pose estimator.
     """
-    if is_model_wrapper(model):
-        model = model.module
+    model = bare_model(model)
     configured = getattr(model, 'test_cfg', None)
     if configured is None:
         raise ValueError(
             f'{type(model).__name__} has no test_cfg: pictures of poses need a '
             'top-down pose estimator of MMPose'
         )
-    model.test_cfg = {**configured, 'output_heatmaps': True}
+    parts = vars(model)
+    parts['test_cfg'] = {**configured, 'output_heatmaps': True}
     try:
         yield
     finally:
-        model.test_cfg = configured
+        parts['test_cfg'] = configured

@@ -2,18 +2,30 @@
 """A trained pose model together with the objects it is to be looked at on."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
+import cv2
+import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
 from mmengine.device import get_device
-from mmengine.registry import DATASETS, MODELS, DefaultScope
+from mmengine.model import BaseModel
+from mmengine.registry import DATASETS, DefaultScope
 from torch.utils.data import DataLoader, Subset
 
 from hpml_mm.config.overrides import load_config
 from hpml_mm.engine.weights import load_fitting
+from hpml_mm.utils.model import build_model
 
-from .pose_case import PoseCase, heatmaps_given, read_cases
+from .pose_case import PoseCase, WorstCases, heatmaps_given, read_cases
+
+
+def check_request(out: str, num: int) -> None:
+    """Refuse what could not be drawn, before models are loaded in vain."""
+    if not cv2.haveImageWriter(out):
+        raise ValueError(f'--out {out}: no kind of picture; end it in .png')
+    if num < 1:
+        raise ValueError(f'--num {num}: draw at least one object')
 
 
 class PoseModel:
@@ -46,7 +58,7 @@ class PoseModel:
             raise ValueError(f'{config} has no {split}_dataloader: nothing to draw')
         with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
             self.dataset = DATASETS.build(self._loader['dataset'])
-            self.model = MODELS.build(cfg.model)
+        self.model = cast(BaseModel, build_model(cfg))
         self.meta = self.dataset.metainfo
         if 'keypoint_id2name' not in self.meta:
             raise ValueError(f'{config}: the data of {split} has no keypoints to draw')
@@ -61,15 +73,6 @@ class PoseModel:
         """Names of the keypoints in their order."""
         names = self.meta['keypoint_id2name']
         return [names[index] for index in range(len(names))]
-
-    def find(self, ids: Sequence[int]) -> list[int | None]:
-        """Places of the objects with these annotation ids; None where there is none."""
-        wanted, places = set(ids), {}
-        for index in range(len(self)):
-            number = self.dataset.get_data_info(index)['id']
-            if number in wanted:
-                places[number] = index
-        return [places.get(number) for number in ids]
 
     @torch.no_grad()
     def cases(self, indices: Sequence[int]) -> Iterator[PoseCase]:
@@ -91,3 +94,65 @@ class PoseModel:
             for batch in loader:
                 predicted = self.model.test_step(batch)
                 yield from read_cases(predicted, self.meta['sigmas'])
+
+    def at(self, indices: Sequence[int]) -> list[PoseCase]:
+        """Predict the objects at given places of the data, in the given order.
+
+        Raises:
+            ValueError: If there is no such place.
+        """
+        for index in indices:
+            if not 0 <= index < len(self):
+                raise ValueError(
+                    f'no object {index}: the data of {self.name} holds 0 to '
+                    f'{len(self) - 1}'
+                )
+        return [case.to_keep() for case in self.cases(indices)]
+
+    def spaced(self, num: int) -> list[PoseCase]:
+        """Predict objects evenly spaced over the data, or all where it has no more."""
+        places = np.linspace(0, len(self) - 1, min(num, len(self)))
+        return self.at(places.round().astype(int).tolist())
+
+    def worst(self, num: int) -> tuple[list[PoseCase], list[float]]:
+        """Find the objects of the lowest OKS, and the OKS of all that have one."""
+        worst, similar = WorstCases(num), list[float]()
+        for case in self.cases(range(len(self))):
+            worst.offer(case)
+            if not np.isnan(case.oks):
+                similar.append(case.oks)
+        return worst.kept, similar
+
+    def like(self, other: 'PoseModel', cases: Sequence[PoseCase]) -> list[PoseCase]:
+        """Predict the same objects as another model, found by the annotations' ids.
+
+        Args:
+            other: The other model.
+            cases: What it said of them.
+
+        Raises:
+            ValueError: If the data of this model lacks one of them.
+        """
+        numbers = range(len(self))
+        places = {self.dataset.get_data_info(i)['id']: i for i in numbers}
+        for case in cases:
+            if case.id not in places:
+                raise ValueError(
+                    f'the data of {self.name} has no annotation {case.id}, which '
+                    f'{other.name} was drawn on: compare models on the same data'
+                )
+        return self.at([places[case.id] for case in cases])
+
+    def check_keypoints(self, other: 'PoseModel') -> None:
+        """Refuse to compare different skeletons.
+
+        Raises:
+            ValueError: If the names of the keypoints differ, or their order.
+        """
+        if self.keypoints != other.keypoints:
+            raise ValueError(
+                f'{self.name} predicts {len(self.keypoints)} keypoints '
+                f'({", ".join(self.keypoints)}) and {other.name} '
+                f'{len(other.keypoints)} ({", ".join(other.keypoints)}): compare '
+                'models of the same keypoints'
+            )

@@ -44,15 +44,15 @@ class View:
 
     @classmethod
     def around(cls, cases: Sequence[PoseCase], side: int) -> 'View':
-        """The square that holds one object's box and every keypoint of every case."""
+        """Find the square that holds an object's box and every case's keypoints."""
         first = cases[0]
         places = [first.box.reshape(2, 2), first.truth[first.visible]]
         for case in cases:
             edges = case.center - case.scale / 2, case.center + case.scale / 2
             # A regression can point anywhere; a heatmap, only where the network saw.
             places.append(np.clip(np.nan_to_num(case.predicted), *edges))
-        places = np.concatenate(places)
-        lower, upper = places.min(axis=0), places.max(axis=0)
+        everything = np.concatenate(places)
+        lower, upper = everything.min(axis=0), everything.max(axis=0)
         length = max(float((upper - lower).max()), 1.0) / (1 - 2 * MARGIN)
         x, y = (lower + upper - length) / 2
         return cls(float(x), float(y), side / length, side)
@@ -102,14 +102,16 @@ def draw_pose(
     places = _fine(np.nan_to_num(points))
     if faint is not None:
         for index in np.flatnonzero(faint & finite):
-            for ink, radius in ((EDGE, width + 1), (FAINT, width)):
-                cv2.circle(canvas, places[index], radius << SHIFT, ink, -1, AA, SHIFT)
+            for grey, radius in ((EDGE, width + 1), (FAINT, width)):
+                cv2.circle(canvas, places[index], radius << SHIFT, grey, -1, AA, SHIFT)
     links = list(zip(meta['skeleton_links'], meta['skeleton_link_colors'], strict=True))
     for edge in (2, 0):  # all edges first, so that they lie below
         for (start, end), color in links:
             if shown[start] and shown[end]:
-                ends, ink = (places[start], places[end]), _ink(color, edge)
-                cv2.line(canvas, *ends, ink, width + edge, AA, SHIFT)
+                ink = _ink(color, edge)
+                cv2.line(
+                    canvas, places[start], places[end], ink, width + edge, AA, SHIFT
+                )
         for index in np.flatnonzero(shown):
             radius = (2 * width + edge // 2) << SHIFT
             ink = _ink(meta['keypoint_colors'][index], edge)
@@ -144,7 +146,8 @@ def draw_heatmap(
     Returns:
         The RGB picture and the maximum.
     """
-    heatmaps = np.nan_to_num(case.heatmaps)
+    assert case.heatmaps is not None, 'only a case with heatmaps is drawn'
+    heatmaps = np.nan_to_num(np.asarray(case.heatmaps))
     heat = heatmaps.max(axis=0) if keypoint is None else heatmaps[keypoint]
     peak = float(heat.max())
     spread = revert_heatmap(

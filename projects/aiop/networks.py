@@ -2,7 +2,6 @@
 """Graph networks among the compared methods: from scratch, pre-trained, adapted."""
 
 import dataclasses
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from hpml_mm.predictor.gnn import GraphRegressor, ScoreModel, recipes
 from hpml_mm.predictor.gnn.fit import FitSettings, Labelled, Model, fit, predict
 from hpml_mm.predictor.gnn.recipes import AIOP, Recipe
 from hpml_mm.predictor.predictor import Prediction
+from hpml_mm.utils.files import replacing
 
 from .adapters import KAdapterRegressor
 
@@ -136,13 +136,8 @@ def _store(
 
 
 def _write(model: ScoreModel, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f'{path.name}.{os.getpid()}.part')
-    try:
-        torch.save(model.state_dict(), temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as beside:
+        torch.save(model.state_dict(), beside)
 
 
 def _tuned(model: Model, setting: Setting, recipe: Recipe) -> Model:

@@ -12,7 +12,7 @@ from hpml_mm.experiments.curves import Curve, read_curve
 from hpml_mm.experiments.rows import ResultRow, unit_of
 from hpml_mm.experiments.runs import GROUND, read_runs, refuse_mixed
 from hpml_mm.experiments.sweep_rows import centre_and_spread, ground_columns
-from hpml_mm.utils.line_chart import Line, Panel, line_chart
+from hpml_mm.utils.charts import Line, Panel, line_chart
 
 # Settings by label, and the runs of each.
 Curves = Mapping[str, Sequence[Curve]]

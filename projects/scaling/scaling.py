@@ -26,7 +26,7 @@ import numpy as np
 from hpml_mm.experiments.rows import ResultRow, unit_of
 from hpml_mm.experiments.runs import GROUND, Summary, refuse_mixed, setting_of
 from hpml_mm.experiments.sweep_rows import centre_and_spread, ground_columns
-from hpml_mm.utils.line_chart import Line, Panel, line_chart
+from hpml_mm.utils.charts import Line, Panel, line_chart
 
 _SAME_CONFIG = ('model', 'custom_hooks')
 _THROUGHPUT = 'throughput/all(img/s)'

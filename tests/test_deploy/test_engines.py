@@ -8,7 +8,7 @@ import torch
 from deploy_models import FACES, build_leaf, leaf
 from torch import nn
 
-from hpml_mm.compat.signal_stack import signal_stack
+from hpml_mm.compat.workarounds import signal_stack
 from hpml_mm.deploy.describe import spec_of
 from hpml_mm.deploy.engines import (
     EagerEngine,

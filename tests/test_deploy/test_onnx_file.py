@@ -18,7 +18,7 @@ from hpml_mm.deploy.describe import spec_of
 from hpml_mm.deploy.engines import OnnxEngine
 from hpml_mm.deploy.network import PlainNetwork, plain_network
 from hpml_mm.deploy.onnx_file import export_onnx, node_modules
-from hpml_mm.engine.compile import compile_parts_
+from hpml_mm.engine.speed import compile_parts_
 
 
 @pytest.fixture(scope='module')

@@ -1,7 +1,15 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import numpy as np
 import pytest
-from made_poses import SIGMAS, perturbed, random_annotations, write_json
+from made_poses import (
+    SIGMAS,
+    evaluate,
+    perturbed,
+    random_annotations,
+    sample,
+    write_json,
+)
+from mmpose.evaluation.metrics import CocoMetric
 from xtcocotools.coco import COCO
 from xtcocotools.cocoeval import COCOeval
 
@@ -65,3 +73,42 @@ def test_shapes_that_only_broadcast_are_refused():
 def test_without_an_area_the_box_stands_in():
     assert object_area({'area': 7, 'bbox': [0, 0, 10, 20]}) == 7
     assert object_area({'bbox': [5, 5, 10, 20]}) == pytest.approx(0.53 * 200)
+
+
+KEYS = ('AP', 'AP .5', 'AP .75', 'AP (M)', 'AP (L)', 'AR', 'AR .5', 'AR .75')
+
+
+def by_xtcocotools(path, predictions) -> dict[str, float]:
+    """COCO's own evaluation; a cat's score is the mean of its scores above .2."""
+    results = [
+        {
+            'image_id': one['image_id'],
+            'category_id': 1,
+            'keypoints': np.column_stack([keypoints, scores]).ravel().tolist(),
+            'score': float(scores[scores > 0.2].mean()),
+        }
+        for one, keypoints, scores in predictions
+    ]
+    truth = COCO(str(path))
+    coco_eval = COCOeval(truth, truth.loadRes(results), 'keypoints', np.array(SIGMAS))
+    coco_eval.evaluate()
+    coco_eval.accumulate()
+    coco_eval.summarize()
+    return dict(zip(KEYS, coco_eval.stats, strict=False))
+
+
+def test_mmposes_metric_gives_the_ap_of_xtcocotools(tmp_path):
+    rng = np.random.default_rng(0)
+    annotations = random_annotations(rng)
+    predictions = perturbed(rng, annotations)
+    path = write_json(tmp_path / 'cats.json', annotations)
+    samples = [sample(*p) for p in predictions]
+    metrics = evaluate(CocoMetric(str(path)), samples)
+    expected = by_xtcocotools(path, predictions)
+    assert 0.1 < expected['AP'] < expected['AP .5'] < 1
+    assert metrics == {
+        **metrics,
+        **{f'coco/{key}': pytest.approx(expected[key]) for key in KEYS},
+    }
+    # The annotations of the samples do as well as the file.
+    assert evaluate(CocoMetric(), samples) == metrics

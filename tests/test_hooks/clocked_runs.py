@@ -20,17 +20,21 @@ BATCH = 4
 BATCHES = 5
 
 
-class FakeClock:
-    """Seconds that pass when told to."""
+def events_by(clock):
+    """A CUDA event stamped by a clock, and the list of times at which one waited."""
+    syncs = []
 
-    def __init__(self):
-        self.now = 1000.0
+    class Event:
+        def record(self):
+            self.stamp = clock.now
 
-    def __call__(self):
-        return self.now
+        def synchronize(self):
+            syncs.append(clock.now)
 
-    def advance(self, seconds):
-        self.now += seconds
+        def elapsed_time(self, end):
+            return (end.stamp - self.stamp) * 1e3
+
+    return Event, syncs
 
 
 class ClockedImages(Dataset):

@@ -6,16 +6,13 @@ import torch
 from mmengine.optim import AmpOptimWrapper as MMEngineAmpOptimWrapper
 from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmpretrain.structures import DataSample
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from torch import nn
 from torch.utils.data import Dataset
-from toy_runs import (
-    ToyImages,
-    for_testing,
-    for_validation,
-    loader,
-    toy_runner,
-)
+from toy_runs import ToyImages, for_testing, for_validation, loader, toy_runner
+from two_ranks import on_two_ranks
 
-from hpml_mm.engine.amp import AmpOptimWrapper
+from hpml_mm.engine.amp import AmpOptimWrapper, CountingGradScaler
 from hpml_mm.engine.hooks import AmpHook
 
 HOOK = {'type': 'hpml_mm.AmpHook'}
@@ -36,7 +33,7 @@ def test_training_equals_a_hand_written_autocast_loop(tmp_path):
         optimizer.step()
         optimizer.zero_grad()
 
-    runner = toy_runner(tmp_path, [HOOK])
+    runner = toy_runner(tmp_path, [{**HOOK, 'interval': 1}])
     runner.train()
     assert set(runner.model.dtypes['loss']) == {torch.bfloat16}
     for param, other in zip(
@@ -44,6 +41,7 @@ def test_training_equals_a_hand_written_autocast_loop(tmp_path):
     ):
         torch.testing.assert_close(param, other, rtol=0, atol=0)
     assert amp_hook(runner).summary() == {'precision': 'bf16', 'precision/val': 'fp32'}
+    assert not [key for key in runner.message_hub.log_scalars if 'amp' in key]
 
 
 def test_schedules_and_parameter_settings_survive(tmp_path):
@@ -62,8 +60,7 @@ def test_schedules_and_parameter_settings_survive(tmp_path):
         runner.train()
         return runner
 
-    runner = train('amp', [HOOK])
-    wrapper = runner.optim_wrapper
+    wrapper = train('amp', [HOOK]).optim_wrapper
     assert isinstance(wrapper, AmpOptimWrapper)
     assert wrapper.clip_grad_kwargs == {'max_norm': 1.0}
     assert wrapper.get_lr() == train('fp32', []).optim_wrapper.get_lr()
@@ -74,11 +71,8 @@ def test_schedules_and_parameter_settings_survive(tmp_path):
 
 
 def test_schedules_see_the_steps_of_the_converted_wrapper(tmp_path):
-    runner = toy_runner(
-        tmp_path,
-        [HOOK],
-        param_scheduler={'type': 'ExponentialLR', 'gamma': 0.5, 'by_epoch': False},
-    )
+    schedule = {'type': 'ExponentialLR', 'gamma': 0.5, 'by_epoch': False}
+    runner = toy_runner(tmp_path, [HOOK], param_scheduler=schedule)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter('always')
         runner.train()
@@ -86,8 +80,10 @@ def test_schedules_see_the_steps_of_the_converted_wrapper(tmp_path):
     assert runner.optim_wrapper._global_step == 3  # four updates, counted from -1
 
 
-def test_fp16_on_a_cpu_is_an_error_before_the_first_step(tmp_path):
-    runner = toy_runner(tmp_path, [{**HOOK, 'dtype': 'float16'}])
+def test_fp16_on_a_cpu_is_an_error_before_the_first_step_but_not_in_a_test(tmp_path):
+    runner = toy_runner(tmp_path, [{**HOOK, 'dtype': 'float16'}], **for_testing())
+    assert runner.test() == {'count': 16}
+    assert runner.model.dtypes['predict'] == [torch.float32] * 4
     with pytest.raises(ValueError, match='"float16" does not work.*"cpu".*"bfloat16"'):
         runner.train()
     assert runner.model.dtypes['loss'] == []
@@ -112,12 +108,6 @@ def test_validation_and_test_run_in_the_precision_chosen(tmp_path, val, dtype):
     assert amp_hook(runner).summary()['precision/val'] == val
 
 
-def test_a_test_run_does_not_ask_for_the_precision_of_training(tmp_path):
-    runner = toy_runner(tmp_path, [{**HOOK, 'dtype': 'float16'}], **for_testing())
-    assert runner.test() == {'count': 16}
-    assert runner.model.dtypes['predict'] == [torch.float32] * 4
-
-
 def test_a_loop_in_fp16_contradicts_full_precision(tmp_path):
     settings = {**for_validation(), 'val_cfg': {'fp16': True}}
     runner = toy_runner(tmp_path, [HOOK], **settings)
@@ -128,7 +118,7 @@ def test_a_loop_in_fp16_contradicts_full_precision(tmp_path):
 def test_several_optimizers_are_all_converted(tmp_path):
     runner = toy_runner(tmp_path, [HOOK])
     model = runner.model
-    parts = {'conv': model.conv, 'fc': model.fc}
+    parts = {'backbone': model.backbone, 'head': model.head}
     runner.optim_wrapper = OptimWrapperDict(
         **{
             name: OptimWrapper(torch.optim.SGD(part.parameters(), lr=0.1))
@@ -137,7 +127,7 @@ def test_several_optimizers_are_all_converted(tmp_path):
     )
     wrappers = dict(runner.optim_wrapper.items())
     amp_hook(runner).before_run(runner)
-    assert list(wrappers) == ['conv', 'fc']
+    assert list(wrappers) == ['backbone', 'head']
     for name, wrapper in wrappers.items():
         assert type(wrapper) is AmpOptimWrapper
         assert runner.optim_wrapper[name] is wrapper
@@ -222,3 +212,70 @@ def test_stock_classifiers_take_a_step(tmp_path, backbone):
     for name, param in model.named_parameters():
         assert param.dtype == torch.float32
         assert torch.isfinite(param).all(), name
+
+
+class ScaledAmpHook(AmpHook):
+    """Scales the loss on a CPU as the real hook does in fp16 on a GPU."""
+
+    def before_run(self, runner):
+        super().before_run(runner)
+        runner.optim_wrapper.loss_scaler = CountingGradScaler('cpu', init_scale=1024.0)
+        self._scaled = self._wrappers
+
+
+def test_skipped_steps_and_scale_are_logged_and_restored(tmp_path):
+    def runner_with(epochs, **settings):
+        return toy_runner(
+            tmp_path,
+            [ScaledAmpHook(interval=2)],
+            default_hooks={
+                'checkpoint': {'type': 'CheckpointHook', 'interval': 1},
+                'logger': {'type': 'LoggerHook', 'interval': 2},
+            },
+            train_cfg={'by_epoch': True, 'max_epochs': epochs},
+            **settings,
+        )
+
+    broken = loader()
+    broken['dataset'].images[:8] = float('inf')  # the first two batches
+    runner = runner_with(1, train_dataloader=broken)
+    runner.train()
+    assert amp_hook(runner).summary()['amp/skipped_steps'] == 2
+    assert amp_hook(runner).summary()['amp/scale'] == 256.0
+    board = EventAccumulator(f'{runner.log_dir}/vis_data').Reload()
+    scales = [(e.step, e.value) for e in board.Scalars('amp/scale')]
+    skipped = [(e.step, e.value) for e in board.Scalars('amp/skipped_steps')]
+    assert scales == [(2, 256.0), (4, 256.0)]
+    assert skipped == [(2, 2.0), (4, 2.0)]
+
+    resumed = runner_with(2, resume=True)
+    resumed.train()
+    assert resumed.iter == 8
+    assert amp_hook(resumed).summary()['amp/scale'] == 256.0
+
+
+def _train_on_a_rank(rank, folder):
+    torch.manual_seed(0)
+    model = nn.parallel.DistributedDataParallel(nn.Linear(2, 1))
+    wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+    AmpOptimWrapper.convert_(wrapper)
+    wrapper.loss_scaler = CountingGradScaler('cpu', init_scale=1024.0)
+    x = torch.ones(3, 2)
+    for inputs in (x * float('inf') if rank else x, x * (rank + 1)):
+        with wrapper.optim_context(model):
+            loss = model(inputs).square().mean()
+        wrapper.update_params(loss)
+    result = {
+        'weight': model.module.weight.detach(),
+        'skipped': wrapper.loss_scaler.skipped_steps(),
+        'scale': wrapper.loss_scaler.get_scale(),
+    }
+    torch.save(result, folder / f'rank{rank}.pt')
+
+
+def test_ranks_skip_the_same_step(tmp_path):
+    on_two_ranks(_train_on_a_rank, tmp_path)
+    first, second = (torch.load(tmp_path / f'rank{rank}.pt') for rank in (0, 1))
+    assert (first['skipped'], first['scale']) == (1, 512.0)
+    assert (second['skipped'], second['scale']) == (1, 512.0)
+    torch.testing.assert_close(first['weight'], second['weight'], rtol=0, atol=0)

@@ -8,23 +8,17 @@ import pytest
 from clocked_runs import (
     BATCH,
     ClockedImages,
-    FakeClock,
     clocked_runner,
+    events_by,
     shown,
 )
 from mmengine.hooks import Hook
 from mmengine.runner import EpochBasedTrainLoop
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import DataLoader
 
 from hpml_mm.engine.hooks.data_load_ratio_hook import DataLoadRatioHook
 from hpml_mm.measure.step_timer import CudaGapTimer
 from hpml_mm.registry import HOOKS
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
 
 
 def ratio_hook(clock, **kwargs):
@@ -118,28 +112,6 @@ def test_worker_processes_are_waited_for(tmp_path, clock):
     assert runner.iter == 10
 
 
-def test_tensorboard(tmp_path, clock):
-    hook = ratio_hook(clock, interval=5)
-    runner = clocked_runner(
-        tmp_path,
-        clock,
-        [hook],
-        default_hooks={'logger': {'type': 'LoggerHook', 'interval': 5}},
-        visualizer={
-            'type': 'Visualizer',
-            'vis_backends': [{'type': 'TensorboardVisBackend'}],
-        },
-    )
-    runner.train()
-    assert 'data_wait(%): 40.0000' in log_of(tmp_path)
-    events = EventAccumulator(str(next(tmp_path.glob('*/vis_data')))).Reload()
-    for tag, value in (('data_wait(%)', 40), ('data_wait/first_batch(s)', 1.08)):
-        assert [(s.step, s.value) for s in events.Scalars(tag)] == [
-            (5, pytest.approx(value)),
-            (10, pytest.approx(value)),
-        ]
-
-
 def test_loader_of_another_hook_is_kept_and_measured(tmp_path, clock):
     """A recipe that switches loaders between epochs works behind the proxy."""
     fast = DataLoader(ClockedImages(clock, seconds=0.0), batch_size=BATCH)
@@ -164,22 +136,12 @@ def test_loader_of_another_hook_is_kept_and_measured(tmp_path, clock):
 
 
 def test_device_idle_by_events(tmp_path, clock):
-    syncs = []
-
-    class Event:
-        def record(self):
-            self.stamp = clock.now
-
-        def synchronize(self):
-            syncs.append(clock.now)
-
-        def elapsed_time(self, end):
-            return (end.stamp - self.stamp) * 1e3
+    event, syncs = events_by(clock)
 
     class OnDevice(DataLoadRatioHook):
         def before_train(self, runner):
             super().before_train(runner)
-            self._gaps = CudaGapTimer(Event)
+            self._gaps = CudaGapTimer(event)
 
     hook = OnDevice(interval=5)
     hook.clock = clock
@@ -194,20 +156,14 @@ def test_device_idle_by_events(tmp_path, clock):
     assert shown(runner, 'device_idle(%)') == pytest.approx([50, 50])
 
 
-@pytest.mark.parametrize('by_epoch', [True, False])
-def test_error_leaves_nothing_behind(tmp_path, clock, by_epoch):
+def test_after_an_error_a_loop_by_iterations_has_its_iterator_back(tmp_path, clock):
     hook = ratio_hook(clock)
-    runner = clocked_runner(tmp_path, clock, [hook], by_epoch=by_epoch, length=2)
+    runner = clocked_runner(tmp_path, clock, [hook], by_epoch=False, length=2)
     runner.model.fail_at = 2
     with pytest.raises(RuntimeError, match='toy failure'):
         runner.train()
-    loop = runner.train_loop
-    assert type(loop.dataloader) is DataLoader
-    if not by_epoch:
-        name = type(loop.dataloader_iterator).__name__
-        assert name == '_InfiniteDataloaderIterator'
-    assert 'save_checkpoint' not in vars(runner)
-    assert 'run' not in vars(loop)
+    name = type(runner.train_loop.dataloader_iterator).__name__
+    assert name == '_InfiniteDataloaderIterator'
 
 
 def test_loop_that_draws_elsewhere_is_not_guessed(tmp_path, clock):

@@ -3,12 +3,15 @@ import signal
 
 import pytest
 import torch
+from mmengine.hooks import Hook
 from mmengine.runner import load_checkpoint
+from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 from toy_tools import toy_config, toy_runner
 
 from hpml_mm.engine.hooks import GracefulStopHook
 from hpml_mm.engine.hooks import graceful_stop_hook as module
 from hpml_mm.engine.hooks.graceful_stop_hook import StoppedBySignalError
+from hpml_mm.engine.resume import SkipFirst
 
 STOP = {'type': 'hpml_mm.GracefulStopHook'}
 # 24 points in batches of 4: iterations 1-6 and 7-12 of two epochs.
@@ -49,11 +52,15 @@ def weights(runner):
     return {k: v.clone() for k, v in runner.model.state_dict().items()}
 
 
-@pytest.mark.parametrize('by', [{}, BY_ITER], ids=['epochs', 'iterations'])
-@pytest.mark.parametrize('iteration', [1, 4, 6, 9])
-def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path, by, iteration):
-    whole, _ = train(tmp_path / 'whole', **by)
+@pytest.fixture(scope='module', params=[{}, BY_ITER], ids=['epochs', 'iterations'])
+def unbroken(request, tmp_path_factory):
+    """A run that was not interrupted, and what differs in its config."""
+    return train(tmp_path_factory.mktemp('whole'), **request.param)[0], request.param
 
+
+@pytest.mark.parametrize('iteration', [1, 4, 6, 9])
+def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path, unbroken, iteration):
+    whole, by = unbroken
     part, code = train(tmp_path / 'part', [signal_at(iteration)], **by)
     assert code == 143
     assert not torch.equal(weights(part)['out.weight'], weights(whole)['out.weight'])
@@ -90,12 +97,18 @@ def test_the_stop_says_how_to_resume(tmp_path):
     assert pointer == str(tmp_path / 'interrupted.pth')
     meta = torch.load(pointer, weights_only=False)['meta']
     assert (meta['epoch'], meta['iter']) == (0, 3)
-    assert not list(tmp_path.glob('*.part'))
+    assert not list(tmp_path.glob('.*'))
 
 
 def test_ctrl_c_has_the_exit_code_of_the_shell(tmp_path):
-    _, code = train(tmp_path, [signal_at(2, 'SIGINT')])
+    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
+    runner, code = train(tmp_path, [signal_at(2, 'SIGINT')])
     assert code == 130
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
+    # The checkpoint loads like any other.
+    other = toy_runner(tmp_path / 'other')
+    load_checkpoint(other.model, str(tmp_path / 'interrupted.pth'), strict=True)
+    assert torch.equal(weights(other)['out.weight'], weights(runner)['out.weight'])
 
 
 def test_accumulated_gradients_are_not_lost(tmp_path):
@@ -109,43 +122,29 @@ def test_accumulated_gradients_are_not_lost(tmp_path):
     assert checkpoint['meta']['iter'] == 6
 
 
-def test_a_signal_in_the_last_validation_changes_nothing(tmp_path):
-    class InLastVal(module.Hook):
-        def before_val(self, runner):
-            if runner.epoch == 2:
-                signal.raise_signal(signal.SIGTERM)
+class InValidation(Hook):
+    """Sends this process SIGTERM in the validation after an epoch."""
 
-    _, code = train(tmp_path, [InLastVal()])
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def before_val(self, runner):
+        if runner.epoch == self.epoch:
+            signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_in_the_last_validation_changes_nothing(tmp_path):
+    _, code = train(tmp_path, [InValidation(2)])
     assert code is None
     assert not (tmp_path / 'interrupted.pth').exists()
 
 
 def test_a_signal_in_an_earlier_validation_lets_it_end(tmp_path):
-    class InFirstVal(module.Hook):
-        def before_val(self, runner):
-            if runner.epoch == 1:
-                signal.raise_signal(signal.SIGTERM)
-
-    runner, code = train(tmp_path, [InFirstVal()])
+    runner, code = train(tmp_path, [InValidation(1)])
     assert code == 143
     assert len(runner.message_hub.get_scalar('val/accuracy/top1').data[0]) == 1
     meta = torch.load(tmp_path / 'interrupted.pth', weights_only=False)['meta']
     assert (meta['epoch'], meta['iter']) == (1, 6)
-
-
-@pytest.mark.parametrize('stopped', [True, False])
-def test_the_handlers_of_before_come_back(tmp_path, stopped):
-    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)]
-    train(tmp_path, [signal_at(2)] if stopped else [])
-    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM)] == before
-
-
-def test_the_handlers_come_back_after_an_error(tmp_path):
-    before = signal.getsignal(signal.SIGINT)
-    runner = toy_runner(tmp_path, custom_hooks=[{'type': 'FailAtHook'}, STOP])
-    with pytest.raises(ValueError, match='toy bug'):
-        runner.train()
-    assert signal.getsignal(signal.SIGINT) == before
 
 
 def test_only_a_second_request_stops_at_once(monkeypatch, capfd):
@@ -177,8 +176,14 @@ def test_an_interval_below_one_is_refused():
         GracefulStopHook(agree_interval=0)
 
 
-def test_the_checkpoint_loads_like_any_other(tmp_path):
-    runner, _ = train(tmp_path, [signal_at(2)])
-    other = toy_runner(tmp_path / 'other')
-    load_checkpoint(other.model, str(tmp_path / 'interrupted.pth'), strict=True)
-    assert torch.equal(weights(other)['out.weight'], weights(runner)['out.weight'])
+@pytest.mark.parametrize(
+    'workers',
+    [{}, {'num_workers': 1}, {'num_workers': 1, 'persistent_workers': True}],
+    ids=['alone', 'worker', 'persistent'],
+)
+def test_the_first_batches_are_left_out_once(workers):
+    data = list(range(6))
+    batches = SkipFirst(BatchSampler(SequentialSampler(data), 2, False), skip=1)
+    loader = DataLoader(data, batch_sampler=batches, collate_fn=list, **workers)
+    assert list(loader) == [[2, 3], [4, 5]]
+    assert list(loader) == [[0, 1], [2, 3], [4, 5]]

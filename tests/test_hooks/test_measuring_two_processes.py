@@ -2,41 +2,21 @@
 """The measuring hooks in two processes that are unequally fast."""
 
 import json
-import os
-import socket
 
 import pytest
-import torch
-import torch.distributed as dist
-from clocked_runs import ClockedImages, ClockedNet, FakeClock, clocked_runner, shown
-from mmengine.config import Config
-from torch.multiprocessing import start_processes
+from clocked_runs import ClockedImages, ClockedNet, clocked_runner, shown
+from fake_clock import FakeClock
+from mmengine.model import MMDistributedDataParallel
 from torch.utils.data import DataLoader
+from two_ranks import on_two_ranks
 
-from hpml_mm.engine.hooks.data_load_ratio_hook import DataLoadRatioHook
-from hpml_mm.engine.hooks.summary_hook import SummaryHook
-from hpml_mm.engine.hooks.throughput_hook import ThroughputHook
+from hpml_mm.engine.hooks import DataLoadRatioHook, SummaryHook, ThroughputHook
 
 pytestmark = pytest.mark.slow
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(('127.0.0.1', 0))
-        return probe.getsockname()[1]
-
-
-def train(rank, port, work_dir):
+def train(rank, folder):
     """One of the two; the second loads slowly, and half as large batches."""
-    os.environ.update(
-        RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE='2', LOCAL_WORLD_SIZE='2'
-    )
-    torch.set_num_threads(1)
-    # MMEngine selects a CUDA device as it starts the group, so on a CPU the group
-    # must be there before.
-    dist.init_process_group(
-        'gloo', init_method=f'tcp://127.0.0.1:{port}', rank=rank, world_size=2
-    )
     clock = FakeClock()
     batch, seconds = ((4, 0.02), (2, 0.14))[rank]
     images = ClockedImages(clock, batches=10, seconds=seconds)
@@ -49,30 +29,26 @@ def train(rank, port, work_dir):
     for hook in hooks:
         hook.clock = clock
     runner = clocked_runner(
-        work_dir,
+        folder,
         clock,
         hooks,
         length=2,
         train_dataloader=loader,
-        model=ClockedNet(clock),
-        launcher='pytorch',
+        model=MMDistributedDataParallel(ClockedNet(clock)),
         experiment_name='two',
-        cfg=Config({'model_wrapper_cfg': {'device_ids': None}}),
     )
     runner.train()
     results = {
         'measured': {**hooks[0].summary(), **hooks[1].summary()},
         'all': shown(runner, 'throughput/all(img/s)'),
     }
-    with open(os.path.join(work_dir, f'rank{rank}.json'), 'w') as file:
-        json.dump(results, file)
-    dist.destroy_process_group()
+    (folder / f'rank{rank}.json').write_text(json.dumps(results))
 
 
 @pytest.fixture(scope='module')
 def work_dir(tmp_path_factory):
     directory = tmp_path_factory.mktemp('two')
-    start_processes(train, (free_port(), str(directory)), nprocs=2)
+    on_two_ranks(train, directory)
     return directory
 
 

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from PIL import Image
 from pose_spots import spot_loader, spot_model, write_spots
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from toy_runs import on_two_ranks
+from two_ranks import on_two_ranks
 
 from hpml_mm.visualization.hooks import PoseSheetHook
 from hpml_mm.visualization.hooks.pose_sheet_hook import SIDE, spread
@@ -34,6 +34,11 @@ class Watch(Hook):
 
     def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
         self.seen.append('pred_fields' in outputs[0])
+
+
+@pytest.fixture(scope='module')
+def root(tmp_path_factory):
+    return write_spots(tmp_path_factory.mktemp('spots'), OFFSETS)
 
 
 def build_runner(work_dir, root, hooks=(), **overrides):
@@ -88,10 +93,10 @@ def expected_sheet(runner, numbers):
     return draw_pose_sheet(rows, meta, ['prediction'], side=SIDE)
 
 
-def test_training_shows_fixed_and_worst_objects_in_tensorboard(tmp_path):
-    root = write_spots(tmp_path / 'data', OFFSETS)
+def test_training_shows_fixed_and_worst_objects_in_tensorboard(tmp_path, root):
+    watch = Watch()
     hook = {'type': 'hpml_mm.PoseSheetHook', 'num': 2, 'interval': 2}
-    runner = build_runner(tmp_path / 'run', root, [hook])
+    runner = build_runner(tmp_path / 'run', root, [hook, watch])
     runner.train()
     found = pictures(tmp_path / 'run')
     # Every second epoch, and the last one.
@@ -108,14 +113,8 @@ def test_training_shows_fixed_and_worst_objects_in_tensorboard(tmp_path):
         found['pose_fixed'][3], expected_sheet(runner, [0, 6])
     )
     assert len(list((tmp_path / 'run').rglob('vis_image/pose_*.png'))) == 4
-
-
-def test_the_model_gives_heatmaps_in_drawn_validations_alone(tmp_path):
-    root = write_spots(tmp_path / 'data', OFFSETS)
-    watch = Watch()
-    hook = {'type': 'hpml_mm.PoseSheetHook', 'num': 1, 'interval': 2}
-    build_runner(tmp_path / 'run', root, [hook, watch]).train()
-    # Three batches of training, whose test_cfg is empty, and three of validation.
+    # The model gives heatmaps in drawn validations alone: three batches of training,
+    # whose test_cfg is empty, and three of validation.
     epoch = [{}] * 3
     assert watch.seen == [
         *(epoch + [False] * 3),
@@ -124,8 +123,7 @@ def test_the_model_gives_heatmaps_in_drawn_validations_alone(tmp_path):
     ]
 
 
-def test_without_heatmaps_a_sheet_has_two_columns(tmp_path):
-    root = write_spots(tmp_path / 'data', OFFSETS)
+def test_without_heatmaps_a_sheet_has_two_columns(tmp_path, root):
     hook = {'type': 'hpml_mm.PoseSheetHook', 'num': 3, 'heatmaps': False}
     build_runner(tmp_path / 'run', root, [hook]).val()
     found = pictures(tmp_path / 'run')
@@ -142,8 +140,7 @@ def test_fixed_objects_are_spread_over_the_batches(num):
     assert counts.max() - counts[1:-1].min() <= 1
 
 
-def test_boxes_without_truth_stop_the_training_before_it_starts(tmp_path):
-    root = write_spots(tmp_path / 'data', OFFSETS)
+def test_boxes_without_truth_stop_the_training_before_it_starts(tmp_path, root):
     (root / 'boxes.json').write_text(
         '[{"image_id": 0, "category_id": 1, "bbox": [6, 10, 44, 44], "score": 0.9}]'
     )

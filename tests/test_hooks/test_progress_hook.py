@@ -1,21 +1,15 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import contextlib
-import io
 import itertools
 import re
 import sys
 from collections.abc import Callable
 
 import pytest
+from toy_runs import Terminal
 from toy_tools import toy_runner
 
 from hpml_mm.engine.hooks import ProgressHook
-from hpml_mm.engine.hooks.progress_hook import RateLimit
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
 
 
 @pytest.fixture
@@ -53,11 +47,7 @@ def test_the_bar_shows_epoch_loss_speed_and_wait(tmp_path, terminal):
     assert re.search(r'epoch 2/2 .*?12/12', shown)
     assert re.search(r'loss \d\.\d{4} \| \d+ img/s \| wait \d+ %', shown)
     assert 'validation 1/2' in shown
-
-
-def test_log_lines_scroll_above_and_the_file_has_no_bar(tmp_path, terminal):
-    with contextlib.redirect_stdout(terminal):
-        train(tmp_path, clock=slow_clock())
+    # Log lines scroll above, and their file has no bar.
     line = 'Saving checkpoint at 2 epochs'
     assert line in terminal.getvalue()
     log = next(tmp_path.glob('*/*.log')).read_text()
@@ -66,12 +56,12 @@ def test_log_lines_scroll_above_and_the_file_has_no_bar(tmp_path, terminal):
     assert 'epoch 1/2' not in log
 
 
-def test_it_is_due_no_more_often_than_asked():
-    now = iter([0.0, 0.1, 0.24, 0.25, 0.26, 0.6, 0.7])
-    rate = RateLimit(per_second=4, clock=lambda: next(now))
-    assert [rate.due() for _ in range(7)] == [
-        *(True, False, False, True, False, True, False)
-    ]
+def test_it_is_drawn_no_more_often_than_asked(tmp_path, terminal):
+    """Twice a second, by a clock that is read .2 s after the last time."""
+    with contextlib.redirect_stdout(terminal):
+        train(tmp_path, redraws_per_second=2, clock=itertools.count(step=0.2).__next__)
+    shown = re.findall(r'epoch 1/2 .*?(\d)/12', terminal.getvalue())
+    assert [count for count, _ in itertools.groupby(shown)] == ['1', '4']
 
 
 def test_without_a_terminal_there_is_nothing(tmp_path, monkeypatch, capsys):

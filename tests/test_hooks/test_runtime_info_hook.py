@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.hooks import Hook, LoggerHook
 from mmengine.logging import HistoryBuffer
-from toy_runs import ToyNet, for_validation, loader, toy_runner
+from toy_runs import FailAt, ToyNet, for_validation, loader, toy_runner
 
 from hpml_mm.engine.hooks import RuntimeInfoHook
 
@@ -145,10 +145,8 @@ def test_a_checkpoint_has_every_loss_in_mmengines_own_class(tmp_path):
 
 
 def test_losses_are_not_lost_when_training_breaks_off(tmp_path):
-    model = ToyNet()
-    model.fail_at = 3
     hooks = {'checkpoint': None, 'runtime_info': DeferringHook()}
-    runner = toy_runner(tmp_path, model=model, default_hooks=hooks)
+    runner = toy_runner(tmp_path, [FailAt(3)], default_hooks=hooks)
     with pytest.raises(RuntimeError, match='toy failure'):
         runner.train()
     copied = copy.deepcopy(runner.message_hub.state_dict())

@@ -1,32 +1,19 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-import random
-import signal
-
 import numpy as np
 import pytest
 import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from torch.utils.data import IterableDataset
-from toy_runs import NUM_IMAGES, ToyImages, loader, on_two_ranks, toy_runner
+from toy_runs import NUM_IMAGES, FailAt, NoisyImages, loader, toy_runner
+from two_ranks import on_two_ranks
 
 from hpml_mm.engine.hooks import SampleSeedHook
-from hpml_mm.engine.hooks.graceful_stop_hook import StoppedBySignalError
 
 SEED = {'type': 'hpml_mm.SampleSeedHook'}
-STOP = {'type': 'hpml_mm.GracefulStopHook'}
 # Two workers that are started anew in each epoch, or live on.
 WORKERS = {'num_workers': 2}
 PERSISTENT = {'num_workers': 2, 'persistent_workers': True}
-
-
-class NoisyImages(ToyImages):
-    """Toy images with noise of each global generator on them; tells the index."""
-
-    def __getitem__(self, index):
-        item = super().__getitem__(index)
-        noise = random.random() + np.random.rand() + torch.rand(1, 8, 8)
-        return {**item, 'inputs': item['inputs'] + noise}
 
 
 class NoisyStream(IterableDataset):
@@ -48,17 +35,6 @@ class Album(Hook):
 
     def pages(self):
         return {epoch: sorted(images) for epoch, images in self.epochs.items()}
-
-
-class StopAt(Hook):
-    """Sends this process SIGTERM in one iteration, counted from 1."""
-
-    def __init__(self, iteration):
-        self.iteration = iteration
-
-    def before_train_iter(self, runner, batch_idx, data_batch=None):
-        if runner.iter + 1 == self.iteration:
-            signal.raise_signal(signal.SIGTERM)
 
 
 def noisy_runner(folder, hooks=(SEED,), epochs=2, seed=0, shuffle=True, **changes):
@@ -91,59 +67,45 @@ def same(one, other):
     return all(torch.equal(one[name], other[name]) for name in one)
 
 
+@pytest.fixture(scope='module')
+def alone(tmp_path_factory):
+    """Two shuffled epochs without workers."""
+    folder = tmp_path_factory.mktemp('alone')
+    runner, album = noisy_runner(folder)
+    runner.train()
+    return runner, album.pages(), str(folder / 'epoch_1.pth')
+
+
 @pytest.mark.parametrize('workers', [WORKERS, PERSISTENT], ids=['anew', 'persistent'])
-def test_the_number_of_workers_changes_no_picture(tmp_path, workers):
-    alone = pictures(tmp_path / 'alone')
-    assert pictures(tmp_path / 'workers', **workers) == alone
-    assert len(alone[0]) == NUM_IMAGES
-    assert pictures(tmp_path / 'without', hooks=[], **workers) != alone
+def test_the_number_of_workers_changes_no_picture(tmp_path, alone, workers):
+    assert pictures(tmp_path / 'workers', **workers) == alone[1]
+    assert len(alone[1][0]) == NUM_IMAGES
 
 
-def test_nor_does_their_order(tmp_path):
-    shuffled = pictures(tmp_path / 'shuffled')
-    assert pictures(tmp_path / 'ordered', shuffle=False) == shuffled
+def test_nor_does_their_order(tmp_path, alone):
+    assert pictures(tmp_path, shuffle=False) == alone[1]
 
 
-def test_epochs_and_seeds_differ(tmp_path):
-    seen = pictures(tmp_path / '0')
-    other = pictures(tmp_path / '1', seed=1)
-    pages = [*seen.values(), *other.values()]
+def test_epochs_and_seeds_differ(tmp_path, alone):
+    """A seed of its own comes before the runner's."""
+    other = pictures(tmp_path / '5', seed=5)
+    pages = [*alone[1].values(), *other.values()]
     assert all(a != b for i, a in enumerate(pages) for b in pages[:i])
-
-
-def test_a_seed_of_its_own_comes_before_the_runners(tmp_path):
-    own = [{**SEED, 'seed': 5}]
-    seen = pictures(tmp_path / '0', own, seed=0)
-    assert pictures(tmp_path / '1', own, seed=1) == seen
-    assert pictures(tmp_path / '5', seed=5) == seen
+    assert pictures(tmp_path / '0', [{**SEED, 'seed': 5}]) == other
 
 
 @pytest.mark.parametrize('workers', [{}, PERSISTENT], ids=['alone', 'persistent'])
 @pytest.mark.parametrize('hooks', [[SEED], []], ids=['with', 'without'])
-def test_a_run_stopped_at_an_epochs_end_goes_on_exactly(tmp_path, hooks, workers):
-    whole, seen = noisy_runner(tmp_path / 'whole', hooks, **workers)
-    whole.train()
-    part, _ = noisy_runner(tmp_path / 'part', hooks, epochs=1, **workers)
-    part.train()
-    rest, again = noisy_runner(tmp_path / 'part', hooks, resume=True, **workers)
+def test_a_run_resumed_at_an_epochs_end_goes_on_exactly(
+    tmp_path, alone, hooks, workers
+):
+    whole, seen, path = alone
+    rest, again = noisy_runner(tmp_path, hooks, resume=True, load_from=path, **workers)
     rest.train()
     assert rest.iter == whole.iter == 8
     exact = bool(hooks)
     assert same(weights(rest), weights(whole)) is exact
-    assert (again.pages()[1] == seen.pages()[1]) is exact
-
-
-def test_a_run_stopped_within_an_epoch_goes_on_exactly(tmp_path):
-    hooks = [SEED, STOP]
-    whole, _ = noisy_runner(tmp_path / 'whole', hooks, **WORKERS)
-    whole.train()
-    part, _ = noisy_runner(tmp_path / 'part', [*hooks, StopAt(6)], **WORKERS)
-    with pytest.raises(StoppedBySignalError):
-        part.train()
-    rest, album = noisy_runner(tmp_path / 'part', hooks, resume=True, **WORKERS)
-    rest.train()
-    assert {epoch: len(seen) for epoch, seen in album.epochs.items()} == {1: 8}
-    assert same(weights(rest), weights(whole))
+    assert (again.pages()[1] == seen[1]) is exact
 
 
 def test_the_model_draws_as_if_the_samples_drew_nothing(tmp_path):
@@ -163,8 +125,8 @@ def test_the_model_draws_as_if_the_samples_drew_nothing(tmp_path):
 
 @pytest.mark.parametrize('fails', [False, True])
 def test_the_loader_gets_its_data_set_back(tmp_path, fails):
-    runner, _ = noisy_runner(tmp_path, **PERSISTENT)
-    runner.model.fail_at = 6 if fails else None
+    hooks = [SEED, FailAt(6)] if fails else [SEED]
+    runner, _ = noisy_runner(tmp_path, hooks, **PERSISTENT)
     if fails:
         with pytest.raises(RuntimeError, match='toy failure'):
             runner.train()
@@ -206,9 +168,8 @@ def _pictures_on_a_rank(rank, folder):
 
 
 @pytest.mark.slow
-def test_two_processes_see_the_pictures_of_one(tmp_path):
+def test_two_processes_see_the_pictures_of_one(tmp_path, alone):
     on_two_ranks(_pictures_on_a_rank, tmp_path)
     pages = [torch.load(tmp_path / f'rank{rank}.pt') for rank in (0, 1)]
-    alone = pictures(tmp_path / 'alone')
     together = {epoch: sorted(pages[0][epoch] + pages[1][epoch]) for epoch in (0, 1)}
-    assert together == alone
+    assert together == alone[1]

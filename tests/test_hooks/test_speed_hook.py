@@ -1,12 +1,45 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import pytest
 import torch
-from mmengine.model import MMDistributedDataParallel
+from mmengine.optim import OptimWrapper
 from torch import nn
-from toy_runs import ToyNet, for_testing, on_two_ranks, toy_runner
+from toy_runs import ToyNet, for_testing, for_validation, toy_runner
 
+from hpml_mm.engine.speed import CompiledForward
 from hpml_mm.engine.wide_batch_norm import WideBatchNorm2d
 
 HOOK = {'type': 'hpml_mm.SpeedHook'}
+# Traces as the default backend does, but needs no compiler and no time.
+COMPILE = {**HOOK, 'compile': {'backend': 'aot_eager'}}
+EMA = {'type': 'EMAHook', 'momentum': 0.5}
+
+
+@pytest.fixture(autouse=True)
+def fresh_compiler():
+    torch.compiler.reset()
+    yield
+    torch.compiler.reset()
+
+
+def run(work_dir, *hooks, epochs=2, **settings):
+    runner = toy_runner(
+        work_dir,
+        hooks,
+        train_cfg={'by_epoch': True, 'max_epochs': epochs, 'val_interval': 1},
+        default_hooks={'checkpoint': {'type': 'CheckpointHook', 'interval': 1}},
+        **for_validation(),
+        **settings,
+    )
+    runner.train()
+    return runner
+
+
+def losses(runner):
+    return runner.message_hub.get_scalar('train/loss').data[0].tolist()
+
+
+def log_of(folder):
+    return sorted(folder.glob('*/*.log'))[-1].read_text()
 
 
 def is_channels_last(weight) -> bool:
@@ -17,66 +50,109 @@ def is_channels_last(weight) -> bool:
     )
 
 
-def test_training_gives_the_same_parameters_in_another_layout(tmp_path):
-    plain, fast = toy_runner(tmp_path / 'a'), toy_runner(tmp_path / 'b', [HOOK])
-    plain.train()
-    fast.train()
-    assert is_channels_last(fast.model.conv.weight)
-    assert not is_channels_last(plain.model.conv.weight)
-    for param, other in zip(
-        fast.model.parameters(), plain.model.parameters(), strict=True
-    ):
+@pytest.fixture(scope='module')
+def plain(tmp_path_factory):
+    """Two epochs without the hook, but with averaged weights; and their folder."""
+    folder = tmp_path_factory.mktemp('plain')
+    return run(folder, EMA), folder
+
+
+def test_training_gives_the_same_parameters_in_another_layout(tmp_path, plain):
+    fast = run(tmp_path, HOOK).model
+    assert is_channels_last(fast.backbone[0].weight)
+    assert type(fast.backbone[1]) is nn.BatchNorm2d
+    expected = plain[0].model
+    assert not is_channels_last(expected.backbone[0].weight)
+    for param, other in zip(fast.parameters(), expected.parameters(), strict=True):
         torch.testing.assert_close(param, other, rtol=1e-4, atol=1e-5)
-    log = next((tmp_path / 'b').glob('*/*.log')).read_text()
-    assert 'SpeedHook: 1 convolution weights channels-last' in log
+    assert 'SpeedHook: 1 convolution weights channels-last' in log_of(tmp_path)
 
 
-def test_it_acts_before_a_checkpoint_is_resumed(tmp_path):
-    checkpoints = {'checkpoint': {'type': 'CheckpointHook', 'interval': 1}}
-    toy_runner(tmp_path, default_hooks=checkpoints).train()
-    settings = {'train_cfg': {'by_epoch': True, 'max_epochs': 2}, 'resume': True}
-    runner = toy_runner(tmp_path, [HOOK], **settings)
-    runner.train()
-    assert runner.iter == 8
-    assert is_channels_last(runner.model.conv.weight)
-
-
-def test_a_test_run_is_converted_too(tmp_path):
-    runner = toy_runner(tmp_path, [HOOK], **for_testing())
+@pytest.mark.parametrize('channels_last', [True, False])
+def test_a_test_run_is_converted_too_but_not_compiled(tmp_path, channels_last):
+    hook = {**COMPILE, 'channels_last': channels_last}
+    runner = toy_runner(tmp_path, [hook], **for_testing())
     runner.test()
-    assert is_channels_last(runner.model.conv.weight)
+    weight = runner.model.backbone[0].weight
+    assert is_channels_last(weight) is channels_last
+    assert not isinstance(runner.model.backbone.forward, CompiledForward)
 
 
-def test_it_can_be_switched_off(tmp_path):
-    runner = toy_runner(tmp_path, [{**HOOK, 'channels_last': False}], **for_testing())
-    runner.test()
-    assert not is_channels_last(runner.model.conv.weight)
-
-
-def test_thin_batch_norms_are_computed_by_wide_pixels(tmp_path):
+@pytest.mark.parametrize(
+    ('channels_last', 'kind'), [(True, WideBatchNorm2d), (False, nn.BatchNorm2d)]
+)
+def test_thin_batch_norms_are_computed_by_wide_pixels(tmp_path, channels_last, kind):
     class ThinNet(ToyNet):
         def __init__(self):
             super().__init__()
-            self.thin, self.thick = nn.BatchNorm2d(8), nn.BatchNorm2d(32)
+            self.thick = nn.BatchNorm2d(32)
 
-    for name, hook, kind in (
-        ('a', HOOK, WideBatchNorm2d),
-        ('b', {**HOOK, 'channels_last': False}, nn.BatchNorm2d),
+    hook = {**HOOK, 'wide_batch_norm': True, 'channels_last': channels_last}
+    model = run(tmp_path, hook, epochs=1, model=ThinNet()).model
+    assert type(model.backbone[1]) is kind
+    assert type(model.thick) is nn.BatchNorm2d
+
+
+def test_a_compiled_run_follows_the_plain_one(tmp_path, plain):
+    fast = run(tmp_path, EMA, COMPILE)
+    assert isinstance(fast.model.backbone.forward, CompiledForward)
+    assert losses(fast) == pytest.approx(losses(plain[0]), rel=1e-5)
+    own, other = (
+        torch.load(folder / 'epoch_2.pth', weights_only=False)
+        for folder in (tmp_path, plain[1])
+    )
+    for part in ('state_dict', 'ema_state_dict'):
+        assert own[part].keys() == other[part].keys()
+        for key, value in other[part].items():
+            torch.testing.assert_close(own[part][key], value, rtol=1e-4, atol=1e-6)
+    assert 'SpeedHook: compiled for training: backbone, head' in log_of(tmp_path)
+
+
+def test_auto_compiles_nothing_on_a_cpu(tmp_path):
+    runner = run(tmp_path, {**HOOK, 'compile': 'auto'}, epochs=1)
+    assert not isinstance(runner.model.backbone.forward, CompiledForward)
+
+
+def test_a_missing_compiler_is_an_error_before_the_first_step(tmp_path, monkeypatch):
+    monkeypatch.setenv('CXX', '/no/such/compiler')
+    monkeypatch.setenv('TORCHINDUCTOR_CACHE_DIR', str(tmp_path / 'cache'))
+    # Not by monkeypatch: it would take the setting away from all that comes later.
+    missing = {'cpp.cxx': (None, '/no/such/compiler')}
+    with (
+        torch._inductor.config.patch(missing),
+        pytest.raises(ValueError, match='No working C.. compiler.*apt install g'),
     ):
-        runner = toy_runner(tmp_path / name, [hook], model=ThinNet())
-        runner.train()
-        assert type(runner.model.thin) is kind
-        assert type(runner.model.thick) is nn.BatchNorm2d
+        run(tmp_path, {**HOOK, 'compile': True})
 
 
-def _train_on_a_rank(rank, folder):
-    model = MMDistributedDataParallel(ToyNet())
-    toy_runner(folder / str(rank), [HOOK], model=model).train()
-    torch.save(model.module.state_dict(), folder / f'rank{rank}.pt')
+def test_the_optimizer_stays_fused_after_resuming_a_plain_run(tmp_path):
+    adam = {'optim_wrapper': {'optimizer': {'type': 'Adam', 'lr': 0.01}}}
+    expected = run(tmp_path, **adam)
+    fused = {**HOOK, 'optimizer': 'auto'}
+    path = str(tmp_path / 'epoch_1.pth')
+    resumed = run(tmp_path / 'b', fused, resume=True, load_from=path, **adam)
+    assert resumed.optim_wrapper.optimizer.param_groups[0]['fused'] is True
+    assert is_channels_last(resumed.model.backbone[0].weight)
+    assert losses(resumed) == pytest.approx(losses(expected), rel=1e-4)
+    assert 'SpeedHook: Adam is fused' in log_of(tmp_path / 'b')
 
 
-def test_a_distributed_model_stays_in_step(tmp_path):
-    on_two_ranks(_train_on_a_rank, tmp_path)
-    first, second = (torch.load(tmp_path / f'rank{rank}.pt') for rank in (0, 1))
-    assert is_channels_last(first['conv.weight'])
-    torch.testing.assert_close(first['fc.weight'], second['fc.weight'], rtol=0, atol=0)
+def test_amp_hook_converts_the_wrapper_of_a_fused_optimizer(tmp_path):
+    hooks = [{**HOOK, 'optimizer': 'fused'}, {'type': 'hpml_mm.AmpHook'}]
+    runner = run(tmp_path, *hooks, epochs=1)
+    assert type(runner.optim_wrapper) is not OptimWrapper
+    assert runner.optim_wrapper.optimizer.param_groups[0]['fused'] is True
+    assert all(value < 2 for value in losses(runner))
+
+
+@pytest.mark.parametrize(
+    ('settings', 'message'),
+    [
+        ({'compile': 'yes'}, "compile is 'yes'"),
+        ({'compile': {'modes': 1}}, "'modes'"),
+        ({'optimizer': 'fast'}, "optimizer is 'fast'; use one of auto, fused"),
+    ],
+)
+def test_mistakes_are_refused(tmp_path, settings, message):
+    with pytest.raises(ValueError, match=message):
+        toy_runner(tmp_path, [{**HOOK, **settings}])

@@ -9,7 +9,6 @@ import torch
 from clocked_runs import (
     BATCH,
     ClockedImages,
-    FakeClock,
     ScriptedMetric,
     clocked_runner,
 )
@@ -18,14 +17,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from torch.utils.data import DataLoader
 
-from hpml_mm.engine.hooks.data_load_ratio_hook import DataLoadRatioHook
-from hpml_mm.engine.hooks.summary_hook import SummaryHook
-from hpml_mm.engine.hooks.throughput_hook import ThroughputHook
-
-
-@pytest.fixture
-def clock():
-    return FakeClock()
+from hpml_mm.engine.hooks import DataLoadRatioHook, SummaryHook, ThroughputHook
 
 
 def hooks_on(clock):
@@ -133,19 +125,26 @@ def test_several_best_metrics(tmp_path, clock):
     }
 
 
-def test_values_that_json_lacks(tmp_path, clock):
-    class Odd(Hook):
-        def summary(self):
-            return {'bound': math.inf, 'tensor': torch.tensor(0.5)}
+class Odd(Hook):
+    def summary(self):
+        return {'bound': math.inf, 'tensor': torch.tensor(0.5)}
 
-    class Broken(Hook):
-        def summary(self):
-            raise KeyError('gone')
 
+class Broken(Hook):
+    def summary(self):
+        raise KeyError('gone')
+
+
+class Twice(Hook):
+    def summary(self):
+        return {'bound': 2}
+
+
+def test_values_that_json_lacks_that_fail_and_of_one_name(tmp_path, clock):
     runner = clocked_runner(
         tmp_path,
         clock,
-        [Broken(), Odd(), SummaryHook()],
+        [Broken(), Twice(), Odd(), SummaryHook()],
         length=1,
         val_interval=1,
         metric=ScriptedMetric((math.nan,)),
@@ -156,36 +155,7 @@ def test_values_that_json_lacks(tmp_path, clock):
     assert summary['measurements'] == {'bound': None, 'tensor': 0.5}
     log = next(tmp_path.glob('*/*.log')).read_text()
     assert "Broken is missing in the summary: KeyError('gone')" in log
-
-
-def test_one_name_for_two_measurements_is_told(tmp_path, clock):
-    class One(Hook):
-        def summary(self):
-            return {'speed(m/s)': 1}
-
-    class Two(Hook):
-        def summary(self):
-            return {'speed(m/s)': 2}
-
-    runner = clocked_runner(tmp_path, clock, [One(), Two(), SummaryHook()], length=1)
-    runner.train()
-    measured = read(tmp_path / 'summary.json')['measurements']
-    assert measured == {'speed(m/s)': 2}
-    log = next(tmp_path.glob('*/*.log')).read_text()
-    assert "Two and a hook before it both measured 'speed(m/s)'" in log
-
-
-def test_test_run(tmp_path, clock):
-    runner = clocked_runner(
-        tmp_path, clock, hooks_on(clock), length=1, **for_testing(clock)
-    )
-    runner.test()
-    summary = read(tmp_path / 'summary.json')
-    assert summary['mode'] == 'test'
-    assert summary['status'] == 'finished'
-    assert summary['metrics'] == {'acc': 7.0}
-    assert set(summary['train'].values()) == {None}
-    assert summary['measurements']['throughput(img/s)'] is None
+    assert "Odd and a hook before it both measured 'bound'" in log
 
 
 def test_the_other_modes_summary_is_kept(tmp_path, clock):
@@ -204,6 +174,11 @@ def test_the_other_modes_summary_is_kept(tmp_path, clock):
     assert read(tmp_path / 'summary.json')['mode'] == 'test'
     assert read(tmp_path / 'summary_train.json')['train']['iters'] == 5
     run('test')
+    summary = read(tmp_path / 'summary.json')
+    assert (summary['mode'], summary['status']) == ('test', 'finished')
+    assert summary['metrics'] == {'acc': 7.0}
+    assert set(summary['train'].values()) == {None}
+    assert summary['measurements']['throughput(img/s)'] is None
     assert (tmp_path / 'summary_train.json').is_file()
     assert not (tmp_path / 'summary_test.json').exists()
     run('train')
@@ -231,7 +206,6 @@ def test_broken_run_leaves_a_summary(tmp_path, clock, error, status):
     assert summary['train']['epochs'] == 1
     assert summary['train']['iters'] == 7
     assert summary['measurements']['step_time/n'] == 3
-    assert 'run' not in vars(runner.train_loop)
 
 
 def test_run_that_never_began(tmp_path, clock):
@@ -248,26 +222,47 @@ def test_run_that_never_began(tmp_path, clock):
     }
 
 
-def test_unwritable_summary_is_kept_in_the_log(tmp_path, clock, monkeypatch):
-    runner = clocked_runner(tmp_path, clock, hooks_on(clock))
-    (tmp_path / 'summary.json').write_text('{"mode": "train"}')
-
-    def full(handle):
-        raise OSError(28, 'No space left on device')
-
-    monkeypatch.setattr('os.fsync', full)
-    runner.train()
-    log = next(tmp_path.glob('*/*.log')).read_text()
-    assert 'No space left on device' in log
-    assert '"data_wait(%)": ' in log
-    assert (tmp_path / 'summary.json').read_text() == '{"mode": "train"}'
-
-
-def test_summary_that_cannot_be_replaced(tmp_path, clock):
+def test_summary_that_cannot_be_written_is_kept_in_the_log(tmp_path, clock):
     """A directory of that name is in the way: a real error of the file system."""
     (tmp_path / 'summary.json' / 'something').mkdir(parents=True)
-    hook = SummaryHook()
-    runner = clocked_runner(tmp_path, clock, [hook], length=1)
-    runner.train()
+    clocked_runner(tmp_path, clock, hooks_on(clock), length=1).train()
     log = next(tmp_path.glob('*/*.log')).read_text()
     assert 'The summary could not be written to' in log
+    assert '"data_wait(%)": ' in log
+
+
+def wall_time(work_dir, clock, length, **kwargs):
+    """Of a training that saves a checkpoint after each epoch."""
+    hook = SummaryHook()
+    hook.clock = clock
+    checkpoint = {'checkpoint': {'type': 'CheckpointHook', 'interval': 1}}
+    runner = clocked_runner(
+        work_dir, clock, [hook], length=length, default_hooks=checkpoint, **kwargs
+    )
+    runner.train()
+    return read(work_dir / 'summary.json')['train']['wall_time(s)']
+
+
+def test_a_resumed_training_counts_the_time_before_and_not_the_pause(tmp_path, clock):
+    # An epoch: 1 s to start, 5 iterations of .2 s, 3 s for the checkpoint.
+    assert wall_time(tmp_path, clock, 1) == pytest.approx(5)
+    clock.advance(1000)
+    assert wall_time(tmp_path, clock, 2, resume=True) == pytest.approx(10)
+    clock.advance(1000)
+    assert wall_time(tmp_path, clock, 4, resume=True) == pytest.approx(20)
+
+
+def test_weights_that_are_loaded_only_bring_no_time(tmp_path, clock):
+    wall_time(tmp_path, clock, 1)
+    load_from = str(tmp_path / 'epoch_1.pth')
+    other = tmp_path / 'other'
+    assert wall_time(other, clock, 1, load_from=load_from) == pytest.approx(5)
+
+
+def test_the_time_before_a_checkpoint_without_it_is_unknown(tmp_path, clock):
+    wall_time(tmp_path, clock, 1)
+    path = tmp_path / 'epoch_1.pth'
+    checkpoint = torch.load(path, weights_only=False)
+    del checkpoint['hpml_mm_wall_time']
+    torch.save(checkpoint, path)
+    assert wall_time(tmp_path, clock, 2, resume=True) is None

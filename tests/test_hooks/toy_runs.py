@@ -1,38 +1,47 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """A small convolutional model and a runner for it, for tests of hooks."""
 
+import io
+import random
+import signal
 import uuid
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric, Evaluator
+from mmengine.hooks import Hook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import Dataset
-from two_ranks import on_two_ranks as on_two_ranks
 
 NUM_IMAGES = 16
 BATCH = 4
 
 
 class ToyNet(BaseModel):
-    """Conv, BatchNorm, linear; remembers the dtype its convolution computed in."""
+    """A backbone, and a head that is called past ``__call__``, as MMPose's are.
+
+    It remembers the dtypes that it computed in.
+    """
 
     def __init__(self):
         super().__init__()
-        self.conv = nn.Conv2d(1, 8, 3, padding=1)
-        self.bn = nn.BatchNorm2d(8)
-        self.fc = nn.Linear(8, 3)
+        self.backbone = nn.Sequential(
+            nn.Conv2d(1, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU()
+        )
+        self.head = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3)
+        )
         self.dtypes = {'loss': [], 'predict': []}
         self.fail_at = None
 
     def forward(self, inputs, data_samples=None, mode='tensor'):
-        features = self.conv(inputs)
-        self.dtypes.setdefault(mode, []).append(features.dtype)
+        logits = self.head.forward(self.backbone(inputs))
+        self.dtypes.setdefault(mode, []).append(logits.dtype)
         if self.fail_at == len(self.dtypes['loss']):
             raise RuntimeError('toy failure')
-        logits = self.fc(self.bn(features).relu().mean((2, 3)))
         if mode == 'loss':
             return {'loss': nn.functional.cross_entropy(logits, data_samples)}
         return list(logits)
@@ -53,6 +62,41 @@ class ToyImages(Dataset):
 
     def __getitem__(self, index):
         return {'inputs': self.images[index], 'data_samples': self.labels[index]}
+
+
+class NoisyImages(ToyImages):
+    """Toy images with noise of each global generator on them."""
+
+    def __getitem__(self, index):
+        item = super().__getitem__(index)
+        noise = random.random() + np.random.rand() + torch.rand(1, 8, 8)
+        return {**item, 'inputs': item['inputs'] + noise}
+
+
+class FailAt(Hook):
+    """Raises an error before one iteration, counted from 1."""
+
+    def __init__(self, iteration):
+        self.iteration = iteration
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter + 1 == self.iteration:
+            raise RuntimeError('toy failure')
+
+
+class StopAt(FailAt):
+    """Sends this process SIGTERM instead."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if runner.iter + 1 == self.iteration:
+            signal.raise_signal(signal.SIGTERM)
+
+
+class Terminal(io.StringIO):
+    """What a progress bar takes for a terminal."""
+
+    def isatty(self):
+        return True
 
 
 class ToyMetric(BaseMetric):

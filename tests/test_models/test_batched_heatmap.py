@@ -57,23 +57,13 @@ def random_points(codec, number: int, beyond: float) -> tuple:
 
 
 @pytest.mark.parametrize('name', CODECS)
-def test_random_keypoints_inside_and_outside(name):
+def test_keypoints_inside_and_outside_on_cells_and_along_each_border(name):
     codec = CODECS[name]
     assert_same(codec, *random_points(codec, 60, beyond=0.4))
-
-
-@pytest.mark.parametrize('name', CODECS)
-def test_keypoints_on_cells_and_half_way_between(name):
-    codec = CODECS[name]
     points, visible = random_points(codec, 60, beyond=0.2)
-    step = np.array(codec.scale_factor) / 2
+    step = np.array(codec.scale_factor) / 2  # on cells and half way between
     assert_same(codec, (np.round(points / step) * step).astype(np.float32), visible)
-
-
-@pytest.mark.parametrize('name', CODECS)
-def test_keypoints_along_each_border(name):
-    """A row of keypoints that walks from far outside to far outside."""
-    codec = CODECS[name]
+    # A row of keypoints walks from far outside to far outside.
     width, height = codec.input_size
     along = np.linspace(-40, max(width, height) + 40, 17 * 20)
     for line in (

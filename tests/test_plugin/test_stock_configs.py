@@ -15,11 +15,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from pose_spots import write_spots
 from python_process import run_python
 
 ROOT = Path(__file__).resolve().parents[2]
-KEYPOINTS = 17
-PERSONS_PER_IMAGE = 2
 
 TRAIN = """
 import json
@@ -61,20 +60,24 @@ custom_hooks = {hooks}
 
 # mmpose.models looks for MMCV's compiled ops, so hpml_mm has to come before it.
 POSE = """
-_base_ = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/{config}.py'
+_base_ = (
+    'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
+    'td-hm_mobilenetv2_8xb64-210e_coco-256x192.py')
 custom_imports = dict(imports=['hpml_mm'])
 
 model = dict(backbone=dict(init_cfg=None))
 train_dataloader = dict(
     batch_size={batch_size},
-    dataset=dict(data_root='{root}/', ann_file='{annotations}/train2017.json'))
+    dataset=dict(
+        data_root='/', ann_file='{folder}/train.json',
+        data_prefix=dict(img='{images[0]}/')))
 val_dataloader = dict(
     batch_size={batch_size},
     dataset=dict(
-        data_root='{root}/', ann_file='{annotations}/val2017.json',
-        bbox_file='{annotations}/boxes.json'))
+        data_root='/', ann_file='{folder}/val.json',
+        bbox_file='{folder}/boxes.json', data_prefix=dict(img='{images[1]}/')))
 test_dataloader = val_dataloader
-val_evaluator = dict(ann_file='{annotations}/val2017.json')
+val_evaluator = dict(ann_file='{folder}/val.json')
 test_evaluator = val_evaluator
 train_cfg = dict(max_epochs=1)
 custom_hooks = _base_.custom_hooks + {hooks}
@@ -134,68 +137,24 @@ def image_folder(tmp_path) -> Path:
     return root
 
 
-def draw_persons(root: Path, split: str, images: int) -> None:
-    """Files of COCO's layout: noise, with persons whose keypoints lie at random."""
-    rng = np.random.default_rng(0)
-    (root / 'annotations').mkdir(parents=True, exist_ok=True)
-    (root / split).mkdir()
-    coco = {
-        'images': [],
-        'annotations': [],
-        'categories': [{'id': 1, 'name': 'person', 'supercategory': 'person'}],
-    }
-    for image_id in range(1, images + 1):
-        name = f'{image_id:012}.jpg'
-        image = rng.integers(0, 256, (96, 128, 3), dtype=np.uint8)
-        cv2.imwrite(str(root / split / name), image)
-        coco['images'].append(
-            {'id': image_id, 'file_name': name, 'width': 128, 'height': 96}
-        )
-        for _ in range(PERSONS_PER_IMAGE):
-            left, top = rng.uniform(0, 40, 2)
-            points = rng.uniform((left, top), (left + 60, top + 50), (KEYPOINTS, 2))
-            visible = np.column_stack([points, np.full(KEYPOINTS, 2)])
-            coco['annotations'].append(
-                {
-                    'id': len(coco['annotations']) + 1,
-                    'image_id': image_id,
-                    'category_id': 1,
-                    'bbox': [left, top, 60, 50],
-                    'area': 3000,
-                    'iscrowd': 0,
-                    'num_keypoints': KEYPOINTS,
-                    'keypoints': visible.ravel().tolist(),
-                }
-            )
-    file = root / 'annotations' / f'person_keypoints_{split}.json'
-    file.write_text(json.dumps(coco))
-
-
-def pose_config(root: Path, annotations: Path, persons: int, batch_size: int) -> str:
-    """Config for the first persons of each split of a folder in COCO's layout.
+def pose_config(folder: Path, train: Path, val: Path, images: tuple, size: int) -> str:
+    """Config for the first 32 objects of each of two files of COCO's form.
 
     The stock config also asks for a detector's boxes: these are the true ones.
     """
-    annotations.mkdir()
-    for split in ('train2017', 'val2017'):
-        file = root / 'annotations' / f'person_keypoints_{split}.json'
+    folder.mkdir()
+    for file, name in ((train, 'train'), (val, 'val')):
         coco = json.loads(file.read_text())
-        coco['annotations'] = coco['annotations'][:persons]
+        coco['annotations'] = coco['annotations'][:32]
         shown = {person['image_id'] for person in coco['annotations']}
         coco['images'] = [image for image in coco['images'] if image['id'] in shown]
-        (annotations / f'{split}.json').write_text(json.dumps(coco))
+        (folder / f'{name}.json').write_text(json.dumps(coco))
     boxes = [
         {key: person[key] for key in ('image_id', 'category_id', 'bbox')} | {'score': 1}
         for person in coco['annotations']
     ]
-    (annotations / 'boxes.json').write_text(json.dumps(boxes))
-    return POSE.format(
-        config='td-hm_mobilenetv2_8xb64-210e_coco-256x192',
-        root=root,
-        annotations=annotations,
-        batch_size=batch_size,
-        hooks=HOOKS,
-    )
+    (folder / 'boxes.json').write_text(json.dumps(boxes))
+    return POSE.format(folder=folder, images=images, batch_size=size, hooks=HOOKS)
 
 
 def test_classifier_by_type_alone(train, image_folder):
@@ -206,10 +165,9 @@ def test_classifier_by_type_alone(train, image_folder):
 
 
 def test_pose_by_custom_imports(train, tmp_path):
-    root = tmp_path / 'coco'
-    draw_persons(root, 'train2017', images=4)
-    draw_persons(root, 'val2017', images=2)
-    report = train(pose_config(root, tmp_path / 'some', persons=8, batch_size=2))
+    root = write_spots(tmp_path / 'spots', [0, 2, 1, 9, 0, 3, 6, 1])
+    file = root / 'spots.json'
+    report = train(pose_config(tmp_path / 'some', file, file, (root, root), size=2))
     assert report['iters'] == 4
     assert 'val/coco/AP' in report['scalars']
     # A hook of the stock config, beside which the four were put.
@@ -221,7 +179,10 @@ def test_pose_by_custom_imports(train, tmp_path):
 @pytest.mark.slow
 def test_pose_on_real_persons(train, real_data, tmp_path):
     root = real_data / 'coco_person'
-    report = train(pose_config(root, tmp_path / 'some', persons=32, batch_size=8))
+    names = [f'{split}2017' for split in ('train', 'val')]
+    files = [root / 'annotations' / f'person_keypoints_{name}.json' for name in names]
+    images = tuple(root / name for name in names)
+    report = train(pose_config(tmp_path / 'some', *files, images, size=8))
     assert report['iters'] == 4
     assert 0 <= report['scalars']['val/coco/AP'] <= 1
     check_hooks(report, train.project)

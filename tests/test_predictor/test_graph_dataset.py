@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from predictor_toys import branched_graph, toy_cache
 
-from hpml_mm.measure.batch import count_samples
+from hpml_mm.measure.throughput import count_samples
 from hpml_mm.predictor.data.graph_dataset import GraphDataset
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry

@@ -12,7 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from hpml_mm.compat.extras import has_mmpose
+from hpml_mm.compat import has_mmpose
 from hpml_mm.predictor.data.config_model import (
     config_model,
     find_config,

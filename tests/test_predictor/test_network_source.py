@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from hpml_mm.compat.extras import has_mmpose
+from hpml_mm.compat import has_mmpose
 from hpml_mm.predictor.data.config_model import (
     config_model,
     find_config,

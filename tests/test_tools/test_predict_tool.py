@@ -14,10 +14,11 @@ from pose_spots import SPOT, save_weights, spot_loader, spot_model, write_spots
 
 from hpml_mm.datasets.fer.classes import FER_CLASSES
 from hpml_mm.deploy.describe import spec_of
-from hpml_mm.deploy.network import build_model, plain_network
+from hpml_mm.deploy.network import plain_network
 from hpml_mm.deploy.onnx_file import export_onnx
 from hpml_mm.engine.weights import export_weights, load_fitting
 from hpml_mm.quantization.backends.base import Converter
+from hpml_mm.utils.model import build_model
 
 ROOT = Path(__file__).parents[2]
 main = runpy.run_path(str(ROOT / 'tools' / 'predict.py'))['main']

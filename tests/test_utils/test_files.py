@@ -1,6 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """JSON that every parser reads, and files that are whole."""
 
+import contextlib
 import json
 import math
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from hpml_mm.utils.files import dump_strict, to_strict, write_atomic
+from hpml_mm.utils.files import dump_strict, replacing, to_strict, write_atomic
 
 
 @pytest.mark.parametrize(
@@ -51,7 +52,7 @@ def test_text_is_strict():
 def test_write_replaces_and_leaves_nothing_behind(tmp_path):
     path = tmp_path / 'new' / 'file.json'
     write_atomic(path, 'one')
-    write_atomic(path, 'two')
+    write_atomic(path, b'two')
     assert path.read_text() == 'two'
     assert list(path.parent.iterdir()) == [path]
 
@@ -63,6 +64,10 @@ def test_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
     def full(handle):
         raise OSError(28, 'No space left on device')
 
+    with contextlib.suppress(RuntimeError), replacing(path) as beside:
+        beside.write_text('half')
+        raise RuntimeError
+    assert path.read_text() == 'one'
     monkeypatch.setattr('os.fsync', full)
     with pytest.raises(OSError, match='No space left'):
         write_atomic(path, 'two')

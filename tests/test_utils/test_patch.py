@@ -4,7 +4,7 @@
 import pytest
 from torch import nn
 
-from hpml_mm.utils.patch import around
+from hpml_mm.utils.patch import patch
 
 
 class Target:
@@ -20,7 +20,7 @@ class Target:
 
 def wrap(target, name):
     log = target.log
-    return around(
+    return patch(
         target, 'act', lambda: log.append(f'+{name}'), lambda: log.append(f'-{name}')
     )
 
@@ -59,7 +59,7 @@ def test_gives_back_what_the_instance_had():
     model = nn.Linear(1, 1)
     model.train_step = own = lambda: 'own'
     calls = []
-    undo = around(model, 'train_step', lambda: calls.append(1), lambda: None)
+    undo = patch(model, 'train_step', lambda: calls.append(1), lambda: None)
     assert model.train_step() == 'own'
     undo()
     assert model.train_step is own
@@ -79,7 +79,7 @@ def test_leaves_somebody_elses_wrapper_alone():
 def test_may_be_undone_while_it_runs():
     target = Target()
     undo = []
-    undo.append(around(target, 'act', lambda: None, lambda: undo.pop()()))
+    undo.append(patch(target, 'act', lambda: None, lambda: undo.pop()()))
     target.act('1')
     assert undo == []
     assert 'act' not in vars(target)

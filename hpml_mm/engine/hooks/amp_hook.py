@@ -1,7 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Mixed precision for any config."""
+
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
-from mmengine.model import is_model_wrapper
 from mmengine.optim import AmpOptimWrapper as MMEngineAmpOptimWrapper
 from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
@@ -14,6 +15,7 @@ from hpml_mm.engine.amp import (
     resolve_precision,
 )
 from hpml_mm.registry import HOOKS
+from hpml_mm.utils.model import bare_model, model_device
 
 
 @HOOKS.register_module()
@@ -65,10 +67,8 @@ class AmpHook(Hook):
         if isinstance(runner.optim_wrapper, BaseOptimWrapper):
             self._convert(runner)
         if self.val == 'amp' and self._eval_autocast is None:
-            model = (
-                runner.model.module if is_model_wrapper(runner.model) else runner.model
-            )
-            precision = resolve_precision(self.dtype, next(model.parameters()).device)
+            model = bare_model(runner.model)
+            precision = resolve_precision(self.dtype, model_device(model))
             self._eval_autocast = EvalAutocast(model, precision)
 
     def before_val(self, runner: Runner) -> None:
@@ -98,7 +98,7 @@ class AmpHook(Hook):
     def summary(self) -> dict[str, str | float | None]:
         """Precision of training and validation, final loss scale, skipped steps."""
         names = {_precision_name(wrapper) for wrapper in self._wrappers.values()}
-        result = {
+        result: dict[str, str | float | None] = {
             'precision': ', '.join(sorted(names)) or None,
             'precision/val': self.val,
         }

@@ -1,12 +1,14 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Class weights in the loss, from the training split."""
 
+from typing import Any
+
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
 from hpml_mm.registry import HOOKS
+from hpml_mm.utils.model import bare_model
 
 
 @HOOKS.register_module()
@@ -59,8 +61,8 @@ class ClassWeightHook(Hook):
         runner.logger.info(f'class weights of the loss: {text}')
 
 
-def _loss_of(model: nn.Module) -> nn.Module:
-    model = model.module if is_model_wrapper(model) else model
+def _loss_of(model: nn.Module) -> Any:
+    model = bare_model(model)
     loss = getattr(getattr(model, 'head', None), 'loss_module', None)
     if not hasattr(loss, 'class_weight'):
         raise ValueError(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mmengine.dist import get_world_size
+from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
 from hpml_mm.measure.loader_wait import (
@@ -15,15 +16,13 @@ from hpml_mm.measure.loader_wait import (
     WaitCounter,
     WaitTotals,
 )
-from hpml_mm.measure.step_timer import CudaGapTimer, HostStepTimer
+from hpml_mm.measure.step_timer import CudaGapTimer, StepTimer
 from hpml_mm.measure.verdict import LoaderSetup, verdict
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.device import usable_cpus
 from hpml_mm.utils.model import model_device
 
 from .training_clock_hook import TrainingClockHook
-
-DATA_BATCH = dict | tuple | list | None
 
 
 @HOOKS.register_module()
@@ -70,15 +69,14 @@ class DataLoadRatioHook(TrainingClockHook):
         self._epochs = 0
         self._gaps: CudaGapTimer | None = None
         self._setup: LoaderSetup | None = None
-        self._proxies: dict[str, tuple[Any, Any]] = {}
+        self._proxy: tuple[str, Any, Any] | None = None
         self._blind = False
 
     def before_train(self, runner: Runner) -> None:
-        """Starts over."""
-        super().before_train(runner)
+        """Start over."""
         self._reset()
         device = model_device(runner.model)
-        self.timer = HostStepTimer(self.clock)
+        self.timer = StepTimer.on_host(self.clock)
         if device.type == 'cuda':
             self._gaps = CudaGapTimer()
         self._setup = _loader_setup(runner.train_loop.dataloader, device.type)
@@ -108,7 +106,8 @@ class DataLoadRatioHook(TrainingClockHook):
         """Ends an iteration, and maybe a window."""
         if self._gaps is not None:
             self._gaps.end()
-        total = self.timer.lap()
+        self.timer.lap()
+        (total,) = self.timer.drain()
         if self._taken is None:
             self._warn_blind(runner)
         else:
@@ -117,9 +116,9 @@ class DataLoadRatioHook(TrainingClockHook):
         if self.is_window_end(batch_idx):
             self._close_window(runner)
 
-    def hold(self) -> None:
-        """Stops the clock and leaves out the gap on the device."""
-        super().hold()
+    def pause(self) -> None:
+        """Stop the clock and leave out the gap on the device."""
+        super().pause()
         if self._gaps is not None:
             self._gaps.skip_gap()
 
@@ -137,10 +136,9 @@ class DataLoadRatioHook(TrainingClockHook):
         if self._epochs != 1:
             self._log(runner, 'run', self._counter.summary())
 
-    def close(self, runner: Runner) -> None:
-        """Leaves the runner as it was found; called on errors too."""
+    def loop_ended(self, runner: Runner) -> None:
+        """Take the proxy away."""
         self._uninstall(runner.train_loop)
-        super().close(runner)
 
     def summary(self) -> dict[str, Any]:
         """The run's numbers, or None each; asks no other process."""
@@ -149,11 +147,11 @@ class DataLoadRatioHook(TrainingClockHook):
 
     def _close_window(self, runner: Runner) -> None:
         self._open = False
-        self.timer.drain()
         idle, device = self._gaps.drain() if self._gaps is not None else (0.0, 0.0)
         own = self._counter.window_totals(idle, device)
         rows = self.gather(own)
-        shares = self._counter.close_window([WaitTotals(*row) for row in rows])
+        everybody = [WaitTotals(*(value or 0.0 for value in row)) for row in rows]
+        shares = self._counter.close_window(everybody)
         self.publish(
             runner,
             {
@@ -168,19 +166,20 @@ class DataLoadRatioHook(TrainingClockHook):
         self._uninstall(loop)
         if hasattr(loop, 'dataloader_iterator'):
             name, original = 'dataloader_iterator', loop.dataloader_iterator
-            proxy = TimedIterator(original, self._wait, self.clock)
+            proxy: Any = TimedIterator(original, self._wait, self.clock)
         else:
             name, original = 'dataloader', loop.dataloader
             proxy = TimedLoader(original, self._wait, self.clock)
         setattr(loop, name, proxy)
-        self._proxies[name] = (proxy, original)
+        self._proxy = name, proxy, original
 
     def _uninstall(self, loop: Any) -> None:
         """Gives the loop its loader back, unless somebody gave it another one."""
-        for name, (proxy, original) in self._proxies.items():
+        if self._proxy is not None:
+            name, proxy, original = self._proxy
             if getattr(loop, name, None) is proxy:
                 setattr(loop, name, original)
-        self._proxies.clear()
+        self._proxy = None
 
     def _verdict(self, shares: Mapping[str, float | None]) -> str | None:
         if self._setup is None:
@@ -212,7 +211,7 @@ class DataLoadRatioHook(TrainingClockHook):
 
 
 def _loader_setup(loader: Any, device_type: str) -> LoaderSetup:
-    """What the verdict wants to know of the loader and the machine."""
+    """Tell the verdict about the loader and the machine."""
     # torchrun tells how many processes share this machine.
     processes = int(os.environ.get('LOCAL_WORLD_SIZE', get_world_size()))
     return LoaderSetup(

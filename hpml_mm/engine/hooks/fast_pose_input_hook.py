@@ -13,7 +13,7 @@ from torch import nn
 from torch.utils.data import DataLoader
 
 from hpml_mm.registry import HOOKS, MODELS
-from hpml_mm.utils.model import bare_model
+from hpml_mm.utils.model import bare_model, innermost_dataset, model_device
 
 #: Settings of PoseDataPreprocessor that PoseTargetPreprocessor has too.
 _SHARED = ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr', 'non_blocking', 'batch_augments')
@@ -59,8 +59,7 @@ class FastPoseInputHook(Hook):
             dataset.pipeline = pipeline
             _stack(loader)
         model = bare_model(runner.model)
-        device = next(model.parameters()).device
-        model.data_preprocessor = preprocessor.to(device)
+        model.data_preprocessor = preprocessor.to(model_device(model))
         runner.logger.info(
             f'FastPoseInputHook: {len(pipelines)} data sets keep up to '
             f'{self.memory_gib:g} GiB of decoded images each and crop in one warp'
@@ -79,9 +78,9 @@ class FastPoseInputHook(Hook):
             if not isinstance(loop, BaseLoop):
                 continue
             name = f'{mode}_dataloader'
-            dataset, settings = _innermost(
-                loop.dataloader.dataset, runner.cfg[name]['dataset'], name
-            )
+            settings = innermost_dataset(runner.cfg[name]['dataset'])
+            dataset = innermost_dataset(loop.dataloader.dataset)
+            _check_pipeline(dataset, settings, name)
             try:
                 fused = fuse_pipeline(settings['pipeline'], self.memory_gib)
             except ValueError as error:
@@ -100,15 +99,11 @@ def _stack(loader: DataLoader) -> None:
         loader.collate_fn = default_collate
 
 
-def _innermost(dataset: Any, settings: Any, place: str) -> tuple[Any, Mapping]:
-    """The data set that has the pipeline, behind repetitions, and its config."""
-    while isinstance(settings, Mapping) and 'dataset' in settings:
-        dataset, settings = dataset.dataset, settings['dataset']
+def _check_pipeline(dataset: Any, settings: Any, place: str) -> None:
     if not isinstance(settings, Mapping) or 'datasets' in settings:
         raise ValueError(f'{place}.dataset is not the config of one data set')
-    if 'pipeline' not in settings:
+    if 'pipeline' not in settings or not hasattr(dataset, 'pipeline'):
         raise ValueError(f'{place}.dataset has no pipeline')
-    return dataset, settings
 
 
 def _preprocessor(runner: Runner, encoder: dict[str, Any] | None) -> nn.Module:

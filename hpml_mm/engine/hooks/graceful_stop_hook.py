@@ -8,18 +8,19 @@ import threading
 import time
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import torch
 from mmengine.dist import all_reduce, barrier, master_only
-from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.optim import OptimWrapper
-from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 
 from hpml_mm.engine.resume import continue_epoch
 from hpml_mm.registry import HOOKS
-from hpml_mm.utils.files import write_atomic
-from hpml_mm.utils.patch import around
+from hpml_mm.utils.files import replacing, write_atomic
+
+from .loop_hook import LoopHook
 
 CHECKPOINT = 'interrupted.pth'
 # torchrun and a terminal may both pass on one Ctrl-C: two signals within this
@@ -38,7 +39,7 @@ class StoppedBySignalError(SystemExit):
 
 
 @HOOKS.register_module()
-class GracefulStopHook(Hook):
+class GracefulStopHook(LoopHook):
     """Save a checkpoint and stop on SIGINT and SIGTERM; a second one stops at once.
 
     The checkpoint is ``interrupted.pth`` in the work dir. It is written after
@@ -61,16 +62,8 @@ class GracefulStopHook(Hook):
         self.resume_command: str | None = None
         self._signum = 0
         self._asked_at = 0.0
-        self._handlers: dict[int, object] = {}
+        self._handlers: dict[int, Any] = {}
         self._pid = os.getpid()
-
-    def before_run(self, runner: Runner) -> None:
-        """Have the handlers installed for as long as the training loop runs."""
-        loop = runner._train_loop  # the property would build it for a test run
-        if isinstance(loop, BaseLoop):
-            around(
-                loop, 'run', lambda: self._enter(runner), lambda: self._leave(runner)
-            )
 
     def after_train_iter(
         self,
@@ -95,7 +88,7 @@ class GracefulStopHook(Hook):
 
     @property
     def stop_requested(self) -> bool:
-        """Whether a signal asked this run to stop."""
+        """Return whether a signal asked this run to stop."""
         return bool(self._signum)
 
     def request(self, signum: int, frame: FrameType | None = None) -> None:
@@ -115,7 +108,8 @@ class GracefulStopHook(Hook):
             self._restore_handlers()
             raise KeyboardInterrupt
 
-    def _enter(self, runner: Runner) -> None:
+    def loop_started(self, runner: Runner) -> None:
+        """Install the handlers, and go on within an epoch that was stopped."""
         self._signum = 0
         self._pid = os.getpid()
         if isinstance(runner.train_loop, EpochBasedTrainLoop):
@@ -128,7 +122,8 @@ class GracefulStopHook(Hook):
         for signum in (signal.SIGINT, signal.SIGTERM):
             self._replace_handler(signum, self.request)
 
-    def _leave(self, runner: Runner) -> None:
+    def loop_ended(self, runner: Runner) -> None:
+        """Give the handlers back; stop where a signal killed the loader's workers."""
         self._restore_handlers()
         error = sys.exception()
         # The signal may have come while the loop waited for a batch that its killed
@@ -138,7 +133,7 @@ class GracefulStopHook(Hook):
             self._save(runner, runner.iter)
             raise StoppedBySignalError(self._signum) from error
 
-    def _replace_handler(self, signum: int, handler: object) -> None:
+    def _replace_handler(self, signum: int, handler: Any) -> None:
         self._handlers.setdefault(signum, signal.signal(signum, handler))
 
     def _restore_handlers(self) -> None:
@@ -147,7 +142,7 @@ class GracefulStopHook(Hook):
             signal.signal(signum, handler or signal.SIG_DFL)
 
     def _wanted(self, runner: Runner) -> bool:
-        """Whether any process was asked; all processes must ask together."""
+        """Return whether any process was asked; all processes must ask together."""
         if runner.world_size > 1:
             signum = torch.tensor(self._signum)
             all_reduce(signum, op='max')
@@ -155,7 +150,7 @@ class GracefulStopHook(Hook):
         return bool(self._signum)
 
     def _resumable(self, runner: Runner, done: int) -> bool:
-        """False amid accumulated gradients and right before a validation.
+        """Return False amid accumulated gradients and right before a validation.
 
         An iteration-based loop that resumes behind an iteration leaves out the
         validation that was due after it.
@@ -177,14 +172,15 @@ class GracefulStopHook(Hook):
     @master_only
     def _save(self, runner: Runner, iteration: int) -> None:
         """Write the checkpoint beside the last one, then make it the last one."""
-        path = os.path.join(runner.work_dir, CHECKPOINT)
+        path = Path(runner.work_dir, CHECKPOINT)
         meta = {'epoch': runner.epoch, 'iter': iteration}
-        runner.save_checkpoint(
-            runner.work_dir, f'{CHECKPOINT}.part', meta=meta, by_epoch=False
-        )
-        os.replace(f'{path}.part', path)
-        write_atomic(Path(runner.work_dir, 'last_checkpoint'), path)
-        how = self.resume_command or f'resume=True and load_from={path!r} in the config'
+        with replacing(path) as beside:
+            runner.save_checkpoint(
+                runner.work_dir, beside.name, meta=meta, by_epoch=False
+            )
+        write_atomic(path.with_name('last_checkpoint'), str(path))
+        setting = f'resume=True and load_from={str(path)!r} in the config'
+        how = self.resume_command or setting
         runner.logger.info(
             f'Stopped in epoch {runner.epoch + 1} after iteration {iteration}; '
             f'saved {path}. To resume:\n{how}'

@@ -5,24 +5,24 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 from mmengine.dist import is_main_process
-from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.logging import MessageHub
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import Runner
 from rich.console import Console
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
-    TaskID,
     TextColumn,
     TimeRemainingColumn,
 )
 
 from hpml_mm.registry import HOOKS
-from hpml_mm.utils.patch import around
+
+from .loop_hook import LoopHook
 
 # Scalar of the message hub, and how the bar shows it.
 _SHOWN = {
@@ -33,7 +33,7 @@ _SHOWN = {
 
 
 @HOOKS.register_module()
-class ProgressHook(Hook):
+class ProgressHook(LoopHook):
     """Show epoch, loss, images/s and data-wait share in a bar that stays put.
 
     Log lines scroll by above the bar. Without a terminal, and on all processes
@@ -57,16 +57,11 @@ class ProgressHook(Hook):
             raise ValueError(
                 f'redraws_per_second must be above 0; got {redraws_per_second}'
             )
-        self._rate = RateLimit(redraws_per_second, clock or time.monotonic)
+        self._pause = 1 / redraws_per_second
+        self._clock = clock or time.monotonic
+        self._next_draw = float('-inf')
         self._bar: Progress | None = None
-        self._task: TaskID | None = None
-        self._redirected: list[tuple[logging.StreamHandler, object]] = []
-
-    def before_run(self, runner: Runner) -> None:
-        """Have the bar shown for as long as the training loop runs."""
-        loop = runner._train_loop  # the property would build it for a test run
-        if isinstance(loop, BaseLoop) and is_main_process() and sys.stdout.isatty():
-            around(loop, 'run', lambda: self._open(runner), self._close)
+        self._redirected: list[tuple[logging.StreamHandler, Any]] = []
 
     def after_train_iter(
         self,
@@ -77,7 +72,8 @@ class ProgressHook(Hook):
     ) -> None:
         """Redraw, if it has been long enough."""
         if self._bar is not None:  # to ask a runner for its epoch takes a while
-            self._draw(runner, runner.iter + 1, f'epoch {epoch_of(runner)}')
+            stage = f'epoch {runner.epoch + 1}/{runner.max_epochs}'
+            self._draw(self._bar, runner, runner.iter + 1, stage)
 
     def after_val_iter(
         self,
@@ -89,20 +85,27 @@ class ProgressHook(Hook):
         """Redraw with the validation's own count, if it has been long enough."""
         if self._bar is not None:
             total = len(runner.val_dataloader)
-            self._draw(runner, runner.iter, f'validation {batch_idx + 1}/{total}')
+            stage = f'validation {batch_idx + 1}/{total}'
+            self._draw(self._bar, runner, runner.iter, stage)
 
-    def _draw(self, runner: Runner, iteration: int, stage: str) -> None:
-        if not self._rate.due() and iteration != runner.max_iters:
+    def _draw(self, bar: Progress, runner: Runner, iteration: int, stage: str) -> None:
+        now = self._clock()
+        if now < self._next_draw and iteration != runner.max_iters:
             return
-        self._bar.update(
-            self._task,
+        self._next_draw = now + self._pause
+        (task,) = bar.task_ids
+        bar.update(
+            task,
             completed=iteration,
             description=stage,
-            measured=measured(runner.message_hub),
+            measured=_measured(runner.message_hub),
         )
-        self._bar.refresh()
+        bar.refresh()
 
-    def _open(self, runner: Runner) -> None:
+    def loop_started(self, runner: Runner) -> None:
+        """Show the bar."""
+        if not is_main_process() or not sys.stdout.isatty():
+            return
         self._bar = Progress(
             TextColumn('{task.description}'),
             BarColumn(),
@@ -113,7 +116,7 @@ class ProgressHook(Hook):
             auto_refresh=False,  # no second thread beside the training
             transient=True,
         )
-        self._task = self._bar.add_task(
+        self._bar.add_task(
             'training',
             total=runner.max_iters,
             completed=runner.iter,
@@ -125,7 +128,8 @@ class ProgressHook(Hook):
             if getattr(handler, 'stream', None) is terminal:
                 self._redirected.append((handler, handler.setStream(sys.stdout)))
 
-    def _close(self) -> None:
+    def loop_ended(self, runner: Runner) -> None:
+        """Take the bar away."""
         if self._bar is None:
             return
         self._bar.stop()
@@ -135,34 +139,7 @@ class ProgressHook(Hook):
             handler.setStream(stream)
 
 
-class RateLimit:
-    """Tells when something is due that must not happen too often.
-
-    Args:
-        per_second: How often it may happen.
-        clock: Source of time in seconds.
-    """
-
-    def __init__(self, per_second: float, clock: Callable[[], float]) -> None:
-        self._pause = 1 / per_second
-        self._clock = clock
-        self._next = float('-inf')
-
-    def due(self) -> bool:
-        """Whether it may happen now; if so, it counts as done."""
-        now = self._clock()
-        if now < self._next:
-            return False
-        self._next = now + self._pause
-        return True
-
-
-def epoch_of(runner: Runner) -> str:
-    """Current and last epoch, as the bar shows them."""
-    return f'{runner.epoch + 1}/{runner.max_epochs}'
-
-
-def measured(hub: MessageHub) -> str:
+def _measured(hub: MessageHub) -> str:
     """Latest loss, images/s and data-wait share, as far as these are known."""
     scalars = hub.log_scalars
     words = [

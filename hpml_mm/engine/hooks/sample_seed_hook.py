@@ -1,20 +1,19 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Augmentation that depends on seed, epoch and sample alone."""
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
-from mmengine.hooks import Hook
-from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
+from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch.utils.data import DataLoader, IterableDataset
 
 from hpml_mm.registry import HOOKS
-from hpml_mm.utils.patch import around
+
+from .loop_hook import LoopHook
 
 
 @HOOKS.register_module()
-class SampleSeedHook(Hook):
+class SampleSeedHook(LoopHook):
     """Makes the augmentation of a training sample follow from seed, epoch and index.
 
     It is then the same for any number of workers and processes, in whatever order
@@ -49,15 +48,7 @@ class SampleSeedHook(Hook):
                 "for the runner's"
             )
         self.seed = seed
-        self._epoch: _SharedEpoch | None = None
-        self._undo: list[Callable[[], None]] = []
-
-    def before_run(self, runner: Runner) -> None:
-        """Have the data set given back when the training loop ends, by error too."""
-        self._restore()
-        loop = runner._train_loop  # the property would build it for a test run
-        if isinstance(loop, BaseLoop):
-            self._undo.append(around(loop, 'run', _nothing, self._restore))
+        self._epoch = _SharedEpoch()
 
     def before_train(self, runner: Runner) -> None:
         """Put the wrapper before the training data set; no worker runs yet."""
@@ -65,8 +56,11 @@ class SampleSeedHook(Hook):
         from hpml_mm.datasets.seeded_dataset import SeededDataset
 
         loop = runner.train_loop
-        loader = getattr(loop, 'dataloader', None)
-        if not isinstance(loop, EpochBasedTrainLoop) or not _by_index(loader):
+        loader: Any = getattr(loop, 'dataloader', None)
+        by_index = isinstance(loader, DataLoader) and not isinstance(
+            loader.dataset, IterableDataset
+        )
+        if not isinstance(loop, EpochBasedTrainLoop) or not by_index:
             raise ValueError(
                 'SampleSeedHook seeds each sample by its index and its epoch, which '
                 f'{type(loop).__name__} with a {type(loader).__name__} over '
@@ -74,32 +68,28 @@ class SampleSeedHook(Hook):
                 'train with train_cfg=dict(by_epoch=True) and a data set that is read '
                 'by index, or remove the hook'
             )
-        self._epoch = _SharedEpoch(runner.epoch)
+        self._epoch.set(runner.epoch)
         dataset = loader.dataset
         seed = _seed_of(runner, self.seed)
         if hasattr(dataset, 'seed_samples'):
             seeded = dataset
             dataset.seed_samples(seed, self._epoch)
-            self._undo.append(lambda: dataset.seed_samples(None))
+            self.on_end(lambda: dataset.seed_samples(None))
         else:
             seeded = SeededDataset(dataset, seed, self._epoch)
         _replace_dataset(loader, seeded)
-        self._undo.append(lambda: _replace_dataset(loader, dataset))
+        self.on_end(lambda: _replace_dataset(loader, dataset))
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Tell the epoch to workers that are there or to come."""
         self._epoch.set(runner.epoch)
 
-    def _restore(self) -> None:
-        while self._undo:
-            self._undo.pop()()
-
 
 class _SharedEpoch:
     """A number that the main process sets and that its workers read."""
 
-    def __init__(self, epoch: int) -> None:
-        self._value = torch.tensor(epoch).share_memory_()
+    def __init__(self) -> None:
+        self._value = torch.tensor(0).share_memory_()
 
     def set(self, epoch: int) -> None:
         self._value.fill_(epoch)
@@ -108,15 +98,8 @@ class _SharedEpoch:
         return int(self._value)
 
 
-def _by_index(loader: Any) -> bool:
-    """Whether a loader asks its data set for samples by their index."""
-    return isinstance(loader, DataLoader) and not isinstance(
-        loader.dataset, IterableDataset
-    )
-
-
 def _seed_of(runner: Runner, seed: int | None) -> int:
-    """The seed of all processes: a sample's index is the same in each of them."""
+    """Find the seed of all processes: a sample's index is the same in each of them."""
     if seed is not None:
         return seed
     # Only then has MMEngine added the rank, to tell the processes' models apart.
@@ -129,7 +112,3 @@ def _replace_dataset(loader: DataLoader, dataset: Any) -> None:
     # that run already; those of an earlier training run have to go.
     vars(loader)['dataset'] = dataset
     loader._iterator = None
-
-
-def _nothing() -> None:
-    """Only the end of training matters here."""

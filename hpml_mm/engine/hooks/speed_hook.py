@@ -1,4 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""The settings of speed for the model of any config."""
+
 from collections.abc import Iterator
 
 from mmengine.hooks import Hook
@@ -6,11 +8,13 @@ from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch.optim import Optimizer
 
-from hpml_mm.engine.compile import check_arguments, check_compiler, compile_parts_
-from hpml_mm.engine.memory_format import use_channels_last_
-from hpml_mm.engine.optimizers import (
+from hpml_mm.engine.speed import (
     CHOICES,
+    check_arguments,
+    check_compiler,
     choose_implementation,
+    compile_parts_,
+    use_channels_last_,
     use_implementation_,
 )
 from hpml_mm.engine.wide_batch_norm import widen_batch_norms_
@@ -29,15 +33,16 @@ class SpeedHook(Hook):
 
     Args:
         channels_last: Store convolution weights channels-last, which is the layout
-            that convolution libraries of GPUs and CPUs prefer. BatchNorm over few
-            channels is then computed for several pixels at once on a CPU (see
-            :mod:`hpml_mm.engine.wide_batch_norm`).
+            that convolution libraries of GPUs and CPUs prefer.
         compile: Have ``torch.compile`` make the training steps of backbone, neck and
             head: True or False, ``'auto'`` for GPUs only, or a dict of its arguments
-            (see :func:`hpml_mm.engine.compile.compile_parts_`).
+            (see :func:`hpml_mm.engine.speed.compile_parts_`).
         optimizer: ``'fused'`` or ``'foreach'`` to have the optimizer use that one of
             PyTorch's implementations, ``'auto'`` for what pays (see
-            :func:`hpml_mm.engine.optimizers.choose_implementation`), None to leave it.
+            :func:`hpml_mm.engine.speed.choose_implementation`), None to leave it.
+        wide_batch_norm: On a CPU, have channels-last BatchNorm over few channels take
+            several pixels at once (see :mod:`hpml_mm.engine.wide_batch_norm`). It
+            pays for very small networks, and replaces the class of these layers.
 
     Raises:
         ValueError: If an argument is unknown; before the first step, if the optimizer
@@ -51,6 +56,7 @@ class SpeedHook(Hook):
         channels_last: bool = True,
         compile: bool | str | dict = False,
         optimizer: str | None = None,
+        wide_batch_norm: bool = False,
     ) -> None:
         if not isinstance(compile, bool | dict) and compile != 'auto':
             raise ValueError(
@@ -67,6 +73,7 @@ class SpeedHook(Hook):
         self.channels_last = channels_last
         self.compile = compile
         self.optimizer = optimizer
+        self.wide_batch_norm = wide_batch_norm
 
     def before_run(self, runner: Runner) -> None:
         """Convert the model of a training, validation or test run."""
@@ -75,7 +82,8 @@ class SpeedHook(Hook):
             runner.logger.info(f'SpeedHook: {count} convolution weights channels-last')
         if not isinstance(runner.optim_wrapper, BaseOptimWrapper):
             return  # a test run, where all the rest would have no effect
-        if self.channels_last and model_device(runner.model).type == 'cpu':
+        wide = self.wide_batch_norm and self.channels_last
+        if wide and model_device(runner.model).type == 'cpu':
             count = widen_batch_norms_(runner.model)
             runner.logger.info(f'SpeedHook: {count} BatchNorm layers by wide pixels')
         self._compile(runner)

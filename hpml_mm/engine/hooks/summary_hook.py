@@ -9,13 +9,14 @@ from time import perf_counter
 from typing import Any, Literal
 
 from mmengine.dist import get_world_size, is_main_process
-from mmengine.hooks import CheckpointHook, Hook
-from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
+from mmengine.hooks import CheckpointHook
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.env import environment
 from hpml_mm.utils.files import dump_strict, write_atomic
-from hpml_mm.utils.patch import around
+
+from .loop_hook import LoopHook
 
 Status = Literal['finished', 'interrupted', 'failed']
 # Where a checkpoint keeps the seconds that training has taken up to it.
@@ -23,7 +24,7 @@ _WALL_TIME = 'hpml_mm_wall_time'
 
 
 @HOOKS.register_module()
-class SummaryHook(Hook):
+class SummaryHook(LoopHook):
     """Writes ``<work_dir>/summary.json`` after a training or test run.
 
     The file holds ``status``, ``mode`` ('train' or 'test'), the ``metrics`` of the last
@@ -57,17 +58,13 @@ class SummaryHook(Hook):
         self._seconds: float | None = None
         # Of the processes before this one; None where their checkpoint lacks it.
         self._earlier: float | None = 0.0
-        self._undo: Callable[[], None] = _nothing
         # The summary that this run wrote last, None before and if it could not.
         self.path: Path | None = None
 
     def before_run(self, runner: Runner) -> None:
-        """Has the end of training noticed, however it ends."""
-        self._undo()
+        """Forget the wall time of another run."""
+        super().before_run(runner)
         self._earlier = 0.0
-        loop = runner._train_loop  # the property would build it for a test run
-        if isinstance(loop, BaseLoop):
-            self._undo = around(loop, 'run', _nothing, lambda: self._ended(runner))
 
     def before_train(self, runner: Runner) -> None:
         """Starts the clock."""
@@ -142,9 +139,8 @@ class SummaryHook(Hook):
         runner.logger.info(f'The summary of this run is in {path}')
         return path
 
-    def _ended(self, runner: Runner) -> None:
-        """Writes the summary of a training that broke off before its own end."""
-        self._undo()
+    def loop_ended(self, runner: Runner) -> None:
+        """Write the summary of a training that broke off before its own end."""
         if self._started is None:
             return
         stopped = isinstance(sys.exception(), KeyboardInterrupt | SystemExit) or any(
@@ -153,7 +149,7 @@ class SummaryHook(Hook):
         self.write(runner, 'interrupted' if stopped else 'failed')
 
     def _wall_time(self) -> float | None:
-        if self._earlier is None:
+        if self._earlier is None or self._started is None:
             return None
         return self._earlier + self.clock() - self._started
 
@@ -210,7 +206,7 @@ def best_scores(runner: Runner) -> dict[str, Any]:
 
 
 def collect_measurements(runner: Runner) -> dict[str, Any]:
-    """What all hooks with a ``summary`` measured; one that fails is left out."""
+    """Collect what all hooks with a ``summary`` measured, but for those that fail."""
     measurements: dict[str, Any] = {}
     for hook in runner.hooks:
         if not callable(getattr(hook, 'summary', None)):
@@ -247,7 +243,3 @@ def _keep_other_mode(path: Path, mode: str) -> None:
         return
     if isinstance(found, dict) and found.get('mode') == other:
         path.replace(path.with_name(f'summary_{other}.json'))
-
-
-def _nothing() -> None:
-    """There is nothing to do or to undo."""

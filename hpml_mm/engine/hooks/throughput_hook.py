@@ -1,32 +1,32 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Speed, memory and cost of training steps."""
 
-import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
 from mmengine.hooks import LoggerHook
+from mmengine.hooks.hook import DATA_BATCH
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.nn.parallel import DistributedDataParallel
 
-from hpml_mm.measure.batch import count_samples
 from hpml_mm.measure.step_cost import (
     StepFlops,
     count_parameters,
     has_compiled_parts,
 )
-from hpml_mm.measure.step_timer import CudaStepTimer, HostStepTimer
-from hpml_mm.measure.throughput import ThroughputCounter, mfu_percent
+from hpml_mm.measure.step_timer import StepTimer
+from hpml_mm.measure.throughput import (
+    ThroughputCounter,
+    count_samples,
+    mfu_percent,
+)
 from hpml_mm.registry import HOOKS
-from hpml_mm.utils.device import MemoryPeak, device_name, peak_flops
+from hpml_mm.utils.device import MemoryPeak, peak_flops
 from hpml_mm.utils.model import bare_model, model_device
-from hpml_mm.utils.patch import around
 
 from .training_clock_hook import TrainingClockHook
-
-DATA_BATCH = dict | tuple | list | None
 
 
 @HOOKS.register_module()
@@ -97,8 +97,8 @@ class ThroughputHook(TrainingClockHook):
         self._images: list[int | None] = []
         self._steps = 0
         self._step_flops: StepFlops | None = None
+        self._stop_counting: Callable[[], None]
         self._step_images: int | None = None
-        self._undo_flops: Callable[[], None] | None = None
         self._parameters: int | None = None
         self._peak_flops: float | None = None
         # Of all processes; the summary must not have to ask them.
@@ -106,19 +106,18 @@ class ThroughputHook(TrainingClockHook):
         self._memory_reserved: float | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Starts over."""
-        super().before_train(runner)
+        """Start over."""
         self._reset(model_device(runner.model))
         self._parameters = count_parameters(bare_model(runner.model))
         if self._memory.on_cuda:
-            self.timer = CudaStepTimer()
+            self.timer = StepTimer()
             # The logger resets CUDA's peak with each line; read it just before.
             self._memory_intervals = tuple(
                 {h.interval for h in runner.hooks if isinstance(h, LoggerHook)}
             )
             self._memory.restart()
         else:
-            self.timer = HostStepTimer(self.clock)
+            self.timer = StepTimer.on_host(self.clock)
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None
@@ -171,11 +170,6 @@ class ThroughputHook(TrainingClockHook):
                 f'the first {self.warmup_iters} are warm-up; lower warmup_iters'
             )
 
-    def close(self, runner: Runner) -> None:
-        """Leaves the runner as it was found; called on errors too."""
-        self._stop_counting()
-        super().close(runner)
-
     def summary(self) -> dict[str, Any]:
         """The run's numbers, or None each; asks no other process."""
         report = self._counter.summary()
@@ -201,10 +195,8 @@ class ThroughputHook(TrainingClockHook):
         if totals is None:
             return
         memory = self._memory
-        rows = self.gather(
-            [_number(x) for x in (*totals, memory.allocated, memory.reserved)]
-        )
-        window = self._counter.close_window([(_known(r[0]), r[1]) for r in rows])
+        rows = self.gather([*totals, memory.allocated, memory.reserved])
+        window = self._counter.close_window([(row[0], row[1] or 0.0) for row in rows])
         self._memory_peak = _largest(row[2] for row in rows)
         self._memory_reserved = _largest(row[3] for row in rows)
         live = {
@@ -223,7 +215,9 @@ class ThroughputHook(TrainingClockHook):
         self._step_flops = flops = StepFlops()
         # Around train_step, not from hook to hook: a step that fails must not leave
         # the counter switched on.
-        self._undo_flops = around(runner.model, 'train_step', flops.start, flops.stop)
+        self._stop_counting = self.patch(
+            runner.model, 'train_step', flops.start, flops.stop
+        )
 
     def _finish_counting(self, runner: Runner, data_batch: DATA_BATCH) -> None:
         self._step_images = self._images[-1]
@@ -233,16 +227,11 @@ class ThroughputHook(TrainingClockHook):
                 'tell its number of samples, so there will be no images/s; known are '
                 'dicts with "inputs", lists of dicts, and (images, labels)'
             )
-        self._stop_counting()
+        if self._step_flops is not None:
+            self._stop_counting()
         if self._step_flops and self._step_flops.precision and self._memory.on_cuda:
-            self._peak_flops = peak_flops(
-                device_name(self._device), self._step_flops.precision
-            )
-
-    def _stop_counting(self) -> None:
-        if self._undo_flops is not None:
-            self._undo_flops()
-            self._undo_flops = None
+            name = torch.cuda.get_device_name(self._device)
+            self._peak_flops = peak_flops(name, self._step_flops.precision)
 
     def _flops_per_image(self) -> float | None:
         flops = self._step_flops.flops if self._step_flops else None
@@ -255,7 +244,7 @@ class ThroughputHook(TrainingClockHook):
 
 
 def _countable(runner: Runner) -> bool:
-    """Whether all operations of a step are visible to PyTorch's counter."""
+    """Return whether PyTorch's counter sees all operations of a step."""
     model = runner.model
     wrapped = is_model_wrapper(model)
     if wrapped and not isinstance(model, DistributedDataParallel):
@@ -267,14 +256,5 @@ def _divide(number: float | None, by: float) -> float | None:
     return None if number is None else number / by
 
 
-def _number(value: float | None) -> float:
-    """A number that can travel between processes."""
-    return math.nan if value is None else value
-
-
-def _known(value: float) -> float | None:
-    return None if math.isnan(value) else value
-
-
-def _largest(values: Any) -> float | None:
-    return max((v for v in values if not math.isnan(v)), default=None)
+def _largest(values: Iterable[float | None]) -> float | None:
+    return max((v for v in values if v is not None), default=None)

@@ -1,13 +1,12 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-import sys
-from collections.abc import Callable, Sequence
-from functools import partial
+"""A profile of a few iterations."""
+
+from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.dist import is_main_process
-from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import Runner
 from mmengine.visualization import TensorboardVisBackend
 
 from hpml_mm.engine.profiling import (
@@ -19,14 +18,16 @@ from hpml_mm.engine.profiling import (
     write_csv,
 )
 from hpml_mm.registry import HOOKS
-from hpml_mm.utils.bar_chart import bar_chart
-from hpml_mm.utils.patch import around
+from hpml_mm.utils.charts import bar_chart
+from hpml_mm.utils.model import model_device
+
+from .loop_hook import LoopHook
 
 LOOPS = {'train': ('train',), 'val': ('val', 'test'), 'both': ('train', 'val', 'test')}
 
 
 @HOOKS.register_module()
-class TorchProfilerHook(Hook):
+class TorchProfilerHook(LoopHook):
     """Profiles a few consecutive iterations of a run.
 
     The window starts at the first iteration of this run, resumed or not. It writes
@@ -59,6 +60,7 @@ class TorchProfilerHook(Hook):
 
     # Last of all hooks, so that a step holds the time of the others.
     priority = 'LOWEST'
+    loops = ('train', 'val', 'test')
 
     def __init__(
         self,
@@ -83,14 +85,9 @@ class TorchProfilerHook(Hook):
         self.mode = mode
         self.ranks = tuple(ranks)
         self.top = top
-        self._window_args = dict(
-            wait=wait,
-            warmup=warmup,
-            active=active,
-            record_shapes=record_shapes,
-            with_stack=with_stack,
-        )
-        self._undo: list[Callable[[], None]] = []
+        self._steps = dict(wait=wait, warmup=warmup, active=active)
+        self._record_shapes = record_shapes
+        self._with_stack = with_stack
         self._pending: set[str] = set()
         self._missed: set[str] = set()
         self._window: ProfilerWindow | None = None
@@ -98,16 +95,10 @@ class TorchProfilerHook(Hook):
         self._first_iter = 0
 
     def before_run(self, runner: Runner) -> None:
-        """Choose what to profile, and make sure that an error closes the window."""
+        """Choose what to profile."""
+        super().before_run(runner)
         self._pending = set(LOOPS[self.mode]) if runner.rank in self.ranks else set()
         self._missed = set()
-        self._leave_loops()
-        if self._pending:
-            # The properties without underscore would build loops not needed here.
-            for loop in (runner._train_loop, runner._val_loop, runner._test_loop):
-                if isinstance(loop, BaseLoop):
-                    ended = partial(self._loop_ended, runner)
-                    self._undo.append(around(loop, 'run', _nothing, ended))
 
     def _before_iter(
         self,
@@ -132,20 +123,23 @@ class TorchProfilerHook(Hook):
         if self._window is not None:
             self._window.step()
             if self._window.full:
-                self.close(runner)
+                self._close(runner)
 
     def before_val(self, runner: Runner) -> None:
         """Keep validation out of a window of training."""
-        self.close(runner)
+        self._close(runner)
+
+    def loop_ended(self, runner: Runner) -> None:
+        """Close the window that is open, also where the run has failed."""
+        self._close(runner)
 
     def after_run(self, runner: Runner) -> None:
         """Say so if there was nothing to write."""
         for kind in sorted(self._missed):
             self._warn_short(runner, kind, recorded=0)
         self._missed = set()
-        self._leave_loops()
 
-    def close(self, runner: Runner) -> None:
+    def _close(self, runner: Runner) -> None:
         """Stop an open window and write what it has recorded."""
         if self._window is None:
             return
@@ -164,24 +158,18 @@ class TorchProfilerHook(Hook):
         self._kind = kind
         self._first_iter = runner.iter
         if kind == 'train':
-            skipped = self._window_args['wait'] + self._window_args['warmup']
-            self._first_iter += 1 + skipped
-        self._window = ProfilerWindow(**self._window_args, cuda=_on_gpu(runner))
+            self._first_iter += 1 + self._steps['wait'] + self._steps['warmup']
+        self._window = ProfilerWindow(
+            **self._steps,
+            cuda=_on_gpu(runner),
+            record_shapes=self._record_shapes,
+            with_stack=self._with_stack,
+        )
         self._window.start()
 
-    def _loop_ended(self, runner: Runner) -> None:
-        """Close what it left open; MMEngine calls no hook when a run fails."""
-        self.close(runner)
-        if sys.exception() is not None:
-            self._leave_loops()
-
-    def _leave_loops(self) -> None:
-        while self._undo:
-            self._undo.pop()()
-
     def _warn_short(self, runner: Runner, kind: str, recorded: int) -> None:
-        args = self._window_args
-        needed = args['wait'] + args['warmup'] + args['active']
+        args = self._steps
+        needed = sum(args.values())
         runner.logger.warning(
             f'TorchProfilerHook recorded {recorded} of {args["active"]} {kind} '
             f'iterations: it needs {needed} in a row (wait {args["wait"]}, warmup '
@@ -227,8 +215,4 @@ class TorchProfilerHook(Hook):
 
 
 def _on_gpu(runner: Runner) -> bool:
-    return next(runner.model.parameters()).is_cuda
-
-
-def _nothing() -> None:
-    """There is nothing to do before a loop runs."""
+    return model_device(runner.model).type == 'cuda'

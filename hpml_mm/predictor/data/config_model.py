@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
-from hpml_mm.compat.extras import has_mmpose
+from hpml_mm.compat import has_mmpose
 from hpml_mm.config.overrides import read_config
+from hpml_mm.utils.model import build_model, innermost_dataset
 
 #: Keys by which steps of pipelines say how large the image becomes; a crop says height
 #: and width, the others width and height.
@@ -98,12 +98,8 @@ def config_model(cfg: Config, name: str) -> nn.Module:
         raise ValueError(f'{name} has no model')
     if has_mmpose():
         import mmpose.models  # noqa: F401  # registers its models
-    model = dict(cfg.model)
-    if cfg.get('data_preprocessor') is not None:
-        model.setdefault('data_preprocessor', cfg.data_preprocessor)
     try:
-        with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-            return MODELS.build(model)
+        return build_model(cfg)
     except Exception as error:  # a model is others' code: any may come
         reason = f'{type(error).__name__}: {error}'
         raise ValueError(f'cannot build the model of {name}: {reason}') from error
@@ -161,8 +157,7 @@ def _size(cfg: Config) -> tuple[int, int] | None:
         return height, width
     for loader in ('test_dataloader', 'val_dataloader', 'train_dataloader'):
         data = (cfg.get(loader) or {}).get('dataset') or {}
-        while 'pipeline' not in data and isinstance(data.get('dataset'), Mapping):
-            data = data['dataset']
+        data = innermost_dataset(data, 'pipeline')
         sizes = list(filter(None, map(_step_size, _steps(data.get('pipeline')))))
         if sizes:
             return sizes[-1]

@@ -5,7 +5,7 @@ import dataclasses
 from collections.abc import Iterable
 from pathlib import Path
 
-from hpml_mm.compat.extras import require
+from hpml_mm.compat import require
 from hpml_mm.utils.files import write_atomic
 
 from .graph import Graph, neighbours, running_order

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from torch import Tensor, nn
 
-from hpml_mm.compat.extras import require
+from hpml_mm.compat import require
 from hpml_mm.deploy.engines import (
     EagerEngine,
     Engine,

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from hpml_mm.compat.extras import require
+from hpml_mm.compat import require
 from hpml_mm.quantization.calibration import two_images
 from hpml_mm.quantization.coverage import Coverage, LayerCoverage, require_converted
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from hpml_mm.compat.extras import require
+from hpml_mm.compat import require
 from hpml_mm.quantization.coverage import Coverage, LayerCoverage
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from torch import Tensor
 
-from hpml_mm.compat.extras import require
+from hpml_mm.compat import require
 
 from .onnx_graph import INT8_OPERATORS, before_clipping, before_swish
 

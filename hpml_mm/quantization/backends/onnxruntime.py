@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from hpml_mm.compat.extras import require
+from hpml_mm.compat import require
 from hpml_mm.quantization.coverage import Coverage, LayerCoverage, require_converted
 
 from .cpu_features import needs_reduced_range

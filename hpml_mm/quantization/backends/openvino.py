@@ -11,8 +11,7 @@ from typing import Any
 
 from torch import Tensor
 
-from hpml_mm.compat.extras import require
-from hpml_mm.compat.signal_stack import keep_signal_stack
+from hpml_mm.compat import keep_signal_stack, require
 from hpml_mm.deploy.spec import METADATA_KEY
 from hpml_mm.quantization.coverage import Coverage, LayerCoverage, require_converted
 

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from hpml_mm.compat.extras import require
-from hpml_mm.compat.signal_stack import keep_signal_stack
+from hpml_mm.compat import keep_signal_stack, require
 from hpml_mm.quantization.grid import activation_grid
 
 from .onnx_ranges import PIECE, ends

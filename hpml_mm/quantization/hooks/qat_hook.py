@@ -10,7 +10,7 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from torch import nn
 
-from hpml_mm.engine.compile import CompiledForward
+from hpml_mm.engine.speed import CompiledForward
 from hpml_mm.engine.weights import load_fitting
 from hpml_mm.quantization.fake_quant import (
     freeze_batch_norm_,

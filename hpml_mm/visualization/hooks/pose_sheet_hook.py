@@ -10,7 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpose.structures import PoseDataSample
 
-from hpml_mm.evaluation.annotated import check_annotated
+from hpml_mm.evaluation.oks import check_annotated
 from hpml_mm.registry import HOOKS
 from hpml_mm.visualization.pose_case import (
     PoseCase,
@@ -100,7 +100,7 @@ class PoseSheetHook(Hook):
         outputs: Sequence[PoseDataSample] | None = None,
     ) -> None:
         """Keep what may be drawn of a batch."""
-        if not self._drawing:
+        if not self._drawing or outputs is None:
             return
         sigmas = runner.val_dataloader.dataset.metainfo['sigmas']
         cases = read_cases(outputs, sigmas)
@@ -129,7 +129,7 @@ class PoseSheetHook(Hook):
 
 
 def spread(num: int, batches: int) -> np.ndarray:
-    """How many objects to take of each batch, so that ``num`` are evenly spaced.
+    """Count the objects to take of each batch, so that ``num`` are evenly spaced.
 
     Returns:
         Counts of shape (batches,) whose sum is ``num``.

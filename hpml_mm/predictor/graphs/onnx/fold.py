@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hpml_mm.compat.extras import require
+from hpml_mm.compat import require
 
 if TYPE_CHECKING:
     from onnx import GraphProto, NodeProto

@@ -8,7 +8,7 @@ from collections.abc import Container
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hpml_mm.compat.extras import require
+from hpml_mm.compat import require
 
 from .fold import drop_weights_, fold_numbers_
 

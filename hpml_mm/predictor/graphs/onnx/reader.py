@@ -17,7 +17,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hpml_mm.compat.extras import require
+from hpml_mm.compat import require
 from hpml_mm.predictor.graphs import node_kinds
 from hpml_mm.predictor.graphs.builder import CONSTANT, GraphBuilder, Value, merged
 from hpml_mm.predictor.graphs.graph import Graph, Node

@@ -1,7 +1,10 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Checks that the installed OpenMMLab packages can work together."""
+"""Packages that only some parts need, and checks that the installed ones fit."""
 
+import importlib
 from importlib import metadata
+from importlib.util import find_spec
+from types import ModuleType
 
 MIN_MMENGINE = '0.10.12'
 # Distributions that write into one and the same import folder.
@@ -13,8 +16,39 @@ SAME_FOLDER = {
 }
 
 
+def has_mmpose() -> bool:
+    """Return whether MMPose is installed: a project of faces needs none."""
+    return find_spec('mmpose') is not None
+
+
+def require(module: str, extra: str | None = None) -> ModuleType:
+    """Import a module that only some parts of the project need.
+
+    Args:
+        module: Dotted name of the module.
+        extra: Name of the extra in ``pyproject.toml`` that installs it; None for what
+            ``requirements.txt`` lists.
+
+    Raises:
+        ImportError: The module is not installed; the message says what installs it. A
+            module that is there and fails on its own keeps its own error.
+    """
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        # Something missing *inside* an installed module is not cured by the extra.
+        if error.name is None or not f'{module}.'.startswith(f'{error.name}.'):
+            raise
+        remedy = (
+            f"it comes with the optional extra {extra!r}: pip install -e '.[{extra}]'"
+            if extra
+            else 'requirements.txt lists it: pip install -e .'
+        )
+        raise ImportError(f'{module} is not installed; {remedy}') from error
+
+
 def installed(names: tuple[str, ...]) -> dict[str, str]:
-    """Versions of those of the named distributions that are installed."""
+    """Find the versions of those of the named distributions that are installed."""
     found = {}
     for name in names:
         try:

@@ -1,7 +1,10 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""MMPose on bfloat16 tensors."""
+"""Ways around faults of MMPose and OpenVINO."""
 
+import ctypes
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import wraps
 from typing import Any
 
@@ -33,4 +36,41 @@ def let_mmpose_read_bfloat16() -> None:
     # Modules import the function by name, so each holds a reference of its own.
     for name, module in list(sys.modules.items()):
         if name.startswith('mmpose.') and vars(module).get('to_numpy') is original:
-            module.to_numpy = to_numpy
+            vars(module)['to_numpy'] = to_numpy
+
+
+class SignalStack(ctypes.Structure):
+    """``stack_t`` of Linux's ``sigaltstack``."""
+
+    _fields_ = (
+        ('pointer', ctypes.c_void_p),
+        ('flags', ctypes.c_int),
+        ('size', ctypes.c_size_t),
+    )
+
+
+def signal_stack() -> SignalStack:
+    """Read the present one of this thread, on Linux."""
+    found = SignalStack()
+    ctypes.CDLL(None).sigaltstack(None, ctypes.byref(found))
+    return found
+
+
+@contextmanager
+def keep_signal_stack() -> Iterator[None]:
+    """Put this thread's signal stack back at the end, on Linux.
+
+    Each CPU plugin that OpenVINO loads replaces it by one of its own, and gives that
+    back to the system when it goes. If two plugins do not go in the reverse order of
+    their coming, the thread is left with memory that is no longer mapped. Python's
+    handlers run on that stack, so the next child that ends (SIGCHLD) kills the process
+    without a word. Seen with OpenVINO 2026.4.
+    """
+    if not sys.platform.startswith('linux'):
+        yield
+        return
+    before = signal_stack()
+    try:
+        yield
+    finally:
+        ctypes.CDLL(None).sigaltstack(ctypes.byref(before), None)

@@ -1,10 +1,12 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import ctypes
 import sys
 
 import pytest
 import torch
 
-from hpml_mm.compat import let_mmpose_read_bfloat16
+from hpml_mm.compat import keep_signal_stack, let_mmpose_read_bfloat16
+from hpml_mm.compat.workarounds import SignalStack, signal_stack
 
 
 @pytest.fixture
@@ -45,3 +47,20 @@ def test_without_mmpose(monkeypatch):
     monkeypatch.delitem(sys.modules, 'mmpose.utils.tensor_utils', raising=False)
     let_mmpose_read_bfloat16()
     assert 'mmpose.utils.tensor_utils' not in sys.modules
+
+
+@pytest.mark.skipif(
+    not sys.platform.startswith('linux'), reason='signal stacks are put back on Linux'
+)
+def test_a_stack_that_was_replaced_is_put_back():
+    def values():
+        found = signal_stack()
+        return found.pointer, found.flags, found.size
+
+    before, size = values(), 65536
+    memory = ctypes.create_string_buffer(size)
+    other = SignalStack(ctypes.addressof(memory), 0, size)
+    with keep_signal_stack():
+        ctypes.CDLL(None).sigaltstack(ctypes.byref(other), None)
+        assert values() == (ctypes.addressof(memory), 0, size)
+    assert values() == before

@@ -1,0 +1,255 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""What holds for every hook: no patch is left, a resume is exact, two ranks agree."""
+
+import contextlib
+import signal
+import sys
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+
+import pytest
+import torch
+from demo_runs import demo_runner
+from mmengine.config import Config
+from mmengine.model import MMDistributedDataParallel
+from mmengine.runner import Runner
+from pose_spots import spot_loader, spot_model, write_spots
+from toy_runs import (
+    FailAt,
+    NoisyImages,
+    StopAt,
+    Terminal,
+    ToyNet,
+    for_validation,
+    loader,
+    toy_runner,
+)
+from two_ranks import on_two_ranks
+
+from hpml_mm.engine.hooks.graceful_stop_hook import StoppedBySignalError
+from hpml_mm.registry import HOOKS
+
+STOP = {'type': 'hpml_mm.GracefulStopHook', 'agree_interval': 1}
+
+
+class ScaledNet(ToyNet):
+    """Has its labels scaled, as predictors have."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer('mean', torch.zeros(()))
+
+    def fit_scaler(self, labels, macs):
+        self.mean.copy_(labels.float().mean())
+
+    @property
+    def current_scaler(self):
+        return SimpleNamespace(scaling='all', mean=self.mean, spread=self.mean)
+
+
+def toys(work_dir, hooks, epochs=2, **settings):
+    training = {'by_epoch': True, 'max_epochs': epochs}
+    parts = {'train_cfg': training, 'randomness': {'seed': 0}, **for_validation()}
+    return toy_runner(work_dir, hooks, **{**parts, **settings})
+
+
+def noisy(work_dir, hooks, **settings):
+    data = {**loader(shuffle=True), 'dataset': NoisyImages()}
+    return toys(work_dir, hooks, train_dataloader=data, **settings)
+
+
+def networks(work_dir, hooks, **settings):
+    torch.manual_seed(0)
+    data = loader()
+    data['dataset'].macs = torch.ones(())
+    return toys(work_dir, hooks, model=ScaledNet(), train_dataloader=data, **settings)
+
+
+def faces(work_dir, hooks, epochs=2, **settings):
+    return demo_runner(work_dir, epochs, hooks, randomness={'seed': 0}, **settings)
+
+
+def poses(work_dir, hooks, epochs=2, **settings):
+    data = spot_loader(write_spots(work_dir / 'spots', [0, 2, 1, 9, 0, 3, 6, 1]))
+    training = {**data, 'dataset': {**data['dataset'], 'test_mode': False}}
+    parts = {
+        'model': spot_model(),
+        'work_dir': str(work_dir),
+        'train_dataloader': training,
+        'val_dataloader': data,
+        'train_cfg': {'by_epoch': True, 'max_epochs': epochs},
+        'val_cfg': {},
+        'val_evaluator': {'type': 'hpml_mm.KeypointPCK'},
+        'optim_wrapper': {'optimizer': {'type': 'SGD', 'lr': 0.1}},
+        'custom_hooks': hooks,
+        'experiment_name': uuid.uuid4().hex,
+        'default_scope': 'mmpose',
+        **settings,
+    }
+    return Runner.from_cfg(Config(parts))
+
+
+@dataclass(frozen=True)
+class Case:
+    """A hook, what it is tried on, and the methods that it replaces for good."""
+
+    arguments: dict = field(default_factory=dict)
+    build: Callable = toys
+    replaces: frozenset = frozenset()
+    slow: bool = False
+
+    def runner(self, name, work_dir, *hooks, **settings):
+        hook = {'type': f'hpml_mm.{name.partition(":")[0]}', **self.arguments}
+        if name == 'RuntimeInfoHook':  # in the place of MMEngine's
+            settings['default_hooks'] = {'runtime_info': hook, 'checkpoint': None}
+        else:
+            hooks = (hook, *hooks)
+        configured = [one for one in hooks if isinstance(one, dict)]
+        runner = self.build(work_dir, configured, **settings)
+        for one in hooks:
+            if one not in configured:
+                runner.register_hook(one)
+        return runner
+
+
+WINDOW = {'interval': 2}
+PTQ = {'settings': {'latency_seconds': 0, 'max_drop': None}}
+CASES = {
+    'AmpHook': Case({'val': 'amp'}),
+    'ClassWeightHook': Case(build=faces),
+    'ConfusionMatrixHook': Case(build=faces),
+    'DataLoadRatioHook': Case(WINDOW),
+    'FastPoseInputHook': Case({'memory_gib': 0.01}, poses),
+    'GracefulStopHook': Case({'agree_interval': 1}),
+    'LoadFromHook': Case(),
+    'PTQHook': Case(PTQ, faces, slow=True),
+    'PoseSheetHook': Case({'num': 2}, poses),
+    'ProgressHook': Case(),
+    'QATHook': Case({**PTQ, 'start': 1}, faces, slow=True),
+    'RuntimeInfoHook': Case(),
+    'SampleSeedHook': Case(build=noisy),
+    'SpeedHook': Case({'optimizer': 'auto', 'wide_batch_norm': True}),
+    'SpeedHook:compile': Case(
+        {'compile': {'backend': 'aot_eager'}},
+        replaces=frozenset({('backbone', 'forward'), ('head', 'forward')}),
+    ),
+    'SummaryHook': Case(),
+    'TargetScalingHook': Case(build=networks),
+    'ThroughputHook': Case({**WINDOW, 'warmup_iters': 1}),
+    'TorchProfilerHook': Case({'mode': 'both'}),
+}
+EVERY = [
+    pytest.param(name, marks=[pytest.mark.slow] * case.slow)
+    for name, case in CASES.items()
+]
+
+
+def test_every_hook_is_tried_here():
+    HOOKS.import_from_location()
+    assert {name.partition(':')[0] for name in CASES} == set(HOOKS.module_dict)
+
+
+@pytest.fixture(autouse=True)
+def terminal(monkeypatch):
+    monkeypatch.setenv('TERM', 'xterm')
+    torch.compiler.reset()
+    with contextlib.redirect_stdout(Terminal()):
+        yield
+
+
+def outside():
+    """What a run may change of its process."""
+    signals = (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD)
+    modes = torch.utils._python_dispatch._get_current_dispatch_mode_stack()
+    return [*map(signal.getsignal, signals), sys.stdout, *modes]
+
+
+def replaced(runner):
+    """Methods that an object hides by an attribute of its own, and the data set."""
+    data = runner.train_dataloader
+    parts = {'runner': runner, 'wrapper': runner.optim_wrapper, 'loader': data}
+    parts |= {'train loop': runner.train_loop, 'val loop': runner.val_loop}
+    parts |= {'optimizer': runner.optim_wrapper.optimizer, 'data': data.dataset}
+    parts |= dict(runner.model.named_modules())
+    found = {
+        (name, attribute)
+        for name, part in parts.items()
+        for attribute, value in vars(part).items()
+        if callable(value) and callable(getattr(type(part), attribute, None))
+    }
+    return found | {(type(data), type(data.dataset))}
+
+
+@pytest.fixture(scope='module')
+def without(tmp_path_factory):
+    """The same for a run without the hook, by what it is tried on."""
+    known = {}
+
+    def find(build):
+        if build not in known:
+            runner = build(tmp_path_factory.mktemp('plain'), [])
+            runner.register_hook(FailAt(5))
+            with pytest.raises(RuntimeError, match='toy failure'):
+                runner.train()
+            known[build] = replaced(runner)
+        return known[build]
+
+    return find
+
+
+@pytest.mark.parametrize('name', CASES)
+def test_an_error_leaves_no_patch(tmp_path, without, name):
+    before = outside()
+    runner = CASES[name].runner(name, tmp_path, FailAt(5))
+    with pytest.raises(RuntimeError, match='toy failure'):
+        runner.train()
+    assert outside() == before
+    left = replaced(runner) - without(CASES[name].build)
+    assert left == CASES[name].replaces
+
+
+@pytest.mark.parametrize('name', EVERY)
+def test_a_stopped_run_ends_as_an_unbroken_one(tmp_path, name):
+    def runner(folder, *hooks, **settings):
+        stop = [] if name == 'GracefulStopHook' else [STOP]
+        return CASES[name].runner(name, tmp_path / folder, *hooks, *stop, **settings)
+
+    whole, part = runner('whole'), runner('part', StopAt(5))
+    whole.train()
+    with pytest.raises(StoppedBySignalError):
+        part.train()
+    path = str(tmp_path / 'part' / 'interrupted.pth')
+    rest = runner('part', resume=True, load_from=path)
+    rest.train()
+    assert rest.iter == whole.iter > part.iter
+    for key, value in whole.model.state_dict().items():
+        assert torch.equal(rest.model.state_dict()[key], value), key
+
+
+def _train_on_a_rank(rank, folder):
+    for name, case in CASES.items():
+        if case.slow:  # they refuse several processes
+            continue
+        runner = case.runner(name, folder / name / str(rank), epochs=1)
+        runner.model = MMDistributedDataParallel(runner.model)
+        with contextlib.chdir(folder), contextlib.redirect_stdout(Terminal()):
+            runner.train()
+        weights = dict(runner.model.module.named_parameters())
+        torch.save((runner.iter, weights), folder / f'{name}{rank}.pt')
+
+
+@pytest.fixture(scope='module')
+def ranks(tmp_path_factory):
+    folder = tmp_path_factory.mktemp('ranks')
+    on_two_ranks(_train_on_a_rank, folder)
+    return folder
+
+
+@pytest.mark.parametrize('name', [name for name in CASES if not CASES[name].slow])
+def test_two_ranks_end_with_the_same_weights(ranks, name):
+    (iters, first), other = (torch.load(ranks / f'{name}{rank}.pt') for rank in (0, 1))
+    assert iters == other[0] > 0
+    for key, value in first.items():
+        assert torch.equal(other[1][key], value), key
