@@ -32,7 +32,7 @@ def check_config(cfg: Config) -> None:
             value, its place as a dotted path, and the nearest right name.
     """
     check = _Check(sure='default_scope' in cfg)
-    check.problems += own_slips(cfg.filename)
+    check.problems += own_slips(cfg)
     for problem in codec_problems(cfg):
         if is_stock(cfg.filename):  # some say UDP and train without
             print_log(problem, logger='current', level=logging.WARNING)

@@ -18,29 +18,27 @@ def is_stock(filename: str | Path | None) -> bool:
     return _INSTALLED in Path(filename or '').parts
 
 
-def own_slips(filename: str | None) -> list[str]:
-    """Slips of stock recipes that a config repeats in a file of its own.
+def own_files(cfg: Config) -> Iterator[Path]:
+    """The file of a config and those that it stands on, but for stock ones."""
+    return _own_files(Path(cfg.filename)) if cfg.filename else iter(())
 
-    Args:
-        filename: The config file, if it has one. Its own bases are read as well,
-            those of installed packages (``package::name``) are not.
+
+def own_slips(cfg: Config) -> list[str]:
+    """Slips of stock recipes that a config repeats in a file of its own.
 
     Returns:
         One line for each, with its place and the right name.
     """
     return [
         f'unknown key {key!r} at {path}:{line}: did you mean {UPSTREAM_SLIPS[key]!r}?'
-        for path in _own_files(Path(filename) if filename else None)
+        for path in own_files(cfg)
         for key, line in _slips(ast.parse(path.read_text(encoding='utf-8')))
     ]
 
 
-def _own_files(path: Path | None) -> Iterator[Path]:
-    """A config file and those below it that belong to no installed package."""
-    if path is None or path.suffix != '.py' or is_stock(path):
-        return
-    if not path.is_file():  # a config that was given its name only
-        return
+def _own_files(path: Path) -> Iterator[Path]:
+    if path.suffix != '.py' or is_stock(path) or not path.is_file():
+        return  # a config may have been given no more than its name
     yield path
     for base in Config._get_base_files(str(path)):
         if '::' not in base:
