@@ -59,7 +59,10 @@ def depth(path):
 
 def part(path, *folders):
     """The file of one of these folders of ``_base_`` that a config stands on."""
-    return next(file for file in ancestors(path) if file.parent.name in folders)
+    for file in ancestors(path):
+        if file.parent.name in folders:
+            return file
+    raise NoWord(f'it stands on no file of _base_/{" or _base_/".join(folders)}')
 
 
 def network_word(path):

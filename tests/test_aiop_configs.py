@@ -1,37 +1,26 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Every leaf config for predictors trains, and is what its file name says."""
+"""The leaf configs for predictors train."""
 
-import copy
 import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from leaves import AIOP_LEAVES, CONFIGS, common_variants, kind, load
+from aiop_leaves import DATASET_OF
+from leaves import AIOP_LEAVES, CONFIGS, load, network_word
 from mmengine.config import Config
 from mmengine.registry import MODELS, DefaultScope
 from predictor_toys import SIZES, branched_graph, toy_label
 
-from hpml_mm.config.names import parse_leaf_name
 from hpml_mm.predictor.bounds import Bounds
 from hpml_mm.predictor.checkpoint_predictor import checkpoint_predictor
 from hpml_mm.predictor.data.graph_set import GraphSet
 from hpml_mm.predictor.gnn.fit import predict
 from hpml_mm.predictor.graphs.cached.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
-from hpml_mm.predictor.spaces.catalogue import get_space
 from hpml_mm.runner import build_runner
 
-every_leaf = pytest.mark.parametrize('leaf', AIOP_LEAVES)
-MODEL_OF = {
-    ('GraphRegressor', 'GraphConvEncoder'): 'aiop-gnn',
-    ('GraphRegressor', 'ResidualEncoder'): 'residual-gnn',
-    ('KAdapterRegressor', 'GraphConvEncoder'): 'aiop-adapters',
-}
-# What is not named.
-DEFAULT_LR = {'aiop-gnn': 1e-4, 'aiop-adapters': 1e-4, 'residual-gnn': 1e-3}
-DEFAULT_SCALING = {'aiop-gnn': 'none', 'aiop-adapters': 'none', 'residual-gnn': 'stand'}
 # Parameters that learn, by model and task; of the target two heads and six layers.
 LEARNING = {
     ('aiop-gnn', None): 18_047,
@@ -40,78 +29,41 @@ LEARNING = {
     ('aiop-adapters', 'imagenet16-120'): 30_049,
     ('aiop-adapters', None): 2 * 5_281 + 12_480,
 }
-DATASET_OF = {
-    ('nas-bench-201', 'cifar10/top1(%)'): 'nas-bench-201-cifar10',
-    ('nas-bench-201', 'cifar100/top1(%)'): 'nas-bench-201-cifar100',
-    ('nas-bench-201', 'imagenet16-120/top1(%)'): 'nas-bench-201-imagenet16',
-    ('nas-bench-macro', 'cifar10/top1(%)'): 'nas-bench-macro-cifar10',
-    ('ofa-mbv3-w1.0', 'imagenet/top1(%)'): 'ofa-mbv3-imagenet',
-}
 
 
-def model_name(cfg):
-    return MODEL_OF[kind(cfg.model), kind(cfg.model.encoder)]
+# Each network, each scale of the labels, each space.
+TRAINED = [
+    'aiop/aiop-gnn_1xb32-40e_nas-bench-201-cifar10-32px.py',
+    'aiop/aiop-gnn_1xb32-stand-flops-40e_ofa-mbv3-imagenet-224px.py',
+    'aiop/residual-gnn_1xb32-40e_nas-bench-macro-cifar10-32px.py',
+]
 
 
-def space_name(cfg):
-    return Path(cfg.train_dataloader.dataset.cache).stem
+def test_loaders_belong_together():
+    for leaf in AIOP_LEAVES:
+        cfg = load(leaf)
+        modes = {mode: cfg[f'{mode}_dataloader'] for mode in ('train', 'val', 'test')}
+        assert modes['train'].dataset.part == 'train', leaf
+        assert modes['test'].dataset.part == 'test', leaf
+        # The best epoch is chosen by networks that nothing is reported on.
+        chosen = cfg.default_hooks.checkpoint.get('save_best') is not None
+        assert modes['val'].dataset.part == ('dev' if chosen else 'test'), leaf
+        settings = [dict(loader.dataset, part=None) for loader in modes.values()]
+        assert settings[0] == settings[1] == settings[2], leaf
+        folds = cfg.model.encoder.type == 'hpml_mm.ResidualEncoder'
+        assert settings[0].get('fold', False) == folds, leaf
+        assert not any(modes[mode].sampler.shuffle for mode in ('val', 'test')), leaf
 
 
-def variants(cfg):
-    name, lr = model_name(cfg), cfg.optim_wrapper.optimizer.lr
-    scaling = cfg.model.scaling
-    found = {
-        'weights': 'finetune' if cfg.load_from else None,
-        **common_variants(cfg),
-        'optimizer': None if cfg.optim_wrapper.optimizer.type == 'Adam' else '?',
-        'lr': None if lr == DEFAULT_LR[name] else f'lr{lr:g}',
-        'scaling': None if scaling == DEFAULT_SCALING[name] else scaling,
-    }
-    return {k: v.replace('_', '-').replace('+', '-') for k, v in found.items() if v}
-
-
-@every_leaf
-def test_name_tells_the_truth(leaf):
-    cfg, name = load(leaf), parse_leaf_name(leaf)
-    data = cfg.train_dataloader.dataset
-    assert model_name(cfg) == name.model
-    assert DATASET_OF[space_name(cfg), data.metric] == name.dataset
-    assert (get_space(space_name(cfg)).resolution,) * 2 == name.size
-    assert cfg.train_dataloader.batch_size == name.batch_size
-    assert cfg.auto_scale_lr.base_batch_size == name.gpus * name.batch_size
-    assert cfg.train_cfg.max_epochs == name.epochs
-    assert variants(cfg) == name.variants
-
-
-@every_leaf
-def test_loaders_belong_together(leaf):
-    cfg = load(leaf)
-    modes = {mode: cfg[f'{mode}_dataloader'] for mode in ('train', 'val', 'test')}
-    assert modes['train'].dataset.part == 'train'
-    assert modes['test'].dataset.part == 'test'
-    # The best epoch is chosen by networks that nothing is reported on.
-    chosen = cfg.default_hooks.checkpoint.get('save_best') is not None
-    assert modes['val'].dataset.part == ('dev' if chosen else 'test')
-    settings = [dict(loader.dataset, part=None) for loader in modes.values()]
-    assert settings[0] == settings[1] == settings[2]
-    folds = cfg.model.encoder.type == 'hpml_mm.ResidualEncoder'
-    assert settings[0].get('fold', False) == folds
-    assert not any(modes[mode].sampler.shuffle for mode in ('val', 'test'))
-
-
-def without_files(settings):
-    settings = copy.deepcopy(settings)
-    settings['encoder'].pop('init_cfg', None)
-    return settings
-
-
-@every_leaf
-def test_model_builds(leaf):
-    with DefaultScope.overwrite_default_scope('mmengine'):
-        model = MODELS.build(without_files(load(leaf).model.to_dict()))
-    learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
-    settings = load(leaf).model
-    assert learning == LEARNING.get((model_name(load(leaf)), settings.get('learn')))
+def test_models_build():
+    for leaf in AIOP_LEAVES:
+        settings = load(leaf).model.to_dict()
+        settings['encoder'].pop('init_cfg', None)
+        with DefaultScope.overwrite_default_scope('mmengine'):
+            model = MODELS.build(settings)
+        learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        model = network_word(CONFIGS / leaf)
+        assert learning == LEARNING[model, settings.get('learn')], leaf
 
 
 @pytest.fixture
@@ -153,9 +105,7 @@ def summary(work_dir):
     return json.loads((work_dir / 'summary.json').read_text())
 
 
-@pytest.mark.parametrize(
-    'leaf', [leaf for leaf in AIOP_LEAVES if 'adapters' not in leaf]
-)
+@pytest.mark.parametrize('leaf', TRAINED)
 def test_a_leaf_trains_with_all_hooks(leaf, graphs):
     work_dir, runner = train(leaf, graphs)
     found = summary(work_dir)
