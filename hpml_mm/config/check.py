@@ -56,7 +56,7 @@ def check_config(cfg: Config) -> None:
         raise ValueError('\n'.join(dict.fromkeys(check.problems)))
 
 
-def _entries(value: Any, path: str) -> Iterable[tuple[dict, str]]:
+def _entries(value: Any, path: str) -> Iterable[tuple[Mapping, str]]:
     """The dicts of a dict or a (nested) list of dicts, each with its place."""
     if isinstance(value, Mapping):
         yield value, path

@@ -145,7 +145,7 @@ def _override(
 
 def _apply_flags(cfg: Config, amp: bool, seed: int | None) -> dict[str, Any]:
     """Apply ``--amp`` and ``--seed``; returns those that change something."""
-    changes = {}
+    changes: dict[str, Any] = {}
     if amp and add_amp(cfg):
         changes['amp'] = True
     randomness = cfg.get('randomness') or {}

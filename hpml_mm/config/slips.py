@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Tell a stock recipe's misspelt key, which is inherited, from one's own."""
+"""Tell one's own config files, and their misspelt keys, from those of stock recipes."""
 
-import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,10 +11,11 @@ from .sections import UPSTREAM_SLIPS
 
 # Where packages of OpenMMLab are installed with their configs.
 _INSTALLED = '.mim'
+_SLIP = re.compile(rf'\b({"|".join(UPSTREAM_SLIPS)})\b')
 
 
 def is_stock(filename: str | Path | None) -> bool:
-    """Whether a config file belongs to an installed package."""
+    """True if a config file belongs to an installed package."""
     return _INSTALLED in Path(filename or '').parts
 
 
@@ -32,7 +33,8 @@ def own_slips(cfg: Config) -> list[str]:
     return [
         f'unknown key {key!r} at {path}:{line}: did you mean {UPSTREAM_SLIPS[key]!r}?'
         for path in own_files(cfg)
-        for key, line in _slips(ast.parse(path.read_text(encoding='utf-8')))
+        for line, text in enumerate(path.read_text(encoding='utf-8').splitlines(), 1)
+        for key in _SLIP.findall(text.partition('#')[0])
     ]
 
 
@@ -43,15 +45,3 @@ def _own_files(path: Path) -> Iterator[Path]:
     for base in Config._get_base_files(str(path)):
         if '::' not in base:
             yield from _own_files(path.parent / base)
-
-
-def _slips(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.keyword):  # dict(key=...)
-            key = node.arg
-        elif isinstance(node, ast.Constant):  # {'key': ...}, part['key'] = ...
-            key = node.value
-        else:
-            continue
-        if isinstance(key, str) and key in UPSTREAM_SLIPS:
-            yield key, node.lineno
