@@ -1,11 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What a leaf config for faces does, in the words of its file name."""
+"""The content of a leaf config for faces, in the words of its file name."""
 
-from leaves import common_variants, hook, kind, optimizer, workers
+from leaf_content import common_variants, hook, kind, look_up, workers
 
-MODEL_OF = {'MiniXception': 'mini-xception', 'EfficientNet': 'efficientnet-b0'}
-DEFAULT_OPTIMIZER = {'mini-xception': 'sgd-nesterov', 'efficientnet-b0': 'adam'}
-DEFAULT_WORKERS = {'mini-xception': 2, 'efficientnet-b0': 4}
 DATASET_OF = {
     ('FERFolderDataset', 'splits', 'fer2013'): 'fer2013',
     ('FERFolderDataset', 'single', 'fer2013_single'): 'fer2013-single',
@@ -13,6 +10,11 @@ DATASET_OF = {
     ('DemoFaceDataset', 'splits', ''): 'demo-faces',
 }
 STEPS_OF = {(80, 5, 0.9): 'step', (100, 15, 0.85): 'step-tuned'}
+AUGMENTATION_OF = {
+    (): None,
+    ('torchvision/ColorJitter', 'torchvision/GaussianBlur'): 'jitter-blur',
+    (1.0, (0, 10)): 'rotate',
+}
 
 
 def class_balance(cfg):
@@ -28,51 +30,56 @@ def faces(loader):
 
 
 def augmentation(cfg):
-    for step in cfg.train_dataloader.dataset.get('pipeline', []):
-        if kind(step) == 'RandomApply':
-            names = [inner.type for inner in step.transforms]
-            assert names == ['torchvision/ColorJitter', 'torchvision/GaussianBlur']
-            return 'jitter-blur'
-        if kind(step) == 'Rotate':
-            assert (step.prob, step.magnitude_range) == (1.0, (0, 10))
-            return 'rotate'
-    return None
+    steps = {kind(s): s for s in cfg.train_dataloader.dataset.get('pipeline', [])}
+    found = ()
+    if 'RandomApply' in steps:
+        found = tuple(inner.type for inner in steps['RandomApply'].transforms)
+    if 'Rotate' in steps:
+        found += (steps['Rotate'].prob, steps['Rotate'].magnitude_range)
+    return look_up(AUGMENTATION_OF, found, 'augmentation', 'tests/fer_leaves.py')
 
 
 def schedule(cfg):
-    if [s.type for s in cfg.param_scheduler] != ['StepLR']:
+    if [kind(s) for s in cfg.param_scheduler] != ['StepLR']:
         return None
     (step,) = cfg.param_scheduler
-    return STEPS_OF[step.begin, step.step_size, step.gamma]
+    found = step.begin, step.step_size, step.gamma
+    return look_up(STEPS_OF, found, 'schedule', 'tests/fer_leaves.py')
 
 
-def variants(cfg):
+def dataset(cfg):
+    data = faces(cfg.train_dataloader)
+    root = data.get('data_root', '').rpartition('/')[2]
+    found = kind(data), data.get('layout', 'splits'), root
+    return look_up(DATASET_OF, found, 'dataset', 'tests/fer_leaves.py')
+
+
+def size(cfg):
+    """Height and width, of the transform that sets them last."""
+    data = cfg.val_dataloader.dataset
+    found = None
+    for step in data.get('augment') or data.get('pipeline') or []:
+        given = [step.get(key) for key in ('size', 'scale', 'crop_size')]
+        found = next((value for value in given if value), found)
+    found = found or 48  # FER2013's own
+    return tuple(found) if isinstance(found, list | tuple) else (found, found)
+
+
+def content(cfg, defaults):
     backbone = cfg.model.backbone
-    pretrained = backbone.get('init_cfg', {}).get('type') == 'Pretrained'
+    pretrained = (backbone.get('init_cfg') or {}).get('type') == 'Pretrained'
     crossing = faces(cfg.train_dataloader).get('drop_crossing')
     array = kind(cfg.train_dataloader.dataset) == 'FaceArrayDataset'
-    found = {
+    return {
+        'dataset': dataset(cfg),
+        'size': size(cfg),
         'weights': 'pretrained' if pretrained else None,
-        **common_variants(cfg),
-        'optimizer': optimizer(cfg, DEFAULT_OPTIMIZER[model(cfg)]),
+        **common_variants(cfg, defaults),
         'batch_norm': 'bn99' if backbone.get('bn_momentum') == 0.99 else None,
         'selection': 'no-crossing' if crossing else None,
         'class_balance': class_balance(cfg),
         'augmentation': augmentation(cfg),
         'schedule': schedule(cfg),
         'input': 'array' if array else None,
-        'workers': None if array else workers(cfg, DEFAULT_WORKERS[model(cfg)]),
+        'workers': None if array else workers(cfg, defaults),
     }
-    return {axis: variant for axis, variant in found.items() if variant}
-
-
-def model(cfg):
-    backbone = cfg.model.backbone
-    assert backbone.get('arch') in (None, 'b0')
-    return MODEL_OF[kind(backbone)]
-
-
-def dataset(cfg):
-    data = faces(cfg.train_dataloader)
-    root = data.get('data_root', '').rpartition('/')[2]
-    return DATASET_OF[kind(data), data.get('layout', 'splits'), root]

@@ -1,9 +1,19 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The leaf configs, and what the parts that all tasks share do in words of a name."""
+"""The leaf configs, and their content in the words of a file name.
 
+A network or a size of its own needs no line here: its file in ``_base_/`` gives the
+word, and its ``name_defaults`` what goes without saying.
+"""
+
+import ast
 from functools import cache
 from pathlib import Path
 
+import aiop_leaves
+import fer_leaves
+import pose_leaves
+from leaf_content import NoWord
+from leaf_names import parse_leaf_name
 from mmengine.config import Config
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
@@ -15,42 +25,102 @@ LEAVES = sorted(
 POSE_LEAVES = [leaf for leaf in LEAVES if '_pose/' in leaf]
 AIOP_LEAVES = [leaf for leaf in LEAVES if leaf.startswith('aiop/')]
 FER_LEAVES = [leaf for leaf in LEAVES if leaf not in POSE_LEAVES + AIOP_LEAVES]
-
-PRECISION_OF = {'bfloat16': 'bf16', 'float16': 'fp16', 'auto': 'amp'}
+TASKS = {'mmpretrain': fer_leaves, 'mmpose': pose_leaves, 'mmengine': aiop_leaves}
 
 
 @cache
+def read(path):
+    return Config.fromfile(path)
+
+
 def load(leaf):
-    return Config.fromfile(CONFIGS / leaf)
+    return read(CONFIGS / leaf)
 
 
-def kind(part):
-    """The name of a part's class without its scope."""
-    return part.type.split('.')[-1]
+def bases(path):
+    """Our own files that a config names in ``_base_``."""
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id == '_base_':
+            value = ast.literal_eval(node.value)
+            names = [value] if isinstance(value, str) else value
+            return [(path.parent / n).resolve() for n in names if '::' not in n]
+    return []
 
 
-def hook(cfg, name):
-    return next((h for h in cfg.custom_hooks if kind(h) == name), None)
+def ancestors(path):
+    """All files that a config stands on, the nearest first."""
+    nearest = bases(path)
+    return nearest + [file for base in nearest for file in ancestors(base)]
 
 
-def optimizer(cfg, default):
-    settings = cfg.optim_wrapper.optimizer
-    name = settings.type.lower() + ('-nesterov' if settings.get('nesterov') else '')
-    return None if name == default else name
+def depth(path):
+    return 1 + max((depth(base) for base in bases(path)), default=0)
 
 
-def workers(cfg, default):
-    number = cfg.train_dataloader.num_workers
-    return None if number == default else f'workers{number}'
+def part(path, *folders):
+    """The file of one of these folders of ``_base_`` that a config stands on."""
+    for file in ancestors(path):
+        if file.parent.name in folders:
+            return file
+    raise NoWord(f'it stands on no file of _base_/{" or _base_/".join(folders)}')
 
 
-def common_variants(cfg):
-    """The variants of those axes whose place is the same in every config."""
-    amp, speed = hook(cfg, 'AmpHook'), hook(cfg, 'SpeedHook')
-    channels_last = speed and speed.get('channels_last', True)
+def network_word(path):
+    """The word of the network: its base's file name, if nothing else has changed it."""
+    base = part(path, 'models', 'backbones')
+    word, own = base.stem.replace('_', '-'), read(base)
+    wanted = own.get('network') or own.model
+    if architecture(wanted) != architecture(read(path).model):
+        raise NoWord(
+            f'model: its network is not that of {base.name}; write a base of it'
+        )
+    return word
+
+
+def architecture(model):
+    """The settings of a backbone or encoder that make it the network that it is."""
+    backbone = model.get('backbone') or model.encoder
+    return {k: v for k, v in backbone.items() if k not in ('init_cfg', 'bn_momentum')}
+
+
+def content(path):
+    """What a config is, by axis."""
+    cfg = read(path)
+    defaults = cfg.get('name_defaults')
+    if defaults is None:
+        raise NoWord(f'{part(path, "models", "topdown").name} has no name_defaults')
+    found = TASKS[cfg.default_scope].content(cfg, defaults)
+    schedule = read(part(path, 'schedules')).param_scheduler
+    warmups = [s[0].end for s in (cfg.param_scheduler, schedule) if len(s) == 2]
+    if len(set(warmups)) > 1:
+        found['schedule'] = f'warmup{warmups[0]}'
+    batch_size = cfg.train_dataloader.batch_size
+    processes = cfg.auto_scale_lr.base_batch_size / batch_size
+    scaled = cfg.auto_scale_lr.get('enable')
     return {
-        'compile': 'compile' if speed and speed.get('compile') else None,
-        'precision': amp and PRECISION_OF[amp.get('dtype', 'auto')],
-        'memory_format': 'channels-last' if channels_last else None,
-        'averaging': 'ema' if hook(cfg, 'EMAHook') else None,
+        'model': network_word(path),
+        'gpus': 1 if scaled else processes,
+        'batch_size': batch_size,
+        'epochs': cfg.train_cfg.max_epochs,
+        **{axis: word for axis, word in found.items() if word},
     }
+
+
+def name_problems(path):
+    """One line for each word of a file name that is missing or wrong."""
+    name = parse_leaf_name(path)
+    said = {**vars(name), **name.variants}
+    said = {k: v for k, v in said.items() if v and k not in ('experiment', 'variants')}
+    try:
+        found = content(path)
+    except NoWord as error:
+        return [f'{path.name}: {error}']
+    problems = []
+    for axis in sorted(said.keys() | found.keys()):
+        one, other = said.get(axis), found.get(axis)
+        if one is None:
+            problems.append(f'{path.name}: the word {other!r} is missing ({axis})')
+        elif one != other:
+            right = f'is {other!r}' if other else 'has the default'
+            problems.append(f'{path.name}: {one!r} is wrong, the {axis} {right}')
+    return problems

@@ -3,20 +3,13 @@
 
 from pathlib import Path
 
+from aiop_leaves import DATASET_OF
 from mmengine.config import Config
 from predictor_toys import SIZES, branched_graph, toy_label
 
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.runner import build_runner
-
-DATASET_OF = {
-    ('nas-bench-201', 'cifar10/top1(%)'): 'nas-bench-201-cifar10',
-    ('nas-bench-201', 'cifar100/top1(%)'): 'nas-bench-201-cifar100',
-    ('nas-bench-201', 'imagenet16-120/top1(%)'): 'nas-bench-201-imagenet16',
-    ('nas-bench-macro', 'cifar10/top1(%)'): 'nas-bench-macro-cifar10',
-    ('ofa-mbv3-w1.0', 'imagenet/top1(%)'): 'ofa-mbv3-imagenet',
-}
 
 
 def save_caches(folder):

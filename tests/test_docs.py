@@ -83,6 +83,7 @@ def shortened(command):
     """The command's words; a training gets the options that make it short."""
     words = shlex.split(command)
     if any(tool in words for tool in TRAINS):
+        words.append('--cut-short')
         if '--cfg-options' not in words:
             words.append('--cfg-options')
         at = words.index('--cfg-options') + 1

@@ -37,7 +37,8 @@ LEAVES = {
 
 
 def train(leaf, work, real_data, *arguments):
-    arguments = [ROOT / 'configs' / LEAVES[leaf], '--work-dir', work, *arguments]
+    config = ROOT / 'configs' / LEAVES[leaf]
+    arguments = [config, '--work-dir', work, '--cut-short', *arguments]
     data = {'HPML_MM_DATA': str(real_data)}
     done = run_tool('train.py', *arguments, cwd=ROOT, **data)
     assert done.returncode == 0, done.stderr[-3000:]

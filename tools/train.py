@@ -44,6 +44,11 @@ def parse_args() -> argparse.Namespace:
         action='store_true',
         help='delete the checkpoints of an earlier run in the same work dir',
     )
+    parser.add_argument(
+        '--cut-short',
+        action='store_true',
+        help='a trial: accept a schedule that does not end with the run',
+    )
     parser.add_argument('--launcher', choices=['none', 'pytorch'], default='none')
     return parser.parse_args()
 
@@ -91,6 +96,7 @@ def main() -> None:
             work_dir=args.work_dir,
             resume=args.resume,
             overwrite=args.overwrite,
+            cut_short=args.cut_short,
         )
         runner = build_runner(cfg, args.launcher)
         runner.logger.info(cpu)

@@ -1,6 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 # `default_runtime.py` for predictors, whole rather than a child of it: a child of a
-# leaf would stand four files deep.
+# leaf would stand five files deep.
 default_scope = 'mmengine'
 
 default_hooks = dict(

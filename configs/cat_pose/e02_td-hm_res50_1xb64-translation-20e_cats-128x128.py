@@ -3,7 +3,8 @@
 _base_ = './e00_td-hm_res50_1xb64-20e_cats-128x128.py'
 
 train_pipeline = _base_.train_dataloader.dataset.pipeline
+steps = {step.type: step for step in train_pipeline}
 # The original's default moves every box.
-train_pipeline[3].update(shift_factor=0.15, shift_prob=1.0)
+steps['RandomBBoxTransform'].update(shift_factor=0.15, shift_prob=1.0)
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-del train_pipeline
+del train_pipeline, steps

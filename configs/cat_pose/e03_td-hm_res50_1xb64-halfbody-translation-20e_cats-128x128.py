@@ -3,9 +3,10 @@
 _base_ = './e00_td-hm_res50_1xb64-20e_cats-128x128.py'
 
 train_pipeline = _base_.train_dataloader.dataset.pipeline
-half_body = dict(type='RandomHalfBody', min_total_keypoints=9, min_upper_keypoints=3)
-train_pipeline.insert(3, half_body)
+steps = {step.type: step for step in train_pipeline}
 # The original's default moves every box.
-train_pipeline[4].update(shift_factor=0.15, shift_prob=1.0)
+steps['RandomBBoxTransform'].update(shift_factor=0.15, shift_prob=1.0)
+half_body = dict(type='RandomHalfBody', min_total_keypoints=9, min_upper_keypoints=3)
+train_pipeline.insert(list(steps).index('RandomBBoxTransform'), half_body)
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-del train_pipeline, half_body
+del train_pipeline, steps, half_body

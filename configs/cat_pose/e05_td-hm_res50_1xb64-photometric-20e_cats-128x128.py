@@ -3,6 +3,7 @@
 _base_ = './e00_td-hm_res50_1xb64-20e_cats-128x128.py'
 
 train_pipeline = _base_.train_dataloader.dataset.pipeline
-train_pipeline.insert(1, dict(type='PhotometricDistortion'))
+kinds = [step.type for step in train_pipeline]
+train_pipeline.insert(kinds.index('LoadImage') + 1, dict(type='PhotometricDistortion'))
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-del train_pipeline
+del train_pipeline, kinds

@@ -1,17 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 # Experiment 15: learning rate 5e-4 (the source writes 54-4).
-_base_ = [
-    '../_base_/topdown/cats_128x128.py',
-    '../_base_/backbones/res50.py',
-    '../_base_/schedules/step_20e.py',
-    '../_base_/optimizers/adam.py',
-    '../_base_/pose_runtime.py',
-]
+_base_ = ['../_base_/topdown/cats_128x128.py', '../_base_/cats/res50_150e.py']
 
 model = _base_.network
-optim_wrapper = dict(optimizer=dict(lr=5e-4))
 train_dataloader = dict(batch_size=32)
 auto_scale_lr = dict(base_batch_size=32)
-train_cfg = dict(max_epochs=150)
-param_scheduler = _base_.param_scheduler
-param_scheduler[1].update(milestones=[121, 143])

@@ -1,18 +1,14 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 # Experiment 26: stronger augmentation.
 _base_ = [
-    '../_base_/topdown/cats_256x256.py',
-    '../_base_/backbones/res50.py',
+    './e25_td-hm_res50_1xb64-lr5e-4-210e_cats-256x256.py',
     '../_base_/augmentations/heavy_pose.py',
-    '../_base_/schedules/step_210e.py',
-    '../_base_/optimizers/adam.py',
-    '../_base_/pose_runtime.py',
 ]
 
-model = _base_.network
-optim_wrapper = dict(optimizer=dict(lr=5e-4))
-train_pipeline = _base_.train_dataloader.dataset.pipeline
-train_pipeline[1:4] = _base_.augmentation
-train_dataloader = dict(batch_size=64, dataset=dict(pipeline=train_pipeline))
-auto_scale_lr = dict(base_batch_size=64)
-del train_pipeline
+heavy = _base_.augmentation
+kinds = [step.type for step in heavy]
+load, *others = [
+    step for step in _base_.train_dataloader.dataset.pipeline if step.type not in kinds
+]
+train_dataloader = dict(dataset=dict(pipeline=[load, *heavy, *others]))
+del heavy, kinds, load, others

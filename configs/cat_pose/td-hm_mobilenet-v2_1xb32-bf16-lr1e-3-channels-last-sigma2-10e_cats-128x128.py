@@ -2,19 +2,16 @@
 # The baseline of the comparisons that two CPU cores can make.
 _base_ = [
     '../_base_/topdown/cats_128x128.py',
-    '../_base_/backbones/mobilenet_v2.py',
+    '../_base_/cats/mobilenet_v2.py',
     '../_base_/schedules/step_10e.py',
-    '../_base_/optimizers/adam.py',
-    '../_base_/speed/bf16_channels_last.py',
-    '../_base_/pose_runtime.py',
 ]
 
 codec = dict(sigma=2)
 model = _base_.network
 model.head.decoder = codec
 train_pipeline = _base_.train_dataloader.dataset.pipeline
-train_pipeline[5].encoder.update(codec)
+steps = {step.type: step for step in train_pipeline}
+steps['GenerateTarget'].encoder.update(codec)
 train_dataloader = dict(batch_size=32, dataset=dict(pipeline=train_pipeline))
 auto_scale_lr = dict(base_batch_size=32)
-custom_hooks = _base_.custom_hooks + _base_.speed_hooks
-del train_pipeline
+del train_pipeline, steps

@@ -4,6 +4,7 @@ _base_ = (
 )
 
 train_pipeline = _base_.train_dataloader.dataset.pipeline
-train_pipeline.insert(1, dict(type='PhotometricDistortion'))
+kinds = [step.type for step in train_pipeline]
+train_pipeline.insert(kinds.index('LoadImage') + 1, dict(type='PhotometricDistortion'))
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-del train_pipeline
+del train_pipeline, kinds

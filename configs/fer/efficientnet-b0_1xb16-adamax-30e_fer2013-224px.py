@@ -1,8 +1,4 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-_base_ = [
-    '../_base_/datasets/fer2013_224px.py',
-    '../_base_/models/efficientnet_b0.py',
-    '../_base_/schedules/constant_30e.py',
-    '../_base_/optimizers/adamax.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = './efficientnet-b0_1xb16-30e_fer2013-224px.py'
+
+optim_wrapper = dict(optimizer=dict(_delete_=True, type='Adamax', lr=1e-3))

@@ -1,12 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-_base_ = [
-    '../_base_/datasets/fer2013_44px.py',
-    '../_base_/models/mini_xception.py',
-    '../_base_/schedules/one_cycle_3e.py',
-    '../_base_/optimizers/adadelta.py',
-    '../_base_/speed/bf16_channels_last.py',
-    '../_base_/default_runtime.py',
-]
+_base_ = ['../_base_/fer/one_cycle_44px.py', '../_base_/models/mini_xception.py']
 
-optim_wrapper = dict(optimizer=dict(lr=3.0))
-custom_hooks = _base_.custom_hooks + _base_.speed_hooks
+train_cfg = dict(max_epochs=3)
+optim_wrapper = dict(optimizer=dict(_delete_=True, type='Adadelta', lr=3.0, rho=0.9))

@@ -3,7 +3,8 @@
 _base_ = './mini-xception_1xb128-bf16-channels-last-24e_fer2013-44px.py'
 
 train_pipeline = _base_.train_dataloader.dataset.pipeline
-train_pipeline[-1:-1] = [
+before = [step.type for step in train_pipeline].index('PackInputs')
+train_pipeline[before:before] = [
     dict(type='ToPIL'),
     dict(
         type='RandomApply',
@@ -15,4 +16,4 @@ train_pipeline[-1:-1] = [
     ),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
-del train_pipeline
+del train_pipeline, before

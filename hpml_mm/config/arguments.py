@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What the command-line tools share: options, and errors of one clear line."""
+"""Options that all command-line tools have, and errors of one clear line."""
 
 import argparse
 import contextlib
@@ -23,6 +23,7 @@ class OptionsAction(DictAction):
     """``KEY=VALUE`` pairs; a pair of another form ends the program in one line."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
+        """Read the pairs of one option."""
         for pair in values:
             key, equals, _ = pair.partition('=')
             if not (key and equals):
@@ -68,7 +69,7 @@ def clear_errors() -> Iterator[None]:
 
 
 def is_user_error(error: BaseException) -> bool:
-    """Whether a missing file, an unknown type, or a refusal of this package's own."""
+    """True for a missing file, an unknown type, or a refusal of this package's own."""
     if isinstance(error, FileNotFoundError | FileExistsError | NotADirectoryError):
         return True
     if type(error).__module__.split('.')[0] == _PACKAGE.name:
@@ -104,7 +105,7 @@ def command_to_resume(argv: Sequence[str]) -> str:
 
 
 def _python() -> str:
-    """What starts this Python: its short name where that is on the path."""
+    """Command of this Python: its short name where that is on the path."""
     on_path = shutil.which('python')
     if on_path and os.path.samefile(on_path, sys.executable):
         return 'python'

@@ -32,7 +32,7 @@ def check_config(cfg: Config) -> None:
             value, its place as a dotted path, and the nearest right name.
     """
     check = _Check(sure='default_scope' in cfg)
-    check.problems += own_slips(cfg.filename)
+    check.problems += own_slips(cfg)
     for problem in codec_problems(cfg):
         if is_stock(cfg.filename):  # some say UDP and train without
             print_log(problem, logger='current', level=logging.WARNING)
@@ -56,7 +56,7 @@ def check_config(cfg: Config) -> None:
         raise ValueError('\n'.join(dict.fromkeys(check.problems)))
 
 
-def _entries(value: Any, path: str) -> Iterable[tuple[dict, str]]:
+def _entries(value: Any, path: str) -> Iterable[tuple[Mapping, str]]:
     """The dicts of a dict or a (nested) list of dicts, each with its place."""
     if isinstance(value, Mapping):
         yield value, path

@@ -67,7 +67,7 @@ def codec_problems(cfg: Config) -> list[str]:
     decoder = head.get('decoder') if isinstance(head, Mapping) else None
     if not isinstance(decoder, Mapping) or 'input_size' not in decoder:
         return []
-    places = []
+    places: list[tuple[str, Mapping, tuple[str, ...]]] = []
     if isinstance(cfg.get('codec'), Mapping):
         places.append(('codec', cfg.codec, VARIABLE_KEYS))
     preprocessor = model.get('data_preprocessor') or {}
@@ -143,7 +143,7 @@ def _replace(part: Any, old: dict, new: dict) -> None:
     """Put the new codec in place of the old one, and its size into the affines."""
     values = part.values() if isinstance(part, Mapping) else part
     for value in list(values):
-        if isinstance(value, Mapping) and dict(value) == old:
+        if isinstance(value, dict) and value == old:
             value.update(new)
         elif isinstance(value, Mapping | list | tuple):
             _replace(value, old, new)

@@ -10,6 +10,7 @@ from mmengine.config import Config, ConfigDict
 
 from .check import check_config
 from .overrides import apply_options, changed_options, read_config
+from .schedule import check_schedule
 from .tta import add_tta
 from .work_dir import claim_work_dir, derive_work_dir, find_checkpoint
 
@@ -26,6 +27,7 @@ def configure_training(
     work_dir: str | None = None,
     resume: str | None = None,
     overwrite: bool = False,
+    cut_short: bool = False,
 ) -> Config:
     """Config of a training run: overridden, checked, with its own directory.
 
@@ -38,11 +40,14 @@ def configure_training(
         work_dir: The same.
         resume: A checkpoint, or ``'auto'`` for the last one of the directory.
         overwrite: Start again in a directory that holds an earlier run.
+        cut_short: Accept a schedule of the learning rate that ends elsewhere than the
+            run.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint is missing.
         FileExistsError: If the directory holds an earlier run.
-        ValueError: If anything is misspelt or contradicts something else.
+        ValueError: If anything is misspelt or contradicts something else, such as the
+            length of the run and that of its schedule.
     """
     if resume and overwrite:
         raise ValueError('--resume continues a run and --overwrite deletes it')
@@ -55,6 +60,8 @@ def configure_training(
     if (processes := int(os.environ.get('WORLD_SIZE', 1))) != own:
         changes['processes'] = processes
     check_config(cfg)
+    if not cut_short:
+        check_schedule(cfg, changes)
     place = derive_work_dir(
         config, changes, tag=tag, work_dir=work_dir, configured=plain
     )
@@ -138,7 +145,7 @@ def _override(
 
 def _apply_flags(cfg: Config, amp: bool, seed: int | None) -> dict[str, Any]:
     """Apply ``--amp`` and ``--seed``; returns those that change something."""
-    changes = {}
+    changes: dict[str, Any] = {}
     if amp and add_amp(cfg):
         changes['amp'] = True
     randomness = cfg.get('randomness') or {}

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What each part of a config may hold, read from MMEngine's signatures.
+"""Keys that each part of a config may hold, read from MMEngine's signatures.
 
 Only what MMEngine takes out of a dict by hand, before a signature sees it, is
 written down here by name.
@@ -45,7 +45,7 @@ class Section:
         extra: Keys taken out before the class sees them.
         default: The class where ``type`` is absent, or a function of the dict
             that gives it.
-        certain: Whether ``registry`` builds every dict under this name; else a
+        certain: True if ``registry`` builds every dict under this name; else a
             type that it does not know may be another library's.
     """
 
@@ -106,7 +106,7 @@ PARAM_SCHEDULER = Section(
 
 
 def clip_keys(cfg: Mapping) -> set[str]:
-    """What ``clip_grad`` hands to torch's clipping function."""
+    """Keys that ``clip_grad`` hands to torch's clipping function."""
     by_value = cfg.get('type', 'norm') == 'value'
     function = clip_grad_value_ if by_value else clip_grad_norm_
     return set(inspect.signature(function).parameters) - {'parameters'} | {'type'}

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Which keyword arguments a class or function really takes."""
+"""The keyword arguments that a class or function really takes."""
 
 import ast
 import functools
@@ -20,7 +20,7 @@ class Accepted:
 
     Attributes:
         names: The names found in its signatures.
-        complete: Whether these are all. ``False`` where a ``**kwargs`` goes
+        complete: True if these are all. ``False`` where a ``**kwargs`` goes
             somewhere that reading the source cannot follow.
     """
 
@@ -76,7 +76,7 @@ def _parameters(function: Callable, skip_first: bool) -> tuple[set[str], str | N
 
 
 def _kwargs_use(function: Callable, sink: str) -> tuple[set[str], bool]:
-    """How a constructor uses its ``**kwargs``.
+    """Follow the ``**kwargs`` of a constructor.
 
     Returns:
         The names that it takes out (``kwargs.pop('x')``, ``kwargs['x']``), and
@@ -140,7 +140,7 @@ class _KwargsVisitor(ast.NodeVisitor):
         return isinstance(node, ast.Name) and node.id == self.sink
 
     def _take(self, node: ast.AST) -> bool:
-        constant = isinstance(node, ast.Constant) and isinstance(node.value, str)
-        if constant:
-            self.taken.add(node.value)
-        return constant
+        if not (isinstance(node, ast.Constant) and isinstance(node.value, str)):
+            return False
+        self.taken.add(node.value)
+        return True

@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Tell a stock recipe's misspelt key, which is inherited, from one's own."""
+"""Tell one's own config files, and their misspelt keys, from those of stock recipes."""
 
-import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,49 +11,37 @@ from .sections import UPSTREAM_SLIPS
 
 # Where packages of OpenMMLab are installed with their configs.
 _INSTALLED = '.mim'
+_SLIP = re.compile(rf'\b({"|".join(UPSTREAM_SLIPS)})\b')
 
 
 def is_stock(filename: str | Path | None) -> bool:
-    """Whether a config file belongs to an installed package."""
+    """True if a config file belongs to an installed package."""
     return _INSTALLED in Path(filename or '').parts
 
 
-def own_slips(filename: str | None) -> list[str]:
-    """Slips of stock recipes that a config repeats in a file of its own.
+def own_files(cfg: Config) -> Iterator[Path]:
+    """The file of a config and those that it stands on, but for stock ones."""
+    return _own_files(Path(cfg.filename)) if cfg.filename else iter(())
 
-    Args:
-        filename: The config file, if it has one. Its own bases are read as well,
-            those of installed packages (``package::name``) are not.
+
+def own_slips(cfg: Config) -> list[str]:
+    """Slips of stock recipes that a config repeats in a file of its own.
 
     Returns:
         One line for each, with its place and the right name.
     """
     return [
         f'unknown key {key!r} at {path}:{line}: did you mean {UPSTREAM_SLIPS[key]!r}?'
-        for path in _own_files(Path(filename) if filename else None)
-        for key, line in _slips(ast.parse(path.read_text(encoding='utf-8')))
+        for path in own_files(cfg)
+        for line, text in enumerate(path.read_text(encoding='utf-8').splitlines(), 1)
+        for key in _SLIP.findall(text.partition('#')[0])
     ]
 
 
-def _own_files(path: Path | None) -> Iterator[Path]:
-    """A config file and those below it that belong to no installed package."""
-    if path is None or path.suffix != '.py' or is_stock(path):
-        return
-    if not path.is_file():  # a config that was given its name only
-        return
+def _own_files(path: Path) -> Iterator[Path]:
+    if path.suffix != '.py' or is_stock(path) or not path.is_file():
+        return  # a config may have been given no more than its name
     yield path
     for base in Config._get_base_files(str(path)):
         if '::' not in base:
             yield from _own_files(path.parent / base)
-
-
-def _slips(tree: ast.AST) -> Iterator[tuple[str, int]]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.keyword):  # dict(key=...)
-            key = node.arg
-        elif isinstance(node, ast.Constant):  # {'key': ...}, part['key'] = ...
-            key = node.value
-        else:
-            continue
-        if isinstance(key, str) and key in UPSTREAM_SLIPS:
-            yield key, node.lineno

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Where a run's files go: one directory for each different run.
+"""The directory of a run: one for each different run.
 
 An overridden run never lands in the directory of the unchanged config, and a
 new run never overwrites the checkpoints of an earlier one.

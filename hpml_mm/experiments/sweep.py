@@ -88,6 +88,8 @@ class Run:
             options += [f'{limit}.num_batches={iters}']
             options += ['train_cfg.max_epochs=1', *_NO_EXTRAS]
         words = [self.variant.config, '--work-dir', str(work_dir)]
+        if iters is not None:
+            words.append('--cut-short')
         if options:
             words += ['--cfg-options', *options]
         if self.seeded:

@@ -81,9 +81,14 @@ STOCK = [
 ]
 
 
-@pytest.mark.parametrize('name', STOCK)
-def test_a_stock_recipe_passes(name):
-    check_config(get_config(name))
+def test_stock_recipes_pass():
+    refused = []
+    for name in STOCK:
+        try:
+            check_config(get_config(name))
+        except Exception as error:
+            refused.append(f'{name}: {error!r}')
+    assert not refused, '\n'.join(refused)
 
 
 @pytest.mark.parametrize(

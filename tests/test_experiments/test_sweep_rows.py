@@ -65,7 +65,7 @@ def test_arguments_of_a_seeded_run():
 def test_arguments_of_a_run_of_fixed_length():
     run = next(alternate([B], [0], seeded=False))
     assert run.arguments(Path('w'), iters=60) == [
-        *('a.py', '--work-dir', 'w', '--cfg-options', 'x.y=1'),
+        *('a.py', '--work-dir', 'w', '--cut-short', '--cfg-options', 'x.y=1'),
         'train_dataloader.batch_sampler.type=hpml_mm.LimitedBatchSampler',
         'train_dataloader.batch_sampler.num_batches=60',
         'train_cfg.max_epochs=1',

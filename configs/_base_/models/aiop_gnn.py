@@ -7,3 +7,5 @@ model = dict(
     head=dict(type='hpml_mm.AIOPHead', width=32),
     scaling='none',
 )
+# What a leaf's name leaves unsaid: see configs/README.md.
+name_defaults = dict(optimizer='adam', lr=1e-4, scaling='none')

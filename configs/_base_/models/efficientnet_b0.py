@@ -3,3 +3,5 @@
 _base_ = 'mmpretrain::_base_/models/efficientnet_b0.py'
 
 model = dict(head=dict(num_classes=7, topk=(1,)))
+# What a leaf's name leaves unsaid: see configs/README.md.
+name_defaults = dict(optimizer='adam', workers=4)

@@ -6,3 +6,5 @@ model = dict(
     backbone=dict(type='hpml_mm.MiniXception', in_channels=1, bn_momentum=0.1),
     head=dict(type='hpml_mm.ConvClsHead', in_channels=128, num_classes=7),
 )
+# What a leaf's name leaves unsaid: see configs/README.md.
+name_defaults = dict(optimizer='sgd-nesterov', workers=2)

@@ -7,3 +7,5 @@ model = dict(
     head=dict(type='hpml_mm.SkipHead', width=64),
     scaling='stand',
 )
+# What a leaf's name leaves unsaid: see configs/README.md.
+name_defaults = dict(optimizer='adam', lr=1e-3, scaling='stand')

@@ -1,85 +1,15 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-# Cats of 128x128 with heatmaps of 32x32: everything that knows a size. Another size is
-# a file beside this one, which binds all of these anew: a leaf that set `codec` alone
-# would train at 128 all the same.
-codec = dict(
-    type='MSRAHeatmap', input_size=(128, 128), heatmap_size=(32, 32), sigma=1.0
-)
-# The original's rotations reach 20 degrees: its factor of 10 was a standard deviation.
-jitter = dict(
-    type='RandomBBoxTransform',
-    scale_factor=(0.8, 1.2),
-    rotate_factor=20,
-    rotate_prob=0.6,
-    shift_prob=0,
-)
-train_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='GetBBoxCenterScale'),
-    dict(type='RandomFlip', direction='horizontal'),
-    jitter,
-    dict(type='TopdownAffine', input_size=codec['input_size']),
-    dict(type='GenerateTarget', encoder=codec),
-    dict(type='PackPoseInputs'),
-]
-eval_pipeline = [
-    dict(type='LoadImage'),
-    dict(type='GetBBoxCenterScale'),
-    dict(type='TopdownAffine', input_size=codec['input_size']),
-    dict(type='PackPoseInputs'),
-]
-data_root = '{{$HPML_MM_DATA:data}}/cats'
-dataset = dict(
-    type='hpml_mm.CatPoseDataset',
-    data_root=data_root,
-    data_prefix=dict(img='images/'),
-)
-loader = dict(num_workers=2, persistent_workers=True)
-val_data = dict(
-    **loader,
-    batch_size=32,
-    sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
-    dataset=dict(
-        **dataset,
-        ann_file='annotations/cats17_val.json',
-        pipeline=eval_pipeline,
-        test_mode=True,
-    ),
-)
-metrics = [dict(type='CocoMetric'), dict(type='hpml_mm.KeypointPCK')]
+_base_ = './cats_256x256.py'
 
-model = dict(
-    type='TopdownPoseEstimator',
-    data_preprocessor=dict(
-        type='PoseDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
-        bgr_to_rgb=True,
-    ),
-    head=dict(
-        type='HeatmapHead',
-        out_channels=17,
-        loss=dict(type='KeypointMSELoss', use_target_weight=True),
-        decoder=codec,
-    ),
-    test_cfg=dict(flip_test=True, flip_mode='heatmap', shift_heatmap=True),
-)
-train_dataloader = dict(
-    **loader,
-    batch_size=64,
-    sampler=dict(type='DefaultSampler', shuffle=True),
-    dataset=dict(
-        **dataset,
-        ann_file='annotations/cats17_train.json',
-        pipeline=train_pipeline,
-    ),
-)
-val_dataloader = val_data
-test_dataloader = val_data
-val_evaluator = metrics
-test_evaluator = metrics
-# GPUs times batch size that the learning rates are meant for.
-auto_scale_lr = dict(base_batch_size=64)
-
-# These names end here: an override of one of them would reach nothing above.
-del jitter, train_pipeline, eval_pipeline, data_root, dataset, loader, val_data, metrics
+codec = dict(_base_.codec, input_size=(128, 128), heatmap_size=(32, 32), sigma=1.0)
+model = dict(head=dict(decoder=codec))
+train_pipeline = _base_.train_dataloader.dataset.pipeline
+eval_pipeline = _base_.val_dataloader.dataset.pipeline
+for step in train_pipeline + eval_pipeline:
+    new = dict(input_size=codec['input_size'], encoder=codec)
+    step.update({key: value for key, value in new.items() if key in step})
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+val_dataloader = dict(dataset=dict(pipeline=eval_pipeline))
+test_dataloader = dict(dataset=dict(pipeline=eval_pipeline))
+name_defaults = dict(sigma=codec['sigma'])
+del train_pipeline, eval_pipeline, step, new

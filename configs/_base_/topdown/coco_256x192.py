@@ -77,6 +77,10 @@ val_evaluator = metrics
 test_evaluator = metrics
 # GPUs times batch size that the learning rates are meant for.
 auto_scale_lr = dict(base_batch_size=32)
+# What a leaf's name leaves unsaid: see configs/README.md.
+name_defaults = dict(
+    optimizer='adam', lr=1e-3, weights='scratch', sigma=codec['sigma'], workers=2
+)
 
 # These names end here: an override of one of them would reach nothing above.
 del jitter, train_pipeline, eval_pipeline, data_root, dataset, loader, val_data, metrics

@@ -2,7 +2,7 @@
 # Both heads and the layers of the encoder, on 20 networks of another space.
 _base_ = [
     './_base_/ofa_mbv3_imagenet_20.py',
-    './_base_/aiop_adapters.py',
+    './_base_/models/aiop_adapters.py',
     '../../../configs/_base_/schedules/constant_100e_val_at_end.py',
     '../../../configs/_base_/optimizers/adam_clip5.py',
     '../../../configs/_base_/graph_runtime.py',

@@ -2,7 +2,7 @@
 # The second adapter. The first one and the encoder stay as they are.
 _base_ = [
     './_base_/nas_bench_201_imagenet16.py',
-    './_base_/aiop_adapters.py',
+    './_base_/models/aiop_adapters.py',
     '../../../configs/_base_/schedules/constant_40e.py',
     '../../../configs/_base_/optimizers/adam_clip5.py',
     '../../../configs/_base_/graph_runtime.py',

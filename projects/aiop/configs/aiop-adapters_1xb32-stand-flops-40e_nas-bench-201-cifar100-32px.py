@@ -2,7 +2,7 @@
 # The first adapter, beside a frozen encoder.
 _base_ = [
     './_base_/nas_bench_201_cifar100.py',
-    './_base_/aiop_adapters.py',
+    './_base_/models/aiop_adapters.py',
     '../../../configs/_base_/schedules/constant_40e.py',
     '../../../configs/_base_/optimizers/adam_clip5.py',
     '../../../configs/_base_/graph_runtime.py',

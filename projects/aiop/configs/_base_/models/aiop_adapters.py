@@ -8,3 +8,5 @@ model = dict(
     tasks=['cifar100', 'imagenet16-120'],
     scaling='stand_flops',
 )
+# What a leaf's name leaves unsaid: see configs/README.md.
+name_defaults = dict(optimizer='adam', lr=1e-4, scaling='none')

@@ -1,7 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import pytest
-
-from hpml_mm.config.names import LeafName, parse_leaf_name
+from leaf_names import LeafName, parse_leaf_name
 
 
 def test_a_full_name():
@@ -58,6 +57,7 @@ def test_heatmaps_that_are_no_quarter_are_named():
         ('sgd-nesterov', 'optimizer'),
         ('adam', 'optimizer'),
         ('adamax', 'optimizer'),
+        ('adamw', 'optimizer'),
         ('step', 'schedule'),
         ('step-tuned', 'schedule'),
         ('workers16', 'workers'),

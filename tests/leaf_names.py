@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What the file name of a leaf config claims.
+"""The claims of a leaf config's file name.
 
 A face's: ``{model}_{GPUS}xb{BATCH}[-variant]*-{EPOCHS}e_{dataset}-{px}px.py``. A
 pose's has more in front, as MMPose's have, and names height and width:
@@ -7,8 +7,7 @@ pose's has more in front, as MMPose's have, and names height and width:
 ``hm`` is the heatmap's size if that is not a quarter of the input's.
 
 ``_`` stands between the parts, ``-`` inside a part. A variant that is not named has
-the default of its model and task. ``tests/test_*_configs.py`` compare every claim with
-the config.
+the default of its model and task. ``leaves.py`` compares every claim with the config.
 """
 
 import re
@@ -16,11 +15,17 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
 
+import torch
+
+_OPTIMIZERS = sorted(
+    n.lower() for n, c in vars(torch.optim).items() if isinstance(c, type)
+)
+
 #: The variants of each axis, as regular expressions, in the order of their place.
 VARIANTS = {
     'weights': ('pretrained', 'finetune'),
     'precision': ('fp16', 'bf16', 'amp'),
-    'optimizer': ('sgd-nesterov', 'sgd', 'adam', 'adamax', 'adagrad', 'adadelta'),
+    'optimizer': ('sgd-nesterov', *_OPTIMIZERS),
     'lr': (r'lr\de-\d',),
     'lr_scaling': ('scaled-lr',),
     'compile': ('compile',),
@@ -42,7 +47,7 @@ VARIANTS = {
         'photometric',
         'heavy',
     ),
-    'schedule': ('step-tuned', 'step', 'warmup500'),
+    'schedule': ('step-tuned', 'step', r'warmup\d+'),
     'input': ('array', 'fused-input'),
     'workers': (r'workers\d+',),
 }

@@ -1,2 +1,0 @@
-# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-optim_wrapper = dict(optimizer=dict(type='Adamax', lr=1e-3))
