@@ -23,8 +23,8 @@ from mmpose.registry import MODELS as POSE_MODELS
 from mmpretrain.models import EfficientNet, ResNet
 from python_process import run_python
 
-from hpml_mm.experiments.markdown import markdown_table
 from hpml_mm.experiments.rows import read_results
+from hpml_mm.experiments.tables import results_table
 from hpml_mm.predictor.graphs.cached.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.spaces.catalogue import get_space
@@ -168,7 +168,7 @@ def test_the_documents_hold_commands():
 def test_the_tables_are_those_of_the_results():
     """A row of a table that names an experiment is what its results file says."""
     rows = [row for path in RESULTS for row in read_results(path)]
-    known = set(markdown_table(rows).splitlines())
+    known = set(results_table(rows).splitlines())
     shown = [
         line
         for document in DOCUMENTS

@@ -7,8 +7,8 @@ from pathlib import Path
 from PIL import Image
 
 from hpml_mm.config.arguments import clear_errors
-from hpml_mm.experiments.markdown import markdown_table
 from hpml_mm.experiments.rows import choose_metrics, read_results
+from hpml_mm.experiments.tables import results_table
 from hpml_mm.utils.bar_chart import bar_chart, brief_names
 
 
@@ -25,7 +25,7 @@ def main() -> None:
     with clear_errors():
         rows = [row for path in args.files for row in read_results(path)]
         rows = choose_metrics(rows, args.metric)
-    print(markdown_table(rows))
+    print(results_table(rows))
     if args.chart:
         names = brief_names([row.experiment for row in rows])
         values = [row.value for row in rows]

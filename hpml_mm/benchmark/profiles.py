@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from mmengine.runner import Runner
 
 from hpml_mm.engine.profiling import ProfilerWindow, operator_rows, time_table
+from hpml_mm.utils.markdown import markdown_table
 from hpml_mm.utils.patch import around
 
 if TYPE_CHECKING:
@@ -161,12 +162,12 @@ def stage_table(
         factor: Units in a second.
     """
     total = sum(seconds.values())
-    rows = [('stage', unit, 'share (%)'), ('---', '---:', '---:')]
+    rows = []
     for stage, taken in sorted(seconds.items(), key=lambda item: -item[1]):
         share = 100 * taken / total if total else 0.0
         rows.append((stage, f'{factor * taken / count:.3f}', f'{share:.1f}'))
     rows.append(('all', f'{factor * total / count:.3f}', '100.0'))
-    return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+    return markdown_table(('stage', unit, 'share (%)'), rows, padded=True)
 
 
 def pipelines_of(dataset: Any) -> Iterable[list]:

@@ -38,7 +38,8 @@ def centre_and_spread(
     values: Sequence[float], seeded: bool
 ) -> tuple[float, float | None]:
     """Median and interquartile range of repeats; mean and sample standard
-    deviation over seeds. One value has no spread."""
+    deviation over seeds. One value has no spread.
+    """
     if len(values) == 1:
         return values[0], None
     if seeded:

@@ -7,6 +7,7 @@ from typing import Any
 from hpml_mm.experiments.rows import ResultRow, unit_of
 from hpml_mm.experiments.sweep_rows import ground_columns
 from hpml_mm.predictor.metrics import mean_and_spread, summarise
+from hpml_mm.utils.markdown import markdown_table
 
 from .sweep import Cell
 
@@ -106,16 +107,13 @@ def case_table(rows: Sequence[ResultRow]) -> str:
     by_method: dict[str, dict[str, ResultRow]] = {}
     for row in rows:
         by_method.setdefault(row.experiment, {})[row.metric] = row
-    lines = [
-        f'| | n | {" | ".join(metrics)} |',
-        '|---' * (len(metrics) + 2) + '|',
-    ]
+    lines = []
     for name, held in by_method.items():
         cells = [_cell(held.get(metric)) for metric in metrics]
         count = next(iter(held.values())).n
         name = name.split('/', 2)[2]  # Without the case, which is the same for all.
-        lines.append(f'| {name} | {count} | {" | ".join(cells)} |')
-    return '\n'.join(lines)
+        lines.append([name, str(count), *cells])
+    return markdown_table(['', 'n', *metrics], lines)
 
 
 def _cell(row: ResultRow | None) -> str:

@@ -1,8 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Time predictors in turn with the same network made of torch_geometric's parts.
 
-    python -m projects.aiop.speed_tool predict ofa-mbv3-w1.0 --caches work_dirs/graphs
-    python -m projects.aiop.speed_tool train nas-bench-201 --caches work_dirs/graphs \\
+python -m projects.aiop.speed_tool predict ofa-mbv3-w1.0 --caches work_dirs/graphs
+python -m projects.aiop.speed_tool train nas-bench-201 --caches work_dirs/graphs \\
         --networks 14000 --out results/predictor-speed.csv
 """
 
@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from hpml_mm.config.arguments import clear_errors
-from hpml_mm.experiments.markdown import markdown_table
 from hpml_mm.experiments.rows import append_results
+from hpml_mm.experiments.tables import results_table
 from hpml_mm.predictor.data.bench import LABELS, Bench
 from projects.aiop.speed import alternate, choose, predicting, speed_rows, training
 
@@ -56,7 +56,7 @@ def main() -> None:
         rows = speed_rows(f'{name}-{args.threads}-threads', found, command)
         if args.out:
             append_results(args.out, rows)
-    print(markdown_table(rows))
+    print(results_table(rows))
 
 
 if __name__ == '__main__':

@@ -13,6 +13,7 @@ from hpml_mm.experiments.rows import ResultRow, unit_of
 from hpml_mm.experiments.runs import GROUND, read_runs, refuse_mixed
 from hpml_mm.experiments.sweep_rows import centre_and_spread, ground_columns
 from hpml_mm.utils.line_chart import Line, Panel, line_chart
+from hpml_mm.utils.markdown import markdown_table
 
 # Settings by label, and the runs of each.
 Curves = Mapping[str, Sequence[Curve]]
@@ -130,7 +131,7 @@ def targets_table(curves: Curves, metric: str, targets: Sequence[float]) -> str:
     """
     heads = ['setting', 'batch', 'n', f'best mean {metric}']
     heads += [f'epochs to {target:g}' for target in targets]
-    lines = [f'| {" | ".join(heads)} |', '|---' * len(heads) + '|']
+    lines = []
     for label, runs in curves.items():
         best = max(mean_curve(runs), key=lambda point: point.mean)
         cells = [label, str(runs[0].batch), str(len(runs))]
@@ -138,8 +139,8 @@ def targets_table(curves: Curves, metric: str, targets: Sequence[float]) -> str:
             f'{_with_deviation(best.mean, best.deviation)}, epoch {best.epoch}'
         )
         cells += [_reached(runs, target) for target in targets]
-        lines.append(f'| {" | ".join(cells)} |')
-    return '\n'.join(lines)
+        lines.append(cells)
+    return markdown_table(heads, lines)
 
 
 def draw_convergence(curves: Curves, metric: str, title: str = '') -> np.ndarray:

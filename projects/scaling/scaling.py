@@ -27,8 +27,13 @@ from hpml_mm.experiments.rows import ResultRow, unit_of
 from hpml_mm.experiments.runs import GROUND, Summary, refuse_mixed, setting_of
 from hpml_mm.experiments.sweep_rows import centre_and_spread, ground_columns
 from hpml_mm.utils.line_chart import Line, Panel, line_chart
+from hpml_mm.utils.markdown import markdown_table
 
 _SAME_CONFIG = ('model', 'custom_hooks')
+_HEADER = (
+    *('processes', 'batch of each', 'n', 'time per epoch (s)', 'all images/s'),
+    *('speed-up S', 'efficiency E'),
+)
 _THROUGHPUT = 'throughput/all(img/s)'
 
 
@@ -131,12 +136,7 @@ def scaling_rows(
 def scaling_table(points: Sequence[ScalingPoint]) -> str:
     """A Markdown table with a line a point; spreads stand in brackets."""
     lines = [
-        '| processes | batch of each | n | time per epoch (s) | all images/s '
-        '| speed-up S | efficiency E |',
-        '|---|---|---|---|---|---|---|',
-    ]
-    for point in points:
-        cells = (
+        (
             str(point.processes),
             str(point.batch),
             str(point.n),
@@ -145,8 +145,9 @@ def scaling_table(points: Sequence[ScalingPoint]) -> str:
             _with_spread(point.speed_up, point.speed_up_spread),
             f'{100 * point.efficiency:.1f} %',
         )
-        lines.append(f'| {" | ".join(cells)} |')
-    return '\n'.join(lines)
+        for point in points
+    ]
+    return markdown_table(_HEADER, lines)
 
 
 def draw_scaling(points: Sequence[ScalingPoint], title: str = '') -> np.ndarray:

@@ -75,9 +75,9 @@ def test_a_transform_that_fails_ends_its_stage():
 def test_the_table_holds_shares_and_the_sum():
     table = stage_table({'flip': 0.001, 'load': 0.003}, 4, 'ms an image', 1e3)
     assert table.splitlines()[2:] == [
-        '| load | 0.750 | 75.0 |',
-        '| flip | 0.250 | 25.0 |',
-        '| all | 1.000 | 100.0 |',
+        '| load  |       0.750 |      75.0 |',
+        '| flip  |       0.250 |      25.0 |',
+        '| all   |       1.000 |     100.0 |',
     ]
 
 

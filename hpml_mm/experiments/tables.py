@@ -3,27 +3,26 @@
 
 from collections.abc import Sequence
 
+from hpml_mm.utils.markdown import markdown_table
+
 from .rows import ResultRow
 
-_HEADER = (
-    '| experiment | metric | value | spread | n | ratio |',
-    '|---|---|---|---|---|---|',
-)
+HEADER = ('experiment', 'metric', 'value', 'spread', 'n', 'ratio')
 
 
-def markdown_table(rows: Sequence[ResultRow]) -> str:
-    """A Markdown table with one line a row.
+def results_table(rows: Sequence[ResultRow]) -> str:
+    """Markdown table with one line a row.
 
     The spread is an interquartile range or a standard deviation (see
     :class:`ResultRow`); the ratio is to the baseline of the experiment. What a row does
     not have stays empty.
     """
-    return '\n'.join([*_HEADER, *(_line(row) for row in rows)])
+    return markdown_table(HEADER, map(_cells, rows))
 
 
-def _line(row: ResultRow) -> str:
+def _cells(row: ResultRow) -> tuple[str, ...]:
     unit = '' if row.unit == '1' or row.unit in row.metric else f' {row.unit}'
-    cells = (
+    return (
         row.experiment,
         row.metric,
         f'{row.value:,.4g}{unit}',
@@ -31,4 +30,3 @@ def _line(row: ResultRow) -> str:
         str(row.n),
         '' if row.ratio is None else f'{row.ratio:.2f}',
     )
-    return f'| {" | ".join(cells)} |'
