@@ -14,6 +14,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from hpml_mm.experiments.runs import check_same_environment
+from hpml_mm.utils.stats import turns
+
 from .jobs import Job, Side
 from .session import Lap
 
@@ -182,11 +185,14 @@ def measure(
             Measured(job.side, **worker.answer())
             for job, worker in zip(jobs, workers, strict=True)
         ]
-        check_one_ground(found)
+        check_same_environment(
+            {measured.side.label: measured.environment for measured in found},
+            'something changed while they were started; run it again',
+        )
         iterations = [_prepare(worker, plan, tell) for worker in workers]
-        for number in range(plan.rounds):
-            turns = list(zip(workers, found, iterations, strict=True))
-            for worker, measured, count in turns if number % 2 == 0 else turns[::-1]:
+        sides = list(zip(workers, found, iterations, strict=True))
+        for number, order in enumerate(turns(sides, plan.rounds)):
+            for worker, measured, count in order:
                 lap = Lap(**worker.ask(do='round', iterations=count))
                 measured.laps.append(lap)
             tell(f'round {number + 1} of {plan.rounds}: {_round_line(found)}')
@@ -194,22 +200,6 @@ def measure(
             for worker, measured in zip(workers, found, strict=True):
                 measured.profile = worker.ask(do='profile')['table']
         return found
-
-
-def check_one_ground(found: Sequence[Measured]) -> None:
-    """Refuse to compare what runs on different code, PyTorch or devices.
-
-    Raises:
-        ValueError: If a side differs from the first one.
-    """
-    for key in ('commit', 'dirty', 'device', 'torch'):
-        values = {measured.side.label: measured.environment[key] for measured in found}
-        if len(set(values.values())) > 1:
-            shown = ', '.join(f'{label} {value}' for label, value in values.items())
-            raise ValueError(
-                f'the sides differ in {key} ({shown}): something changed while they '
-                'were started; run it again'
-            )
 
 
 def _prepare(worker: Worker, plan: Plan, tell: Callable[[str], None]) -> int:

@@ -1,15 +1,13 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """What a comparison found: a table, a sentence, and rows of a results file."""
 
-import shlex
 from collections.abc import Sequence
 
 from rich.console import Console
 from rich.table import Table
 
-from hpml_mm.experiments.rows import ResultRow, unit_of
-from hpml_mm.experiments.sweep_rows import ground_columns
-from hpml_mm.utils.stats import Spread, difference, percentile, ratio, spread
+from hpml_mm.experiments.rows import ResultRow, environment_columns, result_row
+from hpml_mm.utils.stats import Quartiles, difference, percentile, quartiles, ratio
 
 from .process import Measured
 
@@ -65,27 +63,27 @@ def comparison_rows(
     rows = []
     for measured in found:
         for metric in metrics_of(mode):
-            centre = spread(values_of(measured, metric))
+            centre = quartiles(values_of(measured, metric))
             baseline = None
             if mode != 'engine' and measured is found[0] and len(found) > 1:
-                baseline = spread(values_of(found[1], metric)).median
-            rows.append(_row(name, measured, metric, centre, baseline, argv))
+                baseline = quartiles(values_of(found[1], metric)).median
+            rows.append(_row(name, measured, metric, centre, argv, baseline))
     if mode == 'engine':
         rows += [
-            _row(name, measured, OVERHEAD, overhead(measured, found[-1]), None, argv)
+            _row(name, measured, OVERHEAD, overhead(measured, found[-1]), argv)
             for measured in found[:-1]
         ]
     elif len(found) > 1:
-        rows.append(_row(name, found[0], SPEEDUP, speedup(found), None, argv))
+        rows.append(_row(name, found[0], SPEEDUP, speedup(found), argv))
     return rows
 
 
-def speedup(found: Sequence[Measured]) -> Spread:
+def speedup(found: Sequence[Measured]) -> Quartiles:
     """How many times the second side's images a second the first one does."""
     return ratio(*(values_of(measured, THROUGHPUT) for measured in found[:2]))
 
 
-def overhead(measured: Measured, plain: Measured) -> Spread:
+def overhead(measured: Measured, plain: Measured) -> Quartiles:
     """Microseconds an iteration that a loop costs over plain PyTorch."""
     return difference(values_of(measured, ITERATION), values_of(plain, ITERATION))
 
@@ -121,17 +119,17 @@ def speed_table(mode: str, found: Sequence[Measured]) -> Table:
         table.add_column('p95 (ms)', justify='right')
     table.add_column('memory (GiB)', justify='right')
     for measured in found:
-        speed = spread(values_of(measured, THROUGHPUT))
+        speed = quartiles(values_of(measured, THROUGHPUT))
         lap = measured.laps[-1]
         cells = [
             measured.side.label,
             f'{lap.images / lap.iterations:.0f}',
             digits(speed.median),
             '-' if speed.iqr is None else digits(speed.iqr, 2),
-            digits(spread(values_of(measured, ITERATION)).median / 1e3),
+            digits(quartiles(values_of(measured, ITERATION)).median / 1e3),
         ]
         if mode == 'infer':
-            tail = spread(values_of(measured, 'latency/p95(ms)'))
+            tail = quartiles(values_of(measured, 'latency/p95(ms)'))
             cells.append(digits(tail.median))
         cells.append(_number(lap.memory, '{:.2f}'))
         table.add_row(*cells)
@@ -146,7 +144,7 @@ def engine_table(found: Sequence[Measured]) -> Table:
     for heading in ('us/iteration', 'IQR', 'over plain PyTorch (us)', 'IQR'):
         table.add_column(heading, justify='right')
     for measured in found:
-        time = spread(values_of(measured, ITERATION))
+        time = quartiles(values_of(measured, ITERATION))
         cells = [
             measured.side.label,
             f'{time.median:.1f}',
@@ -180,7 +178,7 @@ def sentences(mode: str, found: Sequence[Measured]) -> list[str]:
 def ground(measured: Measured) -> str:
     """What a side ran on, in a line."""
     env = measured.environment
-    columns = ground_columns(env)
+    columns = environment_columns(env)
     return (
         f'on {env["device"]}, cores: {env["cpu_count"]}, threads: {env["threads"]}, '
         f'torch {env["torch"]}, commit {columns["commit"][:10] or "unknown"}'
@@ -201,24 +199,22 @@ def _row(
     name: str,
     measured: Measured,
     metric: str,
-    centre: Spread,
-    baseline: float | None,
+    found: Quartiles,
     argv: Sequence[str],
+    baseline: float | None = None,
 ) -> ResultRow:
-    return ResultRow(
-        experiment=f'{name}/{measured.side.label}',
-        metric=metric,
-        unit=unit_of(metric),
-        value=centre.median,
-        spread=centre.iqr,
-        n=centre.n,
+    return result_row(
+        f'{name}/{measured.side.label}',
+        metric,
+        found.median_iqr,
+        found.n,
+        environment=measured.environment,
+        argv=argv,
         baseline=baseline,
-        command=shlex.join(['python', *argv]),
-        **ground_columns(measured.environment),
     )
 
 
-def _range(centre: Spread, form: str) -> str:
+def _range(centre: Quartiles, form: str) -> str:
     if centre.n == 1:
         return '(one round)'
     low, high = format(centre.low, form), format(centre.high, form)

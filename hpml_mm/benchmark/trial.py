@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hpml_mm.utils.device import usable_cpus
-from hpml_mm.utils.stats import spread
+from hpml_mm.utils.stats import quartiles
 
 from .jobs import Job, Side
 from .process import Plan, SideFailedError, measure
@@ -85,7 +85,7 @@ def attempt_in(
             )
         except SideFailedError as error:
             return failed(setting, error)
-        speed = spread(values_of(found, THROUGHPUT))
+        speed = quartiles(values_of(found, THROUGHPUT))
         memory = [lap.memory for lap in found.laps if lap.memory is not None]
         trial = Trial(setting, speed.median, speed.iqr, max(memory, default=None))
         return judge(trial, limit)

@@ -5,24 +5,7 @@ import math
 from array import array
 from collections.abc import Sequence
 
-
-def percentile(values: Sequence[float], percent: float) -> float | None:
-    """Percentile with linear interpolation, as ``numpy.percentile`` by default.
-
-    Args:
-        values: The sample, in any order.
-        percent: Between 0 and 100.
-
-    Returns:
-        The percentile, or None for an empty sample.
-    """
-    if not values:
-        return None
-    ordered = sorted(values)
-    place = (len(ordered) - 1) * percent / 100
-    low = math.floor(place)
-    high = min(low + 1, len(ordered) - 1)
-    return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+from hpml_mm.utils.stats import percentile
 
 
 def mfu_percent(
@@ -135,8 +118,8 @@ def _report(
     return {
         'throughput(img/s)': _rate(images, seconds),
         'throughput/all(img/s)': _rate(all_images, all_seconds),
-        'step_time/median(ms)': _milliseconds(percentile(times, 50)),
-        'step_time/p95(ms)': _milliseconds(percentile(times, 95)),
+        'step_time/median(ms)': _milliseconds(percentile(times, 50) if times else None),
+        'step_time/p95(ms)': _milliseconds(percentile(times, 95) if times else None),
         'step_time/n': len(times),
     }
 

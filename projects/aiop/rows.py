@@ -4,8 +4,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hpml_mm.experiments.rows import ResultRow, unit_of
-from hpml_mm.experiments.sweep_rows import ground_columns
+from hpml_mm.experiments.rows import ResultRow, environment_columns, unit_of
+from hpml_mm.experiments.runs import check_same_environment
 from hpml_mm.predictor.metrics import mean_and_spread, summarise
 from hpml_mm.utils.markdown import markdown_table
 
@@ -41,7 +41,13 @@ def case_rows(done: Done, command: str) -> list[ResultRow]:
     Raises:
         ValueError: The runs are of different code, PyTorch or devices.
     """
-    _check_same_ground(done)
+    check_same_environment(
+        {
+            f'{cell.method}/seed{cell.seed}-draw{cell.draw}': record['environment']
+            for cell, record in done
+        },
+        'delete those of one kind, or set another --work-dir',
+    )
     methods: dict[str, list[Record]] = {}
     for cell, record in done:
         methods.setdefault(cell.method, []).append(record)
@@ -83,7 +89,7 @@ def _rows(
                 n=count,
                 baseline=beside or None,
                 command=command,
-                **ground_columns(methods[method][-1]['environment']),
+                **environment_columns(methods[method][-1]['environment']),
             )
             rows.append(row)
     return rows
@@ -122,13 +128,3 @@ def _cell(row: ResultRow | None) -> str:
     digits = 4 if row.unit == '1' else 2
     spread = '' if row.spread is None else f' ± {row.spread:.{digits}f}'
     return f'{row.value:.{digits}f}{spread}'
-
-
-def _check_same_ground(done: Done) -> None:
-    for key in ('commit', 'dirty', 'device', 'torch'):
-        values = {str(record['environment'][key]) for _, record in done}
-        if len(values) > 1:
-            raise ValueError(
-                f'the runs differ in {key}: {", ".join(sorted(values))}; delete those '
-                'of one kind, or set another --work-dir'
-            )

@@ -3,7 +3,6 @@ import json
 
 import pytest
 
-from hpml_mm.experiments.curves import validations
 from hpml_mm.experiments.rows import append_results, read_results
 from projects.convergence.convergence import (
     Point,
@@ -14,6 +13,7 @@ from projects.convergence.convergence import (
     read_sweep,
     targets_table,
 )
+from projects.convergence.curves import validations
 
 AP = 'coco/AP'
 ENVIRONMENT = {
@@ -166,10 +166,10 @@ def test_a_value_that_is_no_number_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'batch': 16}, 'differ in batch: .*seed0 8, but .*seed2 16'),
-        ({'iters': 2}, 'differ in samples of an epoch: .*seed2 16'),
-        ({'values': {1: 0.1}}, 'differ in validated epochs: .*seed0, but .*seed2;'),
-        ({'environment': {**ENVIRONMENT, 'torch': '2.11.0'}}, 'differ in torch'),
+        ({'batch': 16}, 'seed0 8 differs in batch from .*seed2 16'),
+        ({'iters': 2}, 'differs in samples of an epoch from .*seed2 16'),
+        ({'values': {1: 0.1}}, 'seed0 differs in validated epochs from .*seed2:'),
+        ({'environment': {**ENVIRONMENT, 'torch': '2.11.0'}}, 'differs in torch'),
         ({'status': 'interrupted'}, 'seed2/summary.json tells of no finished'),
         (
             {'train': {'epochs': None, 'iters': 9}},

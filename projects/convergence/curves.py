@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .runs import Summary, setting_of
+from hpml_mm.experiments.runs import Summary, setting_of
 
 
 @dataclass(frozen=True)
