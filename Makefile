@@ -14,7 +14,7 @@ ifdef HPML_MM_DATA
 export HPML_MM_DATA := $(abspath $(HPML_MM_DATA))
 endif
 
-.PHONY: help demo test lint format env env-extras python clean
+.PHONY: help demo test lint format tables env env-extras python clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list.
@@ -36,6 +36,10 @@ lint: env-extras  ## Check style, format and types.
 format: env-extras  ## Mend style and format where ruff can.
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+tables: env  ## Write the tables of the documents from results/*.csv.
+	$(BIN)/python tools/make_tables.py
+	$(BIN)/python -m projects.cat_grid --write
 
 env: python  ## Install what is missing into .venv.
 	@$(PYTHON) tools/setup_env.py --venv $(VENV)

@@ -23,14 +23,11 @@ from mmpose.registry import MODELS as POSE_MODELS
 from mmpretrain.models import EfficientNet, ResNet
 from python_process import run_python
 
-from hpml_mm.experiments.rows import read_results
-from hpml_mm.experiments.tables import results_table
 from hpml_mm.predictor.graphs.cached.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.spaces.catalogue import get_space
 
 ROOT = Path(__file__).parents[1]
-RESULTS = sorted((ROOT / 'results').glob('*.csv'))
 DOCUMENTS = (
     'README.md',
     'CONTRIBUTING.md',
@@ -42,14 +39,6 @@ DOCUMENTS = (
     'docs/performance.md',
     'docs/predictor.md',
     'docs/quantization.md',
-)
-TABLES = (
-    '| fer-',
-    '| cat-',
-    '| scaling-',
-    '| speed-',
-    '| predictor-speed/',
-    '| experiment | metric |',
 )
 BLOCK = re.compile(r'^```bash\n(.*?)^```', re.MULTILINE | re.DOTALL)
 # Three shuffled batches of each loader, and one epoch.
@@ -163,20 +152,6 @@ def test_the_documents_hold_commands():
     assert len(RUN) >= 8
     assert any(command.startswith('make demo') for _, command in COMMANDS)
     assert any(command.startswith('tensorboard') for _, command in COMMANDS)
-
-
-def test_the_tables_are_those_of_the_results():
-    """A row of a table that names an experiment is what its results file says."""
-    rows = [row for path in RESULTS for row in read_results(path)]
-    known = set(results_table(rows).splitlines())
-    shown = [
-        line
-        for document in DOCUMENTS
-        for line in (ROOT / document).read_text(encoding='utf-8').splitlines()
-        if line.startswith(TABLES)
-    ]
-    assert len(shown) > 4
-    assert not set(shown) - known
 
 
 @pytest.mark.real_data
