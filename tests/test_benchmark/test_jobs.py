@@ -42,12 +42,14 @@ def test_a_package_is_no_part_of_a_label():
     assert side.label == 'resnet18'
 
 
-def test_a_source_is_for_data():
-    assert sides('data', 'hpml-2023')[1].kind == 'hpml-2023'
-    with pytest.raises(ValueError, match='use it with "data"'):
-        sides('train', 'light-fer')
-    with pytest.raises(ValueError, match='takes no --against-options'):
-        sides('data', 'light-fer', against_options={'a': 1})
+def test_another_pipeline_is_a_function_and_for_data():
+    other = sides('data', 'projects.fer_input.loaders:hpml_2023', {'a': 1})[1]
+    assert (other.label, other.config, other.options) == ('hpml-2023', CONFIG, {'a': 1})
+    assert other.kind == 'projects.fer_input.loaders:hpml_2023'
+    with pytest.raises(ValueError, match='--against a.b:c .* use it with "data"'):
+        sides('train', 'a.b:c')
+    with pytest.raises(ValueError, match='without --against-options'):
+        sides('data', 'a.b:c', against_options={'a': 1})
 
 
 def test_the_engine_has_four_sides_of_its_own():

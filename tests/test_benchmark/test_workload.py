@@ -9,11 +9,12 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+from torch.utils.data import DataLoader
 from toy_tools import DATA, ROOT, TOY
 
 from hpml_mm.benchmark.engine_cost import open_engine, toy_runner
 from hpml_mm.benchmark.jobs import Job, Side
-from hpml_mm.benchmark.subject import job_config, open_config
+from hpml_mm.benchmark.workload import job_config, open_config, open_pipeline
 from hpml_mm.config.overrides import load_config
 
 PRETRAINED = ROOT / 'configs/fer/efficientnet-b0_1xb16-pretrained-30e_fer2013-224px.py'
@@ -96,6 +97,27 @@ def test_the_input_is_made_ready_for_the_model(toy):
     _, lap, profile = rounds(open_config, toy('data', batch_size=8, workers=0))
     assert (lap.iterations, lap.images) == (3, 24)
     assert 'prepare for the model' in profile
+
+
+def lists_of_two(cfg, batch_size, workers):
+    """Another project's pipeline: batches of (images, labels)."""
+    assert cfg.model.type == 'ToyClassifier'
+    pairs = [(torch.ones(3), label) for label in range(8)]
+    return DataLoader(pairs, batch_size=batch_size or 2, num_workers=workers or 0)
+
+
+def test_the_input_of_another_project_is_timed_up_to_the_device(toy):
+    job = toy('data', kind=f'{__name__}:lists_of_two', batch_size=4)
+    session, lap, profile = rounds(open_pipeline, job)
+    assert (lap.iterations, lap.images) == (3, 12)
+    assert session.rewarm == 1
+    assert 'prepare for the model' in profile
+
+
+@pytest.mark.parametrize('kind', ['no_such_module:f', f'{__name__}:no_such_function'])
+def test_a_wrong_function_is_named_with_the_form_to_write(toy, kind):
+    with pytest.raises(ValueError, match=f'--against {kind}: .*MODULE:FUNCTION'):
+        open_pipeline(toy('data', kind=kind), print)
 
 
 def test_predictions_are_timed_one_by_one(toy):

@@ -2,7 +2,7 @@
 import pytest
 from mmengine.config import Config
 
-from hpml_mm.benchmark.stock import check_other_input, is_ours, stock_config
+from hpml_mm.benchmark.baseline import check_other_input, is_ours, stock_config
 
 
 def config(**parts):
@@ -61,7 +61,7 @@ def test_a_data_part_without_a_twin_asks_for_another_config():
     data = dict(type='hpml_mm.FaceArrayDataset', source=source)
     cfg = config(train_dataloader=dict(dataset=data))
     with pytest.raises(
-        ValueError, match=r'test_stock\.py.*hpml_mm\.FaceArrayDataset; give --ag'
+        ValueError, match=r'test_baseline\.py.*hpml_mm\.FaceArrayDataset; give --ag'
     ):
         stock_config(cfg, 'train')
     # What is tested is read the stock way, and the engine has data of its own.
