@@ -9,7 +9,6 @@ from hpml_mm.benchmark import process
 from hpml_mm.benchmark.jobs import Job, Side
 from hpml_mm.benchmark.process import Plan, SideFailedError, measure
 
-
 OF_MEMORY = 'killed, as a system does that runs out of memory'
 
 

@@ -1,13 +1,14 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import json
 
+import cv2
 import pytest
+from toy_tools import call_tool, toy_runner
 
 from hpml_mm.experiments.rows import append_results, read_results
 from projects.convergence.convergence import (
     Point,
     convergence_rows,
-    draw_convergence,
     epochs_to,
     mean_curve,
     read_sweep,
@@ -74,10 +75,6 @@ def test_mean_and_deviation_over_seeds_by_epoch_and_by_samples(sweep):
         Point(2, 200, pytest.approx(0.15), root_half, 2),
         Point(4, 400, pytest.approx(0.4), pytest.approx(0.2 / 2**0.5), 2),
     ]
-
-
-def test_one_seed_has_no_deviation(sweep):
-    curves = read_sweep(sweep, AP)
     assert mean_curve(curves['b4'][:1])[0] == Point(2, 200, 0.3, None, 1)
 
 
@@ -124,10 +121,42 @@ def test_the_table_says_who_reaches_a_target(sweep):
     ]
 
 
-def test_the_picture_has_a_line_a_setting(sweep):
-    curves = read_sweep(sweep, AP)
-    one = draw_convergence({'b4': curves['b4']}, AP)
-    assert (draw_convergence(curves, AP) != one).any()
+def test_the_command_reads_what_a_training_left(tmp_path):
+    for seed in range(2):
+        toy_runner(
+            tmp_path / 'toy' / 'b4' / f'seed{seed}',
+            randomness=dict(seed=seed),
+            visualizer=dict(
+                type='Visualizer', vis_backends=[dict(type='LocalVisBackend')]
+            ),
+        ).train()
+    metric = ('--metric', 'accuracy/top1')
+    done = call_tool(
+        'projects.convergence',
+        *('toy', *metric, '--targets', 0, 101),
+        *('--out', 'out/toy.csv', '--figure', 'out/toy.png'),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = read_results(tmp_path / 'out' / 'toy.csv')
+    assert [(r.experiment, r.n) for r in rows] == [
+        ('toy/b4/epoch=1', 2),
+        ('toy/b4/epoch=2', 2),
+        ('toy/b4', 2),
+    ]
+    last = [
+        json.loads(path.read_text())['metrics']['accuracy/top1']
+        for path in (tmp_path / 'toy').glob('*/*/summary.json')
+    ]
+    assert rows[1].value == pytest.approx(sum(last) / 2, rel=1e-4)
+    assert 'not reached by 2 of 2' in done.stdout
+    assert cv2.imread(str(tmp_path / 'out' / 'toy.png')) is not None
+
+    for folder, problem in (('toy', "'PCK'; it has"), ('other', 'LABEL/RUN')):
+        words = (folder, '--metric', 'PCK', '--out', 'x.csv')
+        done = call_tool('projects.convergence', *words, cwd=tmp_path)
+        assert (done.returncode, done.stderr.startswith('error: ')) == (2, True)
+        assert problem in done.stderr
 
 
 def test_a_resumed_run_goes_on_in_its_next_folder(tmp_path):
@@ -150,11 +179,6 @@ def test_a_line_that_was_cut_short_is_left_out(tmp_path):
     write_scalars(tmp_path, '20260102_040506', {2: 0.2}, cut='{"coco\n{"step": 3}\n')
     with pytest.raises(ValueError, match=r'040506.*scalars.json:4 is no JSON'):
         validations(tmp_path)
-
-
-def test_a_metric_that_is_not_there_is_named_with_those_that_are(sweep):
-    with pytest.raises(ValueError, match="after epoch 2 has no 'PCK'; it has coco/AP$"):
-        read_sweep(sweep, 'PCK')
 
 
 def test_a_value_that_is_no_number_is_refused(tmp_path):

@@ -1,12 +1,14 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import copy
+import json
 import re
 
+import cv2
 import pytest
+from toy_tools import call_tool, toy_runner
 
 from hpml_mm.experiments.rows import append_results, read_results
 from projects.scaling.scaling import (
-    draw_scaling,
     scaling_points,
     scaling_rows,
     scaling_table,
@@ -108,10 +110,43 @@ def test_the_table_has_a_line_a_point(runs):
     assert table[5] == '| 2 | 8 | 3 | 16 (2.5) | 15 (2) | 1.5 (0.2) | 75.0 % |'
 
 
-def test_the_picture_has_a_line_a_batch(runs):
-    both = scaling_points(runs)
-    one = [point for point in both if point.batch == 8]
-    assert (draw_scaling(both) != draw_scaling(one)).any()
+@pytest.fixture(scope='module')
+def trained(tmp_path_factory):
+    """A real training, and what two processes would have left."""
+    folder = tmp_path_factory.mktemp('scaling')
+    toy_runner(folder / 'one').train()
+    one = json.loads((folder / 'one' / 'summary.json').read_text())
+    two = changed(one, 'environment.processes', 2)
+    rate = one['measurements'][THROUGHPUT]
+    (folder / 'two').mkdir()
+    text = json.dumps(changed(two, f'measurements.{THROUGHPUT}', 1.5 * rate))
+    (folder / 'two' / 'summary.json').write_text(text)
+    return folder
+
+
+def test_the_command_writes_rows_table_and_picture(trained):
+    options = ('--name', 'toy', '--out', 'toy.csv', '--figure', 'toy.png')
+    done = call_tool('projects.scaling', *options, 'one', 'two', cwd=trained)
+    assert done.returncode == 0, done.stderr
+    assert '| 2 | 4 | 1 | ' in done.stdout
+    assert done.stdout.endswith('8 rows in toy.csv\n')
+    rows = {(r.experiment, r.metric): r for r in read_results(trained / 'toy.csv')}
+    # 24 points an epoch.
+    two = rows['toy/2xb4', 'epoch_time(s)'], rows['toy/2xb4', THROUGHPUT]
+    assert two[0].value * two[1].value == pytest.approx(24, rel=1e-4)
+    assert rows['toy/2xb4', 'speed_up(x)'].value == pytest.approx(1.5)
+    assert rows['toy/2xb4', 'efficiency(%)'].value == pytest.approx(75)
+    assert two[0].command.endswith('--figure toy.png one two')
+    assert cv2.imread(str(trained / 'toy.png')) is not None
+
+
+def test_what_cannot_be_compared_is_one_line(trained):
+    done = call_tool(
+        'projects.scaling', '--name', 'x', '--out', 'x.csv', 'two', cwd=trained
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith('error: no run with 1 process and 4 samples')
+    assert not (trained / 'x.csv').exists()
 
 
 def test_a_batch_without_one_process_is_refused(runs):
