@@ -17,27 +17,20 @@ def test_a_job_survives_its_file(tmp_path):
     assert read_job(tmp_path / 'job.json') == job
 
 
-def test_alone():
+def test_stock_takes_the_options_unless_it_has_its_own_or_is_another_config():
     assert sides('data') == [Side('fast', 'config', CONFIG)]
-
-
-def test_the_stock_side_takes_the_options_unless_it_has_its_own():
-    plain = sides('train', 'stock', {'a': 1})[1]
-    assert plain == Side('stock', 'stock', CONFIG, {'a': 1})
-    own = sides('train', 'stock', {'a': 1}, {'b': 2})[1]
-    assert own.options == {'b': 2}
+    assert sides('train', 'stock', {'a': 1})[1] == (
+        Side('stock', 'stock', CONFIG, {'a': 1})
+    )
+    assert sides('train', 'stock', {'a': 1}, {'b': 2})[1].options == {'b': 2}
+    other = sides('data', 'stock:configs/fer/slow.py', {'a': 1})[1]
+    assert other == Side('stock', 'stock', 'configs/fer/slow.py', elsewhere=True)
 
 
 def test_another_config_takes_its_own_options_only():
     other = sides('train', 'configs/fer/slow.py', {'a': 1}, {'b': 2})[1]
     assert other == Side('slow', 'config', 'configs/fer/slow.py', {'b': 2})
-
-
-def test_the_same_config_twice_has_two_labels():
     assert [s.label for s in sides('infer', CONFIG)] == ['fast', 'fast-2']
-
-
-def test_a_package_is_no_part_of_a_label():
     (side,) = sides_of('train', 'mmpretrain::resnet/resnet18.py', {}, None, {})
     assert side.label == 'resnet18'
 
@@ -57,8 +50,3 @@ def test_the_engine_has_four_sides_of_its_own():
     assert kinds == ['config', 'stock', 'none', 'plain']
     with pytest.raises(ValueError, match='leave --against out'):
         sides('engine', 'configs/fer/slow.py')
-
-
-def test_the_stock_side_may_be_that_of_another_config():
-    other = sides('data', 'stock:configs/fer/slow.py', {'a': 1})[1]
-    assert other == Side('stock', 'stock', 'configs/fer/slow.py', elsewhere=True)

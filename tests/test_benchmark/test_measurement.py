@@ -83,10 +83,7 @@ def test_what_is_tried_fits_config_and_machine(monkeypatch):
     }
     told = axes_of(cfg, CPU, batch_sizes=[32, 16], workers=[3])
     assert (told['batch_size'], told['workers']) == ([16, 32], [3])
-
-
-def test_faces_in_one_array_have_no_workers_to_try():
-    cfg = load_config(str(CONFIG))
+    # Faces in one array are loaded without workers.
     cfg.train_dataloader.dataset.type = 'hpml_mm.FaceArrayDataset'
     cfg.train_dataloader.num_workers = 0
     assert axes_of(cfg, CPU)['workers'] == [0]

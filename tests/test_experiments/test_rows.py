@@ -76,20 +76,14 @@ def test_appending_replaces_what_was_measured_again(tmp_path):
     assert read_results(path) == [other, again, elsewhere]
 
 
-def test_a_ratio_that_is_not_the_quotient_is_refused(tmp_path):
-    path = tmp_path / 'a.csv'
-    write_results(path, [ROW])
-    path.write_text(path.read_text().replace(',20,1.5,', ',20,1.6,'))
-    with pytest.raises(ValueError, match=r"a.csv:2: ratio '1.6' is not .* = 1.5"):
-        read_results(path)
-
-
 @pytest.mark.parametrize(
     ('old', 'new', 'message'),
     [
         ('spread,n,', 'n,', 'the columns are'),
-        (',30,', ',many,', r'a.csv:2: could not convert'),
-        (',5,20', ',,20', r'a.csv:2: invalid literal'),
+        (',30,', ',many,', "a.csv:2: .*'many'"),
+        (',5,20', ',,20', 'a.csv:2: '),
+        (',20,1.5,', ',20,1.6,', "a.csv:2: ratio '1.6' is not .* = 1.5"),
+        (',20,1.5,', ',20,,', "a.csv:2: ratio '' is not .* = 1.5"),
     ],
 )
 def test_a_damaged_file_names_file_and_row(tmp_path, old, new, message):

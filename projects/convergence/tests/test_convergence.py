@@ -76,6 +76,7 @@ def test_mean_and_deviation_over_seeds_by_epoch_and_by_samples(sweep):
         Point(4, 400, pytest.approx(0.4), pytest.approx(0.2 / 2**0.5), 2),
     ]
     assert mean_curve(curves['b4'][:1])[0] == Point(2, 200, 0.3, None, 1)
+    assert [epochs_to(curves['b4'][1], target) for target in (0.3, 0.31)] == [4, None]
 
 
 @pytest.mark.parametrize(
@@ -86,13 +87,6 @@ def test_samples_of_an_epoch(tmp_path, processes, iters, samples):
     write_run(tmp_path / 's' / 'a' / 'seed0', {1: 0.1}, 4, processes, iters)
     (run,) = read_sweep(tmp_path / 's', AP)['a']
     assert (run.samples, run.batch) == (samples, 4 * processes)
-
-
-def test_epochs_to_a_target_count_from_the_first_validation_that_has_it(sweep):
-    first, second = read_sweep(sweep, AP)['b4']
-    assert epochs_to(first, 0.3) == 2
-    assert epochs_to(second, 0.3) == 4
-    assert epochs_to(second, 0.31) is None
 
 
 def test_rows(sweep, tmp_path):
@@ -159,18 +153,19 @@ def test_the_command_reads_what_a_training_left(tmp_path):
         assert problem in done.stderr
 
 
-def test_a_resumed_run_goes_on_in_its_next_folder(tmp_path):
-    """Epoch 3 was validated, lost in a crash, and trained again."""
-    write_scalars(tmp_path, '20260102_030405', {1: 0.1, 2: 0.2, 3: 0.9})
-    write_scalars(tmp_path, '20260102_040506', {3: 0.3, 4: 0.4}, first_epoch=3)
-    found = validations(tmp_path)
-    assert {e: r[AP] for e, r in found.items()} == {1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4}
-
-
-def test_a_run_that_started_again_forgets_the_one_before(tmp_path):
-    write_scalars(tmp_path, '20260102_030405', {2: 0.2, 4: 0.4})
-    write_scalars(tmp_path, '20260102_040506', {3: 0.3}, first_epoch=1)
-    assert list(validations(tmp_path)) == [3]
+@pytest.mark.parametrize(
+    ('before', 'after', 'first', 'found'),
+    [
+        # Epoch 3 was validated, lost in a crash, and trained again.
+        ({1: 0.1, 3: 0.9}, {3: 0.3, 4: 0.4}, 3, {1: 0.1, 3: 0.3, 4: 0.4}),
+        # Training started at the beginning again.
+        ({2: 0.2, 4: 0.4}, {3: 0.3}, 1, {3: 0.3}),
+    ],
+)
+def test_what_a_later_start_did_counts(tmp_path, before, after, first, found):
+    write_scalars(tmp_path, '20260102_030405', before)
+    write_scalars(tmp_path, '20260102_040506', after, first)
+    assert {e: r[AP] for e, r in validations(tmp_path).items()} == found
 
 
 def test_a_line_that_was_cut_short_is_left_out(tmp_path):

@@ -7,7 +7,7 @@ import cv2
 import pytest
 from toy_tools import call_tool, toy_runner
 
-from hpml_mm.experiments.rows import append_results, read_results
+from hpml_mm.experiments.rows import read_results
 from projects.scaling.scaling import (
     scaling_points,
     scaling_rows,
@@ -86,7 +86,7 @@ def test_speed_up_and_efficiency_at_a_fixed_batch(runs):
     assert eight.speed_up.iqr == pytest.approx(0.2)
 
 
-def test_rows_say_what_they_are_compared_with(runs, tmp_path):
+def test_rows_and_table_say_what_they_are_compared_with(runs):
     points = scaling_points(runs)
     rows = scaling_rows('hrnet', points, ['-m', 'projects.scaling', '--name', 'a b'])
     last = {row.metric: row for row in rows if row.experiment == 'hrnet/2xb8'}
@@ -100,12 +100,7 @@ def test_rows_say_what_they_are_compared_with(runs, tmp_path):
     assert efficiency.spread == pytest.approx(10)
     assert time.command == "python -m projects.scaling --name 'a b'"
     assert (time.commit, time.device, time.date) == ('abc1234', 'a CPU', '2026-01-02')
-    append_results(tmp_path / 'a.csv', rows)
-    assert len(read_results(tmp_path / 'a.csv')) == 16
-
-
-def test_the_table_has_a_line_a_point(runs):
-    table = scaling_table(scaling_points(runs)).splitlines()
+    table = scaling_table(points).splitlines()
     assert table[3] == '| 2 | 4 | 1 | 15 | 16 | 2 | 100.0 % |'
     assert table[5] == '| 2 | 8 | 3 | 16 (2.5) | 15 (2) | 1.5 (0.2) | 75.0 % |'
 
