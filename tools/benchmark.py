@@ -71,7 +71,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def _add_measuring(parser: argparse.ArgumentParser) -> None:
-    """What is set alike on all sides, and how long they are measured."""
+    """Add the settings of all sides, and the length of the measurement."""
     parser.add_argument(
         '--loop', action='store_true', help='train: with loader and hooks'
     )

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Where the time of a session goes: operators, stages of a pipeline, or hooks."""
+"""Time of a session by operators, stages of a pipeline, or hooks."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping

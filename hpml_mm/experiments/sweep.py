@@ -29,13 +29,7 @@ _NO_EXTRAS = (
 
 @dataclass(frozen=True)
 class Variant:
-    """One of the things compared.
-
-    Attributes:
-        label: Its name in the results.
-        config: Its config file.
-        options: Its overrides, each ``KEY=VALUE``.
-    """
+    """Config with overrides (``KEY=VALUE``), and its name in the results."""
 
     label: str
     config: str
@@ -64,7 +58,7 @@ class Run:
     Attributes:
         variant: What is trained.
         number: Repeat, from 0, or the seed.
-        seeded: Whether ``number`` is a seed.
+        seeded: True if ``number`` is a seed.
     """
 
     variant: Variant

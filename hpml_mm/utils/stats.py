@@ -74,7 +74,7 @@ def mean_std(values: Sequence[float]) -> tuple[float, float | None]:
 
 
 def ratio(values: Sequence[float], against: Sequence[float]) -> Quartiles:
-    """How many times larger one side's values are.
+    """Ratio of one side's values to the other's.
 
     Args:
         values: One for each round.
@@ -94,7 +94,7 @@ def ratio(values: Sequence[float], against: Sequence[float]) -> Quartiles:
 
 
 def difference(values: Sequence[float], against: Sequence[float]) -> Quartiles:
-    """How much larger one side's values are, from the rounds' own differences.
+    """Difference between one side's values and the other's, round by round.
 
     Raises:
         ValueError: If the sides have different numbers of rounds, or none.

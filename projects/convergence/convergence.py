@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""How fast a metric grows, for settings with several seeds each."""
+"""Growth of a metric, for settings with several seeds each."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -13,7 +13,7 @@ from hpml_mm.experiments.runs import Summary, setting_of
 
 @dataclass(frozen=True)
 class Curve:
-    """How one training went.
+    """Metric of one training, epoch by epoch.
 
     Attributes:
         name: Its work directory.

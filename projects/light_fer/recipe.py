@@ -83,7 +83,7 @@ class LightFERNet(nn.Module):
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch ended with.
+    """End of one epoch.
 
     Attributes:
         number: From 1.
