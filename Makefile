@@ -14,7 +14,7 @@ ifdef HPML_MM_DATA
 export HPML_MM_DATA := $(abspath $(HPML_MM_DATA))
 endif
 
-.PHONY: help demo test test-quick test-system lint format env env-extras python clean
+.PHONY: help demo test test-quick test-system lint format tables docs env env-extras python clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list.
@@ -45,10 +45,13 @@ format: env-extras  ## Mend style and format where ruff can.
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-.PHONY: docs
 docs: env-extras  ## Build the documents and the API reference into build/docs.
 	$(BIN)/python -m sphinx -q -j auto -W --keep-going -c docs . build/docs
 	@echo "docs: open build/docs/index.html"
+
+tables: env  ## Write the tables of the documents from results/*.csv.
+	$(BIN)/python tools/make_tables.py
+	$(BIN)/python -m projects.cat_grid --write
 
 env: python  ## Install what is missing into .venv.
 	@$(PYTHON) tools/setup_env.py --venv $(VENV)

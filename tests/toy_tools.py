@@ -1,11 +1,15 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Run the toy config of ``tests/data``: in this process, or through a tool."""
 
+import contextlib
+import io
 import os
+import runpy
 import subprocess
 import sys
 import uuid
 from pathlib import Path
+from unittest import mock
 
 from mmengine.config import Config
 from mmengine.runner import Runner
@@ -62,3 +66,27 @@ def run_tool(
         timeout=TIMEOUT,
         check=False,
     )
+
+
+def call_tool(
+    tool: str, *arguments: object, cwd: Path
+) -> subprocess.CompletedProcess[str]:
+    """Do as :func:`run_tool` does, but within this process."""
+    path = tool if tool.startswith('projects.') else str(ROOT / 'tools' / tool)
+    run = runpy.run_module if path == tool else runpy.run_path
+    words, code = [path, *map(str, arguments)], 0
+    out, err = io.StringIO(), io.StringIO()
+    with (
+        contextlib.chdir(cwd),
+        mock.patch.object(sys, 'argv', words),
+        mock.patch.object(sys, 'path', [str(DATA), *sys.path]),
+        contextlib.redirect_stdout(out),
+        contextlib.redirect_stderr(err),
+    ):
+        try:
+            run(path, run_name='__main__')
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+            if isinstance(end.code, str):
+                print(end.code, file=sys.stderr)
+    return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Compare the speed of a config with a baseline, in rounds that alternate.
+r"""Compare the speed of a config with a baseline, in rounds that alternate.
 
     data    images/s of the training loader and the data preprocessor
     train   images/s of training steps with batches that are made before (--loop: of
@@ -13,7 +13,8 @@ is that of the two medians; the range behind it holds the middle half of the rat
 single rounds. A ratio whose range spans 1 shows nothing.
 
     python tools/benchmark.py train configs/fer/a.py --against stock --cores 0
-    python tools/benchmark.py data configs/fer/a.py --against light-fer --cores 0
+    python tools/benchmark.py data configs/fer/a.py \
+        --against projects.fer_input.loaders:light_fer --cores 0
     python tools/benchmark.py train configs/fer/a.py --against configs/fer/b.py
 """
 
@@ -24,8 +25,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from hpml_mm.benchmark.jobs import MODES, SOURCES, Job, sides_of
-from hpml_mm.benchmark.process import Measured, Plan, measure, stop
+from hpml_mm.benchmark.jobs import MODES, Job, sides_of
+from hpml_mm.benchmark.process import Plan, SideResult, measure, stop
 from hpml_mm.benchmark.report import comparison_rows, print_comparison
 from hpml_mm.config.arguments import OptionsAction, add_config_arguments, clear_errors
 from hpml_mm.experiments.rows import append_results
@@ -39,11 +40,12 @@ def parse_args() -> argparse.Namespace:
     add_config_arguments(parser)
     parser.add_argument(
         '--against',
-        metavar='stock|stock:CONFIG|SOURCE|CONFIG',
+        metavar='stock|stock:CONFIG|MODULE:FUNCTION|CONFIG',
         help='stock: the config in fp32, eager and contiguous, without the hooks of '
         'this package and its setting up of the CPU; stock:CONFIG: the same of another '
-        f'config; {" or ".join(SOURCES)}: the input pipeline of that project (data '
-        'only); or another config as it is. Without it nothing is compared',
+        'config; MODULE:FUNCTION: the loader that this function makes of the config, '
+        'the batch size and the number of workers (data only); or another config as it '
+        'is. Without it nothing is compared',
     )
     parser.add_argument(
         '--against-options',
@@ -69,7 +71,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def _add_measuring(parser: argparse.ArgumentParser) -> None:
-    """What is set alike on all sides, and how long they are measured."""
+    """Add the settings of all sides, and the length of the measurement."""
     parser.add_argument(
         '--loop', action='store_true', help='train: with loader and hooks'
     )
@@ -117,7 +119,7 @@ def core_list(text: str) -> list[int]:
     return sorted(cores)
 
 
-def compare(args: argparse.Namespace, batch_size: int | None) -> list[Measured]:
+def compare(args: argparse.Namespace, batch_size: int | None) -> list[SideResult]:
     sides = sides_of(
         args.mode, args.config, args.cfg_options, args.against, args.against_options
     )
@@ -139,10 +141,10 @@ def compare(args: argparse.Namespace, batch_size: int | None) -> list[Measured]:
             )
             for number, side in enumerate(sides)
         ]
-        return measure(jobs, plan, Path(place), threads, tell)
+        return measure(jobs, plan, Path(place), threads, log)
 
 
-def tell(line: str) -> None:
+def log(line: str) -> None:
     """Progress goes to stderr, so that stdout holds the result alone."""
     print(line, file=sys.stderr, flush=True)
 

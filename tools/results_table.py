@@ -1,5 +1,10 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Print results as a Markdown table: python tools/results_table.py results/NAME.csv"""
+"""Print results as a Markdown table.
+
+    python tools/results_table.py results/speed.csv --metric 'speedup(x)' --chart a.png
+
+A table of a document has the arguments in its marker; `make tables` writes it anew.
+"""
 
 import argparse
 from pathlib import Path
@@ -7,15 +12,15 @@ from pathlib import Path
 from PIL import Image
 
 from hpml_mm.config.arguments import clear_errors
-from hpml_mm.experiments.markdown import markdown_table
-from hpml_mm.experiments.rows import choose_metrics, read_results
+from hpml_mm.experiments.tables import add_table_arguments, read_rows, results_table
 from hpml_mm.utils.charts import bar_chart, brief_names
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description='Print results as a Markdown table.')
-    parser.add_argument('files', nargs='+', type=Path)
-    parser.add_argument('--metric', nargs='+', help='rows of these metrics only')
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add_table_arguments(parser)
     parser.add_argument(
         '--chart', type=Path, metavar='PNG', help='draw the rows of one --metric'
     )
@@ -23,9 +28,8 @@ def main() -> None:
     if args.chart and len(args.metric or ()) != 1:
         parser.error('--chart draws bars of one unit: give one --metric')
     with clear_errors():
-        rows = [row for path in args.files for row in read_results(path)]
-        rows = choose_metrics(rows, args.metric)
-    print(markdown_table(rows))
+        rows = read_rows(args)
+    print(results_table(rows))
     if args.chart:
         names = brief_names([row.experiment for row in rows])
         values = [row.value for row in rows]

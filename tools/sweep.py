@@ -1,9 +1,9 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Compare variants by alternating runs, and write rows to a results file.
+r"""Compare variants by alternating runs, and write rows to a results file.
 
-    python tools/sweep.py --name workers --metric 'throughput(img/s)' --repeat 5 \\
-        --iters 60 --baseline w0 --out results/workers.csv \\
-        --variant w0 configs/fer/a.py train_dataloader.num_workers=0 \\
+    python tools/sweep.py --name workers --metric 'throughput(img/s)' --repeat 5 \
+        --iters 60 --baseline w0 --out results/workers.csv \
+        --variant w0 configs/fer/a.py train_dataloader.num_workers=0 \
         --variant w2 configs/fer/a.py train_dataloader.num_workers=2
 
 Each run is a process of its own. A sweep that was stopped goes on where it was.
@@ -15,8 +15,14 @@ from pathlib import Path
 
 from hpml_mm.config.arguments import clear_errors
 from hpml_mm.experiments.rows import append_results, unit_of
-from hpml_mm.experiments.sweep import Variant, alternate, run_once
-from hpml_mm.experiments.sweep_rows import check_same_ground, metric_of, result_rows
+from hpml_mm.experiments.runs import metric_of
+from hpml_mm.experiments.sweep import (
+    Variant,
+    alternate,
+    check_same,
+    run_once,
+    sweep_rows,
+)
 
 TRAIN = Path(__file__).resolve().with_name('train.py')
 
@@ -71,10 +77,10 @@ def main() -> None:
             directory = args.root / args.name / run.name
             summary = run_once(run, directory, TRAIN, args.iters)
             done.append((run, summary))
-            check_same_ground(done)
+            check_same(done)
             found = [f'{name}={metric_of(summary, name):.4g}' for name in args.metric]
             print(*found, flush=True)
-        rows = result_rows(
+        rows = sweep_rows(
             args.name,
             done,
             args.metric,

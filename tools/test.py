@@ -18,7 +18,7 @@ from hpml_mm.config.run import configure_test
 from hpml_mm.engine.cpu import setup_cpu
 from hpml_mm.engine.hooks import SummaryHook
 from hpml_mm.engine.weights import load_fitting
-from hpml_mm.experiments.summary_table import print_table, summary_rows
+from hpml_mm.experiments.runs import print_table, summary_rows
 from hpml_mm.runner import build_runner
 from hpml_mm.utils.files import dump_strict, write_atomic
 

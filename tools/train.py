@@ -21,7 +21,7 @@ from hpml_mm.config.run import configure_training
 from hpml_mm.engine import weights  # noqa: F401  # lets configs load safetensors
 from hpml_mm.engine.cpu import setup_cpu
 from hpml_mm.engine.hooks import GracefulStopHook, SummaryHook
-from hpml_mm.experiments.summary_table import print_table, summary_rows
+from hpml_mm.experiments.runs import print_table, summary_rows
 from hpml_mm.runner import build_runner
 
 

@@ -4,7 +4,7 @@
     python tools/tune.py configs/fer/a.py --memory-limit 8
 
 Memory format, precision, compilation, batch size and workers are changed one after the
-other, and what gives 3 % more images/s stays. Each trial trains for some seconds in a
+other, and what gives 3 % more images/s stays. Each setting trains for some seconds in a
 process of its own, loader and hooks included; a run takes some minutes. The result is
 printed as a config that inherits the given one (progress goes to stderr).
 
@@ -23,13 +23,12 @@ from pathlib import Path
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from rich.console import Console
 
+from hpml_mm.benchmark.measurement import axes_of, measure_in
 from hpml_mm.benchmark.memory import available_gib
-from hpml_mm.benchmark.process import stop
+from hpml_mm.benchmark.process import Plan, stop
 from hpml_mm.benchmark.report import digits
-from hpml_mm.benchmark.trial import attempt_in, axes_of, print_trials
-from hpml_mm.benchmark.tune import SETTINGS, Setting, Trial, search
+from hpml_mm.benchmark.tune import SETTINGS, Measurement, Setting, search
 from hpml_mm.benchmark.tuned_config import child_config, setting_of
 from hpml_mm.config.arguments import clear_errors
 from hpml_mm.config.overrides import load_config
@@ -49,7 +48,7 @@ def parse_args() -> argparse.Namespace:
         help="of the GPU's memory, or of the host's on a CPU; else what is free",
     )
     parser.add_argument('--seconds', type=float, default=2.0, help='of each round')
-    parser.add_argument('--rounds', type=int, default=3, help='of each trial')
+    parser.add_argument('--rounds', type=int, default=3, help='of each setting')
     parser.add_argument(
         '--batch-sizes', type=int, nargs='+', help='else half to four times its own'
     )
@@ -61,32 +60,31 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def tune(args: argparse.Namespace, cfg: Config) -> tuple[Trial, list[Trial]]:
+def tune(args: argparse.Namespace, cfg: Config) -> Measurement:
     device = torch.device(get_device())
     limit = args.memory_limit or available_gib()
     if limit is not None:
-        tell(f'memory limit: {limit:.3g} GiB')
+        log(f'memory limit: {limit:.3g} GiB')
     axes = axes_of(cfg, device, args.batch_sizes, args.workers)
     axes = {name: axes[name] for name in args.only or axes}
     with tempfile.TemporaryDirectory(prefix='hpml_mm-') as place:
-        attempt = attempt_in(
-            Path(place), cfg, args.config, args.rounds, args.seconds, limit
-        )
+        plan = Plan(args.rounds, args.seconds)
+        measure = measure_in(Path(place), cfg, args.config, plan, limit)
 
-        def shown(setting: Setting) -> Trial:
-            trial = attempt(setting)
-            tell(f'{setting}: {trial.problem or digits(trial.speed) + " images/s"}')
-            return trial
+        def shown(setting: Setting) -> Measurement:
+            found = measure(setting)
+            log(f'{found}')
+            return found
 
         return search(setting_of(cfg, device), axes, shown)
 
 
-def tell(line: str) -> None:
+def log(line: str) -> None:
     """Progress goes to stderr: stdout holds the config alone."""
     print(line, file=sys.stderr, flush=True)
 
 
-def result(args: argparse.Namespace, cfg: Config, best: Trial) -> str:
+def result(args: argparse.Namespace, cfg: Config, best: Measurement) -> str:
     """The best setting as a config that lies beside the given one, or at --out."""
     note = (
         f'{digits(best.speed)} images/s on {device_name(get_device())}, '
@@ -106,9 +104,9 @@ def main() -> None:
         # Packages that are imported on the way print notes of their own.
         with clear_errors(), contextlib.redirect_stdout(sys.stderr):
             cfg = load_config(args.config)
-            best, trials = tune(args, cfg)
+            best = tune(args, cfg)
             text = result(args, cfg, best)
-            print_trials(trials, best, Console(stderr=True))
+            log(f'best: {best}')
             if args.out:
                 write_atomic(args.out, text)
     except KeyboardInterrupt:

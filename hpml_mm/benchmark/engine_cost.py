@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What the training loop costs beside the model: hooks around a toy network."""
+"""Cost of the training loop beside the model: hooks around a toy network."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -19,7 +19,7 @@ from hpml_mm.utils.model import model_device
 from .jobs import Job
 from .profiles import hook_profile
 from .session import Session, Steps, endless, looped
-from .subject import job_config
+from .workload import job_config
 
 _BATCH = 4
 _SIZE = 40_000
@@ -27,6 +27,7 @@ _RUNNER_HOOKS = (
     *('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler'),
     'checkpoint',
 )
+_RUNNER_PARTS = ('default_hooks', 'param_scheduler', 'log_processor', 'visualizer')
 # Hooks that change model or input rather than the loop: their cost is the step's.
 _OF_THE_MODEL = frozenset(
     {'AmpHook', 'ClassWeightHook', 'FastPoseInputHook', 'SpeedHook'}
@@ -34,7 +35,7 @@ _OF_THE_MODEL = frozenset(
 
 
 class ToyNet(BaseModel):
-    """A linear layer, so that nearly all of the time is the loop's."""
+    """Linear layer, so that nearly all of the time is the loop's."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,9 +47,9 @@ class ToyNet(BaseModel):
         data_samples: torch.Tensor | None = None,
         mode: str = 'tensor',
     ) -> Any:
-        """Logits, or the loss as a dict."""
+        """Map vectors (N, 8) to logits (N, 2), or to the loss as a dict."""
         logits = self.linear(inputs)
-        if mode != 'loss':
+        if mode != 'loss' or data_samples is None:
             return logits
         return {'loss': nn.functional.cross_entropy(logits, data_samples)}
 
@@ -89,25 +90,16 @@ def open_engine(job: Job, serve: Callable[[Session], None]) -> None:
 
 
 def toy_runner(job: Job) -> Runner:
-    """A runner of the toy network with a config's hooks and schedule, or with none."""
+    """Build a runner of the toy network with a config's hooks, or with none."""
     cfg = job_config(job)
-    if job.side.kind == 'none':
-        cfg.pop('runner_type', None)
-    parts: dict[str, Any] = {
-        'default_hooks': dict.fromkeys(_RUNNER_HOOKS),
-        'custom_hooks': [],
-    }
+    parts: dict[str, Any] = {'default_hooks': dict.fromkeys(_RUNNER_HOOKS)}
+    runner_type = 'Runner'
     if job.side.kind != 'none':
-        hooks = [hook for hook in cfg.get('custom_hooks') or [] if not _of_model(hook)]
-        parts = {
-            'default_hooks': cfg.get('default_hooks'),
-            'custom_hooks': hooks,
-            'param_scheduler': cfg.get('param_scheduler'),
-            'log_processor': cfg.get('log_processor'),
-            'visualizer': cfg.get('visualizer'),
-        }
-    kind = RUNNERS.get(cfg.get('runner_type', 'Runner'))
-    return kind(
+        parts = {name: cfg.get(name) for name in _RUNNER_PARTS}
+        hooks = cfg.get('custom_hooks') or []
+        parts['custom_hooks'] = [hook for hook in hooks if not _of_model(hook)]
+        runner_type = cfg.get('runner_type', 'Runner')
+    return RUNNERS.get(runner_type)(
         model=ToyNet(),
         work_dir=job.work_dir,
         train_dataloader=dict(
@@ -128,7 +120,7 @@ def toy_runner(job: Job) -> Runner:
 
 
 def plain(device: torch.device) -> Steps:
-    """The same training without MMEngine."""
+    """Train the same network without MMEngine."""
     net = ToyNet().linear.to(device)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
     for batch in endless(DataLoader(ToyData(), batch_size=_BATCH)):

@@ -1,7 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What is compared, and what a measuring process has to be told."""
+"""Sides of a comparison, and the job of a process that measures one."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -9,8 +10,7 @@ from typing import Any
 
 MODES = ('data', 'train', 'infer', 'engine')
 STOCK = 'stock'
-# Input pipelines of other projects, written again in `sources.py`.
-SOURCES = ('hpml-2023', 'light-fer')
+_FUNCTION = re.compile(r'\w[\w.]*:(\w+)')
 
 
 @dataclass(frozen=True)
@@ -19,12 +19,13 @@ class Side:
 
     Attributes:
         label: Its name in tables and result rows.
-        kind: ``'config'`` as it is, ``'stock'`` for the config's stock equivalent,
-            the name of a source's pipeline, or, for the engine, ``'none'`` (MMEngine
-            without any hook) and ``'plain'`` (a loop in plain PyTorch).
+        kind: ``'config'`` as it is, ``'stock'`` for what the config is in stock
+            MMEngine, ``module:function`` of another input pipeline, or, for the
+            engine, ``'none'`` (MMEngine without any hook) and ``'plain'`` (a loop in
+            plain PyTorch).
         config: The config file; that of the other side where ``kind`` is no config.
         options: Overrides by dotted key.
-        elsewhere: Whether a stock side stands for another config than the one that it
+        elsewhere: True if a stock side stands for another config than the one that it
             is compared with.
     """
 
@@ -37,13 +38,13 @@ class Side:
 
 @dataclass(frozen=True)
 class Job:
-    """What one process measures.
+    """Measurement of one process.
 
     Attributes:
         mode: One of ``MODES``.
         side: What it measures.
         work_dir: Where its runner may write.
-        loop: Whether ``train`` means the whole loop, loader and hooks included.
+        loop: True if ``train`` means the whole loop, loader and hooks included.
         batch_size: Instead of the side's own.
         workers: The same, for the loader's processes.
         threads: Threads of PyTorch; None leaves them to the side.
@@ -63,7 +64,7 @@ class Job:
 
 
 def read_job(path: Path) -> Job:
-    """A job that :meth:`Job.write` kept."""
+    """Read what :meth:`Job.write` wrote."""
     fields = json.loads(path.read_text(encoding='utf-8'))
     return Job(**{**fields, 'side': Side(**fields['side'])})
 
@@ -75,46 +76,48 @@ def sides_of(
     against: str | None,
     against_options: Mapping[str, Any],
 ) -> list[Side]:
-    """The sides of a comparison: the config, then what it is compared with.
+    """Sides of a comparison: the config, then what it is compared with.
 
     Args:
         mode: One of ``MODES``.
         config: The config file.
         options: Its overrides.
-        against: ``'stock'``, ``'stock:CONFIG'`` for the stock equivalent of another
-            config, a source's name, another config, or None.
-        against_options: Overrides of the other side; without any, the stock
-            equivalent takes those of the config.
+        against: ``'stock'``, ``'stock:CONFIG'`` for another config in stock MMEngine,
+            ``module:function`` (see :func:`~.workload.open_pipeline`), another config,
+            or None.
+        against_options: Overrides of the other side; without any, ``'stock'`` takes
+            those of the config.
 
     Raises:
         ValueError: If the mode cannot be compared with that.
     """
-    label = Path(config).stem.rpartition('::')[2]
-    side = Side(label, 'config', config, dict(options))
+    own = Side(_label(config), 'config', config, dict(options))
     if mode == 'engine':
-        return _engine_sides(side, against)
+        return _engine_sides(own, against)
     if against is None:
-        return [side]
+        return [own]
     if against == STOCK:
-        other = dict(against_options or options)
-        return [side, Side(STOCK, STOCK, config, other)]
-    kind, colon, path = against.partition(':')
-    if kind == STOCK and colon:
+        other = Side(STOCK, STOCK, config, dict(against_options or options))
+    elif against.startswith(f'{STOCK}:'):
+        path = against.removeprefix(f'{STOCK}:')
         other = Side(STOCK, STOCK, path, dict(against_options), elsewhere=True)
-        return [side, other]
-    if against in SOURCES:
-        if mode != 'data':
+    elif function := _FUNCTION.fullmatch(against):
+        if mode != 'data' or against_options:
             raise ValueError(
-                f'--against {against} is an input pipeline: use it with "data", not '
-                f'with {mode!r}'
+                f'--against {against} is an input pipeline: use it with "data" and '
+                f'without --against-options, not with {mode!r}'
             )
-        if against_options:
-            raise ValueError(f'--against {against} takes no --against-options')
-        return [side, Side(against, against, config, dict(options))]
-    other_label = Path(against).stem.rpartition('::')[2]
-    if other_label == label:
-        other_label = f'{label}-2'
-    return [side, Side(other_label, 'config', against, dict(against_options))]
+        label = function[1].replace('_', '-')
+        other = Side(label, against, config, dict(options))
+    else:
+        label = _label(against)
+        label = f'{label}-2' if label == own.label else label
+        other = Side(label, 'config', against, dict(against_options))
+    return [own, other]
+
+
+def _label(config: str) -> str:
+    return Path(config).stem.rpartition('::')[2]
 
 
 def _engine_sides(side: Side, against: str | None) -> list[Side]:
@@ -123,9 +126,8 @@ def _engine_sides(side: Side, against: str | None) -> list[Side]:
             f'--against {against}: "engine" compares the config with stock hooks, no '
             'hooks and plain PyTorch; leave --against out'
         )
+    others = {'stock-hooks': STOCK, 'no-hooks': 'none', 'plain-pytorch': 'plain'}
     return [
         side,
-        Side('stock-hooks', STOCK, side.config, side.options),
-        Side('no-hooks', 'none', side.config, side.options),
-        Side('plain-pytorch', 'plain', side.config, side.options),
+        *(Side(n, kind, side.config, side.options) for n, kind in others.items()),
     ]

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Memory that a training takes of what limits it: the device's, or the host's."""
+"""Memory of what limits a training: the device's, or the host's."""
 
 import multiprocessing
 from pathlib import Path
@@ -24,7 +24,7 @@ def used_memory_gib(device: torch.device) -> float | None:
     if own is None:
         return None
     children = [child.pid for child in multiprocessing.active_children()]
-    return own + sum(private_gib(pid) or 0.0 for pid in children)
+    return own + sum(private_gib(pid) or 0.0 for pid in children if pid)
 
 
 def private_gib(pid: int, root: Path = Path('/proc')) -> float | None:

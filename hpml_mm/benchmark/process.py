@@ -14,6 +14,9 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, NoReturn
 
+from hpml_mm.experiments.runs import check_same_environment
+from hpml_mm.utils.stats import turns
+
 from .jobs import Job, Side
 from .session import Lap
 
@@ -26,7 +29,7 @@ class SideFailedError(RuntimeError):
 
     Attributes:
         code: Its exit code, negative for a signal.
-        killed: Whether something else ended it, most likely for want of memory.
+        killed: True if something else ended it, most likely for want of memory.
         reason: The last line it left.
     """
 
@@ -45,14 +48,14 @@ class SideFailedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Plan:
-    """How long each side is measured.
+    """Length of the measurement of each side.
 
     Attributes:
         rounds: Timings of each side.
         seconds: What a round should take, where ``batches`` is None.
         batches: Iterations of a round.
         warmup: Iterations before a side's first round.
-        profile: Whether to ask each side, at the end, where its time goes.
+        profile: True to ask each side, at the end, where its time goes.
     """
 
     rounds: int
@@ -63,8 +66,8 @@ class Plan:
 
 
 @dataclass
-class Measured:
-    """What a side's process found.
+class SideResult:
+    """Rounds of a side, and what its process ran on.
 
     Attributes:
         side: Which side.
@@ -104,7 +107,7 @@ class Worker:
         self._answers = os.fdopen(read, encoding='utf-8')
         with self._log.open('w') as log, os.fdopen(write):
             # A group of its own: Ctrl-C is for the one that started it.
-            self._process = subprocess.Popen(
+            process = subprocess.Popen(
                 [sys.executable, '-m', *words, str(write)],
                 stdin=subprocess.PIPE,
                 stdout=log,
@@ -114,6 +117,8 @@ class Worker:
                 pass_fds=(write,),
                 start_new_session=True,
             )
+        assert process.stdin is not None
+        self._process, self._requests = process, process.stdin
 
     def ask(self, **request: Any) -> dict[str, Any]:
         """Send a request and wait for its answer.
@@ -122,8 +127,8 @@ class Worker:
             SideFailedError: If the process ends instead.
         """
         with contextlib.suppress(BrokenPipeError):  # its log says why
-            self._process.stdin.write(json.dumps(request) + '\n')
-            self._process.stdin.flush()
+            self._requests.write(json.dumps(request) + '\n')
+            self._requests.flush()
         return self.answer()
 
     def answer(self) -> dict[str, Any]:
@@ -144,7 +149,7 @@ class Worker:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        for pipe in (self._process.stdin, self._answers):
+        for pipe in (self._requests, self._answers):
             with contextlib.suppress(BrokenPipeError):
                 pipe.close()
 
@@ -154,8 +159,8 @@ def measure(
     plan: Plan,
     directory: Path,
     threads: int | None = None,
-    tell: Callable[[str], None] = print,
-) -> list[Measured]:
+    log: Callable[[str], None] = print,
+) -> list[SideResult]:
     """Time all jobs, each in a process of its own, in rounds that alternate.
 
     While one side is timed the others wait for a request and do nothing. Every other
@@ -166,7 +171,7 @@ def measure(
         plan: How long.
         directory: Holds the processes' files.
         threads: See :class:`Worker`.
-        tell: Gets a line for each step.
+        log: Gets a line for each step.
 
     Raises:
         SideFailedError: If one fails; all are ended.
@@ -177,50 +182,37 @@ def measure(
         for index, job in enumerate(jobs):
             workers.append(Worker(job, directory / str(index), threads))
             stack.callback(workers[-1].close)
-        tell(f'starting {", ".join(worker.label for worker in workers)}')
+        log(f'starting {", ".join(worker.label for worker in workers)}')
         found = [
-            Measured(job.side, **worker.answer())
+            SideResult(job.side, **worker.answer())
             for job, worker in zip(jobs, workers, strict=True)
         ]
-        check_one_ground(found)
-        iterations = [_prepare(worker, plan, tell) for worker in workers]
-        for number in range(plan.rounds):
-            turns = list(zip(workers, found, iterations, strict=True))
-            for worker, measured, count in turns if number % 2 == 0 else turns[::-1]:
+        check_same_environment(
+            {result.side.label: result.environment for result in found},
+            'something changed while they were started; run it again',
+        )
+        iterations = [_prepare(worker, plan, log) for worker in workers]
+        sides = list(zip(workers, found, iterations, strict=True))
+        for number, order in enumerate(turns(sides, plan.rounds)):
+            for worker, result, count in order:
                 lap = Lap(**worker.ask(do='round', iterations=count))
-                measured.laps.append(lap)
-            tell(f'round {number + 1} of {plan.rounds}: {_round_line(found)}')
+                result.laps.append(lap)
+            log(f'round {number + 1} of {plan.rounds}: {_round_line(found)}')
         if plan.profile:
-            for worker, measured in zip(workers, found, strict=True):
-                measured.profile = worker.ask(do='profile')['table']
+            for worker, result in zip(workers, found, strict=True):
+                result.profile = worker.ask(do='profile')['table']
         return found
 
 
-def check_one_ground(found: Sequence[Measured]) -> None:
-    """Refuse to compare what runs on different code, PyTorch or devices.
-
-    Raises:
-        ValueError: If a side differs from the first one.
-    """
-    for key in ('commit', 'dirty', 'device', 'torch'):
-        values = {measured.side.label: measured.environment[key] for measured in found}
-        if len(set(values.values())) > 1:
-            shown = ', '.join(f'{label} {value}' for label, value in values.items())
-            raise ValueError(
-                f'the sides differ in {key} ({shown}): something changed while they '
-                'were started; run it again'
-            )
-
-
-def _prepare(worker: Worker, plan: Plan, tell: Callable[[str], None]) -> int:
-    tell(f'warming up {worker.label}')
+def _prepare(worker: Worker, plan: Plan, log: Callable[[str], None]) -> int:
+    log(f'warming up {worker.label}')
     return worker.ask(
         do='prepare', warmup=plan.warmup, seconds=plan.seconds, batches=plan.batches
     )['iterations']
 
 
-def _round_line(found: Sequence[Measured]) -> str:
-    laps = [(measured.side.label, measured.laps[-1]) for measured in found]
+def _round_line(found: Sequence[SideResult]) -> str:
+    laps = [(result.side.label, result.laps[-1]) for result in found]
     return ', '.join(f'{label} {lap.seconds:.2f} s' for label, lap in laps)
 
 

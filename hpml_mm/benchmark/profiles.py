@@ -1,22 +1,21 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Where the time of a session goes: operators, stages of a pipeline, or hooks."""
-
-from __future__ import annotations
+"""Time of a session by operators, stages of a pipeline, or hooks."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from itertools import islice
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mmengine.runner import Runner
 
+from hpml_mm.datasets.transforms.batch import BatchTransform
 from hpml_mm.engine.profiling import ProfilerWindow, operator_rows, time_table
+from hpml_mm.utils.markdown import markdown_table
 from hpml_mm.utils.patch import patch
 
-if TYPE_CHECKING:
-    from .session import Session
+from .session import Session, endless, images_of
 
 _TOP = 15
 _STEPS = 3
@@ -38,12 +37,12 @@ class StageClock:
         self._since = 0.0
 
     def enter(self, stage: str) -> None:
-        """A stage begins; the one around it stands still."""
+        """Begin a stage; the one around it stands still."""
         self._book()
         self._open.append(stage)
 
     def leave(self) -> None:
-        """The innermost stage ends."""
+        """End the innermost stage."""
         self._book()
         self._open.pop()
 
@@ -67,6 +66,7 @@ class TimedTransform:
         self._clock = clock
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Transform an item."""
         self._clock.enter(self._stage)
         try:
             return self.transform(*args, **kwargs)
@@ -103,8 +103,6 @@ def stage_profile(loader: Any, prepare: Callable, session: Session) -> str:
         prepare: Turns a batch into the model's input.
         session: Waits for the device.
     """
-    from .session import endless, images_of
-
     clock, images = StageClock(), 0
     dataset, collate = loader.dataset, loader.collate_fn
     with ExitStack() as undo:
@@ -161,12 +159,12 @@ def stage_table(
         factor: Units in a second.
     """
     total = sum(seconds.values())
-    rows = [('stage', unit, 'share (%)'), ('---', '---:', '---:')]
+    rows = []
     for stage, taken in sorted(seconds.items(), key=lambda item: -item[1]):
         share = 100 * taken / total if total else 0.0
         rows.append((stage, f'{factor * taken / count:.3f}', f'{share:.1f}'))
     rows.append(('all', f'{factor * total / count:.3f}', '100.0'))
-    return '\n'.join(f'| {" | ".join(row)} |' for row in rows)
+    return markdown_table(('stage', unit, 'share (%)'), rows, padded=True)
 
 
 def pipelines_of(dataset: Any) -> Iterable[list]:
@@ -186,8 +184,6 @@ def pipelines_of(dataset: Any) -> Iterable[list]:
 
 
 def _time_each(transforms: list, clock: StageClock, undo: ExitStack) -> None:
-    from hpml_mm.datasets.transforms.batch import BatchTransform
-
     original = list(transforms)
     for place, transform in enumerate(original):
         stage = type(transform).__name__

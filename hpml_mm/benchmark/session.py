@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Time iterations of anything that can be repeated."""
+"""Rounds of iterations of anything that can be repeated, timed."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import cycle, islice
 from time import perf_counter
@@ -15,13 +15,13 @@ from hpml_mm.utils.stats import calibrate
 
 from .memory import used_memory_gib
 
-# Does an iteration each time that it is asked, and says of how many images.
-Steps = Iterator[int]
+# Does an iteration each time that it is asked, and tells of how many images.
+Steps = Generator[int, None, None]
 
 
 @dataclass(frozen=True)
 class Lap:
-    """What a round took.
+    """Time, images and memory of a round.
 
     Attributes:
         seconds: From the first iteration's start to the last one's end.
@@ -40,14 +40,14 @@ class Lap:
 
 @dataclass(frozen=True)
 class Session:
-    """Something to be timed, round by round.
+    """Workload to be timed, round by round.
 
     Attributes:
         steps: Starts an iterator of iterations; each round has one of its own, so
             that nothing works for it while the other side is timed.
         device: Where it computes; a round ends when that has done everything.
-        profile: Says where the time goes, as a Markdown table.
-        each: Whether to wait for the device after each iteration, for latencies.
+        profile: Makes a Markdown table of where the time goes.
+        each: True to wait for the device after each iteration, for latencies.
         rewarm: Iterations that do not count at the beginning of every round: as many
             as can lie ready, loaded while nothing was timed.
         clock: Source of time in seconds.
@@ -95,13 +95,13 @@ class Session:
         return Lap(self.clock() - start, iterations, images, latencies)
 
     def wait(self) -> None:
-        """Until the device has done what it was given."""
+        """Wait until the device has done what it was given."""
         if self.device.type == 'cuda':
             torch.cuda.synchronize(self.device)
 
 
 def loaded(loader: Iterable, prepare: Callable[[Any], Any]) -> Steps:
-    """Load a batch and prepare it for the model."""
+    """Load batches and prepare them for the model."""
     for batch in endless(loader):
         prepare(batch)
         yield images_of(batch)
@@ -177,7 +177,7 @@ def endless(loader: Iterable) -> Iterator[Any]:
 
 
 def images_of(batch: Any) -> int:
-    """How many images a batch has.
+    """Count the images of a batch.
 
     Raises:
         ValueError: If it has a form that is not known.

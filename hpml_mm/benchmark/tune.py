@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import Any
 
+from .report import digits
+
 # A setting has to give so many times the images/s to be worth a change: less is within
 # what runs of one setting differ by.
 WORTH = 1.03
@@ -12,12 +14,12 @@ WORTH = 1.03
 
 @dataclass(frozen=True)
 class Setting:
-    """What is searched.
+    """Settings that are searched.
 
     Attributes:
-        channels_last: Whether convolutions are stored channels-last.
+        channels_last: True if convolutions are stored channels-last.
         precision: ``'fp32'``, or the dtype of mixed precision.
-        compile: Whether the model is compiled.
+        compile: True if the model is compiled.
         batch_size: Images in a batch.
         workers: Processes of the training loader.
     """
@@ -38,36 +40,38 @@ SETTINGS = tuple(field.name for field in fields(Setting))
 
 
 @dataclass(frozen=True)
-class Trial:
-    """How a setting did.
+class Measurement:
+    """Speed and memory of a setting.
 
     Attributes:
-        setting: What was tried.
-        speed: Images a second; None where it failed.
+        setting: What was measured.
+        speed: Images a second; 0 where it failed.
         iqr: Interquartile range of the rounds' speeds.
         memory: GiB that it took; None where that is not known.
         problem: Why it cannot be used; empty where it can.
-        of_memory: Whether the problem is a lack of memory.
+        of_memory: True if the problem is a lack of memory.
     """
 
     setting: Setting
-    speed: float | None = None
+    speed: float = 0.0
     iqr: float | None = None
     memory: float | None = None
     problem: str = ''
     of_memory: bool = False
 
-    @property
-    def usable(self) -> bool:
-        """Whether it ran, and within the memory."""
-        return not self.problem and self.speed is not None
+    def __str__(self) -> str:
+        if self.problem:
+            return f'{self.setting}: {self.problem}'
+        iqr = '' if self.iqr is None else f', IQR {digits(self.iqr, 2)}'
+        memory = '' if self.memory is None else f', {self.memory:.2f} GiB'
+        return f'{self.setting}: {digits(self.speed)} images/s{iqr}{memory}'
 
 
 def search(
     start: Setting,
     axes: Mapping[str, Sequence[Any]],
-    attempt: Callable[[Setting], Trial],
-) -> tuple[Trial, list[Trial]]:
+    measure: Callable[[Setting], Measurement],
+) -> Measurement:
     """Change one setting at a time and keep what pays.
 
     Settings that help each other only together are not found. On the axis of batch
@@ -76,50 +80,49 @@ def search(
     Args:
         start: Where the search begins.
         axes: Values to try for each attribute of a setting, in the order to try them.
-        attempt: Tries a setting.
+        measure: Measures a setting.
 
     Returns:
-        The best trial, and all of them in their order.
+        The best measurement.
 
     Raises:
         ValueError: If no setting is usable.
     """
-    best = attempt(start)
-    trials = [best]
+    best = measure(start)
+    found = [best]
     for axis, values in axes.items():
         for value in values:
             setting = replace(best.setting, **{axis: value})
-            if any(trial.setting == setting for trial in trials):
+            if any(each.setting == setting for each in found):
                 continue
-            trial = attempt(setting)
-            trials.append(trial)
-            if is_better(trial, best):
-                best = trial
-            if axis == 'batch_size' and trial.of_memory:
+            found.append(measure(setting))
+            if is_better(found[-1], best):
+                best = found[-1]
+            if axis == 'batch_size' and found[-1].of_memory:
                 break
-    if not best.usable:
+    if best.problem:
         raise ValueError(f'no setting can be used: {best.problem}')
-    return best, trials
+    return best
 
 
-def is_better(trial: Trial, best: Trial) -> bool:
-    """Whether a trial is worth the change from what was best so far."""
-    if not trial.usable:
-        return False
-    return not best.usable or trial.speed > WORTH * best.speed
+def is_better(found: Measurement, best: Measurement) -> bool:
+    """Return whether a setting is worth the change from what was best so far."""
+    if found.problem or best.problem:
+        return not found.problem
+    return found.speed > WORTH * best.speed
 
 
-def judge(trial: Trial, limit: float | None) -> Trial:
-    """The trial, refused if it took more memory than it may.
+def within(found: Measurement, limit: float | None) -> Measurement:
+    """Refuse a setting that took more memory than it may.
 
     Args:
-        trial: One that ran.
+        found: One that ran.
         limit: GiB; None where there is no limit.
     """
-    if limit is None or trial.memory is None or trial.memory <= limit:
-        return trial
+    if limit is None or found.memory is None or found.memory <= limit:
+        return found
     problem = f'over the limit of {limit:.3g} GiB'
-    return replace(trial, problem=problem, of_memory=True)
+    return replace(found, problem=problem, of_memory=True)
 
 
 def worker_choices(usable: int) -> list[int]:

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Write settings of speed as a child config, and read them from a config."""
+"""Settings of speed, read from a config and written as a child config."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,11 +13,10 @@ from .tune import Setting
 
 _SPEED = 'hpml_mm.SpeedHook'
 _AMP = 'hpml_mm.AmpHook'
-_INDENT = '    '
 
 
 def setting_of(cfg: Config, device: torch.device) -> Setting:
-    """The settings that a config has.
+    """Read the settings of a config.
 
     Raises:
         ValueError: If it has no training loader with a batch size.
@@ -56,7 +55,7 @@ def child_config(cfg: Config, base: str, setting: Setting, note: str = '') -> st
         setting: Its settings.
         note: Lines of comment.
     """
-    loader = dict(
+    loader: dict[str, Any] = dict(
         batch_size=setting.batch_size,
         num_workers=setting.workers,
         persistent_workers=setting.workers > 0,
@@ -67,19 +66,14 @@ def child_config(cfg: Config, base: str, setting: Setting, note: str = '') -> st
         lines.append(f'# The learning rate is that of batches of {own}.')
     if cfg.train_dataloader.get('prefetch_factor') and not setting.workers:
         loader['prefetch_factor'] = None
-    lines += [
-        f'_base_ = {base!r}',
-        '',
-        f'train_dataloader = {python_text(loader)}',
-        'custom_hooks = [',
-        *(f'{_INDENT}{python_text(hook)},' for hook in tuned_hooks(cfg, setting)),
-        ']',
-    ]
-    return '\n'.join(lines) + '\n'
+    parts = Config(
+        {'train_dataloader': loader, 'custom_hooks': tuned_hooks(cfg, setting)}
+    )
+    return '\n'.join([*lines, f'_base_ = {base!r}', '', parts.pretty_text])
 
 
 def tuned_hooks(cfg: Config, setting: Setting) -> list[dict[str, Any]]:
-    """The config's custom hooks, with those of speed as the setting wants them."""
+    """Custom hooks of the config, with those of speed as the setting wants them."""
     own, amp = _hook(cfg, _SPEED), _hook(cfg, _AMP)
     speed = dict(own or dict(type=_SPEED), channels_last=setting.channels_last)
     arguments = speed.pop('compile', None)
@@ -97,22 +91,6 @@ def tuned_hooks(cfg: Config, setting: Setting) -> list[dict[str, Any]]:
         if hook is not None:
             hooks.append(hook)
     return hooks + [hook for hook in wanted.values() if hook is not None]
-
-
-def python_text(value: Any) -> str:
-    """A value as a config file writes it: ``dict(type='A', b=1)``."""
-    if isinstance(value, Mapping):
-        if not all(isinstance(key, str) and key.isidentifier() for key in value):
-            pairs = (f'{key!r}: {python_text(item)}' for key, item in value.items())
-            return f'{{{", ".join(pairs)}}}'
-        pairs = (f'{key}={python_text(item)}' for key, item in value.items())
-        return f'dict({", ".join(pairs)})'
-    if isinstance(value, list):
-        return f'[{", ".join(python_text(item) for item in value)}]'
-    if isinstance(value, tuple):
-        inner = ', '.join(python_text(item) for item in value)
-        return f'({inner},)' if len(value) == 1 else f'({inner})'
-    return repr(value)
 
 
 def _is_compiled(speed: Mapping | None, device: torch.device) -> bool:

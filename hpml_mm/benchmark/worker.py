@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The process that measures one side: ``python -m hpml_mm.benchmark.worker JOB FD``.
+"""Process that measures one side: ``python -m hpml_mm.benchmark.worker JOB FD``.
 
 It reads one request a line, as JSON, and answers each with one line to the file
 descriptor FD. What is printed goes to the log.
@@ -20,17 +20,16 @@ from hpml_mm.engine.cpu import setup_cpu
 from hpml_mm.utils.env import environment
 
 from .engine_cost import open_engine
-from .jobs import SOURCES, read_job
+from .jobs import read_job
 from .session import Session
-from .sources import open_source
-from .subject import open_config
+from .workload import open_config, open_pipeline
 
 
 def serve(session: Session, requests: TextIO, replies: TextIO, note: str = '') -> None:
     """Answer requests until there are no more.
 
     Args:
-        session: What is timed.
+        session: Workload that is timed.
         requests: ``prepare`` (warm up, and find the iterations of a round),
             ``round`` and ``profile``, each a JSON object with ``do``.
         replies: Gets a line for each, and one before all that says what this process
@@ -44,6 +43,7 @@ def serve(session: Session, requests: TextIO, replies: TextIO, note: str = '') -
 
 
 def main() -> None:
+    """Measure the job in file ``sys.argv[1]`` until no more is asked for."""
     replies = os.fdopen(int(sys.argv[2]), 'w', encoding='utf-8')
     job = read_job(Path(sys.argv[1]))
     with clear_errors():
@@ -55,8 +55,8 @@ def main() -> None:
         answer = partial(serve, requests=sys.stdin, replies=replies, note=note)
         if job.mode == 'engine':
             open_engine(job, answer)
-        elif job.side.kind in SOURCES:
-            open_source(job, answer)
+        elif ':' in job.side.kind:
+            open_pipeline(job, answer)
         else:
             open_config(job, answer)
 

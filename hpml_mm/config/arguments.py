@@ -17,6 +17,8 @@ from mmengine.registry import build_functions
 USER_ERROR = 2
 DEBUG = 'HPML_MM_DEBUG'
 _PACKAGE = Path(__file__).resolve().parents[1]
+# Research beside the package refuses as the package does.
+_OWN = (_PACKAGE, _PACKAGE.with_name('projects'))
 
 
 class OptionsAction(DictAction):
@@ -78,7 +80,7 @@ def is_user_error(error: BaseException) -> bool:
     origin = Path(frames[-1]).resolve() if frames else Path()
     if isinstance(error, KeyError):
         return origin == Path(build_functions.__file__).resolve()
-    return bool({_PACKAGE, _PACKAGE.parent / 'projects'} & set(origin.parents))
+    return any(folder in origin.parents for folder in _OWN)
 
 
 def command_to_resume(argv: Sequence[str]) -> str:

@@ -11,6 +11,8 @@ from torch.autograd import DeviceType
 from torch.autograd.profiler_util import FunctionEventAvg
 from torch.profiler import ProfilerActivity
 
+from hpml_mm.utils.markdown import markdown_table
+
 CSV_COLUMNS = (
     'operator',
     'calls',
@@ -164,7 +166,7 @@ def time_table(rows: Sequence[OperatorRow], top: int) -> str:
         )
         for row in rows
     ]
-    return _markdown(header, cells)
+    return markdown_table(header, cells, padded=True)
 
 
 def memory_table(rows: Sequence[OperatorRow], top: int) -> str:
@@ -172,14 +174,4 @@ def memory_table(rows: Sequence[OperatorRow], top: int) -> str:
     rows = sorted(rows, key=lambda row: -row.self_memory)[:top]
     header = ('operator', 'calls', 'self memory (MiB)')
     cells = [(row.operator, str(row.calls), f'{row.self_memory:.3f}') for row in rows]
-    return _markdown(header, cells)
-
-
-def _markdown(header: Sequence[str], cells: Sequence[Sequence[str]]) -> str:
-    widths = [max(map(len, column)) for column in zip(header, *cells, strict=True)]
-    rule = ['-' * widths[0], *('-' * (width - 1) + ':' for width in widths[1:])]
-    lines = []
-    for name, *numbers in (header, rule, *cells):
-        padded = [text.rjust(w) for text, w in zip(numbers, widths[1:], strict=True)]
-        lines.append(f'| {" | ".join([name.ljust(widths[0]), *padded])} |')
-    return '\n'.join(lines)
+    return markdown_table(header, cells, padded=True)

@@ -4,9 +4,11 @@
 import csv
 import io
 import math
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+import shlex
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, TypedDict
 
 from hpml_mm.utils.files import write_atomic
 
@@ -112,8 +114,7 @@ def write_results(path: Path, rows: Iterable[ResultRow]) -> None:
     writer = csv.DictWriter(text, RESULT_COLUMNS, lineterminator='\n')
     writer.writeheader()
     for row in rows:
-        cells = {f.name: getattr(row, f.name) for f in fields(row)}
-        cells['ratio'] = row.ratio
+        cells = asdict(row) | {'ratio': row.ratio}
         writer.writerow({name: _cell(value) for name, value in cells.items()})
     write_atomic(Path(path), text.getvalue())
 
@@ -134,36 +135,6 @@ def append_results(path: Path, rows: Iterable[ResultRow]) -> None:
     write_results(path, [*(r for r in old if _identity(r) not in new), *rows])
 
 
-def value_in(path: Path, experiment: str, metric: str) -> float:
-    """A number of a results file.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ValueError: If the experiment is not in it, or not with this metric.
-    """
-    found = {r.experiment: r.value for r in read_results(path) if r.metric == metric}
-    if experiment not in found:
-        raise ValueError(
-            f'{path} has no {metric} of {experiment!r}; it has {", ".join(found) or 0}'
-        )
-    return found[experiment]
-
-
-def choose_metrics(
-    rows: Sequence[ResultRow], metrics: Sequence[str] | None
-) -> list[ResultRow]:
-    """The rows of some metrics, or all rows without a choice.
-
-    Raises:
-        ValueError: If no row has one of them.
-    """
-    known = dict.fromkeys(row.metric for row in rows)
-    for metric in metrics or ():
-        if metric not in known:
-            raise ValueError(f'no row of {metric!r}; there are {", ".join(known)}')
-    return [row for row in rows if metrics is None or row.metric in metrics]
-
-
 def unit_of(metric: str) -> str:
     """The unit within a metric's name, or that of a known score; '1' is none.
 
@@ -172,7 +143,8 @@ def unit_of(metric: str) -> str:
     """
     parts = metric.removeprefix('best/').split('/')
     fraction = parts[0] in _FRACTIONS or parts[0].startswith('PCK@')
-    if metric in _COUNTS or fraction:  # 'coco/AP (M)' holds no unit
+    # 'epochs to coco/AP .1' is a count; 'coco/AP (M)' holds no unit.
+    if metric.partition(' to ')[0] in _COUNTS or fraction:
         return '1'
     if metric.endswith(')') and '(' in metric:
         return metric[metric.rindex('(') + 1 : -1]
@@ -181,6 +153,67 @@ def unit_of(metric: str) -> str:
     raise ValueError(
         f'the unit of {metric!r} is not known: write it into the name, as in '
         'loss(nats), or add the metric to the table in hpml_mm/experiments/rows.py'
+    )
+
+
+class EnvironmentColumns(TypedDict):
+    """Columns of a row that its environment fills."""
+
+    commit: str
+    device: str
+    torch: str
+    date: str
+
+
+def environment_columns(environment: Mapping[str, Any]) -> EnvironmentColumns:
+    """Commit, device, PyTorch and day of a row.
+
+    Args:
+        environment: Of :func:`hpml_mm.utils.env.environment`, or a run's summary.
+    """
+    dirty = '+dirty' if environment['dirty'] else ''
+    return {
+        'commit': f'{environment["commit"] or ""}{dirty}',
+        'device': environment['device'],
+        'torch': environment['torch'],
+        'date': environment['date'][:10],
+    }
+
+
+def result_row(
+    experiment: str,
+    metric: str,
+    centre: tuple[float, float | None],
+    n: int,
+    *,
+    environment: Mapping[str, Any],
+    argv: Sequence[str],
+    baseline: float | None = None,
+) -> ResultRow:
+    """Row of a metric whose name tells its unit.
+
+    Args:
+        experiment: See :class:`ResultRow`.
+        metric: The same; see :func:`unit_of`.
+        centre: Median and IQR, or mean and standard deviation.
+        n: Values behind it.
+        environment: See :func:`environment_columns`.
+        argv: ``sys.argv`` of the command that gives the number again.
+        baseline: See :class:`ResultRow`.
+
+    Raises:
+        ValueError: If the unit is not known, or a number is none.
+    """
+    return ResultRow(
+        experiment=experiment,
+        metric=metric,
+        unit=unit_of(metric),
+        value=centre[0],
+        spread=centre[1],
+        n=n,
+        baseline=baseline,
+        command=shlex.join(['python', *argv]),
+        **environment_columns(environment),
     )
 
 
@@ -198,24 +231,18 @@ def _cell(value: object) -> str:
 
 def _parse(cells: dict[str, str], place: str) -> ResultRow:
     try:
-        row = ResultRow(
-            **{
-                name: cells[name]
-                for name in ('experiment', 'metric', 'unit', 'command', 'commit')
-            },
-            value=float(cells['value']),
-            spread=_number(cells['spread']),
-            n=int(cells['n']),
-            baseline=_number(cells['baseline']),
-            device=cells['device'],
-            torch=cells['torch'],
-            date=cells['date'],
-        )
-        given = _number(cells['ratio'])
+        values: dict[str, Any] = dict(cells)
+        given = _number(values.pop('ratio'))
+        for name, parse in (('value', float), ('n', int)):
+            values[name] = parse(values[name])
+        for name in ('spread', 'baseline'):
+            values[name] = _number(values[name])
+        row = ResultRow(**values)
     except (TypeError, ValueError) as error:
         raise ValueError(f'{place}: {error}') from error
-    same = (given is None) == (row.ratio is None)
-    if same and given is not None:
+    if given is None or row.ratio is None:
+        same = given is row.ratio
+    else:
         same = math.isclose(given, row.ratio, rel_tol=_TOLERANCE)
     if not same:
         raise ValueError(

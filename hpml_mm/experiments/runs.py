@@ -1,16 +1,32 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Finished runs, and whether they may be compared."""
+"""The ``summary.json`` of a run: read, compared, asked for a number, and shown."""
 
+import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from .sweep import finished_summary
-
-# What a number depends on besides the config.
-GROUND = ('commit', 'dirty', 'device', 'torch')
+from rich.console import Console
+from rich.table import Table
 
 Summary = Mapping[str, Any]
+
+# What must be the same of two environments, for numbers to be compared.
+_SAME = ('commit', 'dirty', 'device', 'torch')
+# Measurement, its name in a table, and its format.
+_MEASURED = (
+    ('throughput(img/s)', 'images/s', '{:,.0f}'),
+    ('data_wait(%)', 'data wait', '{:.1f} %'),
+    ('memory/peak(GiB)', 'peak memory', '{:.2f} GiB'),
+)
+
+
+def finished_summary(path: Path) -> Summary | None:
+    """Content of a ``summary.json``, if it is there and its run reached its end."""
+    if not path.is_file():
+        return None
+    summary = json.loads(path.read_text())
+    return summary if summary.get('status') == 'finished' else None
 
 
 def read_runs(places: Iterable[Path]) -> dict[str, Summary]:
@@ -23,7 +39,7 @@ def read_runs(places: Iterable[Path]) -> dict[str, Summary]:
         FileNotFoundError: If a place holds no summary.
         ValueError: If it is given twice, or its training has not finished.
     """
-    runs = {}
+    runs: dict[str, Summary] = {}
     for place in places:
         path = place / 'summary.json' if place.is_dir() else place
         if path.name != 'summary.json' or not path.is_file():
@@ -38,35 +54,116 @@ def read_runs(places: Iterable[Path]) -> dict[str, Summary]:
     return runs
 
 
+def refuse_mixed(
+    values: Mapping[str, Any], what: str, remedy: str = 'compare those that are alike'
+) -> None:
+    """Refuse to compare what differs in something that must be the same.
+
+    Args:
+        values: The value of each thing compared, by its name.
+        what: What the values are.
+        remedy: What to do about it.
+
+    Raises:
+        ValueError: With those that differ from the first one, and their values where
+            these are short.
+    """
+    if not values:
+        return
+
+    def shown(name: str) -> str:
+        value = values[name]
+        return name if isinstance(value, Mapping | list) else f'{name} {value}'
+
+    first, *others = values
+    others = [name for name in others if values[name] != values[first]]
+    if others:
+        raise ValueError(
+            f'{shown(first)} differs in {what} from {", ".join(map(shown, others))}: '
+            f'{remedy}'
+        )
+
+
+def check_same_environment(
+    environments: Mapping[str, Mapping[str, Any]],
+    remedy: str = 'compare those that are alike',
+) -> None:
+    """Refuse to compare what ran on different code, PyTorch or devices.
+
+    Args:
+        environments: Of each thing compared, by its name.
+        remedy: What to do about it.
+
+    Raises:
+        ValueError: If one differs from the first one; it names those that do.
+    """
+    for key in _SAME:
+        found = {name: each[key] for name, each in environments.items()}
+        refuse_mixed(found, key, remedy)
+
+
 def setting_of(summary: Summary, key: str) -> Any:
-    """A value of a summary by its dotted key; None where there is none."""
+    """Value of a summary by its dotted key; None where there is none."""
     value: Any = summary
     for part in key.split('.'):
         value = value.get(part) if isinstance(value, Mapping) else None
     return value
 
 
-def refuse_mixed(runs: Mapping[str, Any], what: str) -> None:
-    """Refuse runs that differ in something that must be the same.
+def metric_of(summary: Summary, metric: str) -> float:
+    """Number of a run by its name.
 
     Args:
-        runs: The value of each, by its name.
-        what: What the values are.
+        summary: Of the run.
+        metric: A measurement, a metric of the last validation, ``best/`` of one, or a
+            count or the wall time of the training.
 
     Raises:
-        ValueError: With both values where they are short, and the runs that differ.
+        ValueError: If the run does not know it.
     """
-    if not runs:
-        return
-    (first, reference), *others = runs.items()
-    others = [(name, value) for name, value in others if value != reference]
-    if others:
-        named = [f'{n}{_shown(v)}' for n, v in others]
+    held = {f'best/{name}': v for name, v in (summary.get('best') or {}).items()}
+    for part in ('train', 'metrics', 'measurements'):
+        held |= summary.get(part) or {}
+    value = held.get(metric)
+    if isinstance(value, bool) or not isinstance(value, int | float):
         raise ValueError(
-            f'the runs differ in {what}: {first}{_shown(reference)}, but '
-            f'{", ".join(named)}; compare those that are alike'
+            f'the run has no number for {metric!r} but {value!r}; it knows '
+            f'{", ".join(sorted(held)) or "nothing"}'
         )
+    return float(value)
 
 
-def _shown(value: Any) -> str:
-    return '' if isinstance(value, Mapping | list) else f' {value}'
+def summary_rows(summary: Summary) -> list[tuple[str, str]]:
+    """Name and value of what a person wants to know first.
+
+    A measurement that is not known reads "unknown".
+    """
+    rows = [('status', str(summary.get('status', 'unknown')))]
+    for prefix, part in (('', 'metrics'), ('best ', 'best')):
+        values = summary.get(part) or {}
+        rows += [(f'{prefix}{n}', _number(v, '{:.2f}')) for n, v in values.items()]
+    if summary.get('mode') != 'test':
+        measured = summary.get('measurements') or {}
+        rows += [(label, _number(measured.get(n), f)) for n, label, f in _MEASURED]
+        if measured.get('verdict'):
+            rows.append(('verdict', str(measured['verdict'])))
+    return rows
+
+
+def print_table(
+    title: str, rows: Iterable[tuple[str, str]], console: Console | None = None
+) -> None:
+    """Print rows of two columns."""
+    table = Table(title=title, show_header=False, title_justify='left')
+    table.add_column()
+    table.add_column(justify='left', overflow='fold')
+    for row in rows:
+        table.add_row(*row)
+    (console or Console()).print(table)
+
+
+def _number(value: Any, form: str) -> str:
+    if value is None:
+        return 'unknown'
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return form.format(value) if is_number else str(value)

@@ -9,11 +9,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hpml_mm.config.arguments import add_config_arguments
 from hpml_mm.config.overrides import apply_options, read_config
 from hpml_mm.utils.files import to_strict
+from hpml_mm.utils.stats import mean_std, quartiles, turns
+
+from .rows import ResultRow, result_row
+from .runs import Summary, check_same_environment, finished_summary, metric_of
 
 # A speed run needs neither validation nor checkpoints.
 _NO_EXTRAS = (
@@ -26,13 +29,7 @@ _NO_EXTRAS = (
 
 @dataclass(frozen=True)
 class Variant:
-    """One of the things compared.
-
-    Attributes:
-        label: Its name in the results.
-        config: Its config file.
-        options: Its overrides, each ``KEY=VALUE``.
-    """
+    """Config with overrides (``KEY=VALUE``), and its name in the results."""
 
     label: str
     config: str
@@ -61,7 +58,7 @@ class Run:
     Attributes:
         variant: What is trained.
         number: Repeat, from 0, or the seed.
-        seeded: Whether ``number`` is a seed.
+        seeded: True if ``number`` is a seed.
     """
 
     variant: Variant
@@ -100,9 +97,9 @@ class Run:
 def alternate(
     variants: Sequence[Variant], numbers: Sequence[int], seeded: bool
 ) -> Iterator[Run]:
-    """All runs in the order to run them: every variant once, then again."""
-    for number in numbers:
-        for variant in variants:
+    """All runs in the order to run them: every variant once, then backwards."""
+    for number, order in zip(numbers, turns(variants, len(numbers)), strict=True):
+        for variant in order:
             yield Run(variant, number, seeded)
 
 
@@ -125,17 +122,9 @@ def config_digest(arguments: Sequence[str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def finished_summary(path: Path) -> dict[str, Any] | None:
-    """A run's ``summary.json``, if the run reached its end."""
-    if not path.is_file():
-        return None
-    summary = json.loads(path.read_text())
-    return summary if summary.get('status') == 'finished' else None
-
-
 def run_once(
     run: Run, directory: Path, script: Path, iters: int | None = None
-) -> dict[str, Any]:
+) -> Summary:
     """Train in a process of its own, unless the same run has been finished before.
 
     Args:
@@ -178,3 +167,77 @@ def run_once(
         last = log.read_text().strip().splitlines()[-1:]
         raise RuntimeError(f'{run.name} failed ({code}): {"".join(last)}; see {log}')
     return summary
+
+
+def check_same(done: Sequence[tuple[Run, Summary]]) -> None:
+    """Refuse to go on with runs of different code, PyTorch or devices.
+
+    Raises:
+        ValueError: If a run differs from the first one; it names those that do.
+    """
+    check_same_environment(
+        {run.name: summary['environment'] for run, summary in done},
+        'delete those of one kind and run them again, or choose another --name',
+    )
+
+
+def sweep_rows(
+    name: str,
+    done: Sequence[tuple[Run, Summary]],
+    metrics: Sequence[str],
+    *,
+    baseline: str | None,
+    argv: Sequence[str],
+) -> list[ResultRow]:
+    """One row for each variant and metric.
+
+    Repeats have a median and its IQR, seeds a mean and its standard deviation.
+
+    Args:
+        name: Name of the sweep.
+        done: The runs, each with its summary.
+        metrics: See :func:`~.runs.metric_of`.
+        baseline: Label of the variant that all are compared with.
+        argv: ``sys.argv`` of the sweep; a row keeps what gives it again.
+
+    Raises:
+        ValueError: If the runs are not comparable, or one does not know a metric.
+    """
+    check_same(done)
+    summaries: dict[str, list[Summary]] = {}
+    for run, summary in done:
+        summaries.setdefault(run.variant.label, []).append(summary)
+    rows = []
+    for metric in metrics:
+        values = {
+            label: [metric_of(summary, metric) for summary in held]
+            for label, held in summaries.items()
+        }
+        found = {
+            label: mean_std(held) if done[0][0].seeded else quartiles(held).median_iqr
+            for label, held in values.items()
+        }
+        rows += [
+            result_row(
+                f'{name}/{label}',
+                metric,
+                centre,
+                len(summaries[label]),
+                environment=summaries[label][-1]['environment'],
+                argv=argv_for(argv, (label, baseline)),
+                baseline=found[baseline][0] if baseline else None,
+            )
+            for label, centre in found.items()
+        ]
+    return rows
+
+
+def argv_for(argv: Sequence[str], labels: Sequence[str | None]) -> list[str]:
+    """``sys.argv`` of a sweep with the variants of some labels only."""
+    words, stays = [], True
+    for index, word in enumerate(argv):
+        if word.startswith('--'):
+            stays = word != '--variant' or argv[index + 1] in labels
+        if stays:
+            words.append(word)
+    return words

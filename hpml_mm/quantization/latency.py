@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from hpml_mm.utils.stats import percentile, spread
+from hpml_mm.utils.stats import percentile, quartiles, turns
 
 BATCHES = (1, 32)
 
@@ -103,9 +103,8 @@ def measure_latency(
         if plan is None:
             plan = affordable(_one_call_each(engines, images, clock), budget)
         taken: dict[str, list[float]] = {name: [] for name in engines}
-        names = list(engines)
-        for index in range(plan.rounds + 1):
-            for name in names if index % 2 else names[::-1]:
+        for index, names in enumerate(turns(list(engines)[::-1], plan.rounds + 1)):
+            for name in names:
                 times = _turn(engines[name], images, plan, clock)
                 if index:
                     taken[name] += times
@@ -144,5 +143,5 @@ def _turn(
 
 def _summary(times: Sequence[float]) -> Latency:
     return Latency(
-        percentile(times, 50), percentile(times, 95), spread(times).iqr, len(times)
+        percentile(times, 50), percentile(times, 95), quartiles(times).iqr, len(times)
     )

@@ -9,6 +9,8 @@ from mmengine.visualization import Visualizer
 from rich.console import Console
 from rich.table import Table
 
+from hpml_mm.utils.markdown import markdown_table
+
 from .coverage import Coverage
 from .latency import Latency
 from .paired import Paired
@@ -173,9 +175,7 @@ def notes(report: QuantizationReport) -> list[str]:
 def markdown(report: QuantizationReport) -> str:
     """The table and the notes as Markdown, as TensorBoard shows texts."""
     header, *rows = table_rows(report)
-    lines = [header, ('---',) * len(header), *rows]
-    table = '\n'.join(f'| {" | ".join(cells)} |' for cells in lines)
-    return '\n\n'.join([table, *notes(report)])
+    return '\n\n'.join([markdown_table(header, rows), *notes(report)])
 
 
 def show_in_tensorboard(report: QuantizationReport, visualizer: Visualizer) -> bool:

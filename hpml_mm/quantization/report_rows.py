@@ -5,8 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from hpml_mm.experiments.rows import ResultRow
-from hpml_mm.experiments.sweep_rows import ground_columns
+from hpml_mm.experiments.rows import ResultRow, environment_columns
 
 from .report import EngineResult, QuantizationReport
 from .settings import QuantizationSettings
@@ -39,7 +38,7 @@ def result_rows(
     }
     # Eager PyTorch may be the backend's own engine.
     values.setdefault(report.fp32.slug, _engine_values(report.fp32))
-    ground = {'command': command, **ground_columns(environment)}
+    ground = {'command': command, **environment_columns(environment)}
     return [
         ResultRow(f'{name}/{label}', *value, **ground)
         for label, found in values.items()
@@ -64,7 +63,7 @@ def rows_of_nothing(
         environment: The same.
     """
     label = f'{name}/int8-{settings.method}-{settings.backend}'
-    ground = {'command': command, **ground_columns(environment)}
+    ground = {'command': command, **environment_columns(environment)}
     values = {'layers/int8': 0, 'layers/fp32': layers}
     return [
         ResultRow(label, metric, '1', value, None, 1, None, **ground)

@@ -1,19 +1,22 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Medians, quartiles and ratios of repeated timings: numbers in, numbers out."""
+"""Statistics of repeated measurements, and the order to take them in."""
 
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 # Share of the wanted time that a calibration must have taken to be trusted: fewer
 # iterations would be at the mercy of a single slow one.
 _TRUSTED = 0.5
 
+T = TypeVar('T')
+
 
 @dataclass(frozen=True)
-class Spread:
-    """Centre and middle half of repeated values.
+class Quartiles:
+    """Median and middle half of repeated values.
 
     Attributes:
         median: Half of the values are below it.
@@ -32,23 +35,24 @@ class Spread:
         """Interquartile range; None where one value has none."""
         return self.high - self.low if self.n > 1 else None
 
+    @property
+    def median_iqr(self) -> tuple[float, float | None]:
+        """Median and interquartile range, as :func:`mean_std` gives mean and std."""
+        return self.median, self.iqr
 
-def spread(values: Sequence[float]) -> Spread:
+
+def quartiles(values: Sequence[float]) -> Quartiles:
     """Median and quartiles, interpolated between neighbours.
 
     Raises:
         ValueError: If there is no value.
     """
-    return Spread(
-        median=percentile(values, 50),
-        low=percentile(values, 25),
-        high=percentile(values, 75),
-        n=len(values),
-    )
+    low, median, high = (percentile(values, percent) for percent in (25, 50, 75))
+    return Quartiles(median, low, high, len(values))
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
-    """The value below which ``percent`` of the values lie, interpolated linearly.
+    """Value below which ``percent`` of the values lie, interpolated linearly.
 
     Raises:
         ValueError: If there is no value.
@@ -62,8 +66,15 @@ def percentile(values: Sequence[float], percent: float) -> float:
     return ordered[below] + (ordered[above] - ordered[below]) * (place - below)
 
 
-def ratio(values: Sequence[float], against: Sequence[float]) -> Spread:
-    """Divide one side's values by the other's.
+def mean_std(values: Sequence[float]) -> tuple[float, float | None]:
+    """Mean and sample standard deviation; None where one value has none."""
+    return statistics.mean(values), (
+        statistics.stdev(values) if len(values) > 1 else None
+    )
+
+
+def ratio(values: Sequence[float], against: Sequence[float]) -> Quartiles:
+    """Ratio of one side's values to the other's.
 
     Args:
         values: One for each round.
@@ -77,14 +88,27 @@ def ratio(values: Sequence[float], against: Sequence[float]) -> Spread:
     Raises:
         ValueError: If the sides have different numbers of rounds, or none.
     """
-    _check_pairs(values, against)
-    pairs = [one / other for one, other in zip(values, against, strict=True)]
-    return Spread(
-        median=statistics.median(values) / statistics.median(against),
-        low=percentile(pairs, 25),
-        high=percentile(pairs, 75),
-        n=len(pairs),
-    )
+    pairs = quartiles([one / other for one, other in _pairs(values, against)])
+    median = statistics.median(values) / statistics.median(against)
+    return Quartiles(median, pairs.low, pairs.high, pairs.n)
+
+
+def difference(values: Sequence[float], against: Sequence[float]) -> Quartiles:
+    """Difference between one side's values and the other's, round by round.
+
+    Raises:
+        ValueError: If the sides have different numbers of rounds, or none.
+    """
+    return quartiles([one - other for one, other in _pairs(values, against)])
+
+
+def turns(sides: Sequence[T], rounds: int) -> Iterator[Sequence[T]]:
+    """Order of the sides in each round.
+
+    Every other round goes backwards, so that a machine that drifts favours nobody.
+    """
+    for number in range(rounds):
+        yield sides[::-1] if number % 2 else sides
 
 
 def calibrate(run: Callable[[int], float], seconds: float) -> int:
@@ -106,18 +130,11 @@ def calibrate(run: Callable[[int], float], seconds: float) -> int:
     return max(found, round(found * seconds / run(found)))
 
 
-def difference(values: Sequence[float], against: Sequence[float]) -> Spread:
-    """Subtract the other side's values from one's, round by round.
-
-    Raises:
-        ValueError: If the sides have different numbers of rounds, or none.
-    """
-    _check_pairs(values, against)
-    return spread([a - b for a, b in zip(values, against, strict=True)])
-
-
-def _check_pairs(values: Sequence[float], against: Sequence[float]) -> None:
+def _pairs(
+    values: Sequence[float], against: Sequence[float]
+) -> list[tuple[float, float]]:
     if len(values) != len(against):
         raise ValueError(
             f'{len(values)} rounds cannot be compared with {len(against)}, pair by pair'
         )
+    return list(zip(values, against, strict=True))

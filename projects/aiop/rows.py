@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from hpml_mm.experiments.rows import ResultRow, unit_of
-from hpml_mm.experiments.sweep_rows import ground_columns
+from hpml_mm.experiments.rows import ResultRow, environment_columns, unit_of
+from hpml_mm.experiments.runs import check_same_environment
+from hpml_mm.utils.markdown import markdown_table
 
 from .sweep import Cell
 
@@ -41,7 +42,13 @@ def case_rows(done: Done, command: str) -> list[ResultRow]:
     Raises:
         ValueError: The runs are of different code, PyTorch or devices.
     """
-    _check_same_ground(done)
+    check_same_environment(
+        {
+            f'{cell.method}/seed{cell.seed}-draw{cell.draw}': record['environment']
+            for cell, record in done
+        },
+        'delete those of one kind, or set another --work-dir',
+    )
     methods: dict[str, list[Record]] = {}
     for cell, record in done:
         methods.setdefault(cell.method, []).append(record)
@@ -84,7 +91,7 @@ def _rows(
                 n=count,
                 baseline=beside or None,
                 command=command,
-                **ground_columns(methods[method][-1]['environment']),
+                **environment_columns(methods[method][-1]['environment']),
             )
             rows.append(row)
     return rows
@@ -140,16 +147,13 @@ def case_table(rows: Sequence[ResultRow]) -> str:
     by_method: dict[str, dict[str, ResultRow]] = {}
     for row in rows:
         by_method.setdefault(row.experiment, {})[row.metric] = row
-    lines = [
-        f'| | n | {" | ".join(metrics)} |',
-        '|---' * (len(metrics) + 2) + '|',
-    ]
+    lines = []
     for name, held in by_method.items():
         cells = [_cell(held.get(metric)) for metric in metrics]
         count = next(iter(held.values())).n
         name = name.split('/', 2)[2]  # Without the case, which is the same for all.
-        lines.append(f'| {name} | {count} | {" | ".join(cells)} |')
-    return '\n'.join(lines)
+        lines.append([name, str(count), *cells])
+    return markdown_table(['', 'n', *metrics], lines)
 
 
 def _cell(row: ResultRow | None) -> str:
@@ -158,13 +162,3 @@ def _cell(row: ResultRow | None) -> str:
     digits = 4 if row.unit == '1' else 2
     spread = '' if row.spread is None else f' ± {row.spread:.{digits}f}'
     return f'{row.value:.{digits}f}{spread}'
-
-
-def _check_same_ground(done: Done) -> None:
-    for key in ('commit', 'dirty', 'device', 'torch'):
-        values = {str(record['environment'][key]) for _, record in done}
-        if len(values) > 1:
-            raise ValueError(
-                f'the runs differ in {key}: {", ".join(sorted(values))}; delete those '
-                'of one kind, or set another --work-dir'
-            )

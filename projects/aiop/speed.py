@@ -8,8 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import torch
 
-from hpml_mm.experiments.rows import ResultRow, unit_of
-from hpml_mm.experiments.sweep_rows import ground_columns
+from hpml_mm.experiments.rows import ResultRow, environment_columns, unit_of
 from hpml_mm.predictor.data.bench import Bench
 from hpml_mm.predictor.data.graph_set import GraphTable
 from hpml_mm.predictor.data.graph_statistics import graph_statistics
@@ -19,7 +18,7 @@ from hpml_mm.predictor.gp.features import Task
 from hpml_mm.predictor.gp.regressor import GaussianProcess
 from hpml_mm.predictor.shipped import find_predictor, predictor_name
 from hpml_mm.utils.env import environment
-from hpml_mm.utils.stats import ratio, spread
+from hpml_mm.utils.stats import quartiles, ratio, turns
 
 from .networks import AIOP_UNSCALED
 from .stock import StockRegressor, stock_fit, stock_graphs, stock_predict
@@ -113,8 +112,8 @@ def alternate(
     if rounds < 1:
         raise ValueError(f'{rounds} rounds measure nothing; 1 or more are needed')
     seconds: dict[str, list[float]] = {name: [] for name in sides}
-    for turn in range(warmup + rounds):
-        for name, work in sides.items():
+    for turn, order in enumerate(turns(list(sides.items()), warmup + rounds)):
+        for name, work in order:
             start = clock()
             work()
             took = clock() - start
@@ -127,12 +126,12 @@ def speed_rows(
     experiment: str, found: Mapping[str, Timed], command: str
 ) -> list[ResultRow]:
     """Graphs a second of each side, and the speed-up over torch_geometric."""
-    ground = ground_columns(environment())
+    ground = environment_columns(environment())
     rates = {n: [t.graphs / s for s in t.seconds] for n, t in found.items()}
     rows = []
     for name, values in rates.items():
-        numbers = {'throughput(graph/s)': spread(values)}
-        numbers['wall_time(s)'] = spread(found[name].seconds)
+        numbers = {'throughput(graph/s)': quartiles(values)}
+        numbers['wall_time(s)'] = quartiles(found[name].seconds)
         if STOCK in rates and name != STOCK:
             numbers['speedup/torch_geometric(x)'] = ratio(values, rates[STOCK])
         for metric, number in numbers.items():
@@ -142,7 +141,7 @@ def speed_rows(
                     metric=metric,
                     unit=unit_of(metric),
                     value=number.median,
-                    spread=number.high - number.low if number.n > 1 else None,
+                    spread=number.iqr,
                     n=number.n,
                     baseline=None,
                     command=command,

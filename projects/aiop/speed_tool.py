@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 
 from hpml_mm.config.arguments import clear_errors
-from hpml_mm.experiments.markdown import markdown_table
 from hpml_mm.experiments.rows import append_results
+from hpml_mm.experiments.tables import results_table
 from hpml_mm.predictor.data.bench import LABELS, Bench
 
 COMMAND = ('python', '-m', 'projects.aiop.speed_tool')
@@ -66,7 +66,7 @@ def main() -> None:
         rows = speed_rows(f'{name}-{args.threads}-threads', found, command)
         if args.out:
             append_results(args.out, rows)
-    print(markdown_table(rows))
+    print(results_table(rows))
 
 
 if __name__ == '__main__':

@@ -8,11 +8,16 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from hpml_mm.experiments.rows import ResultRow
+from hpml_mm.utils.markdown import markdown_table
 
 SOURCE_COLUMNS = ('experiment', 'change', 'final', 'best')
 # A run may have given none.
 _CELL = re.compile(r'0?\.\d+|not converged|out of memory')
 _NUMBERED = re.compile(r'e\d\d[a-z]?')
+_HEADER = (
+    *('experiment', 'config', 'change'),
+    *('source, last / best', 'ours, last / best'),
+)
 _MARKS = ('<!-- grid -->\n', '<!-- /grid -->')
 
 
@@ -84,10 +89,7 @@ def grid_table(
         final: Our row of each config's last validation, by the file's stem.
         best: The same of its best validation.
     """
-    lines = [
-        '| experiment | config | change | source, last / best | ours, last / best |',
-        '|---|---|---|---|---|',
-    ]
+    lines = []
     for leaf in sorted(leaves, key=lambda path: (not _number(path), path.name)):
         number = _number(leaf)
         theirs = source.get(number, {'change': '', 'final': '', 'best': ''})
@@ -99,8 +101,8 @@ def grid_table(
             _pair(theirs['final'], theirs['best']),
             _pair(*ours),
         )
-        lines.append(f'| {" | ".join(cells)} |')
-    return '\n'.join(lines)
+        lines.append(cells)
+    return markdown_table(_HEADER, lines)
 
 
 def _number(path: Path) -> str:

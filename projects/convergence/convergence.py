@@ -1,18 +1,19 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""How fast a metric grows, for settings with several seeds each."""
+"""Growth of a metric, for settings with several seeds each."""
 
-import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from hpml_mm.experiments.curves import Curve, read_curve
-from hpml_mm.experiments.rows import ResultRow, unit_of
-from hpml_mm.experiments.runs import GROUND, read_runs, refuse_mixed
-from hpml_mm.experiments.sweep_rows import centre_and_spread, ground_columns
+from hpml_mm.experiments.rows import ResultRow, result_row
+from hpml_mm.experiments.runs import check_same_environment, read_runs, refuse_mixed
 from hpml_mm.utils.charts import Line, Panel, line_chart
+from hpml_mm.utils.markdown import markdown_table
+from hpml_mm.utils.stats import mean_std
+
+from .curves import Curve, read_curve
 
 # Settings by label, and the runs of each.
 Curves = Mapping[str, Sequence[Curve]]
@@ -26,19 +27,19 @@ class Point:
         epoch: Epochs trained.
         samples: Training samples seen till then, repeated ones included.
         mean: Mean of the metric over the seeds.
-        deviation: Sample standard deviation, None for a single seed.
+        std: Sample standard deviation, None for a single seed.
         n: Seeds.
     """
 
     epoch: int
     samples: int
     mean: float
-    deviation: float | None
+    std: float | None
     n: int
 
 
 def read_sweep(root: Path, metric: str) -> dict[str, list[Curve]]:
-    """The curves of all runs of a sweep, by label.
+    """Curves of all runs of a sweep, by label.
 
     Args:
         root: Folder of ``LABEL/seedN`` work directories, as ``tools/sweep.py`` leaves
@@ -58,8 +59,7 @@ def read_sweep(root: Path, metric: str) -> dict[str, list[Curve]]:
         label = Path(name).parent.name
         curves.setdefault(label, []).append(read_curve(name, summary, metric))
     runs = [curve for held in curves.values() for curve in held]
-    for key in GROUND:
-        refuse_mixed({run.name: run.environment[key] for run in runs}, key)
+    check_same_environment({run.name: run.environment for run in runs})
     for held in curves.values():
         refuse_mixed({run.name: run.batch for run in held}, 'batch')
         refuse_mixed({run.name: run.samples for run in held}, 'samples of an epoch')
@@ -68,13 +68,13 @@ def read_sweep(root: Path, metric: str) -> dict[str, list[Curve]]:
 
 
 def mean_curve(runs: Sequence[Curve]) -> list[Point]:
-    """Mean and deviation over the runs of one setting, epoch by epoch."""
+    """Mean and std over the runs of one setting, epoch by epoch."""
     points = []
     for epoch in runs[0].values:
         values = [run.values[epoch] for run in runs]
-        mean, deviation = centre_and_spread(values, seeded=True)
+        mean, std = mean_std(values)
         seen = epoch * runs[0].samples
-        points.append(Point(epoch, seen, mean, deviation, len(values)))
+        points.append(Point(epoch, seen, mean, std, len(values)))
     return points
 
 
@@ -94,7 +94,7 @@ def convergence_rows(
     targets: Sequence[float],
     argv: Sequence[str],
 ) -> list[ResultRow]:
-    """A row for each setting and epoch, and for each target that all seeds reach.
+    """Row for each setting and epoch, and for each target that all seeds reach.
 
     Args:
         name: Name of the experiment.
@@ -107,43 +107,38 @@ def convergence_rows(
         ValueError: If the metric's unit is not known, or a value of it is no number.
     """
     return [
-        ResultRow(
-            experiment=f'{name}/{label}{place}',
-            metric=shown,
-            unit=unit,
-            value=value,
-            spread=spread,
-            n=len(runs),
-            baseline=None,
-            command=shlex.join(['python', *argv]),
-            **ground_columns(runs[-1].environment),
+        result_row(
+            f'{name}/{label}{place}',
+            shown,
+            centre,
+            len(runs),
+            environment=runs[-1].environment,
+            argv=argv,
         )
         for label, runs in curves.items()
-        for place, shown, unit, value, spread in _numbers(runs, metric, targets)
+        for place, shown, centre in _numbers(runs, metric, targets)
     ]
 
 
 def targets_table(curves: Curves, metric: str, targets: Sequence[float]) -> str:
-    """A Markdown table of the best mean and the epochs to each target.
+    """Markdown table of the best mean and the epochs to each target.
 
     Where not all seeds reach a target, the cell says how many do.
     """
     heads = ['setting', 'batch', 'n', f'best mean {metric}']
     heads += [f'epochs to {target:g}' for target in targets]
-    lines = [f'| {" | ".join(heads)} |', '|---' * len(heads) + '|']
+    lines = []
     for label, runs in curves.items():
         best = max(mean_curve(runs), key=lambda point: point.mean)
         cells = [label, str(runs[0].batch), str(len(runs))]
-        cells.append(
-            f'{_with_deviation(best.mean, best.deviation)}, epoch {best.epoch}'
-        )
+        cells.append(f'{_with_std(best.mean, best.std)}, epoch {best.epoch}')
         cells += [_reached(runs, target) for target in targets]
-        lines.append(f'| {" | ".join(cells)} |')
-    return '\n'.join(lines)
+        lines.append(cells)
+    return markdown_table(heads, lines)
 
 
 def draw_convergence(curves: Curves, metric: str, title: str = '') -> np.ndarray:
-    """Mean and deviation by epoch, and by samples seen, a line a setting.
+    """Mean and standard deviation by epoch, and by samples seen, a line a setting.
 
     Returns:
         RGB image of type uint8, height x width x 3.
@@ -155,33 +150,37 @@ def draw_convergence(curves: Curves, metric: str, title: str = '') -> np.ndarray
             points = mean_curve(runs)
             x = [getattr(point, place) for point in points]
             y = [point.mean for point in points]
-            deviations = [point.deviation for point in points]
+            stds = [point.std for point in points]
             shown = f'{label}: batch {runs[0].batch}, n={len(runs)}'
-            lines.append(Line(shown, x, y, deviations))
+            lines.append(Line(shown, x, y, stds))
         panels.append(Panel(name, metric, lines))
     return line_chart(panels, title)
 
 
 def _numbers(
     runs: Sequence[Curve], metric: str, targets: Sequence[float]
-) -> Iterator[tuple[str, str, str, float, float | None]]:
-    """(place, metric, unit, value, spread) of each of a setting's rows."""
+) -> Iterator[tuple[str, str, tuple[float, float | None]]]:
+    """(place, metric, mean and standard deviation) of each of a setting's rows."""
     for point in mean_curve(runs):
-        place = f'/epoch={point.epoch}'
-        yield place, metric, unit_of(metric), point.mean, point.deviation
+        yield f'/epoch={point.epoch}', metric, (point.mean, point.std)
     for target in targets:
-        epochs = [epochs_to(run, target) for run in runs]
-        if None not in epochs:  # a mean of those that did would flatter
-            name = f'epochs to {metric} {target:g}'
-            yield '', name, unit_of('epochs'), *centre_and_spread(epochs, seeded=True)
+        epochs = _epochs(runs, target)
+        if len(epochs) == len(runs):  # a mean of those that did would flatter
+            yield '', f'epochs to {metric} {target:g}', mean_std(epochs)
+
+
+def _epochs(runs: Sequence[Curve], target: float) -> list[int]:
+    """Epochs to a target, of the runs that reach it."""
+    found = (epochs_to(run, target) for run in runs)
+    return [epochs for epochs in found if epochs is not None]
 
 
 def _reached(runs: Sequence[Curve], target: float) -> str:
-    epochs = [epoch for run in runs if (epoch := epochs_to(run, target)) is not None]
+    epochs = _epochs(runs, target)
     if len(epochs) < len(runs):
         return f'not reached by {len(runs) - len(epochs)} of {len(runs)}'
-    return _with_deviation(*centre_and_spread(epochs, seeded=True))
+    return _with_std(*mean_std(epochs))
 
 
-def _with_deviation(mean: float, deviation: float | None) -> str:
-    return f'{mean:.4g}' if deviation is None else f'{mean:.4g} ± {deviation:.2g}'
+def _with_std(mean: float, std: float | None) -> str:
+    return f'{mean:.4g}' if std is None else f'{mean:.4g} ± {std:.2g}'

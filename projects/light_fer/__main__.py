@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""How long light FER's own training takes to reach an accuracy on PublicTest.
+r"""Wall time of light FER's own training until an accuracy on PublicTest.
 
-    python -m projects.light_fer --target 60 --out results/fer-time-to-60.csv \\
+    python -m projects.light_fer --target 60 --out results/fer-time-to-60.csv \
         --against fer-time-to-60/array
 
 It trains the recipe as its repository has it, until PublicTest is classified that well.
@@ -10,7 +10,6 @@ that gets there; the ratio tells how many times as long this one took.
 """
 
 import argparse
-import shlex
 import sys
 from pathlib import Path
 
@@ -20,8 +19,12 @@ import hpml_mm  # noqa: F401  # makes mmpretrain importable without compiled ops
 from hpml_mm.config.arguments import clear_errors
 from hpml_mm.datasets import FERFolderDataset
 from hpml_mm.datasets.fer.array.face_table import read_table
-from hpml_mm.experiments.rows import ResultRow, append_results, value_in
-from hpml_mm.experiments.sweep_rows import ground_columns
+from hpml_mm.experiments.rows import (
+    ResultRow,
+    append_results,
+    read_results,
+    result_row,
+)
 from hpml_mm.utils.env import environment
 from projects.light_fer.recipe import EPOCHS, Epoch, Faces, train
 
@@ -48,7 +51,7 @@ def parse_args() -> argparse.Namespace:
 
 def faces_by_split(root: str) -> dict[str, Faces]:
     """Faces for training, PublicTest and, where it is there, PrivateTest."""
-    faces = {}
+    faces: dict[str, Faces] = {}
     for splits in (['train'], ['val'], ['val', 'test']):
         table = read_table(FERFolderDataset(root, splits))
         last = [i for i, split in enumerate(table.splits) if split == splits[-1]]
@@ -63,35 +66,44 @@ def report(epoch: Epoch) -> None:
     print(f'epoch {epoch.number}: {epoch.seconds:.0f} s, {found}', flush=True)
 
 
+def wall_time_of(path: Path, experiment: str) -> float:
+    """Seconds of another training, from its row."""
+    found = {r.experiment: r.value for r in read_results(path) if r.metric == WALL_TIME}
+    if experiment not in found:
+        raise ValueError(
+            f'{path} has no {WALL_TIME} of {experiment!r}; it has '
+            f'{", ".join(found) or 0}'
+        )
+    return found[experiment]
+
+
 def rows_of(
     args: argparse.Namespace, last: Epoch, other: float | None
 ) -> list[ResultRow]:
     """Wall time, epochs and accuracy of the run."""
-    found = {
-        WALL_TIME: ('s', last.seconds, other),
-        'epochs': ('1', float(last.number), None),
-        'accuracy/top1': ('%', last.accuracies['val'], None),
-    }
+    argv, ran_on = ['-m', 'projects.light_fer', *sys.argv[1:]], environment()
     return [
-        ResultRow(
-            experiment=args.name,
-            metric=metric,
-            unit=unit,
-            value=value,
-            spread=None,
-            n=1,
-            baseline=compared,
-            command=shlex.join(['python', '-m', 'projects.light_fer', *sys.argv[1:]]),
-            **ground_columns(environment()),
+        result_row(
+            args.name,
+            metric,
+            (value, None),
+            1,
+            environment=ran_on,
+            argv=argv,
+            baseline=baseline,
         )
-        for metric, (unit, value, compared) in found.items()
+        for metric, value, baseline in (
+            (WALL_TIME, last.seconds, other),
+            ('epochs', float(last.number), None),
+            ('accuracy/top1', last.accuracies['val'], None),
+        )
     ]
 
 
 def main() -> None:
     args = parse_args()
     with clear_errors():
-        other = args.against and value_in(args.out, args.against, WALL_TIME)
+        other = wall_time_of(args.out, args.against) if args.against else None
         faces = faces_by_split(args.data_root)
         print(f'{torch.get_num_threads()} threads, {args.workers} workers', flush=True)
         last = train(

@@ -50,10 +50,19 @@ class FacesInMemory(Dataset):
         return self.transform(image), int(self.labels[index])
 
 
-class _StridedBlock(ResidualBlock):
-    """The block as it was: a stride of 2 in the shortcut's convolution."""
+class _StridedBlock(nn.Module):
+    """A residual block as it was: a stride of 2 in the shortcut's convolution."""
+
+    def __init__(self, block: nn.Module) -> None:
+        super().__init__()
+        assert isinstance(block, ResidualBlock)
+        self.shortcut, self.residual = block.shortcut, block.residual
+        convolution = self.shortcut[0]
+        assert isinstance(convolution, nn.Conv2d)
+        convolution.stride = (2, 2)
 
     def forward(self, x: Tensor) -> Tensor:
+        """Map features (N, C, H, W) to a map of half the size."""
         return self.shortcut(x) + self.residual(x)
 
 
@@ -64,9 +73,8 @@ class LightFERNet(nn.Module):
         super().__init__()
         self.backbone = MiniXception(bn_momentum=0.99)
         self.head = ConvClsHead()
-        for block in self.backbone.blocks:
-            block.__class__ = _StridedBlock
-            block.shortcut[0].stride = (2, 2)
+        blocks = map(_StridedBlock, self.backbone.blocks)
+        self.backbone.blocks = nn.Sequential(*blocks)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map faces (N, 1, 44, 44) in [0, 1] to logits (N, 7)."""
@@ -75,7 +83,7 @@ class LightFERNet(nn.Module):
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one epoch ended with.
+    """End of one epoch.
 
     Attributes:
         number: From 1.

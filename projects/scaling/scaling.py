@@ -1,71 +1,56 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Speed-up and efficiency of training with several processes.
+"""Speed-up and efficiency of training with several processes: see README.md."""
 
-With the batch of each process fixed, T(N) being the time of an epoch with N processes:
-
-- speed-up S(N) = T(1) / T(N), ideally N;
-- efficiency E(N) = S(N) / N, ideally 1.
-
-hpml-2023 names a scaling efficiency without a formula; this one is this project's.
-
-T is the samples of the training set over the images/s of all processes together, as
-:class:`~hpml_mm.engine.hooks.ThroughputHook` measures them: validation, checkpoints and
-the first steps, among them the start of the workers, are not in it, and slow steps of a
-loader that does not keep up are. A median step would hide those. In a run of several
-epochs, workers that do not persist start again within the measured time.
-"""
-
-import shlex
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
-from hpml_mm.experiments.rows import ResultRow, unit_of
-from hpml_mm.experiments.runs import GROUND, Summary, refuse_mixed, setting_of
-from hpml_mm.experiments.sweep_rows import centre_and_spread, ground_columns
+from hpml_mm.experiments.rows import ResultRow, result_row
+from hpml_mm.experiments.runs import (
+    Summary,
+    check_same_environment,
+    refuse_mixed,
+    setting_of,
+)
 from hpml_mm.utils.charts import Line, Panel, line_chart
+from hpml_mm.utils.markdown import markdown_table
+from hpml_mm.utils.stats import Quartiles, quartiles
 
-_SAME_CONFIG = ('model', 'custom_hooks')
+_HEADER = (
+    *('processes', 'batch of each', 'n', 'time per epoch (s)', 'all images/s'),
+    *('speed-up S', 'efficiency E'),
+)
 _THROUGHPUT = 'throughput/all(img/s)'
 
 
 @dataclass(frozen=True)
 class ScalingPoint:
-    """What the repeats with one number of processes and one batch gave.
-
-    Values are medians; spreads are interquartile ranges, None for a single run.
+    """Repeats with one number of processes and one batch.
 
     Attributes:
         processes: Number of processes, N.
         batch: Samples in a batch of one process.
-        n: Repeats.
         epoch_seconds: T(N).
-        epoch_spread: Its spread.
         throughput: Images/s of all processes together.
-        throughput_spread: Its spread.
-        speed_up: S(N).
-        speed_up_spread: Spread of the median T(1) over each T(N).
+        speed_up: S(N), the median T(1) over the median T(N); its quartiles are those
+            of the median T(1) over each T(N).
         environment: That of the last run.
     """
 
     processes: int
     batch: int
-    n: int
-    epoch_seconds: float
-    epoch_spread: float | None
-    throughput: float
-    throughput_spread: float | None
-    speed_up: float
-    speed_up_spread: float | None
+    epoch_seconds: Quartiles
+    throughput: Quartiles
+    speed_up: Quartiles
     environment: Mapping[str, Any]
 
     @property
     def efficiency(self) -> float:
         """E(N) = S(N) / N."""
-        return self.speed_up / self.processes
+        return self.speed_up.median / self.processes
 
 
 def scaling_points(runs: Mapping[str, Summary]) -> list[ScalingPoint]:
@@ -81,11 +66,11 @@ def scaling_points(runs: Mapping[str, Summary]) -> list[ScalingPoint]:
     if not runs:
         raise ValueError('no runs: give the work directories of some')
     _check_alike(runs)
-    groups: dict[tuple[int, int], list[str]] = {}
+    groups: dict[tuple[int, int], dict[str, Summary]] = {}
     for name, summary in runs.items():
         batch = _number(name, summary, 'config.train_dataloader.batch_size')
         processes = _number(name, summary, 'environment.processes')
-        groups.setdefault((int(batch), int(processes)), []).append(name)
+        groups.setdefault((int(batch), int(processes)), {})[name] = summary
     points = []
     for batch, processes in sorted(groups):
         alone = groups.get((batch, 1))
@@ -94,9 +79,8 @@ def scaling_points(runs: Mapping[str, Summary]) -> list[ScalingPoint]:
                 f'no run with 1 process and {batch} samples per process, which those '
                 f'with {processes} are compared with: measure it too'
             )
-        members = {name: runs[name] for name in groups[batch, processes]}
-        reference = statistics.median(_epoch_times({n: runs[n] for n in alone}))
-        points.append(_point(processes, batch, members, reference))
+        reference = statistics.median(_epoch_times(alone))
+        points.append(_point(processes, batch, groups[batch, processes], reference))
     return points
 
 
@@ -111,59 +95,66 @@ def scaling_rows(
         argv: ``sys.argv`` of the command.
     """
     alone = {point.batch: point for point in points if point.processes == 1}
-    return [
-        ResultRow(
-            experiment=f'{name}/{point.processes}xb{point.batch}',
-            metric=metric,
-            unit=unit_of(metric),
-            value=value,
-            spread=spread,
-            n=point.n,
-            baseline=baseline,
-            command=shlex.join(['python', *argv]),
-            **ground_columns(point.environment),
-        )
-        for point in points
-        for metric, value, spread, baseline in _numbers(point, alone[point.batch])
-    ]
+    rows = []
+    for point in points:
+        one, share = alone[point.batch], 100 / point.processes
+        value, iqr = point.speed_up.median_iqr
+        efficiency = share * value, None if iqr is None else share * iqr
+        rows += [
+            result_row(
+                f'{name}/{point.processes}xb{point.batch}',
+                metric,
+                centre,
+                point.speed_up.n,
+                environment=point.environment,
+                argv=argv,
+                baseline=baseline,
+            )
+            for metric, centre, baseline in (
+                (
+                    'epoch_time(s)',
+                    point.epoch_seconds.median_iqr,
+                    one.epoch_seconds.median,
+                ),
+                (_THROUGHPUT, point.throughput.median_iqr, one.throughput.median),
+                ('speed_up(x)', point.speed_up.median_iqr, None),
+                ('efficiency(%)', efficiency, None),
+            )
+        ]
+    return rows
 
 
 def scaling_table(points: Sequence[ScalingPoint]) -> str:
-    """A Markdown table with a line a point; spreads stand in brackets."""
+    """Markdown table with a line a point; interquartile ranges stand in brackets."""
     lines = [
-        '| processes | batch of each | n | time per epoch (s) | all images/s '
-        '| speed-up S | efficiency E |',
-        '|---|---|---|---|---|---|---|',
-    ]
-    for point in points:
-        cells = (
+        (
             str(point.processes),
             str(point.batch),
-            str(point.n),
-            _with_spread(point.epoch_seconds, point.epoch_spread),
-            _with_spread(point.throughput, point.throughput_spread),
-            _with_spread(point.speed_up, point.speed_up_spread),
+            str(point.speed_up.n),
+            *map(_shown, (point.epoch_seconds, point.throughput, point.speed_up)),
             f'{100 * point.efficiency:.1f} %',
         )
-        lines.append(f'| {" | ".join(cells)} |')
-    return '\n'.join(lines)
+        for point in points
+    ]
+    return markdown_table(_HEADER, lines)
 
 
 def draw_scaling(points: Sequence[ScalingPoint], title: str = '') -> np.ndarray:
     """Speed-up over processes, a line a batch, and the ideal; RGB, uint8."""
-    batches = sorted({point.batch for point in points})
-    lines = [
-        Line(
-            f'{batch} per process',
-            [p.processes for p in points if p.batch == batch],
-            [p.speed_up for p in points if p.batch == batch],
-            [(p.speed_up_spread or 0) / 2 for p in points if p.batch == batch],
+    lines = []
+    for batch in sorted({point.batch for point in points}):
+        held = [point for point in points if point.batch == batch]
+        lines.append(
+            Line(
+                f'{batch} per process',
+                [point.processes for point in held],
+                [point.speed_up.median for point in held],
+                [(point.speed_up.iqr or 0) / 2 for point in held],
+            )
         )
-        for batch in batches
-    ]
     counts = sorted({point.processes for point in points})
-    ideal = Line('ideal', counts, counts, reference=True)
-    panel = Panel('processes', 'speed-up T(1) / T(N)', [*lines, ideal], ticks=counts)
+    lines.append(Line('ideal', counts, counts, reference=True))
+    panel = Panel('processes', 'speed-up T(1) / T(N)', lines, ticks=counts)
     return line_chart([panel], title)
 
 
@@ -173,12 +164,11 @@ def _check_alike(runs: Mapping[str, Summary]) -> None:
     def check(key: str, what: str) -> None:
         refuse_mixed({n: setting_of(s, key) for n, s in runs.items()}, what)
 
-    for key in GROUND:
-        check(f'environment.{key}', key)
+    check_same_environment({n: s['environment'] for n, s in runs.items()})
     if not any(setting_of(summary, 'environment.cuda') for summary in runs.values()):
         # A process with more threads is a faster one. torchrun sets one thread each.
         check('environment.threads', 'threads (set OMP_NUM_THREADS for all of them)')
-    for key in _SAME_CONFIG:
+    for key in ('model', 'custom_hooks'):
         check(f'config.{key}', key)
     loaders = {n: setting_of(s, 'config.train_dataloader') for n, s in runs.items()}
     for name, loader in loaders.items():
@@ -211,40 +201,18 @@ def _point(
     processes: int, batch: int, members: Mapping[str, Summary], reference: float
 ) -> ScalingPoint:
     times = _epoch_times(members)
-    epoch_seconds, epoch_spread = centre_and_spread(times, seeded=False)
-    throughput, throughput_spread = centre_and_spread(_throughputs(members), False)
-    _, speed_up_spread = centre_and_spread([reference / t for t in times], False)
+    epoch = quartiles(times)
+    gains = quartiles([reference / seconds for seconds in times])
     return ScalingPoint(
         processes=processes,
         batch=batch,
-        n=len(members),
-        epoch_seconds=epoch_seconds,
-        epoch_spread=epoch_spread,
-        throughput=throughput,
-        throughput_spread=throughput_spread,
-        speed_up=reference / epoch_seconds,
-        speed_up_spread=speed_up_spread,
+        epoch_seconds=epoch,
+        throughput=quartiles(_throughputs(members)),
+        speed_up=replace(gains, median=reference / epoch.median),
         environment=list(members.values())[-1]['environment'],
     )
 
 
-def _numbers(
-    point: ScalingPoint, alone: ScalingPoint
-) -> list[tuple[str, float, float | None, float | None]]:
-    """(metric, value, spread, baseline) of each of a point's rows."""
-    share, spread = 100 / point.processes, point.speed_up_spread
-    return [
-        ('epoch_time(s)', point.epoch_seconds, point.epoch_spread, alone.epoch_seconds),
-        (_THROUGHPUT, point.throughput, point.throughput_spread, alone.throughput),
-        ('speed_up(x)', point.speed_up, spread, None),
-        (
-            'efficiency(%)',
-            share * point.speed_up,
-            None if spread is None else share * spread,
-            None,
-        ),
-    ]
-
-
-def _with_spread(value: float, spread: float | None) -> str:
-    return f'{value:,.4g}' if spread is None else f'{value:,.4g} ({spread:.2g})'
+def _shown(found: Quartiles) -> str:
+    iqr = '' if found.iqr is None else f' ({found.iqr:.2g})'
+    return f'{found.median:,.4g}{iqr}'

@@ -17,37 +17,32 @@ def test_a_job_survives_its_file(tmp_path):
     assert read_job(tmp_path / 'job.json') == job
 
 
-def test_alone():
+def test_stock_takes_the_options_unless_it_has_its_own_or_is_another_config():
     assert sides('data') == [Side('fast', 'config', CONFIG)]
-
-
-def test_the_stock_side_takes_the_options_unless_it_has_its_own():
-    plain = sides('train', 'stock', {'a': 1})[1]
-    assert plain == Side('stock', 'stock', CONFIG, {'a': 1})
-    own = sides('train', 'stock', {'a': 1}, {'b': 2})[1]
-    assert own.options == {'b': 2}
+    assert sides('train', 'stock', {'a': 1})[1] == (
+        Side('stock', 'stock', CONFIG, {'a': 1})
+    )
+    assert sides('train', 'stock', {'a': 1}, {'b': 2})[1].options == {'b': 2}
+    other = sides('data', 'stock:configs/fer/slow.py', {'a': 1})[1]
+    assert other == Side('stock', 'stock', 'configs/fer/slow.py', elsewhere=True)
 
 
 def test_another_config_takes_its_own_options_only():
     other = sides('train', 'configs/fer/slow.py', {'a': 1}, {'b': 2})[1]
     assert other == Side('slow', 'config', 'configs/fer/slow.py', {'b': 2})
-
-
-def test_the_same_config_twice_has_two_labels():
     assert [s.label for s in sides('infer', CONFIG)] == ['fast', 'fast-2']
-
-
-def test_a_package_is_no_part_of_a_label():
     (side,) = sides_of('train', 'mmpretrain::resnet/resnet18.py', {}, None, {})
     assert side.label == 'resnet18'
 
 
-def test_a_source_is_for_data():
-    assert sides('data', 'hpml-2023')[1].kind == 'hpml-2023'
-    with pytest.raises(ValueError, match='use it with "data"'):
-        sides('train', 'light-fer')
-    with pytest.raises(ValueError, match='takes no --against-options'):
-        sides('data', 'light-fer', against_options={'a': 1})
+def test_another_pipeline_is_a_function_and_for_data():
+    other = sides('data', 'projects.fer_input.loaders:hpml_2023', {'a': 1})[1]
+    assert (other.label, other.config, other.options) == ('hpml-2023', CONFIG, {'a': 1})
+    assert other.kind == 'projects.fer_input.loaders:hpml_2023'
+    with pytest.raises(ValueError, match='--against a.b:c .* use it with "data"'):
+        sides('train', 'a.b:c')
+    with pytest.raises(ValueError, match='without --against-options'):
+        sides('data', 'a.b:c', against_options={'a': 1})
 
 
 def test_the_engine_has_four_sides_of_its_own():
@@ -55,8 +50,3 @@ def test_the_engine_has_four_sides_of_its_own():
     assert kinds == ['config', 'stock', 'none', 'plain']
     with pytest.raises(ValueError, match='leave --against out'):
         sides('engine', 'configs/fer/slow.py')
-
-
-def test_the_stock_side_may_be_that_of_another_config():
-    other = sides('data', 'stock:configs/fer/slow.py', {'a': 1})[1]
-    assert other == Side('stock', 'stock', 'configs/fer/slow.py', elsewhere=True)

@@ -55,11 +55,7 @@ def test_a_round_leaves_its_first_iterations_out_and_ends_its_iterator():
     assert (machine.done, machine.closed) == (7, 1)
     assert lap.latencies == []
     assert lap.memory > 0
-
-
-def test_each_iteration_is_timed_where_latencies_are_wanted():
-    lap = Machine().session(each=True).run(3)
-    assert lap.latencies == [1.0, 1.0, 1.0]
+    assert machine.session(each=True).run(3).latencies == [1.0, 1.0, 1.0]
 
 
 def test_warming_up_finds_the_iterations_of_a_round():
@@ -67,26 +63,13 @@ def test_warming_up_finds_the_iterations_of_a_round():
     assert machine.session(rewarm=1).warm_up(warmup=3, seconds=10.0) == 10
     assert machine.done == 3 + 1 + 2 + 4 + 8 + 10
     assert machine.closed == 1
-
-
-def test_what_lies_ready_counts_in_no_round():
+    # What lies ready counts in no round.
     machine = Machine()
     machine.session(rewarm=6).warm_up(warmup=2, seconds=1.0)
     assert machine.done == 6 + 1
 
 
-def test_batches_of_one_epoch_follow_those_of_the_last():
-    found = endless([1, 2])
-    assert [next(found) for _ in range(5)] == [1, 2, 1, 2, 1]
-
-
-@pytest.mark.parametrize('empty', [lambda: next(endless([])), lambda: made([])])
-def test_a_loader_without_a_batch_is_refused(empty):
-    with pytest.raises(ValueError, match='no whole batch: lower --batch-size'):
-        empty()
-
-
-def test_loading_prepares_each_batch():
+def test_loading_prepares_the_batches_of_one_epoch_after_the_other():
     seen = []
     steps = loaded([batch(4), batch(2)], lambda b: seen.append(len(b['inputs'])))
     assert [next(steps) for _ in range(3)] == [4, 2, 4]
@@ -98,17 +81,25 @@ def test_made_batches_are_few_and_of_one_size():
     assert [images_of(b) for b in made([batch(4), batch(4), batch(1)])] == [4, 4]
 
 
+@pytest.mark.parametrize(
+    ('use', 'problem'),
+    [
+        (lambda: next(endless([])), '--batch-size'),
+        (lambda: made([]), '--batch-size'),
+        (lambda: images_of('faces'), 'type str'),
+    ],
+)
+def test_what_gives_no_images_is_refused(use, problem):
+    with pytest.raises(ValueError, match=problem):
+        use()
+
+
 def test_steps_take_the_made_batches_in_turn():
     seen = []
     steps = repeated([batch(3), batch(3)], lambda b: seen.append(id(b)))
     assert [next(steps) for _ in range(4)] == [3, 3, 3, 3]
     assert seen[:2] == seen[2:]
     assert seen[0] != seen[1]
-
-
-def test_an_unknown_batch_is_refused():
-    with pytest.raises(ValueError, match='type str does not say how many images'):
-        images_of('faces')
 
 
 def test_workers_may_have_batches_ready():

@@ -4,11 +4,11 @@ from dataclasses import replace
 import pytest
 
 from hpml_mm.benchmark.tune import (
+    Measurement,
     Setting,
-    Trial,
     batch_choices,
-    judge,
     search,
+    within,
     worker_choices,
 )
 
@@ -21,32 +21,34 @@ def bench(speeds, **problems):
     """Tries settings on a made machine; ``speeds`` maps a setting to its images/s."""
     asked = []
 
-    def attempt(setting):
+    def measure(setting):
         asked.append(setting)
         for name, problem in problems.items():
             field, _, value = name.partition('__')
             if str(getattr(setting, field)) == value:
-                return Trial(setting, problem=problem, of_memory='memory' in problem)
-        return Trial(setting, speed=speeds(setting), memory=1.0)
+                return Measurement(
+                    setting, problem=problem, of_memory='memory' in problem
+                )
+        return Measurement(setting, speed=speeds(setting), memory=1.0)
 
-    attempt.asked = asked
-    return attempt
+    measure.asked = asked
+    return measure
 
 
 def test_each_axis_starts_from_the_best_so_far():
-    attempt = bench(
+    measure = bench(
         lambda s: 100 * (1 + s.channels_last) * (3 if s.precision == 'bfloat16' else 1)
     )
     axes = {'channels_last': [False, True], 'precision': ['fp32', 'bfloat16']}
-    best, trials = search(START, axes, attempt)
+    best = search(START, axes, measure)
     assert best.setting == replace(START, channels_last=True, precision='bfloat16')
     assert best.speed == 600
     # Neither the start nor what has been tried already is tried again.
-    assert [t.speed for t in trials] == [100, 200, 600]
+    assert len(measure.asked) == 3
 
 
 def test_a_gain_within_the_noise_changes_nothing():
-    best, _ = search(
+    best = search(
         START,
         {'workers': [0, 1, 4]},
         bench(lambda s: {2: 100, 0: 102.9, 1: 103.1, 4: 106}[s.workers]),
@@ -54,30 +56,30 @@ def test_a_gain_within_the_noise_changes_nothing():
     assert best.setting.workers == 1
 
 
-def test_refused_settings_are_trials_that_lose():
-    attempt = bench(lambda s: 100, compile__True='refused: unknown key')
-    best, trials = search(START, {'compile': [False, True]}, attempt)
+def test_refused_settings_lose():
+    measure = bench(lambda s: 100, compile__True='refused: unknown key')
+    best = search(START, {'compile': [False, True]}, measure)
     assert best.setting == START
-    assert trials[1].problem == 'refused: unknown key'
+    assert len(measure.asked) == 2
 
 
 def test_larger_batches_than_one_without_memory_are_left_out():
-    attempt = bench(lambda s: s.batch_size, batch_size__128='out of memory')
-    best, _ = search(START, {'batch_size': [32, 64, 128, 256]}, attempt)
-    assert [s.batch_size for s in attempt.asked] == [64, 32, 128]
+    measure = bench(lambda s: s.batch_size, batch_size__128='out of memory')
+    best = search(START, {'batch_size': [32, 64, 128, 256]}, measure)
+    assert [s.batch_size for s in measure.asked] == [64, 32, 128]
     assert best.setting.batch_size == 64
 
 
 def test_a_start_that_fails_is_left_for_what_works():
-    attempt = bench(lambda s: s.batch_size, batch_size__64='out of memory')
-    best, _ = search(START, {'batch_size': [16, 32, 64]}, attempt)
+    measure = bench(lambda s: s.batch_size, batch_size__64='out of memory')
+    best = search(START, {'batch_size': [16, 32, 64]}, measure)
     assert best.setting.batch_size == 32
 
 
 def test_no_usable_setting_is_an_error():
-    attempt = bench(lambda s: 1, workers__2='refused: no data')
+    measure = bench(lambda s: 1, workers__2='refused: no data')
     with pytest.raises(ValueError, match='no setting can be used: refused: no data'):
-        search(START, {}, attempt)
+        search(START, {}, measure)
 
 
 @pytest.mark.parametrize(
@@ -85,9 +87,9 @@ def test_no_usable_setting_is_an_error():
     [(2.0, 2.0, True), (2.1, 2.0, False), (9.0, None, True), (None, 2.0, True)],
 )
 def test_more_memory_than_the_limit_is_a_problem(memory, limit, usable):
-    trial = judge(Trial(START, speed=1.0, memory=memory), limit)
-    assert trial.usable is usable
-    assert trial.of_memory is not usable
+    found = within(Measurement(START, speed=1.0, memory=memory), limit)
+    assert (found.problem == '') is usable
+    assert found.of_memory is not usable
 
 
 def test_choices():

@@ -10,8 +10,8 @@ from hpml_mm.benchmark.tune import Setting
 from hpml_mm.benchmark.tuned_config import (
     child_config,
     precision_choices,
-    python_text,
     setting_of,
+    tuned_hooks,
 )
 from hpml_mm.config.overrides import load_config
 
@@ -40,7 +40,11 @@ def test_a_child_is_valid_and_has_the_setting(tmp_path, path, setting):
     others = load_config(str(path)).custom_hooks
     kept = [h for h in others if h.type not in ('hpml_mm.SpeedHook', 'hpml_mm.AmpHook')]
     assert cfg.custom_hooks[: len(kept)] == kept
-    assert child.read_text().startswith('# a\n# b\n')
+    text = child.read_text()
+    assert text.startswith('# a\n# b\n')
+    assert ('# The learning rate is that of' in text) is (
+        setting.batch_size != load_config(str(path)).train_dataloader.batch_size
+    )
 
 
 def test_a_setting_is_read_from_the_config():
@@ -48,6 +52,9 @@ def test_a_setting_is_read_from_the_config():
     assert setting_of(cfg, CPU) == Setting(True, 'bfloat16', False, 128, 2)
     plain = load_config(str(PLAIN))
     assert setting_of(plain, CPU) == Setting(False, 'fp32', False, 16, 4)
+    cfg.pop('train_dataloader')
+    with pytest.raises(ValueError, match='no train_dataloader.batch_size to tune'):
+        setting_of(cfg, CPU)
 
 
 def test_what_else_a_hook_does_stays():
@@ -56,22 +63,16 @@ def test_what_else_a_hook_does_stays():
         dict(type='hpml_mm.SpeedHook', channels_last=True, optimizer='auto'),
         dict(type='hpml_mm.AmpHook', dtype='bfloat16', val='amp'),
     ]
-    text = child_config(cfg, str(FAST), Setting(False, 'float16', True, 128, 2))
-    assert text.endswith(
-        'custom_hooks = [\n'
-        "    dict(type='hpml_mm.SpeedHook', channels_last=False, optimizer='auto', "
-        'compile=True),\n'
-        "    dict(type='hpml_mm.AmpHook', dtype='float16', val='amp'),\n"
-        ']\n'
-    )
-
-
-def test_a_changed_batch_size_says_what_the_learning_rate_is_for():
-    cfg = load_config(str(FAST))
-    same = child_config(cfg, 'x.py', Setting(True, 'fp32', False, 128, 0))
-    other = child_config(cfg, 'x.py', Setting(True, 'fp32', False, 64, 0))
-    assert 'learning rate' not in same
-    assert '# The learning rate is that of batches of 128.\n' in other
+    hooks = tuned_hooks(cfg, Setting(False, 'float16', True, 128, 2))
+    assert hooks == [
+        dict(
+            type='hpml_mm.SpeedHook',
+            channels_last=False,
+            optimizer='auto',
+            compile=True,
+        ),
+        dict(type='hpml_mm.AmpHook', dtype='float16', val='amp'),
+    ]
 
 
 def test_precisions_to_try():
@@ -80,26 +81,6 @@ def test_precisions_to_try():
     assert precision_choices(cfg, torch.device('cuda'))[-1] == 'float16'
     cfg.optim_wrapper.type = 'AmpOptimWrapper'
     assert precision_choices(cfg, CPU) == ['bfloat16']
-
-
-def test_a_config_without_a_loader_is_refused():
-    cfg = load_config(str(FAST))
-    cfg.pop('train_dataloader')
-    with pytest.raises(ValueError, match='no train_dataloader.batch_size to tune'):
-        setting_of(cfg, CPU)
-
-
-@pytest.mark.parametrize(
-    ('value', 'text'),
-    [
-        (dict(type='A', b=[1, (2,)], c=None), "dict(type='A', b=[1, (2,)], c=None)"),
-        ({'a.b': dict(c=1.5), 'd': ()}, "{'a.b': dict(c=1.5), 'd': ()}"),
-        ({}, 'dict()'),
-        ((1, 'x'), "(1, 'x')"),
-    ],
-)
-def test_values_are_written_as_configs_write_them(value, text):
-    assert python_text(value) == text
 
 
 @pytest.mark.parametrize(
@@ -113,14 +94,8 @@ def test_compilation_is_read_for_the_device(wanted, on_cpu, on_gpu):
     cfg.custom_hooks = [hook]
     assert setting_of(cfg, CPU).compile is on_cpu
     assert setting_of(cfg, torch.device('cuda')).compile is on_gpu
-
-
-def test_arguments_of_the_compiler_stay():
-    cfg = load_config(str(FAST))
-    (hook,) = (h for h in cfg.custom_hooks if h.type == 'hpml_mm.SpeedHook')
-    hook.compile = dict(mode='x')
-    text = child_config(cfg, 'x.py', Setting(True, 'fp32', True, 128, 2))
-    assert "compile=dict(mode='x')" in text
-    hook.compile = 'auto'
-    text = child_config(cfg, 'x.py', Setting(True, 'fp32', False, 128, 2))
-    assert 'compile' not in text
+    # The arguments of the compiler stay where it is compiled.
+    (speed, _) = tuned_hooks(cfg, Setting(True, 'bfloat16', True, 128, 2))
+    assert speed['compile'] == (wanted if isinstance(wanted, dict) else True)
+    (speed, _) = tuned_hooks(cfg, Setting(True, 'bfloat16', False, 128, 2))
+    assert 'compile' not in speed

@@ -32,11 +32,6 @@ def replace(**changes) -> ResultRow:
     return dataclasses.replace(ROW, **changes)
 
 
-def test_the_ratio_is_value_over_baseline():
-    assert ROW.ratio == 1.5
-    assert replace(baseline=None).ratio is None
-
-
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
@@ -81,20 +76,14 @@ def test_appending_replaces_what_was_measured_again(tmp_path):
     assert read_results(path) == [other, again, elsewhere]
 
 
-def test_a_ratio_that_is_not_the_quotient_is_refused(tmp_path):
-    path = tmp_path / 'a.csv'
-    write_results(path, [ROW])
-    path.write_text(path.read_text().replace(',20,1.5,', ',20,1.6,'))
-    with pytest.raises(ValueError, match=r"a.csv:2: ratio '1.6' is not .* = 1.5"):
-        read_results(path)
-
-
 @pytest.mark.parametrize(
     ('old', 'new', 'message'),
     [
         ('spread,n,', 'n,', 'the columns are'),
-        (',30,', ',many,', r'a.csv:2: could not convert'),
-        (',5,20', ',,20', r'a.csv:2: invalid literal'),
+        (',30,', ',many,', "a.csv:2: .*'many'"),
+        (',5,20', ',,20', 'a.csv:2: '),
+        (',20,1.5,', ',20,1.6,', "a.csv:2: ratio '1.6' is not .* = 1.5"),
+        (',20,1.5,', ',20,,', "a.csv:2: ratio '' is not .* = 1.5"),
     ],
 )
 def test_a_damaged_file_names_file_and_row(tmp_path, old, new, message):
@@ -121,33 +110,23 @@ def test_a_full_disk_leaves_the_old_rows(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ('metric', 'unit'),
+    ('unit', 'metrics'),
     [
-        ('throughput(img/s)', 'img/s'),
-        ('step_time/median(ms)', 'ms'),
-        ('mfu(%)', '%'),
-        ('accuracy/top1', '%'),
-        ('best/accuracy/top1', '%'),
-        ('recall/Happy', '%'),
-        ('PublicTest/f1-score/macro', '%'),
-        ('best/PrivateTest/precision/macro', '%'),
-        ('single-label/precision', '%'),
-        ('PCK@0.2/L_Eye', '1'),
-        ('best/PCK@0.05', '1'),
-        ('iters', '1'),
-        ('epochs', '1'),
-        ('step_time/n', '1'),
-        ('coco/AP', '1'),
-        ('coco/AP (M)', '1'),
-        ('best/coco/AP', '1'),
-        ('AUC', '1'),
+        ('img/s', ['throughput(img/s)']),
+        ('ms', ['step_time/median(ms)']),
+        ('%', ['mfu(%)', 'accuracy/top1', 'best/accuracy/top1', 'recall/Happy']),
+        ('%', ['PublicTest/f1-score/macro', 'best/PrivateTest/precision/macro']),
+        ('%', ['single-label/precision']),
+        ('1', ['PCK@0.2/L_Eye', 'best/PCK@0.05', 'AUC', 'iters', 'step_time/n']),
+        ('1', ['coco/AP', 'coco/AP (M)', 'best/coco/AP']),
+        ('1', ['epochs', 'epochs to coco/AP .1', 'epochs to accuracy/top1 60']),
     ],
 )
-def test_the_unit_is_in_the_name_or_known(metric, unit):
-    assert unit_of(metric) == unit
+def test_the_unit_is_in_the_name_or_known(unit, metrics):
+    assert [unit_of(metric) for metric in metrics] == [unit] * len(metrics)
 
 
 @pytest.mark.parametrize('metric', ['loss', 'PCK', 'best/loss', 'step_time/m'])
 def test_a_unit_is_not_guessed(metric):
-    with pytest.raises(ValueError, match=f"unit of '{metric}' is not known"):
+    with pytest.raises(ValueError, match=f"'{metric}'"):
         unit_of(metric)

@@ -1,26 +1,50 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import io
 import json
 
 import pytest
+from rich.console import Console
 
-from hpml_mm.experiments.runs import read_runs, refuse_mixed, setting_of
+from hpml_mm.experiments.runs import (
+    check_same_environment,
+    finished_summary,
+    metric_of,
+    print_table,
+    read_runs,
+    refuse_mixed,
+    setting_of,
+    summary_rows,
+)
+
+SUMMARY = {
+    'status': 'finished',
+    'mode': 'train',
+    'train': {'wall_time(s)': 9.5},
+    'metrics': {'accuracy/top1': 61.2345},
+    'best': {'accuracy/top1': 62.0},
+    'measurements': {
+        'throughput(img/s)': 1234.5,
+        'data_wait(%)': 3.21,
+        'memory/peak(GiB)': None,
+        'verdict': 'compute-bound',
+    },
+}
+ENVIRONMENT = {'commit': 'c', 'dirty': False, 'device': 'a CPU', 'torch': '2'}
 
 
-def finished(folder, **content):
+def written(folder, **content):
     folder.mkdir()
-    record = {'status': 'finished', 'mode': 'train', **content}
-    (folder / 'summary.json').write_text(json.dumps(record))
+    (folder / 'summary.json').write_text(json.dumps({**SUMMARY, **content}))
     return folder
 
 
 def test_a_run_is_a_directory_or_its_summary(tmp_path):
-    one = finished(tmp_path / 'a', seed=1)
-    two = finished(tmp_path / 'b', seed=2)
+    one = written(tmp_path / 'a', seed=1)
+    two = written(tmp_path / 'b', seed=2)
     runs = read_runs([one, two / 'summary.json'])
-    assert {name: run['seed'] for name, run in runs.items()} == {
-        str(one): 1,
-        str(two): 2,
-    }
+    assert {n: r['seed'] for n, r in runs.items()} == {str(one): 1, str(two): 2}
+    with pytest.raises(ValueError, match='a is given twice'):
+        read_runs([one, one / 'summary.json'])
 
 
 def test_a_place_without_a_summary_is_named(tmp_path):
@@ -28,21 +52,14 @@ def test_a_place_without_a_summary_is_named(tmp_path):
     for place in (tmp_path, tmp_path / 'seed0.json', tmp_path / 'gone'):
         with pytest.raises(FileNotFoundError, match=f'{place} is no work directory'):
             read_runs([place])
+    assert finished_summary(tmp_path / 'summary.json') is None
 
 
 @pytest.mark.parametrize('state', [{'status': 'interrupted'}, {'mode': 'test'}])
 def test_only_finished_trainings_count(tmp_path, state):
-    folder = finished(tmp_path / 'a', **state)
-    with pytest.raises(
-        ValueError, match='a/summary.json tells of no finished training'
-    ):
+    folder = written(tmp_path / 'a', **state)
+    with pytest.raises(ValueError, match=r'a/summary\.json'):
         read_runs([folder])
-
-
-def test_a_run_counts_once(tmp_path):
-    folder = finished(tmp_path / 'a')
-    with pytest.raises(ValueError, match='a is given twice'):
-        read_runs([folder, folder / 'summary.json'])
 
 
 def test_settings_are_found_by_their_dotted_key():
@@ -55,7 +72,57 @@ def test_settings_are_found_by_their_dotted_key():
 def test_those_that_differ_from_the_first_are_named():
     refuse_mixed({}, 'torch')
     refuse_mixed({'a': 1, 'b': 1}, 'torch')
-    with pytest.raises(ValueError, match='differ in torch: a 1, but c 2, d 3; compare'):
-        refuse_mixed({'a': 1, 'b': 1, 'c': 2, 'd': 3}, 'torch')
-    with pytest.raises(ValueError, match='differ in model: a, but b; compare'):
+    with pytest.raises(ValueError, match='a 1 differs in x from c 2, d 3: mend it'):
+        refuse_mixed({'a': 1, 'b': 1, 'c': 2, 'd': 3}, 'x', 'mend it')
+    with pytest.raises(ValueError, match='a differs in model from b: '):
         refuse_mixed({'a': {'x': 1}, 'b': {'x': 2}}, 'model')
+
+
+@pytest.mark.parametrize('key', ENVIRONMENT)
+def test_other_code_pytorch_or_devices_are_another_environment(key):
+    check_same_environment({'a': {**ENVIRONMENT, 'date': 1}, 'b': ENVIRONMENT})
+    other = {**ENVIRONMENT, key: 'other'}
+    with pytest.raises(ValueError, match=f'a .* differs in {key} from b other: '):
+        check_same_environment({'a': ENVIRONMENT, 'b': other})
+
+
+@pytest.mark.parametrize(
+    ('metric', 'value'),
+    [
+        ('data_wait(%)', 3.21),
+        ('accuracy/top1', 61.2345),
+        ('best/accuracy/top1', 62.0),
+        ('wall_time(s)', 9.5),
+    ],
+)
+def test_metrics_come_from_all_parts_of_a_summary(metric, value):
+    assert metric_of(SUMMARY, metric) == value
+
+
+@pytest.mark.parametrize('metric', ['memory/peak(GiB)', 'unheard', 'best/loss'])
+def test_a_metric_without_a_number_is_an_error_that_lists_the_others(metric):
+    with pytest.raises(ValueError, match='best/accuracy/top1'):
+        metric_of(SUMMARY, metric)
+
+
+def test_a_training_shows_accuracy_speed_wait_and_memory():
+    rows = summary_rows(SUMMARY)
+    assert rows == [
+        ('status', 'finished'),
+        ('accuracy/top1', '61.23'),
+        ('best accuracy/top1', '62.00'),
+        ('images/s', '1,234'),
+        ('data wait', '3.2 %'),
+        ('peak memory', 'unknown'),
+        ('verdict', 'compute-bound'),
+    ]
+    assert summary_rows({**SUMMARY, 'mode': 'test', 'best': {}}) == rows[:2]
+    out = io.StringIO()
+    print_table('toy', rows, Console(file=out, width=60))
+    assert all(name in out.getvalue() for name, _ in [('toy', ''), *rows])
+
+
+def test_what_never_ran_is_unknown():
+    rows = summary_rows({'status': 'failed'})
+    names = ('images/s', 'data wait', 'peak memory')
+    assert rows == [('status', 'failed'), *((name, 'unknown') for name in names)]

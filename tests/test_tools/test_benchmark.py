@@ -1,16 +1,15 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Sides in processes of their own, on the toy config; each test starts a few."""
+"""The tool on the toy config; its sides run in processes of their own."""
 
-import importlib.util
 import os
+import runpy
 import signal
-import subprocess
 import sys
-import time
 
 import pytest
-from toy_tools import ROOT, TOY, environment, run_tool
+from toy_tools import DATA, ROOT, TOY, call_tool
 
+from hpml_mm.benchmark import process
 from hpml_mm.experiments.rows import read_results
 
 QUICK = ('--rounds', 3, '--batches', 2, '--warmup', 1)
@@ -18,18 +17,24 @@ CORE = min(os.sched_getaffinity(0))
 
 
 @pytest.fixture(autouse=True)
-def no_commit(tmp_path, monkeypatch):
-    """Sides of two commits are refused; nobody's commit is to end a test."""
+def surroundings(tmp_path, monkeypatch):
+    """Toy parts for the sides, and what the tool sets is set back."""
+    # Sides of two commits are refused; nobody's commit is to end a test.
     monkeypatch.setenv('GIT_DIR', str(tmp_path / 'no_git'))
+    monkeypatch.setenv('PYTHONPATH', f'{ROOT}{os.pathsep}{DATA}')
+    cores, handler = os.sched_getaffinity(0), signal.getsignal(signal.SIGTERM)
+    yield
+    os.sched_setaffinity(0, cores)
+    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.mark.slow
-def test_a_step_against_its_stock_equivalent(tmp_path):
+def test_a_step_against_stock_mmengine(tmp_path):
     command = [
         *('train', TOY, '--against', 'stock', *QUICK, '--cores', CORE, '--profile'),
         *('--batch-size', 2, '--name', 'step', '--out', 'results/toy.csv'),
     ]
-    done = run_tool('benchmark.py', *command, cwd=tmp_path)
+    done = call_tool('benchmark.py', *command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = read_results(tmp_path / 'results' / 'toy.csv')
     assert [(r.experiment, r.metric, r.n) for r in rows] == [
@@ -44,15 +49,15 @@ def test_a_step_against_its_stock_equivalent(tmp_path):
     assert done.stdout.count('| aten::addmm ') == 2
     order = [line for line in done.stderr.splitlines() if line.startswith('round')]
     assert len(order) == 3
-    assert list(tmp_path.iterdir()) == [tmp_path / 'results']
+    assert [path.name for path in tmp_path.iterdir()] == ['results']
 
 
 @pytest.mark.slow
 def test_a_side_that_fails_is_one_clear_error_and_no_row(tmp_path):
     broken = tmp_path / 'broken.py'
     broken.write_text(f"_base_ = '{TOY}'\ncustom_hooks = [dict(type='FailAtHook')]\n")
-    command = ['train', TOY, '--loop', *QUICK, '--out', 'results/toy.csv', '--against']
-    done = run_tool('benchmark.py', *command, broken, cwd=tmp_path)
+    command = ['train', broken, '--loop', *QUICK, '--out', 'results/toy.csv']
+    done = call_tool('benchmark.py', *command, cwd=tmp_path)
     assert done.returncode == 2
     error = done.stderr[done.stderr.index('error: ') :]
     assert error.startswith('error: broken failed (1): its last lines:\n')
@@ -60,46 +65,33 @@ def test_a_side_that_fails_is_one_clear_error_and_no_row(tmp_path):
     assert not (tmp_path / 'results').exists()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ('signum', 'code'), [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
 )
-def test_an_interruption_leaves_no_row_and_no_process(tmp_path, signum, code):
-    tool = subprocess.Popen(
-        [sys.executable, str(ROOT / 'tools/benchmark.py'), 'train', str(TOY)]
-        + ['--rounds', '9999', '--out', 'x.csv'],
-        cwd=tmp_path,
-        env=environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    line = ''
-    while not line.startswith('round'):
-        line = tool.stderr.readline()
-        assert line, 'it ended before its first round'
-    children = children_of(tool.pid)
-    assert children
-    tool.send_signal(signum)
-    assert tool.wait(timeout=240) == code
-    interrupted = 'interrupted: nothing was written' in tool.stderr.read()
+def test_an_interruption_leaves_no_row_and_no_process(
+    tmp_path, monkeypatch, signum, code
+):
+    started = []
+
+    class Interrupted(process.Worker):
+        def answer(self):
+            started.append(self._process)
+            os.kill(os.getpid(), signum)
+            return super().answer()
+
+    monkeypatch.setattr(process, 'Worker', Interrupted)
+    command = ['train', TOY, '--against', 'stock', '--out', 'x.csv']
+    done = call_tool('benchmark.py', *command, cwd=tmp_path)
+    assert done.returncode == code
+    interrupted = 'interrupted: nothing was written' in done.stderr
     assert interrupted is (signum == signal.SIGINT)
     assert not (tmp_path / 'x.csv').exists()
-    time.sleep(0.1)
-    assert not [pid for pid in children if os.path.exists(f'/proc/{pid}')]
-
-
-def children_of(pid):
-    with open(f'/proc/{pid}/task/{pid}/children') as file:
-        return file.read().split()
+    assert [worker.poll() for worker in started] == [-signal.SIGKILL]
 
 
 @pytest.fixture
 def tool():
-    path = ROOT / 'tools' / 'benchmark.py'
-    spec = importlib.util.spec_from_file_location('benchmark_tool', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return runpy.run_path(str(ROOT / 'tools' / 'benchmark.py'))
 
 
 @pytest.mark.parametrize(
@@ -112,18 +104,17 @@ def tool():
         (['--seconds', '1', '--batches', '1'], 'not allowed with'),
     ],
 )
-def test_what_makes_no_sense_is_refused(tool, monkeypatch, capsys, words, problem):
-    monkeypatch.setattr(sys, 'argv', ['benchmark.py', 'data', 'x.py', *words])
-    with pytest.raises(SystemExit):
-        tool.parse_args()
-    assert problem in capsys.readouterr().err
+def test_what_makes_no_sense_is_refused(tmp_path, words, problem):
+    done = call_tool('benchmark.py', 'data', 'x.py', *words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert problem in done.stderr
 
 
 def test_measurements_that_differ_have_different_names(tool, monkeypatch):
     def name(*words, batch_size=None):
         argv = ['benchmark.py', 'train', 'configs/fast.py', *map(str, words)]
         monkeypatch.setattr(sys, 'argv', argv)
-        return tool.experiment(tool.parse_args(), batch_size)
+        return tool['experiment'](tool['parse_args'](), batch_size)
 
     assert name() == 'train-fast'
     assert name('--loop', '--cores', CORE) == 'train-fast-loop-1core'

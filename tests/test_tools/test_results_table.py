@@ -2,38 +2,36 @@
 import numpy as np
 import pytest
 from PIL import Image
-from toy_tools import ROOT, run_tool
+from toy_tools import ROOT, call_tool
 
 RESULTS = ROOT / 'results' / 'fer-input.csv'
 
 
 def test_one_metric_as_a_table_and_a_chart(tmp_path):
-    done = run_tool(
+    done = call_tool(
         'results_table.py',
         *(RESULTS, '--metric', 'throughput(img/s)', '--chart', 'chart.png'),
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stdout.splitlines() if line.startswith('| fer-')]
-    assert lines
+    assert len(lines) == 4
     assert all('| throughput(img/s) |' in line for line in lines)
-    assert '15.07' in done.stdout
     chart = np.asarray(Image.open(tmp_path / 'chart.png'))
-    assert chart.ndim == 3
     # A bar of the first of matplotlib's colours for each row.
     blue = (chart == (31, 119, 180)).all(2).any(1).astype(int)
     assert (np.diff(blue) == 1).sum() == len(lines)
 
 
 @pytest.mark.parametrize(
-    ('arguments', 'code', 'message'),
+    ('arguments', 'message'),
     [
-        (['--metric', 'speed'], 2, "no row of 'speed'; there are throughput(img/s)"),
-        (['--chart', 'a.png'], 2, '--chart draws bars of one unit'),
+        (['--metric', 'speed'], "'speed'; there are throughput(img/s)"),
+        (['--chart', 'a.png'], '--chart draws bars of one unit'),
     ],
 )
-def test_what_cannot_be_shown_is_refused(tmp_path, arguments, code, message):
-    done = run_tool('results_table.py', RESULTS, *arguments, cwd=tmp_path)
-    assert done.returncode == code
+def test_what_cannot_be_shown_is_refused(tmp_path, arguments, message):
+    done = call_tool('results_table.py', RESULTS, *arguments, cwd=tmp_path)
+    assert done.returncode == 2
     assert message in done.stderr
     assert not list(tmp_path.iterdir())

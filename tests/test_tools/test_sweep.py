@@ -1,114 +1,144 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-import csv
+import json
+import subprocess
+from pathlib import Path
 
 import pytest
-from toy_tools import TOY, run_tool
+from toy_tools import TOY, call_tool, run_tool
 
-pytestmark = pytest.mark.slow
+from hpml_mm.experiments import sweep
+from hpml_mm.experiments.rows import read_results
+
 SPEED = 'throughput(img/s)'
+SUMMARY = {
+    'status': 'finished',
+    'metrics': {'accuracy/top1': 50.0},
+    'measurements': {SPEED: 100.0},
+    'environment': {
+        'commit': 'abc',
+        'dirty': False,
+        'device': 'a CPU',
+        'torch': '2',
+        'date': '2026-01-02T03:04:05+00:00',
+    },
+}
 
 
-@pytest.fixture(autouse=True)
-def no_commit(tmp_path, monkeypatch):
-    """A sweep refuses runs of two commits; nobody's commit is to end a test."""
-    monkeypatch.setenv('GIT_DIR', str(tmp_path / 'no_git'))
+@pytest.fixture
+def trainings(monkeypatch):
+    """Trainings that end at once; the list holds the arguments of each."""
+    done = []
+
+    def train(command, stdout, **kwargs):
+        done.append(command[2:])
+        if 'broken' in ' '.join(command):
+            stdout.write("note\nerror: unknown key, did you mean 'width'?\n")
+            return subprocess.CompletedProcess(command, 2)
+        work_dir = Path(command[command.index('--work-dir') + 1])
+        work_dir.mkdir(parents=True)
+        (work_dir / 'summary.json').write_text(json.dumps(SUMMARY))
+        return subprocess.CompletedProcess(command, 0)
+
+    monkeypatch.setattr(sweep.subprocess, 'run', train)
+    return done
 
 
-def rows(path):
-    with path.open(newline='') as file:
-        return list(csv.DictReader(file))
-
-
-def test_runs_alternate_and_go_on_where_they_were(tmp_path):
-    common = [
-        *('--name', 'batch', '--metric', SPEED, '--iters', 3, '--baseline', 'b4'),
-        *('--out', 'results/batch.csv', '--variant', 'b4', TOY),
-        *('--variant', 'b2', TOY, 'train_dataloader.batch_size=2'),
-    ]
-    once = run_tool('sweep.py', *common, '--repeat', 1, cwd=tmp_path)
-    assert once.returncode == 0, once.stderr
-    first = tmp_path / 'work_dirs' / 'sweep' / 'batch' / 'b4' / 'run0'
-    before = (first / 'summary.json').stat().st_mtime_ns
-    assert not list(first.glob('*.pth'))
-
-    twice = run_tool('sweep.py', *common, '--repeat', 2, cwd=tmp_path)
-    assert twice.returncode == 0, twice.stderr
-    assert (first / 'summary.json').stat().st_mtime_ns == before
-    order = [line.split()[1] for line in twice.stdout.splitlines()[:4]]
-    assert order == ['b4/run0', 'b2/run0', 'b4/run1', 'b2/run1']
-    found = rows(tmp_path / 'results' / 'batch.csv')
-    assert [(r['experiment'], r['metric'], r['unit'], r['n']) for r in found] == [
-        ('batch/b4', SPEED, 'img/s', '2'),
-        ('batch/b2', SPEED, 'img/s', '2'),
-    ]
-    assert float(found[0]['ratio']) == 1
-    assert found[1]['baseline'] == found[0]['value']
-    assert all(r['spread'] and r['torch'] and r['device'] for r in found)
-    assert found[0]['command'].startswith('python ')
-
-    changed = [*common[:-1], 'train_dataloader.batch_size=1']
-    other = run_tool('sweep.py', *changed, '--repeat', 1, cwd=tmp_path)
-    assert other.returncode == 2
-    assert 'holds a run with other arguments' in other.stderr
-
-
-def test_a_config_that_was_edited_meanwhile_is_refused(tmp_path):
-    leaf = tmp_path / 'leaf.py'
-    leaf.write_text(f"_base_ = '{TOY}'\n")
-    command = [
-        *('--name', 'lr', '--metric', SPEED, '--iters', 3, '--repeat', 1),
-        *('--out', 'results/lr.csv', '--variant', 'a', leaf),
-    ]
-    first = run_tool('sweep.py', *command, cwd=tmp_path)
-    assert first.returncode == 0, first.stderr
-    leaf.write_text(leaf.read_text() + 'optim_wrapper = dict(optimizer=dict(lr=0.5))\n')
-    again = run_tool('sweep.py', *command, cwd=tmp_path)
-    assert again.returncode == 2
-    assert 'another content of its config: choose another --name' in again.stderr
-
-
-def test_a_metric_without_a_unit_is_refused_before_any_run(tmp_path):
-    done = run_tool(
+def run(tmp_path, *options, metric=SPEED, variants=(('toy', TOY),)):
+    words = [word for variant in variants for word in ('--variant', *variant)]
+    return call_tool(
         'sweep.py',
-        *('--name', 'x', '--metric', 'loss', '--out', 'x.csv', '--variant', 'toy', TOY),
+        *('--name', 'x', '--metric', metric, '--out', 'results/x.csv'),
+        *(*options, *words),
         cwd=tmp_path,
     )
-    assert done.returncode == 2
-    assert "unit of 'loss' is not known" in done.stderr
-    assert not (tmp_path / 'work_dirs').exists()
 
 
-def test_seeds_give_mean_and_deviation_of_an_accuracy(tmp_path):
+@pytest.mark.slow
+def test_real_trainings_become_rows(tmp_path):
     done = run_tool(
         'sweep.py',
-        *('--name', 'seeds', '--metric', 'accuracy/top1', '--seeds', 0, 1),
-        *('--out', 'results/seeds.csv', '--variant', 'toy', TOY),
+        *('--name', 'batch', '--metric', SPEED, '--iters', 3, '--baseline', 'b4'),
+        *('--out', 'results/batch.csv', '--repeat', 1, '--variant', 'b4', TOY),
+        *('--variant', 'b2', TOY, 'train_dataloader.batch_size=2'),
         cwd=tmp_path,
+        # A sweep refuses runs of two commits; nobody's commit is to end a test.
+        GIT_DIR=str(tmp_path / 'no_git'),
     )
     assert done.returncode == 0, done.stderr
-    (row,) = rows(tmp_path / 'results' / 'seeds.csv')
-    assert (row['unit'], row['n'], row['baseline'], row['ratio']) == ('%', '2', '', '')
+    rows = read_results(tmp_path / 'results' / 'batch.csv')
+    assert [(r.experiment, r.metric, r.n) for r in rows] == [
+        ('batch/b4', SPEED, 1),
+        ('batch/b2', SPEED, 1),
+    ]
+    assert rows[0].ratio == 1
+    assert rows[1].baseline == pytest.approx(rows[0].value, rel=1e-5)
+    assert rows[0].command.startswith('python ')
+    assert not list((tmp_path / 'work_dirs/sweep/batch').rglob('*.pth'))
 
 
-def test_a_failing_run_is_one_line_that_names_its_log(tmp_path):
-    done = run_tool(
-        'sweep.py',
-        *('--name', 'bad', '--metric', 'accuracy/top1', '--out', 'results/x.csv'),
-        *('--variant', 'toy', TOY, 'model.widths=3'),
-        cwd=tmp_path,
-    )
+def test_a_sweep_goes_on_where_it_was(tmp_path, trainings):
+    variants = (('a', TOY), ('b', TOY, 'train_dataloader.batch_size=2'))
+    assert run(tmp_path, '--repeat', 1, variants=variants).returncode == 0
+    done = run(tmp_path, '--repeat', 2, variants=variants)
+    assert done.returncode == 0, done.stderr
+    order = [line.split()[1] for line in done.stdout.splitlines()[:4]]
+    assert order == ['a/run0', 'b/run0', 'b/run1', 'a/run1']
+    assert len(trainings) == 4
+    rows = read_results(tmp_path / 'results' / 'x.csv')
+    assert [(r.experiment, r.n, r.spread) for r in rows] == [
+        ('x/a', 2, 0),
+        ('x/b', 2, 0),
+    ]
+    other = (variants[0], (*variants[1][:2], 'train_dataloader.batch_size=1'))
+    done = run(tmp_path, '--repeat', 1, variants=other)
     assert done.returncode == 2
-    assert "did you mean 'width'" in done.stderr
-    assert 'run0.log' in done.stderr
+    assert 'other arguments: choose another --name' in done.stderr
+
+
+def test_a_config_that_was_edited_meanwhile_is_refused(tmp_path, trainings):
+    leaf = tmp_path / 'leaf.py'
+    leaf.write_text(f"_base_ = '{TOY}'\n")
+    variants = [('a', leaf)]
+    assert run(tmp_path, '--repeat', 1, variants=variants).returncode == 0
+    leaf.write_text(leaf.read_text() + 'optim_wrapper = dict(optimizer=dict(lr=0.5))\n')
+    done = run(tmp_path, '--repeat', 1, variants=variants)
+    assert done.returncode == 2
+    assert 'another content of its config: choose another --name' in done.stderr
+    assert len(trainings) == 1
+
+
+def test_seeds_are_resumed_and_have_a_mean(tmp_path, trainings):
+    done = run(tmp_path, '--seeds', 3, 5, metric='accuracy/top1')
+    assert done.returncode == 0, done.stderr
+    assert [words[-3:] for words in trainings] == [
+        ['--seed', '3', '--resume'],
+        ['--seed', '5', '--resume'],
+    ]
+    (row,) = read_results(tmp_path / 'results' / 'x.csv')
+    assert (row.unit, row.value, row.spread, row.n) == ('%', 50, 0, 2)
+
+
+def test_a_failing_run_is_one_line_that_names_its_log(tmp_path, trainings):
+    done = run(tmp_path, variants=[('broken', TOY)])
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert "did you mean 'width'" in line
+    assert 'run0.log' in line
     assert not (tmp_path / 'results').exists()
 
 
-def test_a_baseline_that_is_no_variant_is_refused(tmp_path):
-    done = run_tool(
-        'sweep.py',
-        *('--name', 'x', '--metric', 'm', '--out', 'x.csv', '--baseline', 'y'),
-        *('--variant', 'toy', TOY),
-        cwd=tmp_path,
-    )
+@pytest.mark.parametrize(
+    ('options', 'metric', 'message'),
+    [
+        ((), 'loss', "'loss'"),
+        (('--baseline', 'y'), SPEED, '--baseline y'),
+        (('--variant', 'toy', TOY), SPEED, 'two variants of one label'),
+    ],
+)
+def test_a_wrong_command_is_refused_before_any_run(
+    tmp_path, trainings, options, metric, message
+):
+    done = run(tmp_path, *options, metric=metric)
     assert done.returncode != 0
-    assert '--baseline y is no variant' in done.stderr
+    assert message in done.stderr
+    assert trainings == []

@@ -1,14 +1,15 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import pytest
-from toy_tools import DATA, TOY, run_tool
+from toy_tools import DATA, TOY, call_tool
 
 from hpml_mm.config.overrides import load_config
 
-pytestmark = pytest.mark.slow
 
-
+@pytest.mark.slow
 def test_the_fastest_settings_are_printed_as_a_config(tmp_path, monkeypatch):
-    done = run_tool(
+    monkeypatch.syspath_prepend(str(DATA))
+    monkeypatch.setenv('PYTHONPATH', str(DATA), prepend=':')
+    done = call_tool(
         'tune.py',
         *(TOY, '--seconds', 0.05, '--rounds', 1, '--only', 'batch_size'),
         *('--batch-sizes', 8, '--out', 'tuned.py'),
@@ -17,7 +18,6 @@ def test_the_fastest_settings_are_printed_as_a_config(tmp_path, monkeypatch):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / 'tuned.py').read_text() == done.stdout
     assert 'contiguous fp32 batch 4 workers 0: ' in done.stderr
-    monkeypatch.syspath_prepend(str(DATA))
     cfg = load_config(str(tmp_path / 'tuned.py'))
     assert cfg.train_dataloader.batch_size in (4, 8)
     assert cfg.train_dataloader.num_workers == 0

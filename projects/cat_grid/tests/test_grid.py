@@ -12,50 +12,35 @@ ROOT = Path(__file__).parents[3]
 CATS = ROOT / 'configs' / 'cat_pose'
 
 
-def row(experiment, command, value=0.25, metric='coco/AP', n=1, spread=None):
+def row(command, value=0.25, spread=None, experiment='s/a'):
     return ResultRow(
-        experiment=experiment,
-        metric=metric,
-        unit='1',
-        value=value,
-        spread=spread,
-        n=n,
-        baseline=None,
-        command=command,
-        commit='abc',
-        device='cpu',
-        torch='2',
-        date='2026-01-01',
+        *(experiment, 'coco/AP', '1', value, spread, 1 if spread is None else 3, None),
+        *(command, 'abc', 'cpu', '2', '2026-01-01'),
     )
 
 
+TRAIN = 'python tools/train.py configs/p/a_1.py'
 SWEEP = (
     'python tools/sweep.py --name s --variant a configs/p/a_1.py '
     '--variant b configs/p/b_1.py train_cfg.max_epochs=3 --out results/s.csv'
 )
 
 
-def test_a_row_belongs_to_the_config_behind_its_label():
-    found = measured([row('s/a', SWEEP), row('s/b', SWEEP)], 'coco/AP')
-    assert list(found) == ['a_1']  # b was overridden
-
-
-def test_a_training_belongs_to_its_config_unless_it_was_overridden():
-    train = 'python tools/train.py configs/p/a_1.py'
-    assert list(measured([row('t', train)], 'coco/AP')) == ['a_1']
-    for other in (
-        f'{train} --cfg-options train_cfg.max_epochs=1',
-        f'{train} --amp',
-        'python tools/test.py configs/p/a_1.py a.pth',
-    ):
-        assert measured([row('t', other)], 'coco/AP') == {}
-    assert measured([row('t', train)], 'coco/AR') == {}
-
-
-def test_a_later_row_stands_for_an_earlier_one():
-    train = 'python tools/train.py configs/p/a_1.py'
-    found = measured([row('t', train, 0.1), row('u', train, 0.2)], 'coco/AP')
-    assert found['a_1'].value == 0.2
+@pytest.mark.parametrize(
+    ('rows', 'config'),
+    [
+        ([row(SWEEP), row(SWEEP, experiment='s/b')], ['a_1']),  # b was overridden
+        ([row(TRAIN, 0.1), row(TRAIN)], ['a_1']),  # the last one counts
+        ([row(f'{TRAIN} --cfg-options train_cfg.max_epochs=1')], []),
+        ([row(f'{TRAIN} --amp')], []),
+        ([row('python tools/test.py configs/p/a_1.py a.pth')], []),
+    ],
+)
+def test_a_row_belongs_to_a_config_that_was_trained_unchanged(rows, config):
+    found = measured(rows, 'coco/AP')
+    assert list(found) == config
+    assert [row.value for row in found.values()] == [0.25] * len(config)
+    assert measured(rows, 'coco/AR') == {}
 
 
 def test_the_table_line_by_line():
@@ -64,7 +49,7 @@ def test_the_table_line_by_line():
         'e01': {'change': 'base', 'final': '', 'best': '0.14'},
         'e02': {'change': 'more', 'final': '', 'best': ''},
     }
-    final = {'z_1xb2': row('z', 'c', 0.2504, n=3, spread=0.012)}
+    final = {'z_1xb2': row('c', 0.2504, 0.012)}
     lines = grid_table(leaves, source, final, {}).splitlines()
     assert lines[2:] == [
         '| e01 | [m](e01_m.py) | base | - / 0.14 |  |',

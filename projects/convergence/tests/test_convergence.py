@@ -1,19 +1,20 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import json
 
+import cv2
 import pytest
+from toy_tools import call_tool, toy_runner
 
-from hpml_mm.experiments.curves import validations
 from hpml_mm.experiments.rows import append_results, read_results
 from projects.convergence.convergence import (
     Point,
     convergence_rows,
-    draw_convergence,
     epochs_to,
     mean_curve,
     read_sweep,
     targets_table,
 )
+from projects.convergence.curves import validations
 
 AP = 'coco/AP'
 ENVIRONMENT = {
@@ -74,11 +75,8 @@ def test_mean_and_deviation_over_seeds_by_epoch_and_by_samples(sweep):
         Point(2, 200, pytest.approx(0.15), root_half, 2),
         Point(4, 400, pytest.approx(0.4), pytest.approx(0.2 / 2**0.5), 2),
     ]
-
-
-def test_one_seed_has_no_deviation(sweep):
-    curves = read_sweep(sweep, AP)
     assert mean_curve(curves['b4'][:1])[0] == Point(2, 200, 0.3, None, 1)
+    assert [epochs_to(curves['b4'][1], target) for target in (0.3, 0.31)] == [4, None]
 
 
 @pytest.mark.parametrize(
@@ -89,13 +87,6 @@ def test_samples_of_an_epoch(tmp_path, processes, iters, samples):
     write_run(tmp_path / 's' / 'a' / 'seed0', {1: 0.1}, 4, processes, iters)
     (run,) = read_sweep(tmp_path / 's', AP)['a']
     assert (run.samples, run.batch) == (samples, 4 * processes)
-
-
-def test_epochs_to_a_target_count_from_the_first_validation_that_has_it(sweep):
-    first, second = read_sweep(sweep, AP)['b4']
-    assert epochs_to(first, 0.3) == 2
-    assert epochs_to(second, 0.3) == 4
-    assert epochs_to(second, 0.31) is None
 
 
 def test_rows(sweep, tmp_path):
@@ -124,24 +115,57 @@ def test_the_table_says_who_reaches_a_target(sweep):
     ]
 
 
-def test_the_picture_has_a_line_a_setting(sweep):
-    curves = read_sweep(sweep, AP)
-    one = draw_convergence({'b4': curves['b4']}, AP)
-    assert (draw_convergence(curves, AP) != one).any()
+def test_the_command_reads_what_a_training_left(tmp_path):
+    for seed in range(2):
+        toy_runner(
+            tmp_path / 'toy' / 'b4' / f'seed{seed}',
+            randomness=dict(seed=seed),
+            visualizer=dict(
+                type='Visualizer', vis_backends=[dict(type='LocalVisBackend')]
+            ),
+        ).train()
+    metric = ('--metric', 'accuracy/top1')
+    done = call_tool(
+        'projects.convergence',
+        *('toy', *metric, '--targets', 0, 101),
+        *('--out', 'out/toy.csv', '--figure', 'out/toy.png'),
+        cwd=tmp_path,
+    )
+    assert done.returncode == 0, done.stderr
+    rows = read_results(tmp_path / 'out' / 'toy.csv')
+    assert [(r.experiment, r.n) for r in rows] == [
+        ('toy/b4/epoch=1', 2),
+        ('toy/b4/epoch=2', 2),
+        ('toy/b4', 2),
+    ]
+    last = [
+        json.loads(path.read_text())['metrics']['accuracy/top1']
+        for path in (tmp_path / 'toy').glob('*/*/summary.json')
+    ]
+    assert rows[1].value == pytest.approx(sum(last) / 2, rel=1e-4)
+    assert 'not reached by 2 of 2' in done.stdout
+    assert cv2.imread(str(tmp_path / 'out' / 'toy.png')) is not None
+
+    for folder, problem in (('toy', "'PCK'; it has"), ('other', 'LABEL/RUN')):
+        words = (folder, '--metric', 'PCK', '--out', 'x.csv')
+        done = call_tool('projects.convergence', *words, cwd=tmp_path)
+        assert (done.returncode, done.stderr.startswith('error: ')) == (2, True)
+        assert problem in done.stderr
 
 
-def test_a_resumed_run_goes_on_in_its_next_folder(tmp_path):
-    """Epoch 3 was validated, lost in a crash, and trained again."""
-    write_scalars(tmp_path, '20260102_030405', {1: 0.1, 2: 0.2, 3: 0.9})
-    write_scalars(tmp_path, '20260102_040506', {3: 0.3, 4: 0.4}, first_epoch=3)
-    found = validations(tmp_path)
-    assert {e: r[AP] for e, r in found.items()} == {1: 0.1, 2: 0.2, 3: 0.3, 4: 0.4}
-
-
-def test_a_run_that_started_again_forgets_the_one_before(tmp_path):
-    write_scalars(tmp_path, '20260102_030405', {2: 0.2, 4: 0.4})
-    write_scalars(tmp_path, '20260102_040506', {3: 0.3}, first_epoch=1)
-    assert list(validations(tmp_path)) == [3]
+@pytest.mark.parametrize(
+    ('before', 'after', 'first', 'found'),
+    [
+        # Epoch 3 was validated, lost in a crash, and trained again.
+        ({1: 0.1, 3: 0.9}, {3: 0.3, 4: 0.4}, 3, {1: 0.1, 3: 0.3, 4: 0.4}),
+        # Training started at the beginning again.
+        ({2: 0.2, 4: 0.4}, {3: 0.3}, 1, {3: 0.3}),
+    ],
+)
+def test_what_a_later_start_did_counts(tmp_path, before, after, first, found):
+    write_scalars(tmp_path, '20260102_030405', before)
+    write_scalars(tmp_path, '20260102_040506', after, first)
+    assert {e: r[AP] for e, r in validations(tmp_path).items()} == found
 
 
 def test_a_line_that_was_cut_short_is_left_out(tmp_path):
@@ -150,11 +174,6 @@ def test_a_line_that_was_cut_short_is_left_out(tmp_path):
     write_scalars(tmp_path, '20260102_040506', {2: 0.2}, cut='{"coco\n{"step": 3}\n')
     with pytest.raises(ValueError, match=r'040506.*scalars.json:4 is no JSON'):
         validations(tmp_path)
-
-
-def test_a_metric_that_is_not_there_is_named_with_those_that_are(sweep):
-    with pytest.raises(ValueError, match="after epoch 2 has no 'PCK'; it has coco/AP$"):
-        read_sweep(sweep, 'PCK')
 
 
 def test_a_value_that_is_no_number_is_refused(tmp_path):
@@ -166,10 +185,10 @@ def test_a_value_that_is_no_number_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'batch': 16}, 'differ in batch: .*seed0 8, but .*seed2 16'),
-        ({'iters': 2}, 'differ in samples of an epoch: .*seed2 16'),
-        ({'values': {1: 0.1}}, 'differ in validated epochs: .*seed0, but .*seed2;'),
-        ({'environment': {**ENVIRONMENT, 'torch': '2.11.0'}}, 'differ in torch'),
+        ({'batch': 16}, 'seed0 8 differs in batch from .*seed2 16'),
+        ({'iters': 2}, 'differs in samples of an epoch from .*seed2 16'),
+        ({'values': {1: 0.1}}, 'seed0 differs in validated epochs from .*seed2:'),
+        ({'environment': {**ENVIRONMENT, 'torch': '2.11.0'}}, 'differs in torch'),
         ({'status': 'interrupted'}, 'seed2/summary.json tells of no finished'),
         (
             {'train': {'epochs': None, 'iters': 9}},

@@ -9,11 +9,12 @@ import pytest
 import torch
 from mmengine.hooks import Hook
 from mmengine.registry import HOOKS
+from torch.utils.data import DataLoader
 from toy_tools import DATA, ROOT, TOY
 
 from hpml_mm.benchmark.engine_cost import open_engine, toy_runner
 from hpml_mm.benchmark.jobs import Job, Side
-from hpml_mm.benchmark.subject import job_config, open_config
+from hpml_mm.benchmark.workload import job_config, open_config, open_pipeline
 from hpml_mm.config.overrides import load_config
 
 PRETRAINED = ROOT / 'configs/fer/efficientnet-b0_1xb16-pretrained-30e_fer2013-224px.py'
@@ -58,25 +59,24 @@ def rounds(open_job, job, iterations=3):
     return result
 
 
-def test_the_step_trains_as_the_hooks_have_set_it_up(toy):
-    hooks = "custom_hooks = [dict(type='hpml_mm.AmpHook', dtype='bfloat16')]"
-    session, lap, profile = rounds(open_config, toy('train', hooks))
-    assert (lap.iterations, lap.images) == (3, 12)
-    assert 'aten::addmm' in profile
-    assert 'aten::_to_copy' in profile  # to bfloat16
-    assert not session.each
-
-
-def test_a_step_changes_the_weights(toy):
+def test_a_step_trains_as_the_hooks_have_set_it_up(toy):
+    hooks = (
+        "custom_hooks = [dict(type='hpml_mm.AmpHook', dtype='bfloat16'), "
+        "dict(type='RememberRunnerHook')]"
+    )
     same = []
 
     def serve(session):
         model = RememberRunnerHook.runner.model
         before = model.out.weight.clone()
-        session.run(2)
+        lap, profile = session.run(3), session.profile(session)
         same.append(torch.equal(before, model.out.weight))
+        assert (lap.iterations, lap.images) == (3, 12)
+        assert 'aten::addmm' in profile
+        assert 'aten::_to_copy' in profile  # to bfloat16
+        assert not session.each
 
-    open_config(toy('train', REMEMBER), serve)
+    open_config(toy('train', hooks), serve)
     assert same == [False]
 
 
@@ -98,16 +98,35 @@ def test_the_input_is_made_ready_for_the_model(toy):
     assert 'prepare for the model' in profile
 
 
-def test_predictions_are_timed_one_by_one(toy):
-    session, lap, _ = rounds(open_config, toy('infer', batch_size=2))
-    assert session.each
-    assert (lap.images, len(lap.latencies)) == (6, 3)
+def lists_of_two(cfg, batch_size, workers):
+    """Another project's pipeline: batches of (images, labels)."""
+    assert cfg.model.type == 'ToyClassifier'
+    pairs = [(torch.ones(3), label) for label in range(8)]
+    return DataLoader(pairs, batch_size=batch_size or 2, num_workers=workers or 0)
 
 
-def test_validation_stands_in_for_a_test_part(toy):
+def test_the_input_of_another_project_is_timed_up_to_the_device(toy):
+    job = toy('data', kind=f'{__name__}:lists_of_two', batch_size=4)
+    session, lap, profile = rounds(open_pipeline, job)
+    assert (lap.iterations, lap.images) == (3, 12)
+    assert session.rewarm == 1
+    assert 'prepare for the model' in profile
+
+
+@pytest.mark.parametrize('kind', ['no_such_module:f', f'{__name__}:no_such_function'])
+def test_a_wrong_function_is_named_with_the_form_to_write(toy, kind):
+    with pytest.raises(ValueError, match=f'--against {kind}: .*MODULE:FUNCTION'):
+        open_pipeline(toy('data', kind=kind), print)
+
+
+@pytest.mark.parametrize(('has_test', 'size'), [(True, 2), (False, None)])
+def test_predictions_are_timed_one_by_one(toy, has_test, size):
+    """Validation stands in for a test part."""
     lines = 'test_dataloader = None\ntest_cfg = None\ntest_evaluator = None'
-    _, lap, _ = rounds(open_config, toy('infer', lines))
-    assert lap.images == 3 * 8
+    job = toy('infer', '' if has_test else lines, batch_size=size)
+    session, lap, _ = rounds(open_config, job)
+    assert session.each
+    assert (lap.images, len(lap.latencies)) == (3 * (size or 8), 3)
 
 
 def test_what_says_nothing_about_speed_goes(toy):
@@ -127,15 +146,12 @@ def test_no_weights_are_loaded(tmp_path):
     assert job_config(job).model.backbone.init_cfg is None
 
 
-def test_the_stock_side_has_none_of_our_hooks(toy):
+def test_stock_mmengine_has_none_of_our_hooks_and_its_input_must_be_another(toy):
     assert job_config(toy('train')).custom_hooks
     assert job_config(toy('train', kind='stock')).custom_hooks == []
-
-
-def test_an_input_is_not_compared_with_itself(toy):
-    with pytest.raises(ValueError, match='nothing to compare'):
-        job_config(toy('data', kind='stock'))
     job = toy('data', kind='stock')
+    with pytest.raises(ValueError, match='nothing to compare'):
+        job_config(job)
     assert job_config(replace(job, side=replace(job.side, elsewhere=True)))
 
 

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The sources' input pipelines, on faces that the test draws."""
+"""The loaders, on faces that the test draws."""
 
 import numpy as np
 import pytest
@@ -7,11 +7,7 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
-from hpml_mm.benchmark.sources import (
-    DEFAULTS,
-    source_loader,
-    training_folder,
-)
+from projects.fer_input.loaders import hpml_2023, light_fer, training_folder
 
 
 @pytest.fixture
@@ -29,10 +25,13 @@ def config(dataset):
     return Config(dict(train_dataloader=dict(dataset=dataset)), filename=__file__)
 
 
+def of_folder(root):
+    return dict(type='hpml_mm.FERFolderDataset', data_root=str(root), split='train')
+
+
 def test_hpml_2023_gives_normalised_images_of_224(faces):
     torch.manual_seed(0)
-    loader = source_loader('hpml-2023', faces / 'train', None, 0)
-    ((images, labels),) = loader
+    ((images, labels),) = hpml_2023(config(of_folder(faces)), None, 0)
     assert (images.shape, images.dtype) == ((6, 3, 224, 224), torch.float32)
     # A uniform face survives flip, blur and sharpening: only its brightness is left.
     expected = (2 * 40 * torch.arange(6) / 255 - 1).tolist()
@@ -41,33 +40,28 @@ def test_hpml_2023_gives_normalised_images_of_224(faces):
     assert sorted(labels.tolist()) == [0, 0, 0, 1, 1, 1]
 
 
-def test_light_fer_gives_grey_crops_of_44(faces):
-    ((images, labels),) = source_loader('light-fer', faces / 'train', None, 0)
+def test_light_fer_gives_grey_crops_of_44_from_memory(faces):
+    loader = light_fer(config(of_folder(faces)), None, 0)
+    for path in (faces / 'train').rglob('*.png'):
+        path.unlink()
+    ((images, labels),) = loader
     assert (images.shape, images.dtype) == ((6, 1, 44, 44), torch.float32)
     assert sorted(images[:, 0, 0, 0].tolist()) == pytest.approx(
         (40 * torch.arange(6) / 255).tolist()
     )
     assert labels.dtype == torch.int64
+    assert loader.dataset[5][1] == 1
 
 
-def test_light_fer_holds_its_faces_in_memory(faces):
-    data = source_loader('light-fer', faces / 'train', None, 0).dataset
-    for path in (faces / 'train').rglob('*.png'):
-        path.unlink()
-    assert data.images.shape == (6, 48, 48)
-    assert data[5][1] == 1
-
-
-@pytest.mark.parametrize('name', DEFAULTS)
-def test_loaders_have_the_sources_settings_unless_told_otherwise(faces, name):
-    own = source_loader(name, faces / 'train', None, None)
-    assert (own.batch_size, own.num_workers) == DEFAULTS[name]
-    told = source_loader(name, faces / 'train', 3, 0)
-    assert (told.batch_size, told.num_workers) == (3, 0)
+@pytest.mark.parametrize(('make', 'own'), [(hpml_2023, (16, 4)), (light_fer, (128, 1))])
+def test_loaders_have_the_projects_settings_unless_told_otherwise(faces, make, own):
+    for told, found in (((None, None), own), ((3, 0), (3, 0))):
+        loader = make(config(of_folder(faces)), *told)
+        assert (loader.batch_size, loader.num_workers) == found
 
 
 def test_the_folder_is_that_of_the_config(faces):
-    plain = dict(type='hpml_mm.FERFolderDataset', data_root=str(faces), split='train')
+    plain = of_folder(faces)
     wrapped = dict(type='hpml_mm.FaceArrayDataset', source=plain)
     for dataset in (plain, wrapped, dict(type='RepeatDataset', dataset=plain)):
         assert training_folder(config(dataset)) == faces / 'train'
@@ -79,11 +73,11 @@ def test_faces_in_no_folder_are_refused(faces, root):
     if root:
         (faces / root).touch()
         dataset['data_root'] = str(faces / root)
-    with pytest.raises(ValueError, match=r'test_sources\.py.*names no such folder'):
+    with pytest.raises(ValueError, match=r'test_fer_input\.py.*train_dataloader'):
         training_folder(config(dataset))
 
 
 def test_a_folder_without_a_training_split_is_refused(faces):
     (faces / 'train').rename(faces / 'val')
     with pytest.raises(ValueError, match='has no folder "train"'):
-        training_folder(config(dict(data_root=str(faces))))
+        training_folder(config(of_folder(faces)))

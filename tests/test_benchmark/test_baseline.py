@@ -2,7 +2,8 @@
 import pytest
 from mmengine.config import Config
 
-from hpml_mm.benchmark.stock import check_other_input, is_ours, stock_config
+from hpml_mm.benchmark.baseline import check_other_input, is_ours, stock_config
+from hpml_mm.engine.hooks import SpeedHook
 
 
 def config(**parts):
@@ -42,17 +43,15 @@ def test_the_optimizer_is_plain_and_in_full_precision(kind):
     assert 'compile' not in stock
 
 
-def test_every_optimizer_of_several_is_made_plain():
+def test_every_optimizer_of_several_and_validation_are_in_full_precision():
     part = dict(type='AmpOptimWrapper', optimizer=dict(type='SGD', lr=0.1, fused=True))
     wrapper = dict(constructor='Own', generator=part)
-    stock = stock_config(config(optim_wrapper=wrapper), 'train')
+    stock = stock_config(
+        config(optim_wrapper=wrapper, test_cfg=dict(fp16=True)), 'infer'
+    )
     assert stock.optim_wrapper.generator == dict(
         type='OptimWrapper', optimizer=dict(type='SGD', lr=0.1)
     )
-
-
-def test_validation_is_in_full_precision_too():
-    stock = stock_config(config(test_cfg=dict(fp16=True)), 'infer')
     assert stock.test_cfg == {}
 
 
@@ -61,7 +60,7 @@ def test_a_data_part_without_a_twin_asks_for_another_config():
     data = dict(type='hpml_mm.FaceArrayDataset', source=source)
     cfg = config(train_dataloader=dict(dataset=data))
     with pytest.raises(
-        ValueError, match=r'test_stock\.py.*hpml_mm\.FaceArrayDataset; give --ag'
+        ValueError, match=r'test_baseline\.py.*hpml_mm\.FaceArrayDataset; give --ag'
     ):
         stock_config(cfg, 'train')
     # What is tested is read the stock way, and the engine has data of its own.
@@ -78,21 +77,16 @@ def test_a_preprocessor_without_a_twin_counts_wherever_it_stands(place):
         stock_config(cfg, 'train')
 
 
-def test_a_stock_data_part_has_nothing_to_be_compared_with():
-    with pytest.raises(ValueError, match='nothing to compare; give --against CONFIG'):
+def test_only_an_input_that_a_hook_makes_fast_has_something_to_be_compared_with():
+    with pytest.raises(ValueError, match='give --against CONFIG'):
         check_other_input(config())
+    cfg = config(custom_hooks=[dict(type='hpml_mm.FastPoseInputHook')])
+    check_other_input(cfg)
+    assert stock_config(cfg, 'data').custom_hooks == []
 
 
 def test_what_is_ours():
-    from hpml_mm.engine.hooks import SpeedHook
-
     assert is_ours(dict(type=SpeedHook))
     assert is_ours(dict(type='hpml_mm.SpeedHook'))
     assert not is_ours(dict(type='mmengine.EMAHook'))
     assert not is_ours(None)
-
-
-def test_a_config_whose_input_a_hook_makes_fast_is_stock_without_it():
-    cfg = config(custom_hooks=[dict(type='hpml_mm.FastPoseInputHook')])
-    check_other_input(cfg)
-    assert stock_config(cfg, 'data').custom_hooks == []

@@ -1,36 +1,39 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Build what is timed from a config, as training and testing build it."""
+"""Workloads of a config, built as training and testing build them."""
 
-from collections.abc import Callable, Mapping
+import importlib
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.model import BaseDataPreprocessor
 from mmengine.runner import Runner
 
 from hpml_mm.config.overrides import load_config
 from hpml_mm.runner import build_runner
 from hpml_mm.utils.model import bare_model, model_device
 
+from .baseline import check_other_input, dicts_of, stock_config
 from .jobs import STOCK, Job
 from .profiles import operator_profile, stage_profile
 from .session import Session, loaded, looped, lying_ready, made, repeated
-from .stock import check_other_input, stock_config
 
 Serve = Callable[[Session], None]
 _PARTS = ('dataloader', 'cfg', 'evaluator')
 
 
 def job_config(job: Job) -> Config:
-    """The config that a job measures, stripped of what takes no part in it.
+    """Config that a job measures, stripped of what takes no part in it.
 
     Checkpoints, validation and pretrained weights go: they say nothing about speed.
 
     Raises:
         FileNotFoundError: If there is no such config.
-        ValueError: If a key is unknown, the config has no such part, or no stock
-            equivalent is known.
+        ValueError: If a key is unknown, the config has no such part, or its form in
+            stock MMEngine is not known.
     """
     cfg = load_config(job.side.config, job.side.options)
     if job.mode == 'infer':
@@ -43,10 +46,12 @@ def job_config(job: Job) -> Config:
     _drop(cfg, 'val')
     _drop(cfg, 'train' if job.mode == 'infer' else 'test')
     part = 'test' if job.mode == 'infer' else 'train'
-    if not isinstance(cfg.get(f'{part}_dataloader'), Mapping):
+    loader = cfg.get(f'{part}_dataloader')
+    if not isinstance(loader, dict):
         raise ValueError(f'{job.side.config} has no {part}_dataloader to benchmark')
-    _fit_loader(cfg[f'{part}_dataloader'], job)
-    _forget_weights(cfg)
+    _fit_loader(loader, job)
+    cfg.load_from, cfg.resume = None, False
+    _forget_pretrained(cfg.get('model'))
     cfg.default_hooks = {**(cfg.get('default_hooks') or {}), 'checkpoint': None}
     cfg.work_dir = job.work_dir
     return cfg
@@ -60,28 +65,56 @@ def open_config(job: Job, serve: Serve) -> None:
     """
     runner = build_runner(job_config(job))
     if job.mode == 'infer':
-        loop = runner.test_loop
-        loop.run = lambda: _serve_test(runner, serve)
+        runner.test_loop.run = lambda: _serve_test(runner, serve)
         runner.test()
-        return
-    loop = runner.train_loop
-    loop.run = lambda: _serve_train(runner, job, serve)
-    runner.train()
+    else:
+        runner.train_loop.run = lambda: _serve_train(runner, job, serve)
+        runner.train()
+
+
+def open_pipeline(job: Job, serve: Serve) -> None:
+    """Serve the input pipeline of another project, up to the device.
+
+    The job's ``kind`` is the ``module:function`` that makes it. The function is called
+    with the config, the batch size and the number of workers, the latter two None
+    where its own count, and returns a loader.
+
+    Raises:
+        ValueError: If there is no such module or function.
+    """
+    name, _, function = job.side.kind.partition(':')
+    try:
+        make = getattr(importlib.import_module(name), function)
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise ValueError(
+            f'--against {job.side.kind}: {error}; write MODULE:FUNCTION, with a module '
+            'that can be imported here'
+        ) from error
+    cfg = load_config(job.side.config, job.side.options)
+    loader = make(cfg, job.batch_size, job.workers)
+    device = torch.device(get_device())
+    serve(_input_session(loader, BaseDataPreprocessor().to(device), device))
+
+
+def _input_session(
+    loader: Any, prepare: Callable[[Any], Any], device: torch.device
+) -> Session:
+    steps = partial(loaded, loader, prepare)
+    profile = partial(stage_profile, loader, prepare)
+    return Session(steps, device, profile, rewarm=lying_ready(loader))
 
 
 def _serve_train(runner: Runner, job: Job, serve: Serve) -> torch.nn.Module:
     runner.call_hook('before_train')
     runner.model.train()
     loader, device = runner.train_loop.dataloader, model_device(runner.model)
-    ready = lying_ready(loader)
     if job.mode == 'data':
-        prepare = partial(_prepared, bare_model(runner.model))
-        steps = partial(loaded, loader, prepare)
-        profile = partial(stage_profile, loader, prepare)
-        serve(Session(steps, device, profile, rewarm=ready))
+        preprocessor = bare_model(runner.model).data_preprocessor
+        assert isinstance(preprocessor, torch.nn.Module)
+        serve(_input_session(loader, partial(preprocessor, training=True), device))
     elif job.loop:
         steps = partial(looped, runner)
-        serve(Session(steps, device, operator_profile, rewarm=ready))
+        serve(Session(steps, device, operator_profile, rewarm=lying_ready(loader)))
     else:
         runner.call_hook('before_train_epoch')
         step = partial(runner.model.train_step, optim_wrapper=runner.optim_wrapper)
@@ -102,11 +135,6 @@ def _serve_test(runner: Runner, serve: Serve) -> dict:
     return {}
 
 
-def _prepared(model: torch.nn.Module, batch: Any) -> Any:
-    """A batch as the model's forward pass takes it."""
-    return model.data_preprocessor(batch, training=True)
-
-
 def _keep_test(cfg: Config) -> None:
     """Use the validation part where there is no test part."""
     for key in _PARTS:
@@ -122,7 +150,7 @@ def _drop(cfg: Config, part: str) -> None:
         cfg.pop('auto_scale_lr', None)
 
 
-def _fit_loader(loader: Mapping, job: Job) -> None:
+def _fit_loader(loader: dict[str, Any], job: Job) -> None:
     """Batch size and workers of a job; none work while the other side is timed."""
     if job.batch_size is not None:
         loader['batch_size'] = job.batch_size
@@ -136,19 +164,9 @@ def _fit_loader(loader: Mapping, job: Job) -> None:
             loader.pop(key, None)
 
 
-def _forget_weights(cfg: Config) -> None:
-    cfg.load_from, cfg.resume = None, False
-    _forget_pretrained(cfg.get('model'))
-
-
-def _forget_pretrained(part: Any) -> None:
-    if isinstance(part, Mapping):
+def _forget_pretrained(model: Any) -> None:
+    for part in dicts_of(model):
         inits = part.get('init_cfg')
         inits = inits if isinstance(inits, list | tuple) else [inits]
-        if any(isinstance(i, Mapping) and i.get('type') == 'Pretrained' for i in inits):
+        if any(isinstance(i, dict) and i.get('type') == 'Pretrained' for i in inits):
             part['init_cfg'] = None
-        part = part.values()
-    elif not isinstance(part, list | tuple):
-        return
-    for item in part:
-        _forget_pretrained(item)

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The stock equivalent of a config: fp32, eager, contiguous, none of our hooks."""
+"""Config in stock MMEngine: fp32, eager, contiguous, none of our hooks."""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ _FAST_OPTIMIZER_KEYS = ('foreach', 'fused')
 
 
 def stock_config(cfg: Config, mode: str) -> Config:
-    """The config as it would be without this package's means to make it fast.
+    """Take out of a config what this package does to make it fast.
 
     Hooks and the runner of this package go and MMEngine's take their place; the
     optimizer wrapper is the plain one, the optimizer chooses its implementation itself,
@@ -44,8 +44,8 @@ def stock_config(cfg: Config, mode: str) -> Config:
     found = sorted(_parts_without_twin(cfg, mode))
     if found:
         raise ValueError(
-            f'{cfg.filename}: no stock equivalent of its data part is known, because '
-            f'it uses {", ".join(found)}; give --against stock:CONFIG with a config '
+            f'{cfg.filename}: no stock form of its data part is known, because it '
+            f'uses {", ".join(found)}; give --against stock:CONFIG with a config '
             'that reads the same data the stock way'
         )
     stock = copy.deepcopy(cfg)
@@ -72,12 +72,12 @@ def check_other_input(cfg: Config) -> None:
     if not any(_name(hook.get('type')) in _INPUT_HOOKS for hook in hooks):
         raise ValueError(
             f'{cfg.filename}: its data part is made of stock parts already, so there '
-            'is nothing to compare; give --against CONFIG or the name of a source'
+            'is nothing to compare; give --against CONFIG or MODULE:FUNCTION'
         )
 
 
 def is_ours(part: Any) -> bool:
-    """Whether a part of a config is a class of this package."""
+    """Return whether a part of a config is a class of this package."""
     kind = part.get('type') if isinstance(part, Mapping) else None
     if isinstance(kind, type):
         return kind.__module__.startswith(_OURS)
@@ -86,7 +86,7 @@ def is_ours(part: Any) -> bool:
 
 def _make_plain(wrapper: Any) -> None:
     """Take mixed precision and a chosen implementation out of an optimizer wrapper."""
-    if not isinstance(wrapper, Mapping):
+    if not isinstance(wrapper, dict):
         return
     kind = wrapper.get('type')
     if is_ours(wrapper) or _name(kind) in ('AmpOptimWrapper', 'ApexOptimWrapper'):
@@ -94,7 +94,7 @@ def _make_plain(wrapper: Any) -> None:
         for key in _AMP_KEYS:
             wrapper.pop(key, None)
     optimizer = wrapper.get('optimizer')
-    if isinstance(optimizer, Mapping):
+    if isinstance(optimizer, dict):
         for key in _FAST_OPTIMIZER_KEYS:
             optimizer.pop(key, None)
     elif optimizer is None:  # one wrapper for each part of the model
@@ -112,20 +112,17 @@ def _parts_without_twin(cfg: Config, mode: str) -> set[str]:
         cfg.get('data_preprocessor'),
         model.get('data_preprocessor') if isinstance(model, Mapping) else None,
     )
-    kinds = {kind for part in parts for kind in _types(part)}
+    kinds = {str(each.get('type')) for each in dicts_of(parts)}
     return {kind for kind in kinds if _name(kind) in _WITHOUT_TWIN}
 
 
-def _types(part: Any) -> Iterator[str]:
-    """Every ``type`` within a part of a config."""
-    if isinstance(part, Mapping):
-        if isinstance(part.get('type'), str):
-            yield part['type']
-        part = part.values()
-    elif not isinstance(part, list | tuple):
-        return
-    for item in part:
-        yield from _types(item)
+def dicts_of(part: Any) -> Iterator[dict]:
+    """Every dict within a part of a config, the part itself included."""
+    if isinstance(part, dict):
+        yield part
+        part = list(part.values())
+    for item in part if isinstance(part, list | tuple) else ():
+        yield from dicts_of(item)
 
 
 def _name(kind: Any) -> str:

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .runs import Summary, setting_of
+from hpml_mm.experiments.runs import Summary, setting_of
 
 
 @dataclass(frozen=True)
 class Curve:
-    """How one training went.
+    """Metric of one training, epoch by epoch.
 
     Attributes:
         name: Its work directory.
