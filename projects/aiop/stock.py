@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-from hpml_mm.compat.extras import require
+from hpml_mm.compat import require
 from torch import Tensor, nn
 
 from hpml_mm.predictor.data.graph_batch import NodeFeatures

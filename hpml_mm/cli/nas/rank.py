@@ -76,5 +76,5 @@ def _graphs(args: argparse.Namespace) -> tuple[GraphSet, dict[str, str]]:
     table = ArchTable.read(args.table, space=args.space)
     with progress_bar('networks') as show:
         named = zip(table.archs, table.graphs(input_size(args), show), strict=True)
-        entries = (Entry(f'{table.space}:{a}', graph, a) for a, graph in named)
-        return GraphSet(GraphCache.from_entries(entries)), {}
+        packed = (Entry(f'{table.space}:{a}', graph, a) for a, graph in named)
+        return GraphSet(GraphCache.from_entries(packed)), {}
