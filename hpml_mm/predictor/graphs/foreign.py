@@ -33,7 +33,7 @@ _WRONG = (AttributeError, LookupError, OverflowError, RecursionError, TypeError)
 _NORM_PARAMS = 2
 #: Most numbers that a range of theirs has (those of a cell's nodes), and characters
 #: of a config as text: a pickle of a few bytes may stand for a list without end.
-_LONGEST_RANGE, _LONGEST_CONFIG = 1000, 1_000_000
+_LONGEST_RANGE, _LONGEST_CONFIG = 1000, 100_000
 #: Types of numbers that an array in a pickle may have: kind and bytes.
 _NUMBERS = ('b1', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8')
 
