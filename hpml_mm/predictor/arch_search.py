@@ -12,9 +12,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from hpml_mm.predictor.data.graph_set import GraphSet
-from hpml_mm.predictor.graphs.graph import Graph
+from hpml_mm.predictor.graphs.cache import GraphCache
+from hpml_mm.predictor.graphs.graph import Entry
 
 from .predictor import ScorePredictor
+from .ranking import ScoredNetwork, best_first, rank_networks
 from .spaces import Arch, SearchSpace
 
 # Share of the trials that are drawn at random first, and how many are tried at once.
@@ -52,27 +54,6 @@ class Limits:
         return ' and '.join(held) or 'no limit'
 
 
-@dataclasses.dataclass(frozen=True)
-class Found:
-    """A network within the limits.
-
-    Attributes:
-        arch: Its string.
-        macs: For one image.
-        params: Parameters.
-        score: Predicted, in percent.
-        std: Standard deviation in points; None where the predictor tells none.
-        ood: Reason why it is out of distribution, or ''.
-    """
-
-    arch: str
-    macs: int
-    params: int
-    score: float
-    std: float | None
-    ood: str
-
-
 def search_archs(
     space: SearchSpace,
     predictor: ScorePredictor,
@@ -80,7 +61,7 @@ def search_archs(
     trials: int = 2000,
     seed: int = 0,
     advanced: Callable[[int, int], None] = lambda done, total: None,
-) -> list[Found]:
+) -> list[ScoredNetwork]:
     """Look for the best networks of a space.
 
     Args:
@@ -113,19 +94,19 @@ def search_archs(
             f'none of {len(evolution.seen):,} networks of {space.name} is within '
             f'{limits}: the smallest found has {macs:,} MACs and {params:,} parameters'
         )
-    return sorted(evolution.found, key=_best_first)
+    return sorted(evolution.found, key=best_first)
 
 
-def pareto_front(found: Sequence[Found]) -> list[Found]:
+def pareto_front(found: Sequence[ScoredNetwork]) -> list[ScoredNetwork]:
     """Those that no other beats at equal or fewer MACs, by their MACs."""
-    front: list[Found] = []
-    for one in sorted(found, key=lambda one: (one.macs, -one.score, one.arch)):
+    front: list[ScoredNetwork] = []
+    for one in sorted(found, key=lambda one: (one.macs, -one.score, one.name)):
         if not front or one.score > front[-1].score:
             front.append(one)
     return front
 
 
-def spread_out(front: Sequence[Found], count: int) -> list[Found]:
+def spread_out(front: Sequence[ScoredNetwork], count: int) -> list[ScoredNetwork]:
     """At most so many of a front, at about equal distances in MACs."""
     macs = np.array([one.macs for one in front])
     if len(front) <= count:
@@ -149,7 +130,7 @@ class _Evolution:
         self.space, self.predictor, self.limits = space, predictor, limits
         self.rng = np.random.default_rng(seed)
         self.seen: dict[str, float] = {}
-        self.found: list[Found] = []
+        self.found: list[ScoredNetwork] = []
         self.nearest_costs = (0, 0)
         self._nearest = np.inf
 
@@ -166,25 +147,16 @@ class _Evolution:
             if excess < self._nearest:
                 self._nearest, self.nearest_costs = excess, costs
             if not excess:
-                within.append((arch, graph))
+                within.append(Entry(arch, graph))
         if within:
-            self._predict(*zip(*within, strict=True))
+            graphs = GraphSet(GraphCache.from_entries(within))
+            self.found += rank_networks(self.predictor, graphs)
         return True
 
-    def _predict(self, archs: Sequence[str], graphs: Sequence[Graph]) -> None:
-        found = self.predictor.score(GraphSet.of(graphs))
-        assert found.ood is not None
-        stds = [None] * len(archs) if found.std is None else found.std.tolist()
-        rows = zip(archs, graphs, found.scores.tolist(), stds, found.ood, strict=True)
-        self.found += [
-            Found(arch, graph.total_macs, graph.total_params, score, std, ood)
-            for arch, graph, score, std, ood in rows
-        ]
-
     def _parents(self) -> list[Arch]:
-        best = sorted(self.found, key=_best_first)[:_PARENTS]
+        best = sorted(self.found, key=best_first)[:_PARENTS]
         front = spread_out(pareto_front(self.found), _FRONT)
-        archs = dict.fromkeys(one.arch for one in [*best, *front])
+        archs = dict.fromkeys(one.name for one in [*best, *front])
         if len(archs) < _PARENTS:  # Limits are tight: come nearer to them.
             near = sorted(self.seen, key=self.seen.__getitem__)
             archs |= dict.fromkeys(near[: _PARENTS - len(archs)])
@@ -209,7 +181,3 @@ class _Evolution:
         if self.rng.random() < 0.5:
             arch = self.space.cross(arch, parents[second], self.rng)
         return self.space.mutate(arch, self.rng, min(1, _CHANGES / len(arch.values)))
-
-
-def _best_first(one: Found) -> tuple:
-    return -one.score, one.macs, one.arch

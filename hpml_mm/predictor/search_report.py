@@ -10,13 +10,13 @@ import numpy as np
 
 from hpml_mm.utils.files import replacing, write_atomic
 
-from .arch_search import Found
+from .ranking import ScoredNetwork
 
 # Columns of predictions in a CSV file.
 PREDICTED = ('predicted', 'predicted_std', 'out_of_distribution')
 
 
-def write_front(path: Path, front: Sequence[Found]) -> None:
+def write_front(path: Path, front: Sequence[ScoredNetwork]) -> None:
     """Write the front as CSV: a network a line, scores in percent.
 
     ``out_of_distribution`` is the reason why a network is, or nothing.
@@ -30,14 +30,14 @@ def write_front(path: Path, front: Sequence[Found]) -> None:
     for one in front:
         std = '' if one.std is None else f'{one.std:.4f}'
         costs = one.macs, one.params
-        writer.writerow((one.arch, *costs, f'{one.score:.4f}', std, one.ood))
+        writer.writerow((one.name, *costs, f'{one.score:.4f}', std, one.ood))
     write_atomic(path, text.getvalue())
 
 
 def draw_front(
     path: Path,
-    found: Sequence[Found],
-    front: Sequence[Found],
+    found: Sequence[ScoredNetwork],
+    front: Sequence[ScoredNetwork],
     task: str,
     published: tuple[np.ndarray, np.ndarray] | None = None,
 ) -> None:
@@ -74,7 +74,7 @@ def draw_front(
         FigureCanvasAgg(figure).print_png(beside)
 
 
-def _points(networks: Sequence[Found]) -> tuple[np.ndarray, np.ndarray]:
+def _points(networks: Sequence[ScoredNetwork]) -> tuple[np.ndarray, np.ndarray]:
     """Million MACs and scores."""
     macs = np.array([one.macs / 1e6 for one in networks])
     return macs, np.array([one.score for one in networks])

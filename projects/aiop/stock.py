@@ -9,9 +9,9 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
-from hpml_mm.compat import require
 from torch import Tensor, nn
 
+from hpml_mm.compat import require
 from hpml_mm.predictor.data.graph_batch import NodeFeatures
 from hpml_mm.predictor.data.graph_set import GraphTable
 from hpml_mm.predictor.gnn import GraphConvEncoder, GraphRegressor

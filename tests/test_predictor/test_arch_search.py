@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from hpml_mm.predictor.arch_search import (
-    Found,
     Limits,
     pareto_front,
     search_archs,
     spread_out,
 )
 from hpml_mm.predictor.data.graph_set import GraphSet
+from hpml_mm.predictor.ranking import ScoredNetwork
 from hpml_mm.predictor.search_report import draw_front, write_front
 from hpml_mm.predictor.shipped import find_predictor
 from hpml_mm.predictor.spaces import get_space
@@ -46,10 +46,10 @@ def test_it_beats_as_many_random_networks_and_keeps_the_limits(predictor):
     assert first == second != other
     for seed, found in enumerate((first, other)):
         for one in found:
-            graph = SPACE.graph(SPACE.decode(one.arch))
+            graph = SPACE.graph(SPACE.decode(one.name))
             assert (one.macs, one.params) == (graph.total_macs, graph.total_params)
             assert not LIMITS.excess(one.macs, one.params)
-        assert len({one.arch for one in found}) == len(found) <= 200
+        assert len({one.name for one in found}) == len(found) <= 200
         scores = [one.score for one in found]
         assert scores == sorted(scores, reverse=True)
         assert scores[0] > at_random(predictor, 200, seed)
@@ -75,7 +75,7 @@ def test_an_impossible_limit_names_the_smallest_network(predictor):
 
 
 def one(macs, score, arch='a'):
-    return Found(arch, macs, 1, score, 0.1, '')
+    return ScoredNetwork(arch, macs, 1, score, 0.1, '')
 
 
 def test_the_front_is_what_nothing_beats_at_its_costs():

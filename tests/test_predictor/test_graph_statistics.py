@@ -73,19 +73,6 @@ def test_costs_are_those_of_what_counts_and_of_all():
     assert others == [0] * 6
 
 
-def test_a_random_path_through_a_residual_block():
-    paths = _of(_residual()).paths[0]
-    mean, spread, skew, most, least, ways = np.split(paths, [5, 20, 25, 30, 35])
-    # Pointwise, spatial, pooling, activation, any convolution: each second way has it.
-    assert mean.tolist() == [0, 0.5, 0, 0.5, 0.5]
-    assert spread.reshape(-1)[[5, 7, 12]] == pytest.approx([0.5] * 3)
-    assert spread[0] == 0
-    assert skew == pytest.approx([0] * 5)
-    assert most.tolist() == [0, 1, 0, 1, 1]
-    assert least.tolist() == [0] * 5
-    assert ways == pytest.approx([1])
-
-
 def test_random_paths_are_those_that_one_finds_one_by_one():
     rng = np.random.default_rng(0)
     kinds = [('conv', 1), ('conv', 3), ('relu', 0), ('maxpool', 0)]
@@ -101,25 +88,27 @@ def test_random_paths_are_those_that_one_finds_one_by_one():
     nodes.append(Node('output', 'output', PLACE))
     reads.append([23])
 
-    def ways(node):
+    def paths(node):
         op, wide = nodes[node].op, (nodes[node].shape or (0, 0, 0))[2] > 1
         own = np.array([op == 'conv' and not wide, wide, op == 'maxpool'])
         own = np.append(own, [op == 'relu', op == 'conv']).astype(float)
         if not reads[node]:
             yield own, 1.0
         for before in reads[node]:
-            for passed, share in ways(before):
+            for passed, share in paths(before):
                 yield own + passed, share / len(reads[node])
 
-    values, shares = map(np.array, zip(*ways(24), strict=True))
+    values, shares = map(np.array, zip(*paths(24), strict=True))
     edges = [(before, node) for node, all_of in enumerate(reads) for before in all_of]
-    mean, _, skew, most, least, number = np.split(
-        _of(assemble(nodes, edges)).paths[0], [5, 20, 25, 30, 35]
-    )
+    found = _of(assemble(nodes, edges)).paths[0]
+    mean, roots, skew, most, least, number = np.split(found, [5, 20, 25, 30, 35])
     middle = shares @ values
+    off = values - middle
+    covariance = (off.T * shares @ off)[np.triu_indices(5)]
+    assert roots * np.abs(roots) == pytest.approx(covariance)
     assert len(values) > 100
     assert mean == pytest.approx(middle)
-    assert skew**3 == pytest.approx(shares @ (values - middle) ** 3)
+    assert skew**3 == pytest.approx(shares @ off**3)
     assert most.tolist() == values.max(axis=0).tolist()
     assert least.tolist() == values.min(axis=0).tolist()
     assert number == pytest.approx([np.log2(len(values))])
@@ -127,22 +116,14 @@ def test_random_paths_are_those_that_one_finds_one_by_one():
 
 def test_what_is_multiplied_by_zero_or_read_by_nobody_has_no_effect():
     whole, zero, unread = _residual(), _residual(zero=True), _residual(unread=True)
-    found = _of(whole, zero, unread)
+    nodes = [Node(op, op, PLACE) for op in ('input', 'zero', 'output')]
+    found = _of(whole, zero, unread, assemble(nodes, [(0, 1), (1, 2)]))
+    assert not found.layers[3].any()
+    assert not found.paths[3].any()
     assert _count(found, 1) == [0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2]
     assert found.paths[1, :5].tolist() == [0] * 5
     assert _count(found, 2) == _count(found, 0)
     assert found.paths[2].tolist() == found.paths[0].tolist()
-
-
-def test_a_network_of_zeros_has_no_paths():
-    nodes = [
-        Node('input', 'input', PLACE),
-        Node('zero', 'zero', PLACE),
-        Node('output', 'output', PLACE),
-    ]
-    found = _of(assemble(nodes, [(0, 1), (1, 2)]))
-    assert not found.layers.any()
-    assert not found.paths.any()
 
 
 def test_a_graph_without_output_ends_where_nobody_reads():

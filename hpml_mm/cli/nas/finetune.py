@@ -7,7 +7,7 @@ from hpml_mm.predictor.data.bench import Bench
 from hpml_mm.predictor.shipped import find_predictor
 from hpml_mm.predictor.training import fine_tune_predictor
 
-from .arguments import check_out, check_seed
+from .arguments import check_out
 from .train import add_sample, write_predictor
 
 
@@ -28,7 +28,6 @@ def run(args: argparse.Namespace) -> None:
             that the predictor was trained on.
     """
     check_out(args.out)
-    check_seed(args.seed or 0)
     predictor = find_predictor(args.predictor)
     bench = Bench.of_cache(args.cache, args.metric)
     tuned = fine_tune_predictor(predictor, bench, args.number, args.seed or 0)

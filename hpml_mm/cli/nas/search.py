@@ -5,19 +5,14 @@ import argparse
 from pathlib import Path
 
 import numpy as np
-from rich.table import Table
 
-from hpml_mm.predictor.arch_search import (
-    Found,
-    Limits,
-    pareto_front,
-    search_archs,
-)
+from hpml_mm.predictor.arch_search import Limits, pareto_front, search_archs
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.predictor import ScorePredictor
+from hpml_mm.predictor.ranking import print_ranking
 from hpml_mm.predictor.search_report import draw_front, write_front
 from hpml_mm.predictor.spaces import SPACES, get_space
-from hpml_mm.utils.console import progress_bar, table_console
+from hpml_mm.utils.console import progress_bar
 
 from .arguments import (
     add_predictor,
@@ -84,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
         found = search_archs(space, predictor, limits, args.trials, args.seed, show)
     front = pareto_front(found)
     print(f'{len(found):,} networks of {space.name} within {limits}')
-    _print_best(found[: args.top], predictor)
+    print_ranking(found, predictor.card, args.top)
     write_front(out / 'pareto.csv', front)
     draw_front(out / 'pareto.png', found, front, predictor.card.task, published)
     print(f'Pareto front of {len(front)} networks: {out}/pareto.png and pareto.csv')
@@ -104,17 +99,3 @@ def _measured(
             f'--published {path} has {others[0]}, which is no network of {space}'
         )
     return cache.metric('macs'), cache.metric(predictor.card.label)
-
-
-def _print_best(best: list[Found], predictor: ScorePredictor) -> None:
-    table = Table()
-    table.add_column('arch', overflow='fold')
-    for heading in (predictor.card.task, '±', 'MACs', 'parameters'):
-        table.add_column(heading, justify='right', no_wrap=True)
-    for one in best:
-        std = '' if one.std is None else f'{one.std:.2f}'
-        costs = f'{one.macs:,}', f'{one.params:,}'
-        table.add_row(one.arch, f'{one.score:.2f}', std, *costs)
-    table_console().print(table)
-    if ood := [one for one in best if one.ood]:
-        print(f'{len(ood)} of them out of distribution: {ood[0].ood}')

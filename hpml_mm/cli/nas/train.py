@@ -11,7 +11,7 @@ from hpml_mm.predictor.predictor import ScorePredictor
 from hpml_mm.predictor.predictor_file import save_score_predictor
 from hpml_mm.predictor.training import METHODS, train_predictor
 
-from .arguments import check_out, check_seed
+from .arguments import check_out
 from .card import print_card
 
 
@@ -58,7 +58,6 @@ def run(args: argparse.Namespace) -> None:
         ValueError: It has no such labels, or too few networks.
     """
     check_out(args.out)
-    check_seed(args.seed or 0)
     write_predictor(_predictor(args), args)
 
 

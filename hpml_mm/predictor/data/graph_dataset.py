@@ -28,13 +28,13 @@ class GraphDataset(Dataset):
     on by ``collate_fn=dict(type='hpml_mm.keep_batch')``.
 
     Networks are divided as in AIO-P: sorted by name, shuffled by a seed, the last ones
-    to learn from. Networks that are equal, see ``groups``, are never on both sides.
+    are the sample. Equal ones, see ``equal_groups``, are never on both sides.
 
     Attributes:
         labelled: (N,) True for each network of the cache that has a label.
         indices: (G,) positions in the cache of the networks of this part.
         labels: (G,) theirs, in percent.
-        drawn: Positions in the cache of all networks to learn from, and of the rest;
+        drawn: Positions in the cache of the whole sample, and of the rest;
             None for 'all'.
 
     Args:
@@ -42,7 +42,7 @@ class GraphDataset(Dataset):
         metric: Name of the label in the cache, such as 'imagenet/top1(%)'.
         part: One of ``PARTS``: 'train' and 'dev' together are the sample, 'test' is the
             rest, 'all' are all.
-        train: How many networks to learn from: a number, or a share below 1.
+        train: Size of the sample: a number, or a share below 1.
         dev: Share of these that the best epoch is chosen by; 0 for none.
         seed: Of the division.
         fold: As in ``GraphTable``.
@@ -103,7 +103,7 @@ class GraphDataset(Dataset):
 def _drawn(
     cache: GraphCache, known: np.ndarray, train: float, dev: float, seed: int
 ) -> Draw:
-    """The networks to learn from, and the rest, of those with a label."""
+    """Sample and rest of the networks with a label."""
     if train <= 0 or dev < 0 or dev >= 1:
         raise ValueError(
             f'GraphDataset: train={train:g} must be above 0, dev={dev:g} from 0 to 1'

@@ -33,7 +33,7 @@ def draw(
     seed: int,
     groups: Sequence[str] | None = None,
 ) -> Draw:
-    """Draw ``count`` networks of a table to learn from; the rest is to be predicted.
+    """Draw a sample of ``count`` networks of a table; the rest is to be predicted.
 
     Args:
         names: Names of the networks, each once. Their order has no influence.
@@ -52,7 +52,7 @@ def draw(
         )
     if not 0 <= count < len(names):
         raise ValueError(
-            f'draw: {count} of {len(names)} networks to learn from; at least one must '
+            f'draw: {count} of {len(names)} networks in the sample; at least one must '
             'be left to predict'
         )
     order = np.argsort(np.asarray(names, dtype=str), kind='stable')

@@ -3,10 +3,13 @@
 
 import dataclasses
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hpml_mm.experiments.rows import read_results
 from hpml_mm.predictor.data.bench import LABELS, Bench
 from hpml_mm.predictor.data.build import build_cache
 from hpml_mm.predictor.data.protocol import draw
@@ -16,6 +19,7 @@ from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.predictor import Prediction
 from hpml_mm.predictor.spaces import get_space
 from projects.aiop import methods, networks
+from projects.aiop.__main__ import main
 from projects.aiop.cases import CASES, Case
 from projects.aiop.features import pairs, stage_sums, standardised
 from projects.aiop.methods import METHODS
@@ -238,6 +242,35 @@ def test_standardised_features_do_not_see_the_units():
     assert found.tolist() == [[-1, 0], [1, 0], [3, 0]]
     units = np.array([1000, 5])
     assert standardised(features * units, np.array([0, 1])).tolist() == found.tolist()
+
+
+@pytest.fixture
+def run(folder, tmp_path, monkeypatch):
+    """Runs the command in a directory of its own."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> None:
+        words = ['projects.aiop', *arguments, '--caches', str(folder)]
+        monkeypatch.setattr(sys, 'argv', words)
+        main()
+
+    return run
+
+
+def test_a_case_is_a_table_and_rows(run, capsys):
+    run('macro-20', '--methods', 'macs', 'ridge', '--draws', '1', '2', '--out', 'r.csv')
+    rows = {(row.experiment, row.metric): row for row in read_results(Path('r.csv'))}
+    ridge = rows['predictor/macro-20/ridge', 'srcc(1)']
+    assert ridge.n == 2
+    assert ridge.command.startswith('python -m projects.aiop macro-20 --methods')
+    assert f'| ridge | 2 | {ridge.value:.4f} ± ' in capsys.readouterr().out
+    assert len(list(Path('work_dirs/predictor/macro-20').rglob('*.json'))) == 4
+
+
+def test_a_method_of_another_case_is_refused(run, capsys):
+    with pytest.raises(SystemExit):
+        run('macro-20', '--methods', 'ridge-sums')
+    assert "error: macro-20 does not compare 'ridge-sums'" in capsys.readouterr().err
 
 
 @pytest.mark.slow
