@@ -63,7 +63,7 @@ def test_folder_to_csv_and_back_keeps_pixels_labels_and_splits(tmp_path, csv_fil
 
 def test_both_forms_are_the_same_data_set(csv_file, tmp_path):
     csv_to_folder(csv_file, tmp_path / 'faces')
-    pipeline = [{'type': 'hpml_mm.LoadFace'}, {'type': 'PackInputs'}]
+    pipeline = [{'type': 'hpml_mm.LoadFace'}, {'type': 'mmpretrain.PackInputs'}]
     of_csv, of_folder = (
         sorted(
             (int(data['data_samples'].gt_label), data['inputs'].numpy().tobytes())
