@@ -90,7 +90,7 @@ def shortened(command):
         words += ['--rounds', '1', '--batches', '1', '--warmup', '1']
     if 'projects.light_fer' in words:
         words[words.index('--target') + 1] = '0'
-        words += ['--data-root', 'faces']
+        words += ['--data-root', 'faces', '--workers', '0']
     if 'tools/quantize.py' in words:
         words += ['--latency-seconds', '0', '--max-drop', 'none']
     if 'tools/predictor.py' in words and 'search' in words:
