@@ -5,13 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.registry import MODELS, DefaultScope
 from predictor_runs import DATASET_OF, save_caches, train_leaf
 
 from hpml_mm.config.names import parse_leaf_name
 from hpml_mm.config.overrides import load_config
 from hpml_mm.predictor.checkpoint_predictor import checkpoint_predictor
+from hpml_mm.predictor.gnn.regressor import build_part
 from hpml_mm.predictor.spaces import get_space
+from projects.aiop import KAdapterRegressor
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 BASE = Path(__file__).parents[3] / 'configs' / 'aiop'
@@ -42,8 +43,7 @@ def test_name_tells_the_truth(path):
     assert cfg.val_dataloader.dataset.part == ('dev' if chosen else 'test')
     settings = cfg.model.to_dict()
     settings['encoder'].pop('init_cfg', None)
-    with DefaultScope.overwrite_default_scope('mmengine'):
-        model = MODELS.build(settings)
+    model = build_part(settings, KAdapterRegressor)
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert trained == TRAINED[cfg.model.get('learn')]
 
