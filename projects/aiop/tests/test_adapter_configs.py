@@ -6,11 +6,12 @@ from pathlib import Path
 import pytest
 import torch
 from leaves import name_problems
-from mmengine.registry import MODELS, DefaultScope
 from predictor_runs import save_caches, train_leaf
 
 from hpml_mm.config.overrides import load_config
 from hpml_mm.predictor.checkpoint_predictor import checkpoint_predictor
+from hpml_mm.predictor.gnn.regressor import build_part
+from projects.aiop import KAdapterRegressor
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 BASE = Path(__file__).parents[3] / 'configs' / 'aiop'
@@ -35,8 +36,7 @@ def test_parts_belong_together(path):
     assert cfg.val_dataloader.dataset.part == ('dev' if chosen else 'test')
     settings = cfg.model.to_dict()
     settings['encoder'].pop('init_cfg', None)
-    with DefaultScope.overwrite_default_scope('mmengine'):
-        model = MODELS.build(settings)
+    model = build_part(settings, KAdapterRegressor)
     trained = sum(p.numel() for p in model.parameters() if p.requires_grad)
     assert trained == TRAINED[cfg.model.get('learn')]
 
