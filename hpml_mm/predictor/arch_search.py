@@ -149,8 +149,8 @@ class _Evolution:
             if not excess:
                 within.append(Entry(arch, graph))
         if within:
-            graphs = GraphSet(GraphCache.from_entries(within))
-            self.found += rank_networks(self.predictor, graphs)
+            fitting = GraphSet(GraphCache.from_entries(within))
+            self.found += rank_networks(self.predictor, fitting)
         return True
 
     def _parents(self) -> list[Arch]:

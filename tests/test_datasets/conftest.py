@@ -1,9 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Small made-up data sets in FER2013's layouts."""
 
-import gc
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
@@ -12,16 +11,6 @@ import pytest
 from mmengine.logging import MMLogger
 
 from hpml_mm.datasets.fer.classes import FER_CLASSES
-
-
-@pytest.fixture(scope='session', autouse=True)
-def quick_garbage_collection() -> Iterator[None]:
-    """Leave what is imported out of the collection that each data set of MMEngine asks
-    for: half a second of a CPU."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture
