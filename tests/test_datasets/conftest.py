@@ -2,7 +2,7 @@
 """Small made-up data sets in FER2013's layouts."""
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
