@@ -71,6 +71,14 @@ def faces(work_dir, hooks, epochs=2, **settings):
     return demo_runner(work_dir, epochs, hooks, randomness={'seed': 0}, **settings)
 
 
+def few_faces(work_dir, hooks, epochs=2, **settings):
+    few = {
+        'train_dataloader.batch_size': 8,
+        'train_dataloader.dataset.num_per_class': 3,
+    }
+    return faces(work_dir, hooks, epochs, **few, **settings)
+
+
 def poses(work_dir, hooks, epochs=2, **settings):
     data = spot_loader(write_spots(work_dir / 'spots', [0, 2, 1, 9, 0, 3, 6, 1]))
     training = {**data, 'dataset': {**data['dataset'], 'test_mode': False}}
@@ -118,8 +126,8 @@ WINDOW = {'interval': 2}
 PTQ = {'settings': {'latency_seconds': 0, 'max_drop': None}}
 CASES = {
     'AmpHook': Case({'val': 'amp'}),
-    'ClassWeightHook': Case(build=faces),
-    'ConfusionMatrixHook': Case(build=faces),
+    'ClassWeightHook': Case(build=few_faces),
+    'ConfusionMatrixHook': Case(build=few_faces),
     'DataLoadRatioHook': Case(WINDOW),
     'FastPoseInputHook': Case({'memory_gib': 0.01}, poses),
     'GracefulStopHook': Case({'agree_interval': 1}),
