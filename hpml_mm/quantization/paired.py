@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""How much a score changes on the same images, and how sure that is.
+"""Paired difference of a score on the same images, with a bootstrap interval.
 
 Two models that are tested on the same images err on mostly the same ones. The interval
 of the difference is therefore much narrower than that of either score. It is a
@@ -76,7 +76,7 @@ def paired_accuracy(
     these counts are drawn directly, which gives the same distribution.
 
     Args:
-        before: Whether each of n images was right, shape (n,).
+        before: True for each of n images that was right, shape (n,).
         after: The same images in the same order, shape (n,).
         resamples: Draws.
         seed: Of the draws.
@@ -84,25 +84,23 @@ def paired_accuracy(
     Raises:
         ValueError: If the two differ in length, or are empty.
     """
-    before, after = (np.asarray(v, dtype=bool).reshape(-1) for v in (before, after))
-    n = _check_pairs(len(before), len(after))
-    counts = np.array(
-        [(before & ~after).sum(), (before == after).sum(), (~before & after).sum()]
-    )
+    old, new = (np.asarray(v, dtype=bool).reshape(-1) for v in (before, after))
+    n = _check_pairs(len(old), len(new))
+    counts = np.array([(old & ~new).sum(), (old == new).sum(), (~old & new).sum()])
     drawn = np.random.default_rng(seed).multinomial(n, counts / n, size=resamples)
     differences = 100 * (drawn[:, 2] - drawn[:, 0]) / n
     low, high = _interval(differences)
-    return Paired(float(100 * before.mean()), float(100 * after.mean()), low, high, n)
+    return Paired(float(100 * old.mean()), float(100 * new.mean()), low, high, n)
 
 
 @dataclass(frozen=True)
 class ImageMatches:
-    """What COCO's evaluation says of the detections of one image, in one category.
+    """Detections of one image, in one category, as COCO's evaluation counts them.
 
     Attributes:
         scores: Of D detections, best first, shape (D,).
-        matched: Whether each meets an object, at T thresholds, shape (T, D).
-        ignored: Whether it counts neither way, shape (T, D).
+        matched: True for one that meets an object, at T thresholds, shape (T, D).
+        ignored: True for one that counts neither way, shape (T, D).
         objects: Objects to be found.
     """
 

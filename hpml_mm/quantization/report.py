@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What a quantization gained and what it cost: as JSON, table, rows and text."""
+"""Gains and costs of a quantization: as JSON, table and text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -17,12 +17,12 @@ from .sensitivity import LayerSQNR
 
 
 @dataclass(frozen=True)
-class EngineResult:
-    """How fast and how large a network is in one engine.
+class EngineCost:
+    """Latency and size of a network in one inference engine.
 
     Attributes:
-        name: What it is called in tables, such as ``FP32 eager``.
-        size_mib: Its file, or its weights where it has none.
+        name: In tables, such as ``FP32 eager``.
+        size_mib: Of its file, or of its weights where it has none.
         latency: By batch size; empty where it was not measured.
     """
 
@@ -38,23 +38,22 @@ class EngineResult:
 
 @dataclass(frozen=True)
 class QuantizationReport:
-    """All that is known of one quantization.
+    """Scores, latencies, sizes and layers of one quantization.
 
     Attributes:
         method: ``dynamic``, ``ptq`` or ``qat``.
-        backend: What computes the INT8 network.
+        backend: Name of the backend.
         before: Metrics in FP32.
         after: Metrics in INT8.
         pairs: Differences on the same images, by metric.
         eager: FP32 in eager PyTorch.
         fp32: FP32 in the backend's own engine.
         int8: INT8 in it.
-        coverage: What became of each layer.
-        ranking: Layers by what INT8 does to each alone, worst first.
-        search: Which of them stay in FP32, and why so many; None without a search.
+        coverage: Layers in INT8 and in FP32.
+        ranking: SQNR of each layer alone, worst first.
+        search: Choice of the layers in FP32; None without a search.
         samples: Images of the calibration; 0 without one.
-        output_sqnr: Signal to noise at the outputs, against the same weights in FP32,
-            in decibels.
+        output_sqnr: SQNR at the outputs, against the same weights in FP32, in dB.
         pixel_sqnr: The same of FP32 where each pixel is off by up to half a level.
     """
 
@@ -63,9 +62,9 @@ class QuantizationReport:
     before: Mapping[str, float]
     after: Mapping[str, float]
     pairs: Mapping[str, Paired]
-    eager: EngineResult
-    fp32: EngineResult
-    int8: EngineResult
+    eager: EngineCost
+    fp32: EngineCost
+    int8: EngineCost
     coverage: Coverage
     ranking: Sequence[LayerSQNR] = ()
     search: SearchResult | None = None
@@ -95,7 +94,7 @@ class QuantizationReport:
         }
 
     def speedups(self, batch: int) -> dict[str, float]:
-        """How many times faster INT8 is than each FP32 engine, by medians."""
+        """Ratio of the median latency in each FP32 engine to that in INT8."""
         own = self.int8.latency[batch].p50
         return {
             'eager(x)': self.eager.latency[batch].p50 / own,
@@ -103,9 +102,11 @@ class QuantizationReport:
         }
 
 
-def table_rows(report: QuantizationReport) -> list[tuple[str, str, str, str]]:
+def table_rows(report: QuantizationReport) -> list[tuple[str, ...]]:
     """Name, FP32 eager, FP32 in the same engine, INT8; the first row is the header."""
-    rows = [('', report.eager.name, report.fp32.name, report.int8.name)]
+    rows: list[tuple[str, ...]] = [
+        ('', report.eager.name, report.fp32.name, report.int8.name)
+    ]
     for name in report.pairs or report.after:
         before, after = report.before.get(name), report.after.get(name)
         pair = report.pairs.get(name)
@@ -135,7 +136,7 @@ def table_rows(report: QuantizationReport) -> list[tuple[str, str, str, str]]:
 
 
 def print_report(report: QuantizationReport, console: Console | None = None) -> None:
-    """Print the table, and which layers stayed in FP32 and why."""
+    """Print the table, and the layers in FP32 with their reasons."""
     console = console or Console()
     header, *rows = table_rows(report)
     table = Table(title=f'{report.method}, {report.backend}', title_justify='left')
@@ -192,6 +193,6 @@ def _number(value: float | None) -> str:
     return '' if value is None else f'{value:.4g}'
 
 
-def _engine_record(engine: EngineResult) -> dict[str, Any]:
+def _engine_record(engine: EngineCost) -> dict[str, Any]:
     latency = {f'batch{b}': one.record() for b, one in engine.latency.items()}
     return {'name': engine.name, 'size(MiB)': engine.size_mib, **latency}
