@@ -7,7 +7,7 @@ import pytest
 import torch
 from onnx import TensorProto, helper
 
-from hpml_mm.quantization.backends.onnx_ranges import check_ranges, write_ranges
+from hpml_mm.quantization.backends.onnx_ranges import write_ranges
 
 VALUES = torch.arange(-40_000.0, 40_000.0).view(1, 1, 200, 400)
 
@@ -79,8 +79,3 @@ def test_extremes(model_path):
     naive = observed(model_path, [VALUES / 1000, VALUES / 500], 'naive')
     assert naive['images'] == found['images']
     assert naive['double'][0] == pytest.approx(-160)
-
-
-def test_other_ways_are_unknown():
-    with pytest.raises(ValueError, match="ranges 'mse' are unknown: use percentile, "):
-        check_ranges('mse')

@@ -4,14 +4,15 @@
 import numpy as np
 import pytest
 import torch
+from quantized_toys import toy_spec
 
-from hpml_mm.quantization.backends.onnx_ranges import PIECE
-from hpml_mm.quantization.backends.openvino import OpenVinoPTQ
+from hpml_mm.quantization.backends.openvino import OpenVino
 from hpml_mm.quantization.backends.openvino_ranges import (
     activation_rounding,
     observe,
     set_ranges_,
 )
+from hpml_mm.quantization.rounding import PIECE
 
 ov = pytest.importorskip('openvino')
 opset = pytest.importorskip('openvino.opset13')
@@ -150,8 +151,14 @@ def test_nncf_shares_what_is_concatenated_and_every_range_is_observed(tmp_path):
     batch[0, :, 0, 0] = 1000  # what is seldom 6 is 6 around here
     batches = [batch, 2 * batch]
 
-    ptq = OpenVinoPTQ(tmp_path / 'fp32.xml', {}, batches, 'percentile-99.9')
-    ptq.convert(tmp_path / 'int8.xml')
+    class OfFile(OpenVino):
+        def prepare(self, folded):
+            self.fp32 = tmp_path / 'fp32.xml'
+            self.calibrate({})
+
+    network = torch.nn.Identity()
+    backend = OfFile(network, toy_spec(), batches, ranges='percentile-99.9')
+    backend.write(tmp_path / 'int8.xml', {})
     int8 = ov.Core().read_model(tmp_path / 'int8.xml')
     rounding = activation_rounding(int8)
     assert len(rounding['thin', 0]) == 2

@@ -19,7 +19,7 @@ from test_evaluation.made_poses import (
 from torch.utils.data import DataLoader
 
 from hpml_mm.evaluation import FERMetric
-from hpml_mm.quantization.evaluate import AP, compare, evaluate
+from hpml_mm.quantization.evaluate import AP, Unjudged, Validation, compare
 from hpml_mm.quantization.paired import average_precision
 
 # (prediction, target, split) of each image.
@@ -38,6 +38,10 @@ class Told(BaseModel):
 
 def told_loader(items, batch_size=2) -> DataLoader:
     return DataLoader(items, batch_size, collate_fn=list)
+
+
+def evaluate(model, loader, evaluator):
+    return Validation(loader, evaluator).run(model)
 
 
 def faces(answers=ANSWERS, split=True):
@@ -83,6 +87,10 @@ def test_images_with_several_labels_have_no_right_answer():
     made = DataSample().set_gt_label([0, 1]).set_pred_score(torch.tensor([0.2, 0.8]))
     evaluator = Evaluator([])
     assert evaluate(Told(), told_loader([made]), evaluator).correct == {}
+
+
+def test_no_model_is_run_without_a_judgement():
+    assert Unjudged(loader=None, evaluator=None).run(model=None).metrics == {}
 
 
 def cats(tmp_path, seed, images=7):

@@ -15,7 +15,7 @@ from hpml_mm.quantization.coverage import Coverage, LayerCoverage
 from hpml_mm.quantization.latency import Latency
 from hpml_mm.quantization.paired import Paired
 from hpml_mm.quantization.report import (
-    EngineResult,
+    EngineCost,
     QuantizationReport,
     markdown,
     print_report,
@@ -36,12 +36,12 @@ ENVIRONMENT = {
 }
 
 
-def engine(name: str, milliseconds: float, mib: float) -> EngineResult:
+def engine(name: str, milliseconds: float, mib: float) -> EngineCost:
     latency = {
         batch: Latency(milliseconds * batch, 2 * milliseconds * batch, 0.5, 200)
         for batch in (1, 32)
     }
-    return EngineResult(name, mib, latency)
+    return EngineCost(name, mib, latency)
 
 
 REPORT = QuantizationReport(

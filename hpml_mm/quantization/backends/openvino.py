@@ -85,6 +85,14 @@ class OpenVino(FileBackend):
         manager = passes.Manager()
         manager.register_pass(passes.ConstantFolding())
         manager.run_passes(model)
+        for operation in _weighted(model):
+            # Of a transposed convolution, the sum with the bias has the node's name.
+            after = [use.get_node() for use in operation.output(0).get_target_inputs()]
+            if 'Backprop' in operation.get_type_name():
+                sums = [node for node in after if node.get_type_name() == 'Add']
+                for node in sums:
+                    name = f'{node.get_friendly_name()}/WithoutBiases'
+                    operation.set_friendly_name(name)
         return model
 
     def _quantized(self, ignored: list[str]) -> Any:

@@ -1,24 +1,26 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Rounding in training, on numbers that can be followed by hand."""
+"""Rounding in training, on numbers that can be followed by hand, and its config."""
 
 import copy
 
 import pytest
 import torch
+from mmengine.config import Config, ConfigDict
 from torch import nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from hpml_mm.quantization.fake_quant import (
+from hpml_mm.quantization.qat import (
     AVERAGING,
     InputFakeQuant,
     fake_quant_layers,
+    fine_tune_,
     freeze_batch_norm_,
     freeze_observers_,
     insert_fake_quant_,
     remove_fake_quant_,
     share_fake_quant_,
 )
-from hpml_mm.quantization.grid import on_weight_grid, weight_scales
+from hpml_mm.quantization.rounding import round_weight, weight_scales
 
 
 def network() -> nn.Sequential:
@@ -98,7 +100,7 @@ def test_layers_round_their_weight_and_keep_name_and_object_of_the_parameter():
         f'{layer}.input_fake_quant.{end}' for layer in '035' for end in ('low', 'high')
     }
     # Output channels of a transposed convolution lie along its second axis.
-    torch.testing.assert_close(net[3].weight, on_weight_grid(weight, 1))
+    torch.testing.assert_close(net[3].weight, round_weight(weight, 1))
     assert not torch.equal(net[3].weight, weight)
     assert isinstance(net[3], nn.ConvTranspose2d)
 
@@ -107,7 +109,7 @@ def test_the_forward_is_that_of_rounded_weights_and_inputs():
     net = nn.Sequential(nn.Linear(3, 2))
     x = torch.tensor([[0.3, -0.7, 1.0]])
     expected = nn.functional.linear(
-        InputFakeQuant().train()(x), on_weight_grid(net[0].weight, 0), net[0].bias
+        InputFakeQuant().train()(x), round_weight(net[0].weight, 0), net[0].bias
     )
     insert_fake_quant_(net)
     torch.testing.assert_close(net.train()(x), expected)
@@ -134,15 +136,12 @@ def test_removal_leaves_plain_layers_on_their_grid():
     assert [type(m) for m in net] == [type(m) for m in network()]
     assert list(net.state_dict()) == list(network().state_dict())
     torch.testing.assert_close(net[0].weight.data, rounded)
+    fresh, weight = network(), network()[0].weight
+    insert_fake_quant_(fresh)
+    remove_fake_quant_(fresh, on_grid=False)
+    assert torch.equal(fresh[0].weight, weight)
     # Rounded once more it stays what it is.
-    torch.testing.assert_close(on_weight_grid(net[0].weight, 0).data, rounded)
-
-
-def test_removal_can_leave_the_weights_as_they_were_trained():
-    net, weight = network(), network()[0].weight
-    insert_fake_quant_(net)
-    remove_fake_quant_(net, on_grid=False)
-    assert torch.equal(net[0].weight, weight)
+    torch.testing.assert_close(round_weight(net[0].weight, 0).data, rounded)
 
 
 def test_rounding_and_folding_batch_norm_change_places():
@@ -150,7 +149,7 @@ def test_rounding_and_folding_batch_norm_change_places():
     conv, norm = nn.Conv2d(3, 4, 3, bias=False), nn.BatchNorm2d(4)
     norm.weight.data = torch.tensor([1.5, -0.2, 3.0, 0.01])  # one is negative
     norm.running_var.fill_(0.3)
-    folded_then_rounded = on_weight_grid(
+    folded_then_rounded = round_weight(
         fuse_conv_bn_eval(conv.eval(), norm.eval()).weight, 0
     )
     insert_fake_quant_(nn.Sequential(conv))
@@ -190,7 +189,7 @@ def test_an_averaged_copy_shares_the_ranges():
     net.train()(images())
     assert average[5].input_fake_quant.high is net[5].input_fake_quant.high
     assert average[5]._parameters['weight'] is not net[5]._parameters['weight']
-    torch.testing.assert_close(average[5].weight, on_weight_grid(net[5].weight, 0))
+    torch.testing.assert_close(average[5].weight, round_weight(net[5].weight, 0))
 
 
 def test_freezing_stops_ranges_and_statistics_until_the_next_train():
@@ -216,3 +215,61 @@ def test_layers_to_keep_must_exist_and_stay_as_they_are():
         insert_fake_quant_(network(), keep=['7'])
     with pytest.raises(ValueError, match='ReLU has no convolution'):
         insert_fake_quant_(nn.ReLU())
+
+
+HOOKS = [
+    dict(type='hpml_mm.SpeedHook', compile=True),
+    dict(type='EMAHook', momentum=0.001),
+]
+
+
+def tuned(changes=None, **arguments) -> Config:
+    content = dict(
+        train_cfg=dict(by_epoch=True, max_epochs=60, val_begin=50),
+        optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.5, momentum=0.9)),
+        param_scheduler=[dict(type='OneCycleLR')],
+        custom_hooks=HOOKS,
+        resume=True,
+    )
+    cfg = Config({**content, **(changes or {})})
+    fine_tune_(cfg, 'a.pth', {'backend': 'openvino'}, 'out', **arguments)
+    return cfg
+
+
+def test_a_fine_tuning_starts_from_the_checkpoint_with_a_small_rate_that_falls():
+    cfg = tuned(epochs=4)
+    assert (cfg.load_from, cfg.resume) == ('a.pth', False)
+    assert cfg.train_cfg == dict(by_epoch=True, max_epochs=4, val_interval=1)
+    assert cfg.optim_wrapper.optimizer.lr == pytest.approx(0.005)
+    assert cfg.optim_wrapper.optimizer.momentum == 0.9
+    (schedule,) = cfg.param_scheduler
+    assert (schedule.type, schedule.T_max) == ('CosineAnnealingLR', 4)
+    assert tuned(lr=0.2).optim_wrapper.optimizer.lr == 0.2
+    # The recipe keeps its hooks, but is not compiled.
+    speed, average, hook = cfg.custom_hooks
+    assert (speed.compile, HOOKS[0]['compile']) == (False, True)
+    assert average == HOOKS[1]
+    assert hook == dict(
+        type='hpml_mm.QATHook',
+        freeze=3,
+        reference='a.pth',
+        settings={'backend': 'openvino'},
+        out='out',
+    )
+    # The second half is frozen.
+    for epochs, freeze in ((3, 2), (2, 2), (1, None)):
+        assert tuned(epochs=epochs).custom_hooks[-1]['freeze'] == freeze
+    assert tuned(epochs=4, freeze=4).custom_hooks[-1]['freeze'] == 4
+
+
+@pytest.mark.parametrize(
+    ('changes', 'epochs', 'message'),
+    [
+        ({'train_cfg': dict(by_epoch=False, max_iters=9)}, None, 'counts epochs'),
+        ({}, 0, 'epochs is 0'),
+        ({'optim_wrapper': dict(optimizer=ConfigDict(type='Rprop'))}, None, '--lr'),
+    ],
+)
+def test_a_config_that_cannot_be_fine_tuned_is_refused(changes, epochs, message):
+    with pytest.raises(ValueError, match=message):
+        tuned(changes, epochs=epochs)
