@@ -35,7 +35,7 @@ from hpml_mm.utils.model import bare_model
 NOT_MET = 1
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Make an INT8 model.')
     add_config_arguments(parser)
     parser.add_argument('checkpoint', nargs='?', help='.pth or .safetensors, in FP32')
@@ -78,7 +78,7 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--out', help='folder for the model and its report')
     training = add_training_arguments(parser.add_argument_group('--method qat'))
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if problem := contradiction(args, training):
         parser.error(problem)
     return args
@@ -183,8 +183,8 @@ def train(
     return hook.report
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
     with clear_errors():
         print(setup_cpu())
         settings = settings_of(args)

@@ -71,30 +71,20 @@ def test_a_pose_model(cats):
     assert len(cats.pose.skeleton_colors) == len(cats.pose.skeleton)
 
 
-def test_names_may_come_from_a_checkpoint():
-    metainfo = {'classes': ('no', 'yes')}
-    spec = spec_of(leaf(FACES), build_leaf(FACES), metainfo)
-    assert spec.names == ('no', 'yes')
-
-
-def test_a_stock_recipe_in_bgr():
+def test_a_stock_recipe_in_bgr_with_names_of_a_checkpoint():
     cfg = leaf(FACES)
-    cfg.test_dataloader = dict(
-        dataset=dict(
-            type='ImageNet',
-            pipeline=[
-                dict(type='LoadImageFromFile'),
-                dict(type='ResizeEdge', scale=80),
-                dict(type='CenterCrop', crop_size=(64, 32)),
-                dict(type='PackInputs'),
-            ],
-        )
-    )
+    steps = [
+        dict(type='LoadImageFromFile'),
+        dict(type='ResizeEdge', scale=80),
+        dict(type='CenterCrop', crop_size=(64, 32)),
+        dict(type='PackInputs'),
+    ]
+    cfg.test_dataloader = dict(dataset=dict(type='ImageNet', pipeline=steps))
     model = build_classifier(dict(type='ResNet', depth=18), 512)
     spec = spec_of(cfg, model, {'classes': ('a', 'b', 'c')})
     assert (spec.input_size, spec.color) == ((64, 32), 'bgr')
-    assert spec.mean == (0.0, 0.0, 0.0)
-    assert spec.std == (1.0, 1.0, 1.0)
+    assert (spec.mean, spec.std) == ((0.0,) * 3, (1.0,) * 3)
+    assert spec.names == ('a', 'b', 'c')
 
 
 @pytest.mark.parametrize('name', ['faces', 'cats'])
@@ -157,7 +147,7 @@ def test_a_pose_needs_its_part_and_a_class_has_none(faces, cats):
 
 @pytest.mark.parametrize('text', ['', '[1]', '{'])
 def test_no_description_at_all(text):
-    with pytest.raises(ValueError, match='^b.xml: .*the description is not'):
+    with pytest.raises(ValueError, match='^b.xml: .*description'):
         DeploySpec.from_json(text, 'b.xml')
 
 
@@ -168,30 +158,24 @@ def test_a_step_that_a_file_cannot_say_is_named():
         spec_of(cfg, build_leaf(FACES))
 
 
-def test_padding_to_a_divisor_cannot_be_said():
-    model = build_leaf(FACES)
-    model.data_preprocessor.pad_size_divisor = 32
+def test_models_that_a_file_cannot_say_are_refused():
+    faces = build_leaf(FACES)
+    faces.data_preprocessor.pad_size_divisor = 32
     with pytest.raises(ValueError, match='pad_size_divisor'):
-        spec_of(leaf(FACES), model)
-
-
-def test_a_pipeline_that_changes_to_rgb_cannot_be_said():
+        spec_of(leaf(FACES), faces)
     cfg = leaf(LARGE_FACES)
     cfg.test_dataloader.dataset.pipeline[1] = dict(type='NumpyToPIL', to_rgb=True)
     with pytest.raises(ValueError, match='changes BGR to RGB'):
         spec_of(cfg, build_leaf(LARGE_FACES))
+    cats = build_leaf(CATS)
 
-
-def test_a_head_that_cannot_be_decoded_from_a_file_is_named():
-    model = build_leaf(CATS)
-
-    class Own(type(model.head)):
+    class Own(type(cats.head)):
         def predict(self, feats, samples, test_cfg=None):
             return super().predict(feats, samples, test_cfg)
 
-    model.head.__class__ = Own
+    cats.head.__class__ = Own
     with pytest.raises(ValueError, match='outputs of Own'):
-        spec_of(leaf(CATS), model)
+        spec_of(leaf(CATS), cats)
 
 
 def test_without_loaders_nothing_says_how_images_become_inputs():

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hpml_mm.deploy.files import find_images, read_boxes
+from hpml_mm.deploy.prediction_files import find_images, read_boxes
 
 
 def test_files_and_folders_with_the_names_of_their_drawings(tmp_path):
