@@ -113,13 +113,12 @@ def _normalisation(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     if not getattr(preprocessor, '_enable_normalize', False):
         return (0.0,) * channels, (1.0,) * channels
+    # As decimals of a config, not as the nearest float32.
     mean, std = (
-        # As decimals of a config, not as the nearest float32.
         tuple(float(f'{value:.7g}') for value in each.flatten().tolist())
         for each in (preprocessor.mean, preprocessor.std)
     )
-    times = channels // len(mean)
-    return mean * times, std * times
+    return mean * (channels // len(mean)), std * (channels // len(std))
 
 
 def _color_order(

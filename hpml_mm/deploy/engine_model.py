@@ -25,24 +25,6 @@ class PassOn(nn.Module):
         return (images,)
 
 
-class EngineForward:
-    """Stands in for ``forward`` of a head: the whole network, run by an engine.
-
-    Args:
-        engine: Takes images, gives what the head's own ``forward`` gives.
-    """
-
-    def __init__(self, engine: Callable[[Tensor], Outputs]) -> None:
-        self.engine = engine
-
-    def __call__(self, features: tuple[Tensor]) -> Outputs:
-        """Run the engine on the images."""
-        return self.engine(features[-1])
-
-    def __deepcopy__(self, memo: dict) -> 'EngineForward':
-        return self  # an engine holds a session, which cannot be copied
-
-
 def with_engine(model: nn.Module, engine: Callable[[Tensor], Outputs]) -> nn.Module:
     """The same model, run by an engine: tests, metrics and TTA take it as it is.
 
@@ -72,7 +54,8 @@ def with_engine(model: nn.Module, engine: Callable[[Tensor], Outputs]) -> nn.Mod
         if next(part.parameters(), None) is not None:
             memo[id(part)] = nn.Identity()
     copied: Any = copy.deepcopy(model, memo)
-    copied.head.forward = EngineForward(engine)
+    # A function, as copies of the model share it: a session cannot be copied.
+    copied.head.forward = lambda features: engine(features[-1])
     return copied.cpu().eval()
 
 

@@ -130,9 +130,8 @@ class OpenVinoEngine(Engine):
         threads: None for as many as PyTorch uses.
 
     Raises:
-        FileNotFoundError: If there is no such file.
         ImportError: If OpenVINO is not installed.
-        ValueError: If it cannot be read as a network with one input of images.
+        FileNotFoundError, ValueError: As of :class:`OnnxEngine`.
     """
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:

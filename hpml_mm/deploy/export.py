@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from .engines import OnnxEngine
 from .fold_batch_norm import folded_copy
-from .network import Outputs
+from .network import Outputs, as_tuple
 from .onnx_names import drop_notes_, name_weights_
 from .spec import METADATA_KEY, DeploySpec
 
@@ -145,16 +145,10 @@ def _whole_or_not(path: Path) -> Iterator[Path]:
 
 def _difference(expected: Outputs, found: Outputs) -> float:
     """Largest difference as a part of the largest expected value."""
-    pairs = zip(_listed(expected), _listed(found), strict=True)
-    parts = [
+    return max(
         float((one - other).abs().max() / one.abs().max().clamp(min=1e-12))
-        for one, other in pairs
-    ]
-    return max(parts)
-
-
-def _listed(outputs: Outputs) -> tuple[Tensor, ...]:
-    return outputs if isinstance(outputs, tuple) else (outputs,)
+        for one, other in zip(as_tuple(expected), as_tuple(found), strict=True)
+    )
 
 
 def _problem(network: nn.Module, error: BaseException) -> str:

@@ -15,6 +15,11 @@ from hpml_mm.utils.model import bare_model
 Outputs = Tensor | tuple[Tensor, ...]
 
 
+def as_tuple(outputs: Outputs) -> tuple[Tensor, ...]:
+    """The outputs of a network, one or several."""
+    return outputs if isinstance(outputs, tuple) else (outputs,)
+
+
 class PlainNetwork(nn.Module):
     """Backbone, neck and head of a model, without data samples and post-processing.
 

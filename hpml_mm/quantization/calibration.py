@@ -87,7 +87,7 @@ def without_pretrained_(model: ConfigDict) -> None:
             model.pop(key)
 
 
-def estimate_statistics_(model: BaseModel, batches: Sequence[Tensor]) -> int:
+def estimate_statistics_(model: BaseModel, batches: Sequence[Tensor]) -> None:
     """Make random weights fit for a measurement of speed and noise, in place.
 
     Straight from their initialisation they say little of INT8: BatchNorm's statistics
@@ -97,17 +97,13 @@ def estimate_statistics_(model: BaseModel, batches: Sequence[Tensor]) -> int:
     Args:
         model: A classifier or a top-down pose model.
         batches: Normalised images of shape (N, C, H, W).
-
-    Returns:
-        How many BatchNorm layers ended their branch in a factor of zero; now one.
     """
-    norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
-    off = [m for m in norms if m.affine and not m.weight.any()]
-    for norm in off:
-        torch.nn.init.ones_(norm.weight)
     network = plain_network(model).eval()
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
+        if norm.affine and not norm.weight.any():
+            torch.nn.init.ones_(norm.weight)
         norm.reset_running_stats()
         norm.momentum = None  # the mean over all batches
         norm.train()
@@ -117,7 +113,6 @@ def estimate_statistics_(model: BaseModel, batches: Sequence[Tensor]) -> int:
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
         norm.eval()
-    return len(off)
 
 
 def _training_images(cfg: Config) -> Any:

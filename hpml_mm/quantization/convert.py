@@ -34,25 +34,14 @@ REPORT_FILE = 'report.json'
 _INT8 = 'model_int8'
 
 
-def convert_and_report(
-    model: BaseModel,
-    cfg: Config,
-    validation: Validation,
-    settings: QuantizationSettings,
-    out: Path,
-    reference: BaseModel | None = None,
-) -> QuantizationReport:
-    """Calibrate, convert, evaluate, time and export a model.
-
-    ``out`` gets ``model_int8.onnx`` (``.xml`` of OpenVINO, no file of backends that
-    have none), ``model_fp32.onnx`` beside it, and ``report.json``.
+class Conversion:
+    """One model on its way to INT8: it is calibrated and converted with all layers.
 
     Args:
         model: On the CPU, in FP32.
         cfg: Its config: calibration reads the training images that it names.
         validation: Set that FP32 and INT8 are evaluated on.
         settings: Method, backend and limits.
-        out: Folder, made where it is missing.
         reference: Model that INT8 is compared with in FP32; the model itself where
             None.
 
@@ -61,11 +50,6 @@ def convert_and_report(
         ValueError: If the model, the calibration images or the settings do not allow
             it; it says why.
     """
-    return _Conversion(model, cfg, validation, settings, reference).run(out)
-
-
-class _Conversion:
-    """One model on its way to INT8; the arguments are as above."""
 
     def __init__(
         self,
@@ -73,7 +57,7 @@ class _Conversion:
         cfg: Config,
         validation: Validation,
         settings: QuantizationSettings,
-        reference: BaseModel | None,
+        reference: BaseModel | None = None,
     ) -> None:
         self.model, self.reference = model.eval(), (reference or model).eval()
         self.validation, self.settings = validation, settings
@@ -94,16 +78,22 @@ class _Conversion:
             settings.ranges,
             self.folded,
         )
+        # Converting nothing is noticed here, before the long evaluations.
+        self.first = self.backend.convert(settings.keep)
 
     def run(self, out: Path) -> QuantizationReport:
+        """Search, evaluate, time and export.
+
+        The folder, made where it is missing, gets ``model_int8.onnx`` (``.xml`` of
+        OpenVINO, no file of backends that have none), ``model_fp32.onnx`` beside it,
+        and ``report.json``.
+        """
         settings = self.settings
-        # Converting nothing is noticed here, before the long evaluations.
-        first = self.backend.convert(settings.keep)
         before = self.validation.run(self.reference)
         # Nothing hangs on the ranking where it is not searched along.
         some = None if settings.max_drop is not None else 1
         ranking = layer_sqnr(self.folded, self.batches[:some])
-        found = self._search(first, before, [layer.name for layer in ranking])
+        found = self._search(before, [layer.name for layer in ranking])
         keep = self._reasons(() if found is None else found.kept)
         suffixes = self.backend.suffixes
         path = out / f'{_INT8}{suffixes[0]}' if suffixes else None
@@ -134,16 +124,14 @@ class _Conversion:
     def _judge(self, quantized: Quantized) -> Evaluation:
         return self.validation.run(with_engine(self.model, quantized.engine))
 
-    def _search(
-        self, first: Quantized, before: Evaluation, ranked: Sequence[str]
-    ) -> SearchResult | None:
+    def _search(self, before: Evaluation, ranked: Sequence[str]) -> SearchResult | None:
         """Choose the worst layers that must stay in FP32; None without a limit."""
         if self.settings.max_drop is None:
             return None
-        converted = {layer.name for layer in first.coverage.converted}
+        converted = {layer.name for layer in self.first.coverage.converted}
 
         def drop(keep: tuple[str, ...]) -> float:
-            quantized = first
+            quantized = self.first
             if keep:
                 quantized = self.backend.convert(self._reasons(keep))
             points = drop_in_points(before, self._judge(quantized))

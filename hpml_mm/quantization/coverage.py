@@ -34,12 +34,10 @@ class LayerCoverage:
 
     Attributes:
         name: Dotted name of its module; of its node where that is not known.
-        kind: Kind of layer, such as ``Conv``.
         reason: Why it stayed in FP32; None where it is INT8.
     """
 
     name: str
-    kind: str
     reason: str | None = None
 
 

@@ -164,7 +164,7 @@ def _asked(evaluator: Evaluator, answers: BaseMetric) -> Iterator[Any]:
         if coco is not None and prefix is None:
             coco.outfile_prefix = str(Path(folder, 'found'))
         try:
-            yield lambda: () if coco is None else image_matches(coco, file)
+            yield lambda: () if coco is None else _image_matches(coco, file)
         finally:
             evaluator.metrics.remove(answers)
             if coco is not None:
@@ -180,15 +180,12 @@ def _coco_metric(evaluator: Evaluator) -> BaseMetric | None:
     return found[0] if len(found) == 1 else None
 
 
-def image_matches(metric: BaseMetric, file: Path) -> list[ImageMatches]:
+def _image_matches(metric: Any, file: Path) -> list[ImageMatches]:
     """Counts of COCO's evaluation for each image, at objects of all sizes.
 
     Args:
         metric: MMPose's CocoMetric, after an evaluation.
-        file: The detections that it has written.
-
-    Returns:
-        One for each image; none where there are several categories.
+        file: Detections that it has written; of several categories, nothing is counted.
     """
     from xtcocotools.cocoeval import COCOeval
 

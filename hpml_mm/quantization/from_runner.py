@@ -14,7 +14,7 @@ from hpml_mm.experiments.rows import write_results
 from hpml_mm.utils.env import environment
 from hpml_mm.utils.model import bare_model
 
-from .convert import convert_and_report, remove_earlier
+from .convert import Conversion, remove_earlier
 from .coverage import NothingConverted
 from .evaluate import Validation
 from .report import QuantizationReport, print_report, show_in_tensorboard
@@ -58,7 +58,7 @@ def quantize_in_runner(
 ) -> QuantizationReport:
     """Convert and judge a model of the runner's config, and show the report.
 
-    Besides the files of :func:`~hpml_mm.quantization.convert.convert_and_report`,
+    Besides the files of :class:`~hpml_mm.quantization.convert.Conversion`,
     ``out`` gets ``rows.csv``, and loses what an earlier run left there and this one
     does not write; TensorBoard gets a text, where the runner uses it.
 
@@ -67,7 +67,7 @@ def quantize_in_runner(
         model: A copy of its own, see :func:`trained_model`.
         settings: Method, backend and limits.
         out: Folder.
-        reference: See :func:`~hpml_mm.quantization.convert.convert_and_report`.
+        reference: See :class:`~hpml_mm.quantization.convert.Conversion`.
         validation: Set that it is judged on; the runner's own where None.
 
     Raises:
@@ -78,9 +78,8 @@ def quantize_in_runner(
     name = f'quantize/{Path(config).stem if config else type(model).__name__}'
     origin = shlex.join(['python', *sys.argv]), environment()
     try:
-        report = convert_and_report(
-            model, runner.cfg, validation, settings, out, reference
-        )
+        conversion = Conversion(model, runner.cfg, validation, settings, reference)
+        report = conversion.run(out)
     except NothingConverted as error:
         rows = rows_of_nothing(settings, error.layers, name, *origin)
         _log_removed(runner, out, remove_earlier(out, None))

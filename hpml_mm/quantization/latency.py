@@ -33,15 +33,6 @@ class Latency:
     iqr: float | None
     n: int
 
-    def record(self) -> dict[str, float | int | None]:
-        """The numbers, with units in their names."""
-        return {
-            'latency/p50(ms)': self.p50,
-            'latency/p95(ms)': self.p95,
-            'latency/iqr(ms)': self.iqr,
-            'n': self.n,
-        }
-
 
 @dataclass(frozen=True)
 class Plan:

@@ -8,8 +8,8 @@ images are drawn anew with replacement, and both models are scored on the same d
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -58,17 +58,12 @@ class Paired:
         """A value of the score in points: percentages, or hundredths of a share."""
         return 100 * value if self.unit == '1' else value
 
-    def record(self) -> dict[str, Any]:
-        """The numbers as a dict."""
-        return {**asdict(self), 'difference': self.difference}
-
 
 def paired_accuracy(
     before: Sequence[bool] | np.ndarray,
     after: Sequence[bool] | np.ndarray,
     *,
     resamples: int = RESAMPLES,
-    seed: int = SEED,
 ) -> Paired:
     """Compare two classifiers by which images they got right, in percent.
 
@@ -79,7 +74,6 @@ def paired_accuracy(
         before: True for each of n images that was right, shape (n,).
         after: The same images in the same order, shape (n,).
         resamples: Draws.
-        seed: Of the draws.
 
     Raises:
         ValueError: If the two differ in length, or are empty.
@@ -87,7 +81,7 @@ def paired_accuracy(
     old, new = (np.asarray(v, dtype=bool).reshape(-1) for v in (before, after))
     n = _check_pairs(len(old), len(new))
     counts = np.array([(old & ~new).sum(), (old == new).sum(), (~old & new).sum()])
-    drawn = np.random.default_rng(seed).multinomial(n, counts / n, size=resamples)
+    drawn = np.random.default_rng(SEED).multinomial(n, counts / n, size=resamples)
     differences = 100 * (drawn[:, 2] - drawn[:, 0]) / n
     low, high = _interval(differences)
     return Paired(float(100 * old.mean()), float(100 * new.mean()), low, high, n)
@@ -142,7 +136,6 @@ def paired_ap(
     after: Sequence[ImageMatches],
     *,
     resamples: int = AP_RESAMPLES,
-    seed: int = SEED,
 ) -> Paired:
     """Compare two pose models by their AP, from 0 to 1.
 
@@ -150,7 +143,6 @@ def paired_ap(
         before: One for each of n images.
         after: The same images in the same order.
         resamples: Draws; those without any object are left out.
-        seed: Of the draws.
 
     Raises:
         ValueError: If the two differ in length, are empty, or hold no object.
@@ -159,7 +151,7 @@ def paired_ap(
     scores = average_precision(before), average_precision(after)
     if scores[0] is None or scores[1] is None:
         raise ValueError(f'no AP of {n} images without an object')
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(SEED)
     differences = []
     for _ in range(resamples):
         drawn = generator.integers(n, size=n)

@@ -106,10 +106,6 @@ class InputFakeQuant(nn.Module):
         low, high = torch.quantile(values, ends)
         return low, high
 
-    def extra_repr(self) -> str:
-        """The range, for a print of the network."""
-        return f'low={self.low.item():.3g}, high={self.high.item():.3g}'
-
 
 class FakeQuantLayer(_Layer):
     """A layer that rounds its weight and its input, in front of its own class."""
@@ -189,48 +185,36 @@ def share_fake_quant_(copied: nn.Module, network: nn.Module) -> None:
             twin.__class__ = _with_fake_quant(cast(Hashable, type(twin)))
 
 
-def remove_fake_quant_(network: nn.Module, on_grid: bool = True) -> list[str]:
+def remove_fake_quant_(network: nn.Module, on_grid: bool = True) -> None:
     """Turn the layers back into what they were, in place.
 
     Args:
         network: The network with fake quantization.
         on_grid: Leave each weight rounded. Rounding it again changes nothing, so that
             an INT8 backend with the same grid holds the very weights trained with.
-
-    Returns:
-        Names of the layers.
     """
-    removed = []
-    for name, layer in list(fake_quant_layers(network)):
+    for _, layer in list(fake_quant_layers(network)):
         if on_grid:
             with torch.no_grad():
                 _parameter(layer).copy_(layer.weight)
         layer.__class__ = type(layer).__bases__[1]
         del layer.input_fake_quant
-        removed.append(name)
-    return removed
 
 
-def freeze_observers_(network: nn.Module) -> int:
-    """Leave the ranges of all inputs as they are; returns how many there are."""
-    layers = list(fake_quant_layers(network))
-    for _, layer in layers:
+def freeze_observers_(network: nn.Module) -> None:
+    """Leave the ranges of all inputs as they are."""
+    for _, layer in fake_quant_layers(network):
         layer.input_fake_quant.observing = False
-    return len(layers)
 
 
-def freeze_batch_norm_(network: nn.Module) -> int:
+def freeze_batch_norm_(network: nn.Module) -> None:
     """Have BatchNorm use its running statistics, and leave them, until ``train()``.
 
     Its weight and bias go on learning.
-
-    Returns:
-        How many of them there are.
     """
-    norms = [m for m in network.modules() if isinstance(m, _BatchNorm)]
-    for norm in norms:
-        norm.eval()
-    return len(norms)
+    for module in network.modules():
+        if isinstance(module, _BatchNorm):
+            module.eval()
 
 
 def _parameter(layer: nn.Module) -> nn.Parameter:

@@ -81,7 +81,10 @@ class QuantizationReport:
             'calibration_samples': self.samples,
             'before': dict(self.before),
             'after': dict(self.after),
-            'pairs': {name: pair.record() for name, pair in self.pairs.items()},
+            'pairs': {
+                name: {**asdict(pair), 'difference': pair.difference}
+                for name, pair in self.pairs.items()
+            },
             'engines': {one.slug: _engine_record(one) for one in engines},
             'speedup': {f'batch{b}': self.speedups(b) for b in self.int8.latency},
             'converted': [layer.name for layer in self.coverage.converted],
@@ -107,16 +110,15 @@ def table_rows(report: QuantizationReport) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = [
         ('', report.eager.name, report.fp32.name, report.int8.name)
     ]
-    for name in report.pairs or report.after:
-        before, after = report.before.get(name), report.after.get(name)
-        pair = report.pairs.get(name)
-        if pair is not None:
-            before, after = pair.before, pair.after
-        rows.append((name, _number(before), '', _number(after)))
-        if pair is not None:
-            text = f'{pair.difference:+.4g} [{pair.low:+.4g}, {pair.high:+.4g}]'
-            label = f'difference, {100 * pair.level:.0f} % interval, n={pair.n}'
-            rows.append((label, '', '', text))
+    for name, pair in report.pairs.items():
+        text = f'{pair.difference:+.4g} [{pair.low:+.4g}, {pair.high:+.4g}]'
+        label = f'difference, {100 * pair.level:.0f} % interval, n={pair.n}'
+        rows.append((name, f'{pair.before:.4g}', '', f'{pair.after:.4g}'))
+        rows.append((label, '', '', text))
+    for name, after in () if report.pairs else report.after.items():
+        before = report.before.get(name)
+        text = '' if before is None else f'{before:.4g}'
+        rows.append((name, text, '', f'{after:.4g}'))
     engines = (report.eager, report.fp32, report.int8)
     for batch in report.int8.latency:
         for part in ('p50', 'p95'):
@@ -179,20 +181,19 @@ def markdown(report: QuantizationReport) -> str:
     return '\n\n'.join([table, *notes(report)])
 
 
-def show_in_tensorboard(report: QuantizationReport, visualizer: Visualizer) -> bool:
-    """Add the report to TensorBoard's texts; False where that is not used."""
+def show_in_tensorboard(report: QuantizationReport, visualizer: Visualizer) -> None:
+    """Add the report to TensorBoard's texts, where that is used."""
     backend = visualizer.get_backend('TensorboardVisBackend')
-    if backend is None:
-        return False
-    tag = f'quantization/{report.method}-{report.backend}'
-    backend.experiment.add_text(tag, markdown(report))
-    return True
-
-
-def _number(value: float | None) -> str:
-    return '' if value is None else f'{value:.4g}'
+    if backend is not None:
+        tag = f'quantization/{report.method}-{report.backend}'
+        backend.experiment.add_text(tag, markdown(report))
 
 
 def _engine_record(engine: EngineCost) -> dict[str, Any]:
-    latency = {f'batch{b}': one.record() for b, one in engine.latency.items()}
-    return {'name': engine.name, 'size(MiB)': engine.size_mib, **latency}
+    record: dict[str, Any] = {'name': engine.name, 'size(MiB)': engine.size_mib}
+    for batch, one in engine.latency.items():
+        times = {
+            f'latency/{key}(ms)': getattr(one, key) for key in ('p50', 'p95', 'iqr')
+        }
+        record[f'batch{batch}'] = {**times, 'n': one.n}
+    return record

@@ -106,9 +106,8 @@ def _quantized_values(report: QuantizationReport) -> list[_Values]:
     if report.output_sqnr is not None and math.isfinite(report.output_sqnr):
         found.append(('output_sqnr(dB)', 'dB', report.output_sqnr, None))
     converted, kept = len(report.coverage.converted), len(report.coverage.kept)
-    found += [('layers/int8', '1', converted, None), ('layers/fp32', '1', kept, None)]
-    operations = report.coverage.operations
-    found += [
-        (f'operations/{name}', '1', operations[name], None) for name in operations
-    ]
+    counts = {'layers/int8': converted, 'layers/fp32': kept}
+    for name, count in report.coverage.operations.items():
+        counts[f'operations/{name}'] = count
+    found += [(name, '1', count, None) for name, count in counts.items()]
     return [(metric, unit, value, None, 1, base) for metric, unit, value, base in found]

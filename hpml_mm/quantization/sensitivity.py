@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from hpml_mm.deploy.network import Outputs
+from hpml_mm.deploy.network import Outputs, as_tuple
 
 from .rounding import (
     Range,
@@ -37,12 +37,10 @@ class LayerSQNR:
 
     Attributes:
         name: Dotted name of the layer.
-        kind: Its class.
         sqnr: In decibels; infinite where nothing was lost.
     """
 
     name: str
-    kind: str
     sqnr: float
 
 
@@ -110,10 +108,7 @@ def layer_sqnr(
         found[name].add(output, rounded)
 
     _watch(network, {name: layers[name] for name in ranges}, batches, measure)
-    ranked = [
-        LayerSQNR(name, type(layers[name]).__name__, sqnr.decibels)
-        for name, sqnr in found.items()
-    ]
+    ranked = [LayerSQNR(name, sqnr.decibels) for name, sqnr in found.items()]
     return sorted(ranked, key=lambda layer: layer.sqnr)
 
 
@@ -122,7 +117,7 @@ def output_sqnr(exact: _Network, rounded: _Network, batches: Sequence[Tensor]) -
     sqnr = SQNR()
     for batch in batches:
         outputs = exact(batch), rounded(batch)
-        for one, other in zip(*map(_as_tuple, outputs), strict=True):
+        for one, other in zip(*map(as_tuple, outputs), strict=True):
             sqnr.add(one, other)
     return sqnr.decibels
 
@@ -145,10 +140,6 @@ def pixel_sqnr(
         return exact(images + level * noise)
 
     return output_sqnr(exact, shaken, batches)
-
-
-def _as_tuple(outputs: Outputs) -> tuple[Tensor, ...]:
-    return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 @torch.no_grad()

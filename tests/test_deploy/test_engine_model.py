@@ -17,8 +17,8 @@ from torch import nn
 from hpml_mm.deploy.describe import spec_of
 from hpml_mm.deploy.engine_model import model_of, with_engine
 from hpml_mm.deploy.engines import EagerEngine, OnnxEngine
-from hpml_mm.deploy.network import plain_network
 from hpml_mm.deploy.export import export_onnx
+from hpml_mm.deploy.network import plain_network
 
 
 class Counted:

@@ -16,8 +16,8 @@ from hpml_mm.deploy.engines import (
     OpenVinoEngine,
     load_engine,
 )
-from hpml_mm.deploy.network import plain_network
 from hpml_mm.deploy.export import export_onnx
+from hpml_mm.deploy.network import plain_network
 from hpml_mm.deploy.spec import METADATA_KEY
 
 

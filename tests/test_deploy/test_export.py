@@ -15,8 +15,8 @@ from torch import nn
 from hpml_mm.deploy import export
 from hpml_mm.deploy.describe import spec_of
 from hpml_mm.deploy.engines import OnnxEngine
-from hpml_mm.deploy.network import plain_network
 from hpml_mm.deploy.export import export_onnx
+from hpml_mm.deploy.network import plain_network
 from hpml_mm.deploy.onnx_names import node_modules
 from hpml_mm.engine.compile import compile_parts_
 from hpml_mm.quantization.rounding import weighted_layers

@@ -62,7 +62,7 @@ def test_a_classifier_is_converted_and_says_the_same(name):
     assert sqnr(found) > 20
     if name == 'torch':  # it has no INT8 convolution
         assert names(found.coverage.converted) == ['fc']
-        assert (type(found.engine), found.path) == (EagerEngine, None)
+        assert (type(found.engine), found.engine.path) == (EagerEngine, None)
         return
     assert names(found.coverage.converted) == PLAIN
     assert found.coverage.reasons() == {SQUEEZE_EXCITATION: EXCITE}
@@ -83,7 +83,7 @@ def test_a_file_is_opened_again_with_its_description(name, tmp_path):
     suffixes = BACKENDS[name].suffixes
     path = tmp_path / 'deep' / f'int8{suffixes[0]}'
     found = converter(name).convert(out=path)
-    assert found.path == path
+    assert found.engine.path == path
     assert sorted(os.listdir(path.parent)) == sorted(f'int8{end}' for end in suffixes)
     again = load_engine(path)
     assert again.spec == toy_spec()
@@ -130,7 +130,7 @@ def test_a_conversion_that_was_made_before_is_copied(name, tmp_path, monkeypatch
     path = tmp_path / f'int8{backend.suffixes[0]}'
     again = backend.convert(['stem'], path)
     assert again.coverage == first.coverage
-    assert path.read_bytes() == first.path.read_bytes()
+    assert path.read_bytes() == first.engine.path.read_bytes()
 
 
 @pytest.mark.parametrize('name', FILES)
@@ -191,7 +191,7 @@ def test_onnx_runtime_computes_most_in_int8():
     operations = found.coverage.operations
     assert (operations['QLinearConv'], operations['QGemm']) == (4, 1)
     assert operations['Conv'] + operations.get('FusedConv', 0) == 2
-    last = list(onnx.load(found.path).graph.node)[-1]
+    last = list(onnx.load(found.engine.path).graph.node)[-1]
     assert (last.op_type, last.output[0]) == ('Gemm', 'linear')  # floats come out
 
 
@@ -200,7 +200,7 @@ def test_without_care_all_layers_are_int8_and_weights_have_one_scale():
     assert names(naive.coverage.converted) == LAYERS
 
     def scales(found):
-        weights = onnx.load(found.path).graph.initializer
+        weights = onnx.load(found.engine.path).graph.initializer
         return {one.name: list(one.dims) for one in weights}['depthwise.weight_scale']
 
     assert scales(naive) == []

@@ -123,7 +123,7 @@ def test_random_weights_have_branches_and_statistics_of_the_images():
     momentum = model.backbone.bn1.momentum
     generator = torch.Generator().manual_seed(0)
     batches = [torch.randn(4, 3, 32, 32, generator=generator) for _ in range(3)]
-    assert estimate_statistics_(model, batches) == 8
+    estimate_statistics_(model, batches)
     norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
     assert all(norm.weight.any() and not norm.training for norm in norms)
     assert model.backbone.bn1.momentum == momentum
@@ -131,7 +131,7 @@ def test_random_weights_have_branches_and_statistics_of_the_images():
     expected = torch.stack(means).mean(0)
     torch.testing.assert_close(model.backbone.bn1.running_mean, expected)
     before = plain_network(model)(batches[0])
-    assert estimate_statistics_(model, batches) == 0
+    estimate_statistics_(model, batches)
     torch.testing.assert_close(plain_network(model)(batches[0]), before)
 
 

@@ -12,7 +12,7 @@ from mmengine.registry import MODELS, init_default_scope
 
 from hpml_mm.deploy.engines import load_engine
 from hpml_mm.quantization.convert import (
-    convert_and_report,
+    Conversion,
     drop_in_points,
     remove_earlier,
 )
@@ -61,7 +61,7 @@ def test_the_worst_layers_stay_in_fp32_until_the_drop_is_small(tmp_path):
     settings = QuantizationSettings(max_drop=1, latency_seconds=0)
     # FP32, then 0, 1, 2 layers in FP32, then the model that is kept.
     scores = Scores(90, 70, 80, 89, 89)
-    report = convert_and_report(model, cfg, scores, settings, tmp_path)
+    report = Conversion(model, cfg, scores, settings).run(tmp_path)
     worst = [layer.name for layer in report.ranking[:2]]
     assert list(report.search.kept) == worst
     assert [(t.kept, t.drop) for t in report.search.trials] == [

@@ -29,10 +29,10 @@ def test_squeeze_and_excitation_is_found_by_what_it_does():
 def test_coverage_says_what_stayed_and_why():
     coverage = Coverage(
         (
-            LayerCoverage('a', 'Conv'),
-            LayerCoverage('b', 'Conv', 'asked for'),
-            LayerCoverage('c', 'Gemm', 'no kernel'),
-            LayerCoverage('d', 'Conv', 'asked for'),
+            LayerCoverage('a'),
+            LayerCoverage('b', 'asked for'),
+            LayerCoverage('c', 'no kernel'),
+            LayerCoverage('d', 'asked for'),
         )
     )
     assert [layer.name for layer in coverage.converted] == ['a']
@@ -42,7 +42,7 @@ def test_coverage_says_what_stayed_and_why():
 
 
 def test_nothing_converted_is_an_error():
-    coverage = Coverage((LayerCoverage('a', 'Conv', 'no kernel'),))
+    coverage = Coverage((LayerCoverage('a', 'no kernel'),))
     with pytest.raises(NothingConverted, match=r'0 of 1 .*1 x no kernel.*do this') as e:
         require_converted(coverage, 'do this')
     assert e.value.layers == 1

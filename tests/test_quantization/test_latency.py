@@ -56,7 +56,6 @@ def test_one_call_has_no_iqr_and_an_engine_of_two_names_is_timed_once():
     found, other = measure(clock, {'a': engine, 'b': engine}, Plan(1, 1, 0)).values()
     assert (other, clock.calls) == (found, ['a', 'a'])
     assert found == Latency(pytest.approx(500), pytest.approx(500), None, 1)
-    assert found.record()['latency/p50(ms)'] == pytest.approx(500)
 
 
 @pytest.mark.parametrize(

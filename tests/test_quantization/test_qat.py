@@ -132,7 +132,7 @@ def test_removal_leaves_plain_layers_on_their_grid():
     net.train()(images())
     net.eval()
     rounded = net[0].weight.clone()
-    assert remove_fake_quant_(net) == ['0', '3', '5']
+    remove_fake_quant_(net)
     assert [type(m) for m in net] == [type(m) for m in network()]
     assert list(net.state_dict()) == list(network().state_dict())
     torch.testing.assert_close(net[0].weight.data, rounded)
@@ -196,8 +196,8 @@ def test_freezing_stops_ranges_and_statistics_until_the_next_train():
     net = network()
     insert_fake_quant_(net)
     net.train()(images(0))
-    assert freeze_observers_(net) == 3
-    assert freeze_batch_norm_(net) == 1
+    freeze_observers_(net)
+    freeze_batch_norm_(net)
     before = {name: value.clone() for name, value in net.named_buffers()}
     net(50 * images(1))
     changed = [n for n, b in net.named_buffers() if not torch.equal(b, before[n])]

@@ -16,8 +16,8 @@ from pose_spots import SPOT, save_weights, spot_loader, spot_model, write_spots
 from hpml_mm.datasets.fer.classes import FER_CLASSES
 from hpml_mm.deploy.describe import spec_of
 from hpml_mm.deploy.engines import OnnxEngine
-from hpml_mm.deploy.network import build_model, plain_network
 from hpml_mm.deploy.export import export_onnx
+from hpml_mm.deploy.network import build_model, plain_network
 from hpml_mm.engine.weights import export_weights, load_fitting
 from hpml_mm.quantization.backends import BACKENDS
 

@@ -45,12 +45,10 @@ class Quantized:
     Attributes:
         engine: Runs it.
         coverage: Its layers in INT8 and in FP32.
-        path: Its file; None where the backend has none.
     """
 
     engine: Engine
     coverage: Coverage
-    path: Path | None = None
 
 
 class Backend(ABC):
@@ -60,12 +58,10 @@ class Backend(ABC):
     weights are on the grid already.
 
     Args:
-        network: As :func:`hpml_mm.deploy.network.plain_network` gives it; stays as it
-            is.
+        network: A plain network; stays as it is.
         spec: Goes into the file.
-        batches: Images for calibration, see
-            :func:`~hpml_mm.quantization.calibration.calibration_batches`; one example
-            is enough for ``'dynamic'``.
+        batches: Normalised images for calibration, (N, C, H, W); one is enough for
+            ``'dynamic'``.
         method: One of ``methods``.
         ranges: One of ``known_ranges``; None for the first.
         folded: The network's :func:`~hpml_mm.deploy.fold_batch_norm.folded_copy`, where
@@ -135,10 +131,10 @@ class Backend(ABC):
 
     @classmethod
     def check_installed(cls) -> None:
-        """Make sure that the packages are there, before long work that ends in them.
+        """Import the optional packages, before long work that ends in them.
 
         Raises:
-            ImportError: One of them is not installed.
+            ImportError: One of them is missing; it names the extra.
         """
         for package in cls.extras:
             require(package, cls.name)
@@ -253,7 +249,7 @@ class FileBackend(Backend):
         require_converted(coverage, self.remedy)
         if out is not None:
             _copy(path, out)
-        return Quantized(self.engine(out or path), coverage, out or path)
+        return Quantized(self.engine(out or path), coverage)
 
     def fp32_engine(self, path: Path, reference: nn.Module | None = None) -> Engine:
         """Run an ONNX file with the network in FP32; see :class:`Backend`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -59,7 +60,8 @@ def write_ranges(
     else:
         with silent():
             for piece in pieces:
-                calibrator.collect_data(_reader(calibrate, piece))
+                reader = SimpleNamespace(get_next=iter([piece, None]).__next__)
+                calibrator.collect_data(reader)
             found = calibrator.compute_data()
     for tensor in before_swish(graph) if ranges != NAIVE else ():
         if tensor in found:
@@ -105,16 +107,3 @@ def _percentiles(
             last = same[last]
         data[name] = data[last]
     return calibrate.TensorsData(calibrate.CalibrationMethod.Percentile, data)
-
-
-def _reader(calibrate: Any, piece: dict[str, np.ndarray]) -> Any:
-    """ONNX Runtime's reader of one batch."""
-
-    class Reader(calibrate.CalibrationDataReader):
-        def __init__(self) -> None:
-            self._left = [piece]
-
-        def get_next(self) -> dict | None:
-            return self._left.pop() if self._left else None
-
-    return Reader()

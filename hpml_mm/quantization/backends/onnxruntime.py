@@ -108,9 +108,7 @@ class OnnxRuntime(FileBackend):
         found = []
         for node, name in self._nodes.items():
             reason = keep.get(name, f'no dynamic INT8 {kinds[node]}')
-            found.append(
-                LayerCoverage(name, kinds[node], reason if node in left else None)
-            )
+            found.append(LayerCoverage(name, reason if node in left else None))
         return Coverage(tuple(found), executed_operations(path))
 
 

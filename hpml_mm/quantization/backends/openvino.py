@@ -142,7 +142,7 @@ class OpenVino(FileBackend):
             weight = 'FakeQuantize' in _weight(operation)
             rounded = weight and _is_rounded(operation.input_value(0))
             reason = None if rounded else keep.get(module, 'NNCF left it out')
-            found.append(LayerCoverage(module, operation.get_type_name(), reason))
+            found.append(LayerCoverage(module, reason))
         counts = Counter(op.get_type_name() for op in model.get_ordered_ops())
         return Coverage(tuple(found), dict(sorted(counts.items())))
 

@@ -68,8 +68,8 @@ def _coverage(
 ) -> Coverage:
     modules, layers = dict(converted.named_modules()), []
     for name, layer in weighted_layers(network).items():
-        kind = type(layer).__name__
-        reason = reasons.get(name, f'PyTorch has no dynamic INT8 {kind}')
+        why_not = f'PyTorch has no dynamic INT8 {type(layer).__name__}'
         quantized = '.quantized.' in type(modules[name]).__module__
-        layers.append(LayerCoverage(name, kind, None if quantized else reason))
+        reason = None if quantized else reasons.get(name, why_not)
+        layers.append(LayerCoverage(name, reason))
     return Coverage(tuple(layers))

@@ -148,7 +148,7 @@ def qdq_coverage(
         return None
 
     found = tuple(
-        LayerCoverage(layers[node.name], node.op_type, reason(node))
+        LayerCoverage(layers[node.name], reason(node))
         for node in graph.node
         if node.name in layers
     )

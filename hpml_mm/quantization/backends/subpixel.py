@@ -58,27 +58,14 @@ def can_replace(layer: nn.Module) -> TypeGuard[nn.ConvTranspose2d]:
     """True for a transposed convolution that doubles a map by kernel 4."""
     return (
         isinstance(layer, nn.ConvTranspose2d)
-        and layer.kernel_size == (4, 4)
-        and layer.stride == (2, 2)
-        and layer.padding == (1, 1)
-        and layer.output_padding == (0, 0)
-        and layer.dilation == (1, 1)
+        and (layer.kernel_size, layer.stride, layer.padding) == ((4, 4), (2, 2), (1, 1))
+        and (layer.output_padding, layer.dilation) == ((0, 0), (1, 1))
         and layer.groups == 1
     )
 
 
-def replace_deconvolutions_(network: nn.Module) -> list[str]:
-    """Replace transposed convolutions of a network, in place; the outputs stay.
-
-    Args:
-        network: For inference.
-
-    Returns:
-        Their names, which stay.
-    """
-    found = {
-        name: layer for name, layer in network.named_modules() if can_replace(layer)
-    }
-    for name, layer in found.items():
-        network.set_submodule(name, SubpixelConv2d(layer))
-    return list(found)
+def replace_deconvolutions_(network: nn.Module) -> None:
+    """Replace transposed convolutions, in place; the outputs and the names stay."""
+    for name, layer in list(network.named_modules()):
+        if can_replace(layer):
+            network.set_submodule(name, SubpixelConv2d(layer))
