@@ -125,13 +125,8 @@ class OpenVinoEngine(Engine):
     It computes in float32 what is not quantized. By default it would use bfloat16 on a
     CPU that has it, and a comparison would be of something else.
 
-    Args:
-        path: An ``.xml`` file with its ``.bin`` beside it, or an ``.onnx`` file.
-        threads: None for as many as PyTorch uses.
-
-    Raises:
-        ImportError: If OpenVINO is not installed.
-        FileNotFoundError, ValueError: As of :class:`OnnxEngine`.
+    Arguments and errors are those of :class:`OnnxEngine`; the file may be an ``.xml``
+    with its ``.bin`` beside it as well.
     """
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:

@@ -19,18 +19,9 @@ SCOPES = {'classify': 'mmpretrain', 'pose': 'mmpose'}
 #: whose dotted name it reads.
 KNOWN_STEPS = {
     'classify': (
-        'LoadImageFromFile',
-        'hpml_mm.LoadFace',
-        'ToPIL',
-        'NumpyToPIL',
-        'ToNumpy',
-        'PILToNumpy',
-        'Resize',
-        'ResizeEdge',
-        'CenterCrop',
-        'torchvision/Resize',
-        'torchvision/CenterCrop',
-        'PackInputs',
+        *('LoadImageFromFile', 'hpml_mm.LoadFace', 'ToPIL', 'NumpyToPIL', 'ToNumpy'),
+        *('PILToNumpy', 'Resize', 'ResizeEdge', 'CenterCrop', 'torchvision/Resize'),
+        *('torchvision/CenterCrop', 'PackInputs'),
     ),
     'pose': ('LoadImage', 'GetBBoxCenterScale', 'TopdownAffine', 'PackPoseInputs'),
 }

@@ -82,10 +82,10 @@ def quantize_in_runner(
         report = conversion.run(out)
     except NothingConverted as error:
         rows = rows_of_nothing(settings, error.layers, name, *origin)
-        _log_removed(runner, out, remove_earlier(out, None))
+        _remove_earlier(runner, out, None)
         write_results(out / ROWS_FILE, rows)
         raise
-    _log_removed(runner, out, remove_earlier(out, settings.backend))
+    _remove_earlier(runner, out, settings.backend)
     write_results(out / ROWS_FILE, result_rows(report, name, *origin))
     print_report(report)
     if report.search is not None and not report.search.met:
@@ -94,8 +94,8 @@ def quantize_in_runner(
     return report
 
 
-def _log_removed(runner: Runner, out: Path, names: list[str]) -> None:
-    if names:
+def _remove_earlier(runner: Runner, out: Path, backend: str | None) -> None:
+    if names := remove_earlier(out, backend):
         runner.logger.warning(f'removed {", ".join(names)} of an earlier run in {out}')
 
 

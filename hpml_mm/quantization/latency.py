@@ -19,14 +19,7 @@ Clock = Callable[[], float]
 
 @dataclass(frozen=True)
 class Latency:
-    """Milliseconds of a call: median, 95th percentile and interquartile range.
-
-    Attributes:
-        p50: Half of the calls take no longer.
-        p95: 95 % of the calls take no longer.
-        iqr: None where one call has none.
-        n: Calls that were measured.
-    """
+    """Milliseconds of ``n`` calls: median, 95th percentile and interquartile range."""
 
     p50: float
     p95: float

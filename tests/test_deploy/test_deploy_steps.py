@@ -78,21 +78,12 @@ def test_a_large_face_is_made_as_small_as_those_of_the_data(tmp_path):
     assert torch.equal(first, second)
 
 
-def test_steps_that_make_targets_are_left_out():
+def test_targets_and_repetitions_are_left_out_and_validation_does_for_a_test():
     cfg = leaf(CATS)
     target = dict(type='mmpose.GenerateTarget', encoder=cfg.codec)
     cfg.test_dataloader.dataset.pipeline.insert(3, target)
-    kinds = [step['type'] for step in steps_of(cfg)]
-    assert kinds == [
-        'LoadImage',
-        'GetBBoxCenterScale',
-        'TopdownAffine',
-        'PackPoseInputs',
-    ]
-
-
-def test_a_repeated_data_set_and_the_validation_in_place_of_a_test():
-    cfg = leaf(CATS)
+    kinds = ['LoadImage', 'GetBBoxCenterScale', 'TopdownAffine', 'PackPoseInputs']
+    assert [step['type'] for step in steps_of(cfg)] == kinds
     inner = cfg.val_dataloader.dataset
     cfg.test_dataloader = None
     cfg.val_dataloader.dataset = dict(type='RepeatDataset', times=2, dataset=inner)

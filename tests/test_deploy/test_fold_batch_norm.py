@@ -152,25 +152,21 @@ def test_what_cannot_be_folded_stays(kind):
         assert torch.equal(one, other)
 
 
-@pytest.mark.parametrize(
-    'layer',
-    [nn.ConvTranspose2d(2, 3, 2, stride=2), nn.Conv2d(2, 3, 3, bias=False)],
-    ids=['transposed', 'without-bias'],
-)
-def test_other_layers_are_folded(layer):
-    network = nn.Sequential(layer, nn.Sequential(nn.BatchNorm2d(3))).eval()
-    network[1][0].running_mean.normal_()
-    images = torch.randn(2, 2, 6, 6)
-    with torch.no_grad():
-        expected = network(images)
-        assert fold_batch_norms_(network, images) == 1
-        assert torch.allclose(network(images), expected, atol=1e-6)
-
-
-def test_a_linear_layer_is_folded_where_its_channels_come_second():
-    norm = nn.BatchNorm1d(3)
-    norm.running_mean.normal_()
-    network = nn.Sequential(nn.Linear(4, 3), norm).eval()
+def test_other_layers_are_folded():
+    for layer in (
+        nn.ConvTranspose2d(2, 3, 2, stride=2),
+        nn.Conv2d(2, 3, 3, bias=False),
+    ):
+        network = nn.Sequential(layer, nn.Sequential(nn.BatchNorm2d(3))).eval()
+        network[1][0].running_mean.normal_()
+        images = torch.randn(2, 2, 6, 6)
+        with torch.no_grad():
+            expected = network(images)
+            assert fold_batch_norms_(network, images) == 1
+            assert torch.allclose(network(images), expected, atol=1e-6)
+    # A linear layer, where its channels come second.
+    network = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)).eval()
+    network[1].running_mean.normal_()
     rows, tall = torch.randn(5, 4), torch.randn(5, 3, 4)
     with torch.no_grad():
         expected = network(rows)

@@ -49,12 +49,9 @@ def test_a_distributed_wrapper_is_taken_off():
     assert plain_network(wrapper).head is model.head
 
 
-def test_another_kind_of_model_is_named():
+def test_models_that_cannot_be_deployed_are_named():
     with pytest.raises(ValueError, match='Linear is neither an ImageClassifier'):
         plain_network(nn.Linear(1, 1))
-
-
-def test_features_of_another_way_are_refused():
     model = build_leaf(FACES)
 
     class Own(type(model)):
@@ -64,9 +61,6 @@ def test_features_of_another_way_are_refused():
     model.__class__ = Own
     with pytest.raises(ValueError, match='Own extracts features in its own way'):
         plain_network(model)
-
-
-def test_without_a_head_there_is_nothing_to_deploy():
     model = build_leaf(FACES)
     model.head = None
     with pytest.raises(ValueError, match='no head'):

@@ -45,9 +45,6 @@ def test_the_drop_is_that_of_the_worst_split():
     before, after = (Evaluation({}, correct) for correct in both)
     assert drop_in_points(before, after) == 25
     assert drop_in_points(before, before) == 0
-
-
-def test_without_a_score_there_is_no_drop():
     with pytest.raises(ValueError, match='neither accuracy/top1 nor coco/AP'):
         drop_in_points(Evaluation({}), Evaluation({}))
 

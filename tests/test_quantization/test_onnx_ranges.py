@@ -41,15 +41,12 @@ def model_path(tmp_path):
 def observed(model_path, batches, ranges):
     path = model_path.with_name('ranges.json')
     write_ranges(model_path, batches, ranges, path)
-    data = json.loads(path.read_text())['data']
-
-    def number(value):
-        return float(np.ravel(value['data'] if isinstance(value, dict) else value)[0])
-
-    return {
-        name: (number(entry['lowest']), number(entry['highest']))
-        for name, entry in data.items()
-    }
+    found = {}
+    for name, entry in json.loads(path.read_text())['data'].items():
+        ends = [entry['lowest'], entry['highest']]
+        ends = [end['data'] if isinstance(end, dict) else end for end in ends]
+        found[name] = tuple(float(np.ravel(end)[0]) for end in ends)
+    return found
 
 
 def test_percentiles_cut_one_in_ten_thousand(model_path):

@@ -113,8 +113,7 @@ def test_what_is_concatenated_shares_the_widest_range():
 def test_what_is_moved_and_rounded_again_keeps_its_range():
     """As in HRNet before and after it is enlarged, of fewer and of more values."""
     images = opset.parameter([1, 1, 10, 10], name='images')
-    small = rounded(images, 'small')
-    moved = opset.reshape(small, opset.constant([1, 1, 100]), False, name='moved')
+    moved = opset.reshape(rounded(images, 'small'), [1, 1, 100], False, name='moved')
     ends = [opset.constant(np.float32(end)) for end in (0, 6) * 2]
     model = ov.Model([opset.fake_quantize(moved, *ends, 256)], [images])
     set_ranges_(model, {('small', 0): (0.0, 5.0), ('moved', 0): (0.0, 5.5)})

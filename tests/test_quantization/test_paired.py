@@ -48,12 +48,9 @@ def test_draws_of_counts_are_draws_of_images():
     assert (pair.low, pair.high) == (pytest.approx(low), pytest.approx(high))
 
 
-def test_answers_that_agree_leave_no_doubt():
+def test_answers_that_agree_have_no_interval_and_draws_are_the_same_each_time():
     pair = paired_accuracy(*answers(5, 0, 0, 5))
     assert (pair.difference, pair.low, pair.high) == (0, 0, 0)
-
-
-def test_the_interval_is_the_same_each_time():
     made = answers(30, 6, 3, 11)
     assert paired_accuracy(*made) == paired_accuracy(*made)
 
@@ -105,11 +102,8 @@ def test_both_models_are_scored_on_the_same_draw():
     assert (pair.low, pair.high) == (0, 0)
     other = paired_ap(hard + easy, easy + hard, resamples=100)
     assert other.low < 0 < other.high
-
-
-def test_draws_without_an_object_are_left_out():
     images = [image(objects=0), image([0.9], [True])]
-    pair = paired_ap(images, images, resamples=50)
+    pair = paired_ap(images, images, resamples=50)  # draws without an object are none
     assert (pair.before, pair.low, pair.high) == (pytest.approx(1), 0, 0)
 
 

@@ -52,8 +52,10 @@ def test_a_tensor_is_rounded_to_256_levels_of_its_range():
 
 
 def test_the_range_is_a_moving_average_that_holds_zero():
-    quantizer = InputFakeQuant().train()
-    quantizer(torch.tensor([2.0, 10.0]))
+    quantizer = InputFakeQuant()
+    x = torch.tensor([0.123456])
+    assert quantizer.eval()(x) is x  # there is no range yet
+    quantizer.train()(torch.tensor([2.0, 10.0]))
     assert (quantizer.low.item(), quantizer.high.item()) == (0, 10)
     quantizer(torch.tensor([-5.0, 20.0]))
     assert quantizer.low.item() == pytest.approx(-5 * AVERAGING)
@@ -67,26 +69,17 @@ def test_the_range_is_a_moving_average_that_holds_zero():
 def test_what_lies_beyond_the_range_is_cut_and_learns_nothing():
     quantizer = InputFakeQuant().train()
     quantizer(torch.tensor([0.0, 2.55]))
-    quantizer.eval()
     x = torch.tensor([1.0, 9.0, -3.0], requires_grad=True)
-    rounded = quantizer(x)
+    rounded = quantizer.eval()(x)
     torch.testing.assert_close(rounded, torch.tensor([1.0, 2.55, 0.0]))
     rounded.sum().backward()
     assert x.grad.tolist() == [1, 0, 0]
-
-
-def test_a_percentile_leaves_outliers_out():
-    values = torch.cat([torch.linspace(0, 1, 999), torch.tensor([1000.0])])
+    # A percentile leaves outliers out.
     quantizer = InputFakeQuant(percentile=99).train()
-    quantizer(values)
+    quantizer(torch.cat([torch.linspace(0, 1, 999), torch.tensor([1000.0])]))
     assert quantizer.high.item() == pytest.approx(0.99, abs=0.01)
     with pytest.raises(ValueError, match='percentile is 50'):
         InputFakeQuant(percentile=50)
-
-
-def test_before_the_first_batch_an_evaluation_changes_nothing():
-    x = torch.tensor([0.123456])
-    assert InputFakeQuant().eval()(x) is x
 
 
 def test_layers_round_their_weight_and_keep_name_and_object_of_the_parameter():
@@ -105,25 +98,21 @@ def test_layers_round_their_weight_and_keep_name_and_object_of_the_parameter():
     assert isinstance(net[3], nn.ConvTranspose2d)
 
 
-def test_the_forward_is_that_of_rounded_weights_and_inputs():
+def test_the_forward_rounds_and_an_optimizer_made_before_trains_the_weight_itself():
     net = nn.Sequential(nn.Linear(3, 2))
     x = torch.tensor([[0.3, -0.7, 1.0]])
     expected = nn.functional.linear(
         InputFakeQuant().train()(x), round_weight(net[0].weight, 0), net[0].bias
     )
-    insert_fake_quant_(net)
-    torch.testing.assert_close(net.train()(x), expected)
-
-
-def test_an_optimizer_made_before_trains_the_weight_itself():
-    net = network()
     optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
     insert_fake_quant_(net)
-    before = {name: p.clone() for name, p in net.named_parameters()}
-    net.train()(images()).square().sum().backward()
+    before = [p.clone() for p in net.parameters()]
+    output = net.train()(x)
+    torch.testing.assert_close(output, expected)
+    output.square().sum().backward()
     optimizer.step()
-    unchanged = [n for n, p in net.named_parameters() if torch.equal(p, before[n])]
-    assert unchanged == []
+    for parameter, old in zip(net.parameters(), before, strict=True):
+        assert not torch.equal(parameter, old)
 
 
 def test_removal_leaves_plain_layers_on_their_grid():
@@ -166,12 +155,16 @@ def test_rounding_and_folding_batch_norm_change_places():
     torch.testing.assert_close(integers[0] * signs, integers[1], atol=1e-3, rtol=0)
 
 
-def test_a_copy_and_a_state_go_on_alike():
+def test_a_copy_and_a_state_go_on_alike_and_an_average_shares_the_ranges():
     net = network()
+    average = copy.deepcopy(net)
     insert_fake_quant_(net)
+    share_fake_quant_(average, net)
     net.train()(images(1))
-    copied = copy.deepcopy(net)
-    fresh = network()
+    assert average[5].input_fake_quant.high is net[5].input_fake_quant.high
+    assert average[5]._parameters['weight'] is not net[5]._parameters['weight']
+    torch.testing.assert_close(average[5].weight, round_weight(net[5].weight, 0))
+    copied, fresh = copy.deepcopy(net), network()
     insert_fake_quant_(fresh)
     fresh.load_state_dict(net.state_dict())
     expected = net.eval()(images(2))
@@ -179,17 +172,6 @@ def test_a_copy_and_a_state_go_on_alike():
     torch.testing.assert_close(fresh.eval()(images(2)), expected)
     copied.train()(images(3) * 100)
     assert copied[0].input_fake_quant.high > net[0].input_fake_quant.high
-
-
-def test_an_averaged_copy_shares_the_ranges():
-    net = network()
-    average = copy.deepcopy(net)
-    insert_fake_quant_(net)
-    share_fake_quant_(average, net)
-    net.train()(images())
-    assert average[5].input_fake_quant.high is net[5].input_fake_quant.high
-    assert average[5]._parameters['weight'] is not net[5]._parameters['weight']
-    torch.testing.assert_close(average[5].weight, round_weight(net[5].weight, 0))
 
 
 def test_freezing_stops_ranges_and_statistics_until_the_next_train():

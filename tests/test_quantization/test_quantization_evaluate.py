@@ -83,13 +83,9 @@ def test_a_stock_metric_has_one_nameless_split():
     assert found.correct[''].tolist() == again.correct[''].tolist()[::-1]
 
 
-def test_images_with_several_labels_have_no_right_answer():
+def test_images_with_several_labels_have_no_right_answer_and_some_no_judgement():
     made = DataSample().set_gt_label([0, 1]).set_pred_score(torch.tensor([0.2, 0.8]))
-    evaluator = Evaluator([])
-    assert evaluate(Told(), told_loader([made]), evaluator).correct == {}
-
-
-def test_no_model_is_run_without_a_judgement():
+    assert evaluate(Told(), told_loader([made]), Evaluator([])).correct == {}
     assert Unjudged(loader=None, evaluator=None).run(model=None).metrics == {}
 
 
@@ -126,14 +122,8 @@ def test_drawn_images_are_scored_as_xtcocotools_scores_them(tmp_path):
     fewer.dataset_meta = METAINFO
     expected = evaluate(Told(), told_loader(kept), fewer).metrics[AP]
     assert average_precision([matches[i] for i in (0, 2, 5)]) == pytest.approx(expected)
-
-
-def test_two_models_are_compared_on_the_same_images(tmp_path):
     one, two = (evaluate(Told(), *cats(tmp_path, seed)[::-1]) for seed in (1, 3))
     pair = compare(one, two)[AP]
-    assert (pair.before, pair.after) == (
-        pytest.approx(one.metrics[AP]),
-        pytest.approx(two.metrics[AP]),
-    )
+    found = [pytest.approx(each.metrics[AP]) for each in (one, two)]
+    assert ([pair.before, pair.after], pair.n) == (found, 7)
     assert pair.low <= pair.difference <= pair.high
-    assert pair.n == 7

@@ -194,8 +194,8 @@ def test_a_pose_file_in_int8_finds_the_spot(spots, backend):
     images = (fields - mean) / std
     kind = BACKENDS[backend]
     path = f'int8{kind.suffixes[0]}'
-    converter = kind(plain_network(model), spec, [images])
-    assert converter.convert(out=Path(path)).coverage.converted
+    backend = kind(plain_network(model), spec, [images])
+    assert backend.convert(out=Path(path)).coverage.converted
     (exact,) = records('spots.pth', 'data/0.png', '--config', 'spots.py')[0]['objects']
     (rough,) = records(path, 'data/0.png')[0]['objects']
     assert len(rough['keypoints']) == 17

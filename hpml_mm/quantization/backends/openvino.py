@@ -29,11 +29,8 @@ from .openvino_ranges import (
 )
 
 _WEIGHTED = (
-    'Convolution',
-    'GroupConvolution',
-    'ConvolutionBackpropData',
-    'GroupConvolutionBackpropData',
-    'MatMul',
+    *('Convolution', 'GroupConvolution', 'ConvolutionBackpropData'),
+    *('GroupConvolutionBackpropData', 'MatMul'),
 )
 # Between a weight and its use.
 _ON_WEIGHTS = ('Convert', 'FakeQuantize', 'Multiply', 'Reshape', 'Subtract')
