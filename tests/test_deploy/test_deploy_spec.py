@@ -158,6 +158,9 @@ def test_models_that_a_file_cannot_say_are_refused():
     cfg.test_dataloader.dataset.pipeline[1] = dict(type='NumpyToPIL', to_rgb=True)
     with pytest.raises(ValueError, match='changes BGR to RGB'):
         spec_of(cfg, build_leaf(LARGE_FACES))
+    cfg.test_dataloader = cfg.val_dataloader = None
+    with pytest.raises(ValueError, match='neither test_dataloader'):
+        spec_of(cfg, build_leaf(FACES), {'classes': ('a',)})
     cats = build_leaf(CATS)
 
     class Own(type(cats.head)):
@@ -167,10 +170,3 @@ def test_models_that_a_file_cannot_say_are_refused():
     cats.head.__class__ = Own
     with pytest.raises(ValueError, match='outputs of Own'):
         spec_of(leaf(CATS), cats)
-
-
-def test_without_loaders_nothing_says_how_images_become_inputs():
-    cfg = leaf(FACES)
-    cfg.test_dataloader = cfg.val_dataloader = None
-    with pytest.raises(ValueError, match='neither test_dataloader'):
-        spec_of(cfg, build_leaf(FACES), {'classes': ('a',)})

@@ -87,21 +87,13 @@ class NoTraining(Hook):
         raise AssertionError('it was to be refused before')
 
 
-def test_without_validation_nothing_is_trained(tmp_path):
-    runner = demo_runner(
-        tmp_path,
-        hooks=[PTQ, dict(type=NoTraining)],
-        val_cfg=None,
-        val_dataloader=None,
-        val_evaluator=None,
-    )
+def test_a_training_that_cannot_end_in_int8_does_not_begin(tmp_path, monkeypatch):
+    hooks = [PTQ, dict(type=NoTraining)]
+    nothing = dict.fromkeys(('val_cfg', 'val_dataloader', 'val_evaluator'))
+    runner = demo_runner(tmp_path, hooks=hooks, **nothing)
     with pytest.raises(ValueError, match='judged on the validation set'):
         runner.train()
-
-
-def test_several_processes_are_sent_to_the_tool(tmp_path, monkeypatch):
     place = 'hpml_mm.quantization.hooks.quantization_hook.get_world_size'
     monkeypatch.setattr(place, lambda: 2)
-    runner = demo_runner(tmp_path, hooks=[PTQ, dict(type=NoTraining)])
     with pytest.raises(ValueError, match='PTQHook works in one process'):
-        runner.train()
+        demo_runner(tmp_path, hooks=hooks).train()

@@ -3,38 +3,31 @@ import json
 
 import numpy as np
 import onnx
+import onnx.parser
 import pytest
 import torch
-from onnx import TensorProto, helper
 
 from hpml_mm.quantization.backends.onnx_ranges import write_ranges
 
 VALUES = torch.arange(-40_000.0, 40_000.0).view(1, 1, 200, 400)
 
 
+# Twice the input, and its swish.
+MODEL = """
+<ir_version: 10, opset_import: ["" : 18]>
+toy (float[batch, 1, 200, 400] images) => (float[batch, 1, 200, 400] swish)
+<float[batch, 1, 200, 400] double, float[batch, 1, 200, 400] gate> {
+    double = Add(images, images)
+    gate = Sigmoid(double)
+    swish = Mul(double, gate)
+}
+"""
+
+
 @pytest.fixture
 def model_path(tmp_path):
-    """Twice the input, and its swish."""
-    shape = ['batch', 1, 200, 400]
-    tensors = {
-        name: helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
-        for name in ('images', 'double', 'gate', 'swish')
-    }
-    nodes = [
-        helper.make_node('Add', ['images', 'images'], ['double'], 'add'),
-        helper.make_node('Sigmoid', ['double'], ['gate'], 'sigmoid'),
-        helper.make_node('Mul', ['double', 'gate'], ['swish'], 'mul'),
-    ]
-    graph = helper.make_graph(
-        nodes,
-        'toy',
-        [tensors['images']],
-        [tensors['swish']],
-        value_info=[tensors['double'], tensors['gate']],
-    )
     path = tmp_path / 'model.onnx'
-    opset = helper.make_opsetid('', 18)
-    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=10), path)
+    onnx.save(onnx.parser.parse_model(MODEL), path)
     return path
 
 

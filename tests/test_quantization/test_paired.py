@@ -1,8 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Paired differences whose intervals are known."""
 
-import math
-
 import numpy as np
 import pytest
 
@@ -27,15 +25,6 @@ def test_scores_and_difference_are_percentages_of_the_images():
     assert (pair.difference, pair.drop) == (-3, 3)
     assert pair.points(pair.drop) == 3
     assert pair.low < -3 < pair.high
-
-
-def test_the_interval_is_that_of_the_normal_approximation():
-    """The variance of a paired difference is (lost + won - (lost - won)^2/n) / n^2."""
-    n, lost, won = 4000, 90, 70
-    pair = paired_accuracy(*answers(2000, lost, won, n - 2000 - lost - won))
-    deviation = 100 * math.sqrt(lost + won - (lost - won) ** 2 / n) / n
-    assert pair.low == pytest.approx(pair.difference - 1.96 * deviation, abs=0.03)
-    assert pair.high == pytest.approx(pair.difference + 1.96 * deviation, abs=0.03)
 
 
 def test_draws_of_counts_are_draws_of_images():

@@ -1,6 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Architectures in use, small and with random weights, are really converted."""
 
+import copy
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
@@ -9,22 +10,28 @@ import pytest
 import torch
 from deploy_models import (
     CATS,
-    FACES,
     build,
     build_classifier,
     build_hrnet,
     build_leaf,
     leaf,
 )
+from quantized_toys import toy_spec
 from torch import nn
 
 from hpml_mm.config.overrides import load_config
-from hpml_mm.deploy.describe import spec_of
 from hpml_mm.deploy.engines import EagerEngine, load_engine
 from hpml_mm.deploy.network import plain_network
 from hpml_mm.quantization.backends import BACKENDS
 from hpml_mm.quantization.calibration import estimate_statistics_
 from hpml_mm.quantization.coverage import SQUEEZE_EXCITATION
+from hpml_mm.quantization.qat import (
+    fake_quant_layers,
+    freeze_batch_norm_,
+    insert_fake_quant_,
+    remove_fake_quant_,
+)
+from hpml_mm.quantization.rounding import weighted_layers
 from hpml_mm.quantization.sensitivity import output_sqnr
 
 pytestmark = pytest.mark.slow
@@ -87,9 +94,7 @@ def test_layers_are_int8_and_outputs_are_those_of_fp32_but_for_noise(
     model, batches = make(), smooth_batches()
     estimate_statistics_(model, batches)
     network = plain_network(model)
-    faces = spec_of(leaf(FACES), build_leaf(FACES))
-    three = dict(channels=3, mean=(0.0,) * 3, std=(1.0,) * 3, color='rgb')
-    spec = dataclasses.replace(faces, input_size=(SIZE, SIZE), **three)
+    spec = dataclasses.replace(toy_spec(), input_size=(SIZE, SIZE))
     path = tmp_path / ('int8.xml' if backend == 'openvino' else 'int8.onnx')
     found = BACKENDS[backend](network, spec, batches).convert(out=path)
     assert len(found.coverage.converted) == converted
@@ -98,3 +103,14 @@ def test_layers_are_int8_and_outputs_are_those_of_fp32_but_for_noise(
     engine = load_engine(path)
     assert engine.spec == spec
     assert output_sqnr(EagerEngine(network), engine, batches[:1]) > least
+    # All layers take part in quantization-aware training, and become plain again.
+    exact = EagerEngine(copy.deepcopy(network))
+    assert insert_fake_quant_(network) == list(weighted_layers(network))
+    freeze_batch_norm_(network.train())
+    network(batches[0]).square().mean().backward()
+    assert all(p.grad is not None for p in network.parameters())
+    layers = [layer.input_fake_quant for _, layer in fake_quant_layers(network)]
+    assert all(layer.high > layer.low for layer in layers)
+    assert 0 < output_sqnr(exact, EagerEngine(network), batches[:1]) < 60
+    remove_fake_quant_(network, on_grid=False)
+    assert torch.equal(EagerEngine(network)(batches[0]), exact(batches[0]))

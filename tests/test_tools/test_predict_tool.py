@@ -162,51 +162,39 @@ def test_neither_weak_keypoints_nor_images_without_boxes_are_found(spots, capsys
     assert 'data/0.png: no object' in capsys.readouterr().out
 
 
-def test_a_pose_file_finds_what_the_checkpoint_finds(spots):
+@pytest.mark.parametrize('kind', ['fp32', 'onnxruntime', 'openvino'])
+def test_a_pose_file_finds_what_the_checkpoint_finds(spots, kind):
     cfg = Config.fromfile('spots.py')
     model = build_model(cfg)
     load_fitting(model, 'spots.pth')
-    export_onnx(plain_network(model), spec_of(cfg, model), 'spots.onnx')
-    box = {'1.png': [[10, 20, 40, 50]]}
-    Path('boxes.json').write_text(json.dumps(box))
-    run = ['data/1.png', '--boxes', 'boxes.json']
-    (one,) = records('spots.pth', *run, '--config', 'spots.py')[0]['objects']
-    drawn = cv2.imread('predictions/1.png.png')
-    (two,) = records('spots.onnx', *run)[0]['objects']
-    assert (cv2.imread('predictions/1.png.png') == drawn).all()
-    assert one['keypoints'].keys() == two['keypoints'].keys()
-    for name, point in one['keypoints'].items():
-        assert point == pytest.approx(two['keypoints'][name], abs=1e-4)
-
-
-@pytest.mark.parametrize('backend', ['onnxruntime', 'openvino'])
-def test_a_pose_file_in_int8_finds_the_spot(spots, backend):
-    if backend == 'openvino':
+    network, spec = plain_network(model), spec_of(cfg, model)
+    path = Path('spots.xml' if kind == 'openvino' else 'spots.onnx')
+    if kind == 'fp32':
+        export_onnx(network, spec, path)
+    else:
         pytest.importorskip('nncf')
-    cfg = Config.fromfile('spots.py')
-    model = build_model(cfg)
-    load_fitting(model, 'spots.pth')
-    spec = spec_of(cfg, model)
-    # Black and white fields, as large as a cell.
-    fields = torch.tensor([0.0, 255.0]).repeat(8, 1, 16, 8)
-    fields = fields.repeat_interleave(4, 2).repeat_interleave(4, 3)
-    mean, std = (torch.tensor(one).view(3, 1, 1) for one in (spec.mean, spec.std))
-    images = (fields - mean) / std
-    kind = BACKENDS[backend]
-    path = f'int8{kind.suffixes[0]}'
-    backend = kind(plain_network(model), spec, [images])
-    assert backend.convert(out=Path(path)).coverage.converted
-    (exact,) = records('spots.pth', 'data/0.png', '--config', 'spots.py')[0]['objects']
-    (rough,) = records(path, 'data/0.png')[0]['objects']
-    assert len(rough['keypoints']) == 17
+        # Black and white fields, as large as a cell.
+        fields = torch.tensor([0.0, 255.0]).repeat(8, 1, 16, 8)
+        fields = fields.repeat_interleave(4, 2).repeat_interleave(4, 3)
+        mean, std = (torch.tensor(one).view(3, 1, 1) for one in (spec.mean, spec.std))
+        backend = BACKENDS[kind](network, spec, [(fields - mean) / std])
+        assert backend.convert(out=path).coverage.converted
+    Path('boxes.json').write_text(json.dumps({'1.png': [[10, 20, 40, 50]]}))
+    run = ['data/1.png', '--boxes', 'boxes.json']
+    (exact,) = records('spots.pth', *run, '--config', 'spots.py')[0]['objects']
+    drawn = cv2.imread('predictions/1.png.png')
+    (found,) = records(path, *run)[0]['objects']
+    assert exact['keypoints'].keys() == found['keypoints'].keys()
+    if kind == 'fp32':
+        assert (cv2.imread('predictions/1.png.png') == drawn).all()
+    else:
+        assert exact != found
     for name, point in exact['keypoints'].items():
-        other = rough['keypoints'][name]
-        assert (other['x'], other['y']) == pytest.approx(
-            (point['x'], point['y']), abs=3
-        )
-        assert other['score'] == pytest.approx(point['score'], rel=0.1)
-    assert rough != exact
-    assert Path('predictions/0.png.png').is_file()
+        other = found['keypoints'][name]
+        score, place = (1e-4, 1e-4) if kind == 'fp32' else (0.1, 3)
+        assert other['score'] == pytest.approx(point['score'], rel=score)
+        assert other['x'] == pytest.approx(point['x'], abs=place)
+        assert other['y'] == pytest.approx(point['y'], abs=place)
 
 
 @pytest.fixture

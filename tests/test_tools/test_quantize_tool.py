@@ -107,6 +107,26 @@ def test_random_weights_are_timed_and_not_judged(quantize, tmp_path):
     assert not [metric for metric in values if 'accuracy' in metric]
 
 
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_real_faces_lose_at_most_half_a_point(
+    quantize, tmp_path, real_data, monkeypatch
+):
+    monkeypatch.setenv('HPML_MM_DATA', str(real_data))
+    (config,) = (ROOT / 'configs' / 'fer').glob('mini-xception_*-ema-*-60e_*.py')
+    weights = ROOT / 'results' / 'mini-xception_fer2013-44px.safetensors'
+    options = ['--max-drop', 'none', '--latency-seconds', '0', '--out', 'real']
+    main([str(config), str(weights), *options])
+    values = {
+        row.metric.removeprefix('PublicTest/accuracy/top1/'): row.value
+        for row in read_results(tmp_path / 'real/rows.csv')
+        if row.experiment.endswith('int8-ptq-onnxruntime')
+    }
+    assert (values['samples'], values['layers/int8']) == (3589, 23)
+    assert values['drop(points)'] <= 0.5
+    assert values['drop_low(points)'] < values['drop_high(points)'] < 1
+
+
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
