@@ -14,10 +14,15 @@ from pathlib import Path
 import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
 from hpml_mm.config.arguments import clear_errors
 from hpml_mm.datasets.image_io import BrokenImageError
-from hpml_mm.deploy.draw import draw_prediction, write_drawing
-from hpml_mm.deploy.files import find_images, read_boxes
 from hpml_mm.deploy.predict import Predictor, damage, load_predictor
-from hpml_mm.deploy.records import line_of, record_of
+from hpml_mm.deploy.prediction_files import (
+    draw_prediction,
+    find_images,
+    line_of,
+    read_boxes,
+    record_of,
+    write_drawing,
+)
 from hpml_mm.engine.cpu import setup_cpu
 from hpml_mm.utils.files import dump_strict, write_atomic
 

@@ -16,25 +16,26 @@ from hpml_mm.config.run import configure_test, configure_training
 from hpml_mm.config.work_dir import derive_work_dir
 from hpml_mm.engine.cpu import setup_cpu
 from hpml_mm.engine.weights import load_fitting
-from hpml_mm.quantization.backends.base import BACKENDS, RANGES
-from hpml_mm.quantization.calibration import MINIMUM, calibration_batches
-from hpml_mm.quantization.fine_tune import EPOCHS, LR_SHARE, fine_tune_
-from hpml_mm.quantization.from_runner import missed, quantize_in_runner, validation_of
-from hpml_mm.quantization.hooks import QATHook
-from hpml_mm.quantization.report import QuantizationReport
-from hpml_mm.quantization.settings import QuantizationSettings, check_installed
-from hpml_mm.quantization.untrained import (
-    Unjudged,
+from hpml_mm.quantization.backends import BACKENDS
+from hpml_mm.quantization.calibration import (
+    MINIMUM,
+    calibration_batches,
     estimate_statistics_,
     without_pretrained_,
 )
+from hpml_mm.quantization.evaluate import Unjudged
+from hpml_mm.quantization.from_runner import missed, quantize_in_runner, validation_of
+from hpml_mm.quantization.hooks import QATHook
+from hpml_mm.quantization.qat import EPOCHS, LR_SHARE, fine_tune_
+from hpml_mm.quantization.report import QuantizationReport
+from hpml_mm.quantization.settings import QuantizationSettings
 from hpml_mm.runner import build_runner
 from hpml_mm.utils.model import bare_model
 
 NOT_MET = 1
 
 
-def parse_args() -> argparse.Namespace:
+def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Make an INT8 model.')
     add_config_arguments(parser)
     parser.add_argument('checkpoint', nargs='?', help='.pth or .safetensors, in FP32')
@@ -44,15 +45,15 @@ def parse_args() -> argparse.Namespace:
         help='no checkpoint: speed and noise of random weights, with BatchNorm '
         'estimated on real images',
     )
-    methods = sorted({method for known in BACKENDS.values() for method in known})
+    methods = sorted({method for each in BACKENDS.values() for method in each.methods})
     parser.add_argument('--method', choices=methods, default='ptq')
     parser.add_argument('--backend', choices=list(BACKENDS), default='onnxruntime')
-    ranges = sorted({name for known in RANGES.values() for name in known})
+    ranges = sorted({name for b in BACKENDS.values() for name in b.known_ranges})
     parser.add_argument(
         '--ranges',
         choices=ranges,
-        help='how ranges are found; the backend\'s default. "naive" shows what a model '
-        'loses without the care that is taken otherwise',
+        help='ranges of activations; the backend\'s default. "naive" shows the loss '
+        'without the care that is taken otherwise',
     )
     parser.add_argument(
         '--samples', type=int, default=MINIMUM, help='training images to calibrate with'
@@ -77,14 +78,14 @@ def parse_args() -> argparse.Namespace:
     )
     parser.add_argument('--out', help='folder for the model and its report')
     training = add_training_arguments(parser.add_argument_group('--method qat'))
-    args = parser.parse_args()
+    args = parser.parse_args(argv)
     if problem := contradiction(args, training):
         parser.error(problem)
     return args
 
 
 def contradiction(args: argparse.Namespace, training: list[str]) -> str | None:
-    """What does not go together; ``training`` are names of arguments of a training."""
+    """Arguments that exclude each other; ``training`` are the names of a training's."""
     if (args.checkpoint is None) != args.untrained:
         return 'give either CHECKPOINT or --untrained'
     if args.untrained and args.method == 'qat':
@@ -182,12 +183,12 @@ def train(
     return hook.report
 
 
-def main() -> None:
-    args = parse_args()
+def main(argv: list[str] | None = None) -> None:
+    args = parse_args(argv)
     with clear_errors():
         print(setup_cpu())
         settings = settings_of(args)
-        check_installed(settings.backend)
+        BACKENDS[settings.backend].check_installed()
         derived = derive_work_dir(args.config, args.cfg_options)
         out = Path(args.out or derived / f'{args.method}-{args.backend}')
         run = train if args.method == 'qat' else convert

@@ -43,7 +43,8 @@ def spec_of(
             image to the result that a file cannot say.
     """
     model = bare_model(model)
-    plain_network(model)  # refuses other kinds of models
+    head = plain_network(model).head  # refuses other kinds of models
+    preprocessor: Any = model.data_preprocessor
     metainfo = dict(metainfo or metainfo_of(cfg))
     pose = 'keypoint_id2name' in metainfo
     task = 'pose' if pose else 'classify'
@@ -51,9 +52,9 @@ def spec_of(
     short = tuple({**step, 'type': plain_type(step)} for step in steps)
     check_steps(task, short)
     reader = ImageReader(steps, cfg.get('default_scope'), metainfo if pose else None)
-    image, inputs = _try(reader, model.data_preprocessor, pose)
+    image, inputs = _try(reader, preprocessor, pose)
     channels, height, width = inputs.shape
-    mean, std = _normalisation(model.data_preprocessor, channels)
+    mean, std = _normalisation(preprocessor, channels)
     return DeploySpec(
         task=task,
         names=_names(cfg, metainfo, pose),
@@ -63,7 +64,7 @@ def spec_of(
         std=std,
         color=_color_order(_middle(image), _middle(inputs), mean, std),
         pipeline=short,
-        pose=_pose_spec(cfg, model, metainfo, short) if pose else None,
+        pose=_pose_spec(cfg, model, head, metainfo, short) if pose else None,
     )
 
 
@@ -108,17 +109,16 @@ def _middle(image: Tensor) -> Tensor:
 
 
 def _normalisation(
-    preprocessor: nn.Module, channels: int
+    preprocessor: Any, channels: int
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     if not getattr(preprocessor, '_enable_normalize', False):
         return (0.0,) * channels, (1.0,) * channels
+    # As decimals of a config, not as the nearest float32.
     mean, std = (
-        # As decimals of a config, not as the nearest float32.
         tuple(float(f'{value:.7g}') for value in each.flatten().tolist())
         for each in (preprocessor.mean, preprocessor.std)
     )
-    times = channels // len(mean)
-    return mean * times, std * times
+    return mean * (channels // len(mean)), std * (channels // len(std))
 
 
 def _color_order(
@@ -137,14 +137,18 @@ def _color_order(
 
 
 def _pose_spec(
-    cfg: Config, model: nn.Module, metainfo: Mapping[str, Any], steps: Sequence[dict]
+    cfg: Config,
+    model: Any,
+    head: nn.Module,
+    metainfo: Mapping[str, Any],
+    steps: Sequence[dict],
 ) -> PoseSpec:
     codec = as_json((cfg.model.get('head') or {}).get('decoder'))
     if isinstance(codec, Mapping) and 'type' in codec:
         codec = {**codec, 'type': plain_type(codec)}
     boxes = [step for step in steps if step['type'] == 'GetBBoxCenterScale']
     return PoseSpec(
-        output=_output_kind(model.head),
+        output=_output_kind(head),
         codec=codec,
         test_cfg=as_json(model.test_cfg),
         padding=boxes[0].get('padding', 1.25) if boxes else 1.0,
@@ -156,20 +160,16 @@ def _pose_spec(
 
 
 def _output_kind(head: nn.Module) -> str:
-    from mmpose.models.heads import (
-        HeatmapHead,
-        RegressionHead,
-        RTMCCHead,
-        SimCCHead,
-    )
+    from mmpose.models import heads
 
     kinds = {
-        HeatmapHead.predict: 'heatmap',
-        RegressionHead.predict: 'coordinates',
-        SimCCHead.predict: 'simcc',
-        RTMCCHead.predict: 'simcc',
+        heads.HeatmapHead.predict: 'heatmap',
+        heads.RegressionHead.predict: 'coordinates',
+        heads.SimCCHead.predict: 'simcc',
+        heads.RTMCCHead.predict: 'simcc',
     }
-    kind = kinds.get(type(head).predict)
+    own: Any = type(head)
+    kind = kinds.get(own.predict)
     if kind is None:
         raise ValueError(
             f'the outputs of {type(head).__name__} cannot be decoded from a file, but '

@@ -2,9 +2,10 @@
 """Models of MMPretrain and MMPose whose network is an engine."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
+from mmengine.registry import DefaultScope
 from mmpretrain.models import ClsDataPreprocessor, ImageClassifier
 from mmpretrain.models.heads import ClsHead
 from torch import Tensor, nn
@@ -13,31 +14,15 @@ from hpml_mm.utils.model import bare_model
 
 from .engines import Engine
 from .network import Outputs, plain_network
-from .spec import DeploySpec
+from .spec import DeploySpec, PoseSpec
 
 
 class PassOn(nn.Module):
     """Stands in for a backbone: the images are the features."""
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
+        """Give the images as the only feature."""
         return (images,)
-
-
-class EngineForward:
-    """Stands in for ``forward`` of a head: the whole network, run by an engine.
-
-    Args:
-        engine: Takes images, gives what the head's own ``forward`` gives.
-    """
-
-    def __init__(self, engine: Callable[[Tensor], Outputs]) -> None:
-        self.engine = engine
-
-    def __call__(self, features: tuple[Tensor]) -> Outputs:
-        return self.engine(features[-1])
-
-    def __deepcopy__(self, memo: dict) -> 'EngineForward':
-        return self  # an engine holds a session, which cannot be copied
 
 
 def with_engine(model: nn.Module, engine: Callable[[Tensor], Outputs]) -> nn.Module:
@@ -60,25 +45,26 @@ def with_engine(model: nn.Module, engine: Callable[[Tensor], Outputs]) -> nn.Mod
         ValueError: If the model is of another kind.
     """
     model = bare_model(model)
-    plain_network(model)
-    # What stands in the memo is not copied but taken from there.
-    memo: dict[int, Any] = {id(model.backbone): PassOn()}
-    if model.with_neck:
-        memo[id(model.neck)] = None
-    for part in model.head.children():
+    network = plain_network(model)
+    # A part in the memo is not copied but taken from there.
+    memo: dict[int, Any] = {id(network.backbone): PassOn()}
+    if network.neck is not None:
+        memo[id(network.neck)] = None
+    for part in network.head.children():
         if next(part.parameters(), None) is not None:
             memo[id(part)] = nn.Identity()
-    copied = copy.deepcopy(model, memo)
-    copied.head.forward = EngineForward(engine)
+    copied: Any = copy.deepcopy(model, memo)
+    # A function, as copies of the model share it: a session cannot be copied.
+    copied.head.forward = lambda features: engine(features[-1])
     return copied.cpu().eval()
 
 
 def model_of(spec: DeploySpec, engine: Engine) -> nn.Module:
-    """A model with the pre- and post-processing that a description says.
+    """A model with the pre- and post-processing of a description.
 
     Args:
-        spec: What a file carries.
-        engine: What runs the file.
+        spec: Description that a file carries.
+        engine: Runs the file.
 
     Returns:
         A classifier of MMPretrain or a top-down pose model of MMPose; its
@@ -86,14 +72,51 @@ def model_of(spec: DeploySpec, engine: Engine) -> nn.Module:
     """
     swap = spec.color == 'rgb'
     numbers = {'mean': list(spec.mean), 'std': list(spec.std)}
-    if spec.task == 'classify':
-        model = ImageClassifier(
-            backbone=PassOn(),
-            head=ClsHead(loss={'type': 'mmpretrain.CrossEntropyLoss'}),
-            data_preprocessor=ClsDataPreprocessor(**numbers, to_rgb=swap),
-        )
-    else:
-        from .engine_pose import pose_model
-
-        model = pose_model(spec, {**numbers, 'bgr_to_rgb': swap})
+    if spec.pose is not None:
+        preprocessor = {'type': 'PoseDataPreprocessor', **numbers, 'bgr_to_rgb': swap}
+        return with_engine(_pose_model(spec, spec.pose, preprocessor), engine)
+    model = ImageClassifier(
+        backbone=PassOn(),
+        head=ClsHead(loss={'type': 'mmpretrain.CrossEntropyLoss'}),
+        data_preprocessor=ClsDataPreprocessor(**numbers, to_rgb=swap),
+    )
     return with_engine(model, engine)
+
+
+def _pose_model(
+    spec: DeploySpec, pose: PoseSpec, preprocessor: Mapping[str, Any]
+) -> nn.Module:
+    """A top-down model that takes a network's outputs in place of images."""
+    # Here, because a classifier does without MMPose.
+    from mmpose.models import TopdownPoseEstimator
+    from mmpose.models.heads import HeatmapHead, RegressionHead, SimCCHead
+    from mmpose.models.heads.base_head import BaseHead
+    from mmpose.registry import KEYPOINT_CODECS
+
+    kinds = {'heatmap': HeatmapHead, 'simcc': SimCCHead, 'coordinates': RegressionHead}
+    decode = kinds[pose.output].predict  # uses nothing but ``forward`` and ``decode``
+
+    class DecodingHead(BaseHead):
+        """A head without layers, which decodes outputs as MMPose's own head does."""
+
+        def __init__(self, decoder: Mapping[str, Any]) -> None:
+            super().__init__()
+            self.decoder = KEYPOINT_CODECS.build(decoder)
+
+        def forward(self, feats: tuple[Tensor]) -> Outputs:
+            return feats[-1]
+
+        def predict(self, feats: Any, batch_data_samples: Any, test_cfg: Any) -> Any:
+            return decode(self, feats, batch_data_samples, test_cfg)
+
+        def loss(self, *args: Any) -> dict:
+            raise NotImplementedError('a head without layers cannot be trained')
+
+    codec = {**pose.codec, 'input_size': spec.input_size}
+    with DefaultScope.overwrite_default_scope('mmpose'):
+        return TopdownPoseEstimator(
+            data_preprocessor=dict(preprocessor),
+            backbone={'type': PassOn},
+            head={'type': DecodingHead, 'decoder': codec},
+            test_cfg=dict(pose.test_cfg),
+        )

@@ -1,10 +1,9 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What runs a network on a CPU: PyTorch, ONNX Runtime, OpenVINO, all called alike."""
+"""Inference engines on a CPU: PyTorch, ONNX Runtime, OpenVINO, all called alike."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -23,17 +22,15 @@ class Engine(ABC):
     """A network that takes images and gives what :class:`PlainNetwork` gives.
 
     Attributes:
-        name: Of the engine, such as ``'onnxruntime'``.
         path: The file that it runs; None where there is none.
         size_mib: Size of the network in MiB: of its files, or of its weights where
-            there is no file. None where it is not known.
-        threads: How many it computes with.
+            there is no file.
+        threads: Number of threads to compute with.
         spec: The description that its file carries, None without one.
     """
 
-    name: str
     path: Path | None = None
-    size_mib: float | None = None
+    size_mib: float
     threads: int
     spec: DeploySpec | None = None
 
@@ -51,21 +48,6 @@ class Engine(ABC):
             ValueError: If the images have another size than the network takes.
         """
 
-    def describe(self) -> dict[str, Any]:
-        """What a report says of the engine."""
-        return {
-            'engine': self.name,
-            'version': self.version,
-            'threads': self.threads,
-            'file': self.path and str(self.path),
-            'size(MiB)': self.size_mib,
-        }
-
-    @property
-    def version(self) -> str:
-        """Version of the package that runs the network."""
-        return torch.__version__
-
 
 class EagerEngine(Engine):
     """PyTorch without a compiler, as a model is tested by default.
@@ -73,8 +55,6 @@ class EagerEngine(Engine):
     Args:
         network: Put into evaluation mode; it stays the caller's.
     """
-
-    name = 'eager'
 
     def __init__(self, network: nn.Module) -> None:
         self._network = network.eval()
@@ -87,30 +67,8 @@ class EagerEngine(Engine):
 
     @torch.no_grad()
     def __call__(self, images: Tensor | np.ndarray) -> Outputs:
+        """Run a batch; see :class:`Engine`."""
         return self._network(torch.as_tensor(images))
-
-
-class InductorEngine(Engine):
-    """A program that torch.compile's Inductor has lowered.
-
-    Args:
-        program: Takes images and gives the network's outputs.
-        size_mib: Size of its weights in MiB, if it is known.
-    """
-
-    name = 'inductor'
-
-    def __init__(
-        self, program: Callable[[Tensor], Outputs], size_mib: float | None = None
-    ) -> None:
-        self._program = program
-        self.threads = torch.get_num_threads()
-        self.size_mib = size_mib
-
-    @torch.no_grad()
-    def __call__(self, images: Tensor | np.ndarray) -> Outputs:
-        outputs = self._program(torch.as_tensor(images))
-        return tuple(outputs) if isinstance(outputs, list) else outputs
 
 
 class OnnxEngine(Engine):
@@ -128,8 +86,6 @@ class OnnxEngine(Engine):
         ImportError: If ONNX Runtime is not installed.
         ValueError: If it cannot be read as a network with one input of images.
     """
-
-    name = 'onnxruntime'
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
         import onnxruntime as ort
@@ -157,14 +113,9 @@ class OnnxEngine(Engine):
             self.spec = DeploySpec.from_json(notes[METADATA_KEY], str(path))
 
     def __call__(self, images: Tensor | np.ndarray) -> Outputs:
+        """Run a batch; see :class:`Engine`."""
         array = _as_array(images, self._shape, self.path)
         return _as_outputs(self._session.run(None, {self._input: array}))
-
-    @property
-    def version(self) -> str:
-        import onnxruntime
-
-        return onnxruntime.__version__
 
 
 class OpenVinoEngine(Engine):
@@ -173,17 +124,9 @@ class OpenVinoEngine(Engine):
     It computes in float32 what is not quantized. By default it would use bfloat16 on a
     CPU that has it, and a comparison would be of something else.
 
-    Args:
-        path: An ``.xml`` file with its ``.bin`` beside it, or an ``.onnx`` file.
-        threads: None for as many as PyTorch uses.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        ImportError: If OpenVINO is not installed.
-        ValueError: If it cannot be read as a network with one input of images.
+    Arguments and errors are those of :class:`OnnxEngine`; the file may be an ``.xml``
+    with its ``.bin`` beside it as well.
     """
-
-    name = 'openvino'
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
         openvino = require('openvino', 'openvino')
@@ -219,14 +162,11 @@ class OpenVinoEngine(Engine):
             self.spec = DeploySpec.from_json(text, str(path))
 
     def __call__(self, images: Tensor | np.ndarray) -> Outputs:
+        """Run a batch; see :class:`Engine`."""
         array = _as_array(images, self._shape, self.path)
         # A copy: the next call writes into the same memory.
         found = self._compiled(array)
         return _as_outputs([np.array(found[port]) for port in self._compiled.outputs])
-
-    @property
-    def version(self) -> str:
-        return require('openvino', 'openvino').__version__
 
 
 def load_engine(path: str | Path, threads: int | None = None) -> Engine:

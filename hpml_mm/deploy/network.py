@@ -1,14 +1,21 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """The network of a classifier or a top-down pose model, with tensors on both sides."""
 
+from typing import Any
+
 from mmpretrain.models import ImageClassifier
 from torch import Tensor, nn
 
 from hpml_mm.compat import has_mmpose
 from hpml_mm.utils.model import bare_model
 
-#: What a network gives: one tensor, or several of a head that has several.
+#: Of a network: one tensor, or several of a head that has several.
 Outputs = Tensor | tuple[Tensor, ...]
+
+
+def as_tuple(outputs: Outputs) -> tuple[Tensor, ...]:
+    """The outputs of a network, one or several."""
+    return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
 class PlainNetwork(nn.Module):
@@ -59,23 +66,25 @@ def plain_network(model: nn.Module) -> PlainNetwork:
     """
     model = bare_model(model)
     kind = type(model).__name__
-    base = _stock_class(model)
+    base = _known_base(model)
     if base is None:
         raise ValueError(
             f'{kind} is neither an ImageClassifier of MMPretrain nor a '
             'TopdownPoseEstimator of MMPose: only these can be deployed'
         )
-    if type(model).extract_feat is not base.extract_feat:
+    given: Any = model
+    if type(given).extract_feat is not base.extract_feat:
         raise ValueError(
             f'{kind} extracts features in its own way: only backbone, neck and head '
             f'as {base.__name__} chains them can be deployed'
         )
     if getattr(model, 'head', None) is None:
         raise ValueError(f'this {kind} has no head: there is nothing to deploy')
-    return PlainNetwork(model.backbone, getattr(model, 'neck', None), model.head)
+    return PlainNetwork(given.backbone, getattr(model, 'neck', None), given.head)
 
 
-def _stock_class(model: nn.Module) -> type | None:
+def _known_base(model: nn.Module) -> Any:
+    """The class of MMPretrain or MMPose that a model is of; None for another one."""
     if isinstance(model, ImageClassifier):
         return ImageClassifier
     if has_mmpose():

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Which module of a network each node of its ONNX graph stands for."""
+"""Modules of a network that the nodes of its ONNX graph stand for."""
 
 import ast
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
 
-#: Operators with weights, and at which place they take them.
-_WEIGHT_PLACE = {'Conv': 1, 'ConvTranspose': 1, 'Gemm': 1, 'MatMul': 1}
+#: Operators with weights, as their second input.
+WEIGHTED = ('Conv', 'ConvTranspose', 'Gemm', 'MatMul')
 _WEIGHT = '.weight'
-#: Where PyTorch's exporter notes the modules around a node, the outermost first and
-#: the node's own operator last.
+# Note of PyTorch's exporter on the modules around a node, the outermost first and the
+# node's own operator last.
 _SCOPES = 'pkg.torch.onnx.name_scopes'
 
 
@@ -40,7 +40,7 @@ def name_weights_(graph: 'GraphProto') -> None:
     product a number for a name. Needs the exporter's notes on the nodes.
     """
     weights = {weight.name: weight for weight in graph.initializer}
-    new_names = {}
+    new_names: dict[str, str] = {}
     for node in graph.node:
         name = _weight_name(node, weights, {})
         if name is None or name.endswith(_WEIGHT) or name in new_names:
@@ -58,7 +58,7 @@ def name_weights_(graph: 'GraphProto') -> None:
 
 
 def drop_notes_(graph: 'GraphProto') -> None:
-    """Take away what the exporter notes of each node, in place.
+    """Take away the notes of the exporter on each node, in place.
 
     These are stack traces with paths of the machine that exported; of a small network
     they make half of the file.
@@ -75,10 +75,9 @@ def _weight_name(
     makers: Mapping[str, 'NodeProto'],
 ) -> str | None:
     """Name of the initializer with a node's weights, behind their dequantization."""
-    place = _WEIGHT_PLACE.get(node.op_type)
-    if place is None:
+    if node.op_type not in WEIGHTED:
         return None
-    name = node.input[place]
+    name = node.input[1]
     while name not in weights and name in makers:
         if makers[name].op_type not in ('DequantizeLinear', 'QuantizeLinear'):
             return None

@@ -19,9 +19,10 @@ from hpml_mm.utils.model import build_model
 
 from .engine_model import model_of
 from .engines import load_engine
-from .files import Box
 from .network import plain_network
 from .steps import SCOPES, ImageReader, metainfo_of, steps_of
+
+Box = tuple[float, float, float, float]
 
 CHECKPOINTS = ('.pth', '.safetensors')
 ENGINE_FILES = ('.onnx', '.xml')
@@ -29,7 +30,7 @@ ENGINE_FILES = ('.onnx', '.xml')
 
 @dataclasses.dataclass(frozen=True)
 class ClassPrediction:
-    """What a classifier says of an image.
+    """Prediction of a classifier for an image.
 
     Attributes:
         image: Path of the file.
@@ -62,7 +63,7 @@ class PosedObject:
 
 @dataclasses.dataclass(frozen=True)
 class PosePrediction:
-    """What a pose model says of an image.
+    """Prediction of a pose model for an image.
 
     Attributes:
         image: Path of the file.
@@ -93,7 +94,7 @@ class Predictor:
         names: Sequence[str],
         metainfo: Mapping[str, Any],
     ) -> None:
-        self.model = model.eval()
+        self.model: Any = model.eval()
         self.reader = reader
         self.task = task
         self.names = tuple(names)
@@ -119,13 +120,13 @@ class Predictor:
             scores = sample.pred_score.tolist()
             names = self.names or map(str, range(len(scores)))
             return ClassPrediction(str(image), dict(zip(names, scores, strict=True)))
-        boxes = [(0, 0, width, height)] if boxes is None else boxes
+        boxes = [(0.0, 0.0, float(width), float(height))] if boxes is None else boxes
         samples = self._run([self.reader(image, box) for box in boxes])
         return PosePrediction(
             str(image),
             tuple(
                 PosedObject(
-                    tuple(map(float, box)),
+                    box,
                     np.asarray(sample.pred_instances.keypoints[0]),
                     np.asarray(sample.pred_instances.keypoint_scores[0]),
                 )
@@ -216,5 +217,5 @@ def _from_checkpoint(path: str | Path, config: str | None) -> Predictor:
 
 
 def damage(error: BrokenImageError) -> str:
-    """What is wrong with an image, without the advice for data sets."""
+    """Damage of an image, without the advice for data sets."""
     return str(error).partition(';')[0]

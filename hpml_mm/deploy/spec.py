@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What a file must say beside its network, so that images can be put through it."""
+"""Description of a network in its file, so that images can be put through it."""
 
 import dataclasses
 import json
@@ -18,15 +18,14 @@ VERSION = 1
 
 @dataclasses.dataclass(frozen=True)
 class PoseSpec:
-    """How the outputs of a top-down pose network become keypoints.
+    """Decoding of the outputs of a top-down pose network into keypoints.
 
     Attributes:
         output: ``'heatmap'`` (N, K, h, w); ``'simcc'``, two of (N, K, bins); or
             ``'coordinates'``, (N, K, 2) as parts of the input's width and height.
         codec: Config of MMPose's codec that decodes it.
-        test_cfg: The model's settings of a test: whether to average with the mirror
-            image, and how.
-        padding: How many times the box the network sees.
+        test_cfg: The model's settings of a test, such as ``flip_test``.
+        padding: Side of the crop that the network sees, in sides of the box.
         flip_indices: For each keypoint the one that it becomes in a mirror.
         skeleton: Pairs of keypoints that a drawing joins.
         keypoint_colors: RGB of each keypoint, from 0 to 255.
@@ -44,7 +43,7 @@ class PoseSpec:
 
     @property
     def metainfo(self) -> dict[str, Any]:
-        """What transforms, heads and drawings look for, under MMPose's names."""
+        """Metainfo for transforms, heads and drawings, under MMPose's names."""
         return {
             'flip_indices': list(self.flip_indices),
             'skeleton_links': [tuple(pair) for pair in self.skeleton],
@@ -101,37 +100,31 @@ class DeploySpec:
 
         Args:
             text: JSON.
-            source: Where it stands, for errors.
+            source: Place of it, for errors.
 
         Raises:
             ValueError: If it is not such a description; it names source and key.
         """
         try:
             content = json.loads(text)
+            version = (
+                content.pop('version', None) if isinstance(content, dict) else None
+            )
+            if version != VERSION:
+                raise ValueError(
+                    f'version of the description is {version!r}, not {VERSION}'
+                )
+            pose = content.pop('pose', None)
+            spec = _fields(cls, content, optional=('pose',))
+            if pose is not None:
+                spec['pose'] = PoseSpec(**_fields(PoseSpec, pose, place='pose.'))
+            return cls(**spec)
         except json.JSONDecodeError as error:
             raise ValueError(
                 f'{source}: the description is not JSON: {error}'
             ) from error
-        try:
-            return _read(content)
         except ValueError as error:
             raise ValueError(f'{source}: {error}') from error
-
-
-def _read(content: Any) -> DeploySpec:
-    if not isinstance(content, Mapping):
-        raise ValueError('the description is not a JSON object')
-    content = dict(content)
-    version = content.pop('version', None)
-    if version != VERSION:
-        raise ValueError(
-            f'version of the description is {version!r}; this package reads {VERSION}'
-        )
-    pose = content.pop('pose', None)
-    spec = _fields(DeploySpec, content, optional=('pose',))
-    if pose is not None:
-        spec['pose'] = PoseSpec(**_fields(PoseSpec, pose, place='pose.'))
-    return DeploySpec(**spec)
 
 
 def _fields(
@@ -157,14 +150,11 @@ def _frozen(value: Any) -> Any:
 
 def _check(spec: DeploySpec) -> None:
     _require(spec.task in KNOWN_STEPS, 'task', spec.task, 'classify or pose')
-    texts = all(isinstance(name, str) for name in _items(spec.names))
-    _require(_items(spec.names) and texts, 'names', spec.names, 'a list of names')
-    _require(
-        _numbers(spec.input_size, 2, int) and min(spec.input_size) > 0,
-        'input_size',
-        spec.input_size,
-        'width and height',
-    )
+    names = _items(spec.names)
+    texts = names and all(isinstance(name, str) for name in names)
+    _require(texts, 'names', spec.names, 'a list of names')
+    size = _numbers(spec.input_size, 2, int) and min(spec.input_size) > 0
+    _require(size, 'input_size', spec.input_size, 'width and height')
     _require(spec.channels in (1, 3), 'channels', spec.channels, '1 or 3')
     wanted = f'{spec.channels} numbers'
     _require(_numbers(spec.mean, spec.channels), 'mean', spec.mean, wanted)
@@ -188,41 +178,38 @@ def check_steps(task: str, steps: tuple[Mapping[str, Any], ...]) -> None:
     known = KNOWN_STEPS[task]
     _require(_items(steps), 'pipeline', steps, 'a list of steps')
     for index, step in enumerate(steps):
-        kind = (
-            plain_type(step) if isinstance(step, Mapping) and 'type' in step else step
+        named = isinstance(step, Mapping) and 'type' in step
+        kind = plain_type(step) if named else step
+        _require(
+            kind in known, f'pipeline[{index}]', kind, f'one of {", ".join(known)}'
         )
-        place = f'pipeline[{index}]'
-        _require(kind in known, place, kind, f'one of {", ".join(known)}')
 
 
 def _check_pose(pose: PoseSpec, count: int) -> None:
-    _require(pose.output in OUTPUTS, 'pose.output', pose.output, f'one of {OUTPUTS}')
+    def require(right: Any, key: str, wanted: str) -> None:
+        _require(right, f'pose.{key}', getattr(pose, key), wanted)
+
+    require(pose.output in OUTPUTS, 'output', f'one of {OUTPUTS}')
     codec = pose.codec.get('type') if isinstance(pose.codec, Mapping) else None
     # A dotted name would be imported.
     short = isinstance(codec, str) and codec.isidentifier()
-    _require(short, 'pose.codec', pose.codec, 'the config of a codec of MMPose')
-    _require(
-        isinstance(pose.test_cfg, Mapping), 'pose.test_cfg', pose.test_cfg, 'an object'
-    )
+    require(short, 'codec', 'the config of a codec of MMPose')
+    require(isinstance(pose.test_cfg, Mapping), 'test_cfg', 'an object')
     padding = _numbers((pose.padding,), 1) and pose.padding > 0
-    _require(padding, 'pose.padding', pose.padding, 'a number above 0')
+    require(padding, 'padding', 'a number above 0')
     flips = _numbers(pose.flip_indices, count, int)
     flips = flips and sorted(pose.flip_indices) == list(range(count))
-    wanted = f'the numbers 0 to {count - 1} in an order'
-    _require(flips, 'pose.flip_indices', pose.flip_indices, wanted)
+    require(flips, 'flip_indices', f'the numbers 0 to {count - 1} in an order')
     pairs = all(
         _numbers(pair, 2, int) and min(pair) >= 0 and max(pair) < count
         for pair in _items(pose.skeleton)
     )
-    _require(pairs, 'pose.skeleton', pose.skeleton, 'pairs of keypoints')
-    for key, length in (
-        ('keypoint_colors', count),
-        ('skeleton_colors', len(pose.skeleton)),
-    ):
-        colors = getattr(pose, key)
-        right = len(_items(colors)) == length
-        right = right and all(_numbers(color, 3, int) for color in colors)
-        _require(right, f'pose.{key}', colors, f'{length} RGB colours')
+    require(pairs, 'skeleton', 'pairs of keypoints')
+    lengths = {'keypoint_colors': count, 'skeleton_colors': len(pose.skeleton)}
+    for key, length in lengths.items():
+        colors = _items(getattr(pose, key))
+        right = len(colors) == length and all(_numbers(one, 3, int) for one in colors)
+        require(right, key, f'{length} RGB colours')
 
 
 def _require(right: Any, key: str, value: Any, wanted: str) -> None:
@@ -234,14 +221,13 @@ def _items(value: Any) -> tuple:
     return value if isinstance(value, tuple) else ()
 
 
-def _numbers(value: Any, count: int, kind: type | None = None) -> bool:
-    """Whether it is a tuple of so many finite numbers."""
-    kinds = kind or int | float
+def _numbers(value: Any, count: int, kind: Any = int | float) -> bool:
+    """True for a tuple of so many finite numbers."""
     return (
         isinstance(value, tuple)
         and len(value) == count
         and all(
-            isinstance(one, kinds) and not isinstance(one, bool) and math.isfinite(one)
+            isinstance(one, kind) and not isinstance(one, bool) and math.isfinite(one)
             for one in value
         )
     )

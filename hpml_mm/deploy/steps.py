@@ -20,22 +20,13 @@ SCOPES = {'classify': 'mmpretrain', 'pose': 'mmpose'}
 #: whose dotted name it reads.
 KNOWN_STEPS = {
     'classify': (
-        'LoadImageFromFile',
-        'hpml_mm.LoadFace',
-        'ToPIL',
-        'NumpyToPIL',
-        'ToNumpy',
-        'PILToNumpy',
-        'Resize',
-        'ResizeEdge',
-        'CenterCrop',
-        'torchvision/Resize',
-        'torchvision/CenterCrop',
-        'PackInputs',
+        *('LoadImageFromFile', 'hpml_mm.LoadFace', 'ToPIL', 'NumpyToPIL', 'ToNumpy'),
+        *('PILToNumpy', 'Resize', 'ResizeEdge', 'CenterCrop', 'torchvision/Resize'),
+        *('torchvision/CenterCrop', 'PackInputs'),
     ),
     'pose': ('LoadImage', 'GetBBoxCenterScale', 'TopdownAffine', 'PackPoseInputs'),
 }
-#: What makes only targets, which an image without annotations has not got.
+#: Steps that make only targets, which an image without annotations has not got.
 TARGETS = ('GenerateTarget',)
 
 
@@ -118,7 +109,7 @@ def steps_of(cfg: Config) -> tuple[dict[str, Any], ...]:
 
 
 def metainfo_of(cfg: Config) -> dict[str, Any]:
-    """What a config's test data set says of its classes or keypoints.
+    """Classes or keypoints of a config's test data set.
 
     The data need not be there. MMPose's data sets would tell ``CocoMetric`` of their
     file when they are built in test mode, so this one is not.
@@ -163,7 +154,7 @@ def _is_of_faces(data: Mapping[str, Any], cfg: Config) -> bool:
 
 
 def _array_steps(data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What gives one face the input that an array's batched steps give all."""
+    """Steps that give one face the input that an array's batched steps give all."""
     steps: list[dict[str, Any]] = [{'type': 'hpml_mm.LoadFace'}]
     for step in data.get('augment', ()):
         kind, size = plain_type(step), step.get('size')

@@ -5,16 +5,19 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
+from mmengine.model import BaseModel
 from mmengine.registry import DATASETS, MODELS, DefaultScope
 from mmengine.runner import Runner
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
+from hpml_mm.deploy.network import plain_network
 from hpml_mm.utils.model import innermost_dataset
 
 #: Fewer images make ranges that depend on which ones they are.
 MINIMUM = 128
-#: What a data set's own steps are called.
+# Names of a data set's own steps.
 _STEPS = ('pipeline', 'augment')
 
 
@@ -69,13 +72,48 @@ def calibration_batches(
 
 
 def two_images(batches: Sequence[Tensor]) -> Tensor:
-    """An example of a batch; of one image, exporters would take the size for fixed.
-
-    Args:
-        batches: Images of shape (N, C, H, W).
-    """
+    """An example of a batch; of one image, exporters would take the size for fixed."""
     first = batches[0]
     return first[:2] if len(first) > 1 else torch.cat([first, first])
+
+
+def without_pretrained_(model: ConfigDict) -> None:
+    """Drop from a model's config, in place, the weights that it would read."""
+    for key, value in list(model.items()):
+        for part in value if isinstance(value, list) else [value]:
+            if isinstance(part, dict):
+                without_pretrained_(part)
+        pretrained = isinstance(value, dict) and value.get('type') == 'Pretrained'
+        if key == 'init_cfg' and pretrained:
+            model.pop(key)
+
+
+def estimate_statistics_(model: BaseModel, batches: Sequence[Tensor]) -> None:
+    """Make random weights fit for a measurement of speed and noise, in place.
+
+    Straight from their initialisation they say little of INT8: BatchNorm's statistics
+    are neutral, and many residual branches end in a factor of zero. The branches are
+    switched on, and BatchNorm gets the statistics of real images.
+
+    Args:
+        model: A classifier or a top-down pose model.
+        batches: Normalised images of shape (N, C, H, W).
+    """
+    network = plain_network(model).eval()
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        if norm.affine and not norm.weight.any():
+            torch.nn.init.ones_(norm.weight)
+        norm.reset_running_stats()
+        norm.momentum = None  # the mean over all batches
+        norm.train()
+    with torch.no_grad():
+        for batch in batches:
+            network(batch)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+        norm.eval()
 
 
 def _training_images(cfg: Config) -> Any:

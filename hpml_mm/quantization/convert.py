@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Quantize a model, judge it, and leave files and a report."""
+"""Quantization of a model: conversion, evaluation, files and report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -11,65 +11,45 @@ from mmengine.model import BaseModel
 
 from hpml_mm.deploy.describe import spec_of
 from hpml_mm.deploy.engine_model import with_engine
-from hpml_mm.deploy.engines import (
-    EagerEngine,
-    Engine,
-    InductorEngine,
-    OnnxEngine,
-    OpenVinoEngine,
-)
+from hpml_mm.deploy.engines import EagerEngine, Engine
+from hpml_mm.deploy.fold_batch_norm import folded_copy
 from hpml_mm.deploy.network import plain_network
-from hpml_mm.deploy.onnx_file import export_onnx
-from hpml_mm.quantization.backends.base import Converter, Quantized, prepared_copy
-from hpml_mm.quantization.backends.inductor import compiled
 from hpml_mm.utils.files import dump_strict, write_atomic
 
+from .backends import BACKENDS, backend_class
+from .backends.base import Quantized
 from .calibration import calibration_batches, two_images
 from .coverage import ASKED_FOR, SEARCHED
 from .evaluate import Evaluation, Validation, compare
-from .files import FP32_FILE, REPORT_FILE, int8_file
-from .latency import BATCHES, Latency, measure_latency
-from .output_noise import output_sqnr, pixel_sqnr
-from .report import EngineResult, QuantizationReport
+from .latency import BATCHES, measure_latency
+from .report import EngineCost, QuantizationReport
 from .search import SearchResult, search
-from .sensitivity import layer_sqnr
+from .sensitivity import layer_sqnr, output_sqnr, pixel_sqnr
 from .settings import QuantizationSettings
 
 # The output's noise is measured on so many batches.
 _NOISE_BATCHES = 2
+FP32_FILE = 'model_fp32.onnx'
+REPORT_FILE = 'report.json'
+_INT8 = 'model_int8'
 
 
-def convert_and_report(
-    model: BaseModel,
-    cfg: Config,
-    validation: Validation,
-    settings: QuantizationSettings,
-    out: Path,
-    reference: BaseModel | None = None,
-) -> QuantizationReport:
-    """Calibrate, convert, evaluate, time and export a model.
-
-    ``out`` gets ``model_int8.onnx`` (``.xml`` of OpenVINO, no file of backends that
-    have none), ``model_fp32.onnx`` beside it, and ``report.json``.
+class Conversion:
+    """One model on its way to INT8: it is calibrated and converted with all layers.
 
     Args:
         model: On the CPU, in FP32.
         cfg: Its config: calibration reads the training images that it names.
-        validation: What FP32 and INT8 are evaluated on.
-        settings: How.
-        out: Folder, made where it is missing.
-        reference: What INT8 is compared with in FP32; the model itself where None.
+        validation: Set that FP32 and INT8 are evaluated on.
+        settings: Method, backend and limits.
+        reference: Model that INT8 is compared with in FP32; the model itself where
+            None.
 
     Raises:
         NothingConverted: If no layer became INT8; then nothing is written.
         ValueError: If the model, the calibration images or the settings do not allow
             it; it says why.
     """
-    return _Conversion(model, cfg, validation, settings, reference).run(out)
-
-
-class _Conversion:
-    """One model on its way to INT8; the arguments are as above."""
 
     def __init__(
         self,
@@ -77,7 +57,7 @@ class _Conversion:
         cfg: Config,
         validation: Validation,
         settings: QuantizationSettings,
-        reference: BaseModel | None,
+        reference: BaseModel | None = None,
     ) -> None:
         self.model, self.reference = model.eval(), (reference or model).eval()
         self.validation, self.settings = validation, settings
@@ -88,66 +68,72 @@ class _Conversion:
             seed=settings.seed,
             preprocessor=model.data_preprocessor,
         )
-        self.converter = Converter(
-            plain_network(model),
+        network = plain_network(model)
+        self.folded = folded_copy(network, two_images(self.batches))
+        self.backend = backend_class(settings.backend)(
+            network,
             self.spec,
             self.batches,
             settings.method,
-            settings.backend,
             settings.ranges,
+            self.folded,
         )
+        # Converting nothing is noticed here, before the long evaluations.
+        self.first = self.backend.convert(settings.keep)
 
     def run(self, out: Path) -> QuantizationReport:
+        """Search, evaluate, time and export.
+
+        The folder, made where it is missing, gets ``model_int8.onnx`` (``.xml`` of
+        OpenVINO, no file of backends that have none), ``model_fp32.onnx`` beside it,
+        and ``report.json``.
+        """
         settings = self.settings
-        # Converting nothing is noticed here, before the long evaluations.
-        first = self.converter.convert(settings.keep)
         before = self.validation.run(self.reference)
         # Nothing hangs on the ranking where it is not searched along.
         some = None if settings.max_drop is not None else 1
-        ranking = layer_sqnr(plain_network(self.model), self.batches[:some])
-        found = self._search(first, before, [layer.name for layer in ranking])
+        ranking = layer_sqnr(self.folded, self.batches[:some])
+        found = self._search(before, [layer.name for layer in ranking])
         keep = self._reasons(() if found is None else found.kept)
-        quantized = self.converter.convert(keep, int8_file(out, settings.backend))
+        suffixes = self.backend.suffixes
+        path = out / f'{_INT8}{suffixes[0]}' if suffixes else None
+        quantized = self.backend.convert(keep, path)
         after = self._judge(quantized)
-        engines = {**self._fp32_engines(out), 'int8': quantized.engine}
+        own = EagerEngine(plain_network(self.model))
+        noise_batches = self.batches[:_NOISE_BATCHES]
+        eager, fp32, int8 = self._costs(out / FP32_FILE, quantized.engine)
         report = QuantizationReport(
             method=settings.method,
             backend=settings.backend,
             before=before.metrics,
             after=after.metrics,
             pairs=compare(before, after),
+            eager=eager,
+            fp32=fp32,
+            int8=int8,
             coverage=quantized.coverage,
             ranking=ranking,
             search=found,
             samples=0 if settings.method == 'dynamic' else settings.samples,
-            **self._noise(quantized.engine),
-            **self._results(engines),
+            output_sqnr=output_sqnr(own, quantized.engine, noise_batches),
+            pixel_sqnr=pixel_sqnr(own, self.batches[:1], self.spec.std),
         )
         write_atomic(out / REPORT_FILE, dump_strict(report.record()))
         return report
 
-    def _noise(self, engine: Engine) -> dict[str, float]:
-        own = EagerEngine(plain_network(self.model))
-        return {
-            'output_sqnr': output_sqnr(own, engine, self.batches[:_NOISE_BATCHES]),
-            'pixel_sqnr': pixel_sqnr(own, self.batches[:1], self.spec.std),
-        }
-
     def _judge(self, quantized: Quantized) -> Evaluation:
         return self.validation.run(with_engine(self.model, quantized.engine))
 
-    def _search(
-        self, first: Quantized, before: Evaluation, ranked: Sequence[str]
-    ) -> SearchResult | None:
-        """How many of the worst layers must stay in FP32; None without a limit."""
+    def _search(self, before: Evaluation, ranked: Sequence[str]) -> SearchResult | None:
+        """Choose the worst layers that must stay in FP32; None without a limit."""
         if self.settings.max_drop is None:
             return None
-        converted = {layer.name for layer in first.coverage.converted}
+        converted = {layer.name for layer in self.first.coverage.converted}
 
         def drop(keep: tuple[str, ...]) -> float:
-            quantized = first
+            quantized = self.first
             if keep:
-                quantized = self.converter.convert(self._reasons(keep))
+                quantized = self.backend.convert(self._reasons(keep))
             points = drop_in_points(before, self._judge(quantized))
             print_log(f'{len(keep)} layers kept: drop {points:.3f} points', 'current')
             return points
@@ -156,51 +142,31 @@ class _Conversion:
         return search(drop, candidates, self.settings.max_drop)
 
     def _reasons(self, searched: Sequence[str]) -> dict[str, str]:
-        """Why layers stay in FP32: the user's wish goes first."""
+        """Reasons of the layers in FP32: the user's wish goes first."""
         asked = dict.fromkeys(self.settings.keep, ASKED_FOR)
         return dict.fromkeys(searched, SEARCHED) | asked
 
-    def _fp32_engines(self, out: Path) -> dict[str, Engine]:
-        """Eager PyTorch and the backend's own engine, with the reference."""
-        network, example = plain_network(self.reference), two_images(self.batches)
+    def _costs(self, fp32_file: Path, int8: Engine) -> list[EngineCost]:
+        """Latency and size of eager PyTorch, of FP32 in the backend, and of INT8."""
+        network, name = plain_network(self.reference), self.settings.backend
+        same = self.reference is self.model
         eager = EagerEngine(network)
-        if self.settings.backend == 'torch':
-            return {'eager': eager, 'fp32': eager}
-        # The graph that INT8 has, so that nothing but INT8 makes the difference.
-        if self.settings.backend == 'inductor':
-            same = compiled(prepared_copy(network, example, 'inductor'))
-            return {'eager': eager, 'fp32': InductorEngine(same, eager.size_mib)}
-        if self.reference is self.model:
-            path = self.converter.fp32_file(out / FP32_FILE)
-        else:
-            same = prepared_copy(network, example, self.settings.backend)
-            path = export_onnx(same, self.spec, out / FP32_FILE, example).path
-        openvino = self.settings.backend == 'openvino'
-        own = OpenVinoEngine(path) if openvino else OnnxEngine(path)
-        return {'eager': eager, 'fp32': own}
-
-    def _results(self, engines: Mapping[str, Engine]) -> dict[str, EngineResult]:
-        """Sizes and latencies, each engine timed in turns with the others."""
-        # Eager PyTorch may be the backend's own engine, and is timed once.
-        distinct = {id(engine): engine for engine in engines.values()}
+        own = self.backend.fp32_engine(fp32_file, None if same else network)
+        engines = {'eager': eager, 'fp32': own or eager, 'int8': int8}
+        labels = ('FP32 eager', f'FP32 {name if own else "eager"}', f'INT8 {name}')
         images, budget = torch.cat(self.batches), self.settings.latency_seconds
-        times: dict[int, dict[int, Latency]] = {}
-        for batch in BATCHES if budget else ():
-            some = images[:batch].clone()
-            times[batch] = measure_latency(distinct, some, budget=budget)
-        backend = self.settings.backend
-        labels = {'eager': 'FP32 eager', 'fp32': f'FP32 {backend}'}
-        if engines['fp32'] is engines['eager']:
-            labels['fp32'] = labels['eager']
-        labels['int8'] = f'INT8 {backend}'
-        return {
-            name: EngineResult(
-                labels[name],
-                engine.size_mib,
-                {batch: timed[id(engine)] for batch, timed in times.items()},
-            )
-            for name, engine in engines.items()
+        times = {
+            batch: measure_latency(engines, images[:batch].clone(), budget=budget)
+            for batch in (BATCHES if budget else ())
         }
+        return [
+            EngineCost(
+                label,
+                engine.size_mib,
+                {batch: found[key] for batch, found in times.items()},
+            )
+            for label, (key, engine) in zip(labels, engines.items(), strict=True)
+        ]
 
 
 def drop_in_points(before: Evaluation, after: Evaluation) -> float:
@@ -216,3 +182,30 @@ def drop_in_points(before: Evaluation, after: Evaluation) -> float:
             'coco/AP. Set max_drop to None (--max-drop none) to quantize all layers'
         )
     return max(pair.points(pair.drop) for pair in pairs.values())
+
+
+def remove_earlier(out: Path, backend: str | None) -> list[str]:
+    """Delete what an earlier run left and this one does not write.
+
+    Args:
+        out: Folder; it need not be there.
+        backend: Of this run; None where it leaves no model, and no report of one.
+
+    Returns:
+        Names of the files that were there.
+    """
+    suffixes = {suffix for each in BACKENDS.values() for suffix in each.suffixes}
+    known = [f'{_INT8}{suffix}' for suffix in sorted(suffixes)]
+    own: set[str] = set()
+    if backend is not None:
+        files = backend_class(backend).suffixes
+        own = {REPORT_FILE, *(f'{_INT8}{suffix}' for suffix in files)}
+        own |= {FP32_FILE} if files else set()
+    stale = [
+        name
+        for name in (*known, FP32_FILE, REPORT_FILE)
+        if name not in own and (out / name).exists()
+    ]
+    for name in stale:
+        (out / name).unlink()
+    return stale

@@ -1,14 +1,14 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Metrics of a validation, and what each single image contributed to them."""
+"""Metrics of a validation, and the contribution of each single image to them."""
 
 import contextlib
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -26,12 +26,12 @@ AP = 'coco/AP'
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a model reached on a validation set.
+    """Scores of a model on a validation set.
 
     Attributes:
         metrics: As its evaluator names them.
-        correct: Whether each image was classified right, by split; a data set that
-            names none has the split ''.
+        correct: True for each image that was classified right, by split; a data set
+            that names none has the split ''.
         matches: For each image, what COCO's evaluation counts of it; empty where AP is
             not computed, or of more than one category.
     """
@@ -43,11 +43,11 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Validation:
-    """A validation set, to run models on.
+    """A validation set, to run models on without the hooks of a loop.
 
     Attributes:
         loader: Its batches, in the same order each time.
-        evaluator: Its metrics.
+        evaluator: Its metrics, which know the data set's metainfo.
     """
 
     loader: DataLoader
@@ -55,30 +55,29 @@ class Validation:
 
     @property
     def metainfo(self) -> Mapping[str, Any]:
-        """What the data set says of its classes or keypoints."""
+        """Classes or keypoints of the data set."""
         return getattr(self.loader.dataset, 'metainfo', None) or {}
 
     def run(self, model: BaseModel) -> Evaluation:
-        """See :func:`evaluate`."""
-        return evaluate(model, self.loader, self.evaluator)
+        """Evaluate a model, put into evaluation mode; its network may be an engine."""
+        model.eval()
+        answers, evaluator = _Answers(), self.evaluator
+        with _asked(evaluator, answers) as read_matches, torch.no_grad():
+            for batch in self.loader:
+                samples = model.val_step(batch)
+                evaluator.process(data_samples=samples, data_batch=batch)
+            metrics = evaluator.evaluate(len(cast(Sized, self.loader.dataset)))
+            matches = read_matches()
+        return Evaluation(metrics, answers.by_split(_split_names(evaluator)), matches)
 
 
-def evaluate(model: BaseModel, loader: DataLoader, evaluator: Evaluator) -> Evaluation:
-    """Run a validation loop without its hooks.
+@dataclass(frozen=True)
+class Unjudged(Validation):
+    """A validation set whose metainfo is used; no model is run on it."""
 
-    Args:
-        model: Put into evaluation mode; its network may be an engine.
-        loader: Batches of the validation set, in the same order each time.
-        evaluator: Knows the data set's metainfo.
-    """
-    model.eval()
-    answers = _Answers()
-    with _asked(evaluator, answers) as read_matches, torch.no_grad():
-        for batch in loader:
-            evaluator.process(data_samples=model.val_step(batch), data_batch=batch)
-        metrics = evaluator.evaluate(len(loader.dataset))
-        matches = read_matches()
-    return Evaluation(metrics, answers.by_split(_split_names(evaluator)), matches)
+    def run(self, model: BaseModel) -> Evaluation:
+        """No score at all."""
+        return Evaluation({})
 
 
 def compare(
@@ -89,7 +88,7 @@ def compare(
     Args:
         before: In FP32, say.
         after: In INT8, on the same images.
-        resamples: Draws behind the interval, for those who do not look at it.
+        resamples: Draws behind the interval; None for the defaults.
 
     Returns:
         Accuracies in percent, AP from 0 to 1; empty where neither was computed.
@@ -105,7 +104,7 @@ def compare(
 
 
 class _Answers(BaseMetric):
-    """Keeps whether each image was classified right; computes nothing."""
+    """Records which images were classified right; computes nothing."""
 
     default_prefix = ''
 
@@ -118,11 +117,10 @@ class _Answers(BaseMetric):
             truth, found = sample.get('gt_label'), _label(sample)
             # Images with several labels have no single right answer.
             if found is not None and truth is not None and truth.numel() == 1:
-                self.results.append((sample.get('split'), found == int(truth)))
+                self._kept.append((sample.get('split'), found == int(truth)))
 
     def evaluate(self, size: int) -> dict:
-        """The base class would warn of a metric without results."""
-        self._kept, self.results = self.results, []
+        """Nothing; the base class would warn of a metric without results."""
         return {}
 
     def compute_metrics(self, results: list) -> dict:
@@ -144,7 +142,7 @@ def _label(sample: Mapping[str, Any]) -> int | None:
 
 
 def _split_names(evaluator: Evaluator) -> Mapping[str, str]:
-    """What the project's own metric calls the splits."""
+    """Names of the splits in the project's own metric."""
     for metric in evaluator.metrics:
         if hasattr(metric, 'split_names'):
             return metric.split_names
@@ -156,7 +154,7 @@ def _asked(evaluator: Evaluator, answers: BaseMetric) -> Iterator[Any]:
     """Add a metric, and have CocoMetric leave its detections in a file.
 
     Yields:
-        What reads the detections after the evaluation: each image's matches.
+        A function that reads each image's matches after the evaluation.
     """
     coco = _coco_metric(evaluator)
     evaluator.metrics.append(answers)
@@ -166,7 +164,7 @@ def _asked(evaluator: Evaluator, answers: BaseMetric) -> Iterator[Any]:
         if coco is not None and prefix is None:
             coco.outfile_prefix = str(Path(folder, 'found'))
         try:
-            yield lambda: () if coco is None else image_matches(coco, file)
+            yield lambda: () if coco is None else _image_matches(coco, file)
         finally:
             evaluator.metrics.remove(answers)
             if coco is not None:
@@ -182,15 +180,12 @@ def _coco_metric(evaluator: Evaluator) -> BaseMetric | None:
     return found[0] if len(found) == 1 else None
 
 
-def image_matches(metric: BaseMetric, file: Path) -> list[ImageMatches]:
-    """What COCO's evaluation counts of each image, at objects of all sizes.
+def _image_matches(metric: Any, file: Path) -> list[ImageMatches]:
+    """Counts of COCO's evaluation for each image, at objects of all sizes.
 
     Args:
         metric: MMPose's CocoMetric, after an evaluation.
-        file: The detections that it has written.
-
-    Returns:
-        One for each image; none where there are several categories.
+        file: Detections that it has written; of several categories, nothing is counted.
     """
     from xtcocotools.cocoeval import COCOeval
 

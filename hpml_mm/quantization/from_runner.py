@@ -14,13 +14,14 @@ from hpml_mm.experiments.rows import write_results
 from hpml_mm.utils.env import environment
 from hpml_mm.utils.model import bare_model
 
-from .convert import convert_and_report
-from .errors import NothingConverted
+from .convert import Conversion, remove_earlier
+from .coverage import NothingConverted
 from .evaluate import Validation
-from .files import ROWS_FILE, remove_earlier
 from .report import QuantizationReport, print_report, show_in_tensorboard
 from .report_rows import result_rows, rows_of_nothing
 from .settings import QuantizationSettings
+
+ROWS_FILE = 'rows.csv'
 
 
 def trained_model(runner: Runner) -> BaseModel:
@@ -57,17 +58,17 @@ def quantize_in_runner(
 ) -> QuantizationReport:
     """Convert and judge a model of the runner's config, and show the report.
 
-    Besides the files of :func:`~hpml_mm.quantization.convert.convert_and_report`,
+    Besides the files of :class:`~hpml_mm.quantization.convert.Conversion`,
     ``out`` gets ``rows.csv``, and loses what an earlier run left there and this one
     does not write; TensorBoard gets a text, where the runner uses it.
 
     Args:
         runner: Knows config, validation set and visualizer.
         model: A copy of its own, see :func:`trained_model`.
-        settings: How.
+        settings: Method, backend and limits.
         out: Folder.
-        reference: See :func:`~hpml_mm.quantization.convert.convert_and_report`.
-        validation: What it is judged on; the runner's own where None.
+        reference: See :class:`~hpml_mm.quantization.convert.Conversion`.
+        validation: Set that it is judged on; the runner's own where None.
 
     Raises:
         NothingConverted: If no layer became INT8; ``rows.csv`` says so.
@@ -75,18 +76,17 @@ def quantize_in_runner(
     validation = validation or validation_of(runner)
     config = runner.cfg.filename
     name = f'quantize/{Path(config).stem if config else type(model).__name__}'
-    ground = shlex.join(['python', *sys.argv]), environment()
+    origin = shlex.join(['python', *sys.argv]), environment()
     try:
-        report = convert_and_report(
-            model, runner.cfg, validation, settings, out, reference
-        )
+        conversion = Conversion(model, runner.cfg, validation, settings, reference)
+        report = conversion.run(out)
     except NothingConverted as error:
-        rows = rows_of_nothing(settings, error.layers, name, *ground)
-        _tell_removed(runner, out, remove_earlier(out, None))
+        rows = rows_of_nothing(settings, error.layers, name, *origin)
+        _remove_earlier(runner, out, None)
         write_results(out / ROWS_FILE, rows)
         raise
-    _tell_removed(runner, out, remove_earlier(out, settings.backend))
-    write_results(out / ROWS_FILE, result_rows(report, name, *ground))
+    _remove_earlier(runner, out, settings.backend)
+    write_results(out / ROWS_FILE, result_rows(report, name, *origin))
     print_report(report)
     if report.search is not None and not report.search.met:
         runner.logger.warning(missed(report, settings))
@@ -94,15 +94,17 @@ def quantize_in_runner(
     return report
 
 
-def _tell_removed(runner: Runner, out: Path, names: list[str]) -> None:
-    if names:
+def _remove_earlier(runner: Runner, out: Path, backend: str | None) -> None:
+    if names := remove_earlier(out, backend):
         runner.logger.warning(f'removed {", ".join(names)} of an earlier run in {out}')
 
 
 def missed(report: QuantizationReport, settings: QuantizationSettings) -> str:
-    """What to say where the score falls by more than is allowed."""
+    """Message where the score falls by more than is allowed."""
+    search = report.search
+    assert search is not None  # or there would be no limit
     return (
-        f'the score falls by {report.search.drop:.3g} points with '
-        f'{len(report.search.kept)} layers in FP32, more than max_drop = '
+        f'the score falls by {search.drop:.3g} points with '
+        f'{len(search.kept)} layers in FP32, more than max_drop = '
         f"{settings.max_drop:g}: allow more, or train with method 'qat'"
     )

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""How much a score changes on the same images, and how sure that is.
+"""Paired difference of a score on the same images, with a bootstrap interval.
 
 Two models that are tested on the same images err on mostly the same ones. The interval
 of the difference is therefore much narrower than that of either score. It is a
@@ -8,8 +8,8 @@ images are drawn anew with replacement, and both models are scored on the same d
 """
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -58,17 +58,12 @@ class Paired:
         """A value of the score in points: percentages, or hundredths of a share."""
         return 100 * value if self.unit == '1' else value
 
-    def record(self) -> dict[str, Any]:
-        """The numbers as a dict."""
-        return {**asdict(self), 'difference': self.difference}
-
 
 def paired_accuracy(
     before: Sequence[bool] | np.ndarray,
     after: Sequence[bool] | np.ndarray,
     *,
     resamples: int = RESAMPLES,
-    seed: int = SEED,
 ) -> Paired:
     """Compare two classifiers by which images they got right, in percent.
 
@@ -76,33 +71,30 @@ def paired_accuracy(
     these counts are drawn directly, which gives the same distribution.
 
     Args:
-        before: Whether each of n images was right, shape (n,).
+        before: True for each of n images that was right, shape (n,).
         after: The same images in the same order, shape (n,).
         resamples: Draws.
-        seed: Of the draws.
 
     Raises:
         ValueError: If the two differ in length, or are empty.
     """
-    before, after = (np.asarray(v, dtype=bool).reshape(-1) for v in (before, after))
-    n = _check_pairs(len(before), len(after))
-    counts = np.array(
-        [(before & ~after).sum(), (before == after).sum(), (~before & after).sum()]
-    )
-    drawn = np.random.default_rng(seed).multinomial(n, counts / n, size=resamples)
+    old, new = (np.asarray(v, dtype=bool).reshape(-1) for v in (before, after))
+    n = _check_pairs(len(old), len(new))
+    counts = np.array([(old & ~new).sum(), (old == new).sum(), (~old & new).sum()])
+    drawn = np.random.default_rng(SEED).multinomial(n, counts / n, size=resamples)
     differences = 100 * (drawn[:, 2] - drawn[:, 0]) / n
     low, high = _interval(differences)
-    return Paired(float(100 * before.mean()), float(100 * after.mean()), low, high, n)
+    return Paired(float(100 * old.mean()), float(100 * new.mean()), low, high, n)
 
 
 @dataclass(frozen=True)
 class ImageMatches:
-    """What COCO's evaluation says of the detections of one image, in one category.
+    """Detections of one image, in one category, as COCO's evaluation counts them.
 
     Attributes:
         scores: Of D detections, best first, shape (D,).
-        matched: Whether each meets an object, at T thresholds, shape (T, D).
-        ignored: Whether it counts neither way, shape (T, D).
+        matched: True for one that meets an object, at T thresholds, shape (T, D).
+        ignored: True for one that counts neither way, shape (T, D).
         objects: Objects to be found.
     """
 
@@ -144,7 +136,6 @@ def paired_ap(
     after: Sequence[ImageMatches],
     *,
     resamples: int = AP_RESAMPLES,
-    seed: int = SEED,
 ) -> Paired:
     """Compare two pose models by their AP, from 0 to 1.
 
@@ -152,7 +143,6 @@ def paired_ap(
         before: One for each of n images.
         after: The same images in the same order.
         resamples: Draws; those without any object are left out.
-        seed: Of the draws.
 
     Raises:
         ValueError: If the two differ in length, are empty, or hold no object.
@@ -161,7 +151,7 @@ def paired_ap(
     scores = average_precision(before), average_precision(after)
     if scores[0] is None or scores[1] is None:
         raise ValueError(f'no AP of {n} images without an object')
-    generator = np.random.default_rng(seed)
+    generator = np.random.default_rng(SEED)
     differences = []
     for _ in range(resamples):
         drawn = generator.integers(n, size=n)

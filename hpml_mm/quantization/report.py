@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What a quantization gained and what it cost: as JSON, table, rows and text."""
+"""Gains and costs of a quantization: as JSON, table and text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,12 +19,12 @@ from .sensitivity import LayerSQNR
 
 
 @dataclass(frozen=True)
-class EngineResult:
-    """How fast and how large a network is in one engine.
+class EngineCost:
+    """Latency and size of a network in one inference engine.
 
     Attributes:
-        name: What it is called in tables, such as ``FP32 eager``.
-        size_mib: Its file, or its weights where it has none.
+        name: In tables, such as ``FP32 eager``.
+        size_mib: Of its file, or of its weights where it has none.
         latency: By batch size; empty where it was not measured.
     """
 
@@ -40,23 +40,22 @@ class EngineResult:
 
 @dataclass(frozen=True)
 class QuantizationReport:
-    """All that is known of one quantization.
+    """Scores, latencies, sizes and layers of one quantization.
 
     Attributes:
         method: ``dynamic``, ``ptq`` or ``qat``.
-        backend: What computes the INT8 network.
+        backend: Name of the backend.
         before: Metrics in FP32.
         after: Metrics in INT8.
         pairs: Differences on the same images, by metric.
         eager: FP32 in eager PyTorch.
         fp32: FP32 in the backend's own engine.
         int8: INT8 in it.
-        coverage: What became of each layer.
-        ranking: Layers by what INT8 does to each alone, worst first.
-        search: Which of them stay in FP32, and why so many; None without a search.
+        coverage: Layers in INT8 and in FP32.
+        ranking: SQNR of each layer alone, worst first.
+        search: Choice of the layers in FP32; None without a search.
         samples: Images of the calibration; 0 without one.
-        output_sqnr: Signal to noise at the outputs, against the same weights in FP32,
-            in decibels.
+        output_sqnr: SQNR at the outputs, against the same weights in FP32, in dB.
         pixel_sqnr: The same of FP32 where each pixel is off by up to half a level.
     """
 
@@ -65,9 +64,9 @@ class QuantizationReport:
     before: Mapping[str, float]
     after: Mapping[str, float]
     pairs: Mapping[str, Paired]
-    eager: EngineResult
-    fp32: EngineResult
-    int8: EngineResult
+    eager: EngineCost
+    fp32: EngineCost
+    int8: EngineCost
     coverage: Coverage
     ranking: Sequence[LayerSQNR] = ()
     search: SearchResult | None = None
@@ -84,7 +83,10 @@ class QuantizationReport:
             'calibration_samples': self.samples,
             'before': dict(self.before),
             'after': dict(self.after),
-            'pairs': {name: pair.record() for name, pair in self.pairs.items()},
+            'pairs': {
+                name: {**asdict(pair), 'difference': pair.difference}
+                for name, pair in self.pairs.items()
+            },
             'engines': {one.slug: _engine_record(one) for one in engines},
             'speedup': {f'batch{b}': self.speedups(b) for b in self.int8.latency},
             'converted': [layer.name for layer in self.coverage.converted],
@@ -97,7 +99,7 @@ class QuantizationReport:
         }
 
     def speedups(self, batch: int) -> dict[str, float]:
-        """How many times faster INT8 is than each FP32 engine, by medians."""
+        """Ratio of the median latency in each FP32 engine to that in INT8."""
         own = self.int8.latency[batch].p50
         return {
             'eager(x)': self.eager.latency[batch].p50 / own,
@@ -105,19 +107,20 @@ class QuantizationReport:
         }
 
 
-def table_rows(report: QuantizationReport) -> list[tuple[str, str, str, str]]:
+def table_rows(report: QuantizationReport) -> list[tuple[str, ...]]:
     """Name, FP32 eager, FP32 in the same engine, INT8; the first row is the header."""
-    rows = [('', report.eager.name, report.fp32.name, report.int8.name)]
-    for name in report.pairs or report.after:
-        before, after = report.before.get(name), report.after.get(name)
-        pair = report.pairs.get(name)
-        if pair is not None:
-            before, after = pair.before, pair.after
-        rows.append((name, _number(before), '', _number(after)))
-        if pair is not None:
-            text = f'{pair.difference:+.4g} [{pair.low:+.4g}, {pair.high:+.4g}]'
-            label = f'difference, {100 * pair.level:.0f} % interval, n={pair.n}'
-            rows.append((label, '', '', text))
+    rows: list[tuple[str, ...]] = [
+        ('', report.eager.name, report.fp32.name, report.int8.name)
+    ]
+    for name, pair in report.pairs.items():
+        text = f'{pair.difference:+.4g} [{pair.low:+.4g}, {pair.high:+.4g}]'
+        label = f'difference, {100 * pair.level:.0f} % interval, n={pair.n}'
+        rows.append((name, f'{pair.before:.4g}', '', f'{pair.after:.4g}'))
+        rows.append((label, '', '', text))
+    for name, after in () if report.pairs else report.after.items():
+        before = report.before.get(name)
+        text = '' if before is None else f'{before:.4g}'
+        rows.append((name, text, '', f'{after:.4g}'))
     engines = (report.eager, report.fp32, report.int8)
     for batch in report.int8.latency:
         for part in ('p50', 'p95'):
@@ -137,7 +140,7 @@ def table_rows(report: QuantizationReport) -> list[tuple[str, str, str, str]]:
 
 
 def print_report(report: QuantizationReport, console: Console | None = None) -> None:
-    """Print the table, and which layers stayed in FP32 and why."""
+    """Print the table, and the layers in FP32 with their reasons."""
     console = console or Console()
     header, *rows = table_rows(report)
     table = Table(title=f'{report.method}, {report.backend}', title_justify='left')
@@ -178,20 +181,19 @@ def markdown(report: QuantizationReport) -> str:
     return '\n\n'.join([markdown_table(header, rows), *notes(report)])
 
 
-def show_in_tensorboard(report: QuantizationReport, visualizer: Visualizer) -> bool:
-    """Add the report to TensorBoard's texts; False where that is not used."""
+def show_in_tensorboard(report: QuantizationReport, visualizer: Visualizer) -> None:
+    """Add the report to TensorBoard's texts, where that is used."""
     backend = visualizer.get_backend('TensorboardVisBackend')
-    if backend is None:
-        return False
-    tag = f'quantization/{report.method}-{report.backend}'
-    backend.experiment.add_text(tag, markdown(report))
-    return True
+    if backend is not None:
+        tag = f'quantization/{report.method}-{report.backend}'
+        backend.experiment.add_text(tag, markdown(report))
 
 
-def _number(value: float | None) -> str:
-    return '' if value is None else f'{value:.4g}'
-
-
-def _engine_record(engine: EngineResult) -> dict[str, Any]:
-    latency = {f'batch{b}': one.record() for b, one in engine.latency.items()}
-    return {'name': engine.name, 'size(MiB)': engine.size_mib, **latency}
+def _engine_record(engine: EngineCost) -> dict[str, Any]:
+    record: dict[str, Any] = {'name': engine.name, 'size(MiB)': engine.size_mib}
+    for batch, one in engine.latency.items():
+        times = {
+            f'latency/{key}(ms)': getattr(one, key) for key in ('p50', 'p95', 'iqr')
+        }
+        record[f'batch{batch}'] = {**times, 'n': one.n}
+    return record

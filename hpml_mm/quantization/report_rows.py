@@ -7,10 +7,10 @@ from typing import Any
 
 from hpml_mm.experiments.rows import ResultRow, environment_columns
 
-from .report import EngineResult, QuantizationReport
+from .report import EngineCost, QuantizationReport
 from .settings import QuantizationSettings
 
-# Metric, unit, value, spread, n and baseline of a row.
+# Metric, unit, value, IQR, n and baseline of a row.
 _Values = tuple[str, str, float, float | None, int, float | None]
 
 
@@ -26,9 +26,9 @@ def result_rows(
     row of its own. A score in INT8 is compared with that in FP32.
 
     Args:
-        report: What was measured.
+        report: Of the quantization.
         name: Name of the experiment, such as the config's.
-        command: What gives it again.
+        command: Command that measures it again.
         environment: Of :func:`hpml_mm.utils.env.environment`.
     """
     int8 = report.int8.slug.replace('int8', f'int8-{report.method}')
@@ -38,9 +38,9 @@ def result_rows(
     }
     # Eager PyTorch may be the backend's own engine.
     values.setdefault(report.fp32.slug, _engine_values(report.fp32))
-    ground = {'command': command, **environment_columns(environment)}
+    columns: dict[str, Any] = environment_columns(environment)
     return [
-        ResultRow(f'{name}/{label}', *value, **ground)
+        ResultRow(f'{name}/{label}', *value, command, **columns)
         for label, found in values.items()
         for value in found
     ]
@@ -53,34 +53,23 @@ def rows_of_nothing(
     command: str,
     environment: Mapping[str, Any],
 ) -> list[ResultRow]:
-    """The row of a conversion that left all layers in FP32.
-
-    Args:
-        settings: Method and backend.
-        layers: How many there are.
-        name: As in :func:`result_rows`.
-        command: The same.
-        environment: The same.
-    """
+    """Rows of a conversion that left all layers in FP32; see :func:`result_rows`."""
     label = f'{name}/int8-{settings.method}-{settings.backend}'
-    ground = {'command': command, **environment_columns(environment)}
-    values = {'layers/int8': 0, 'layers/fp32': layers}
+    columns: dict[str, Any] = environment_columns(environment)
     return [
-        ResultRow(label, metric, '1', value, None, 1, None, **ground)
-        for metric, value in values.items()
+        ResultRow(label, metric, '1', value, None, 1, None, command, **columns)
+        for metric, value in (('layers/int8', 0), ('layers/fp32', layers))
     ]
 
 
-def _engine_values(
-    engine: EngineResult, base: EngineResult | None = None
-) -> list[_Values]:
+def _engine_values(engine: EngineCost, base: EngineCost | None = None) -> list[_Values]:
     size = None if base is None else base.size_mib
     values: list[_Values] = [('size(MiB)', 'MiB', engine.size_mib, None, 1, size)]
     for batch, one in engine.latency.items():
         other = None if base is None else base.latency[batch]
         p50, p95 = (None, None) if other is None else (other.p50, other.p95)
         prefix = f'latency/batch{batch}'
-        values += [  # both of the same calls, whose spread it is
+        values += [  # both of the same calls, whose IQR it is
             (f'{prefix}/p50(ms)', 'ms', one.p50, one.iqr, one.n, p50),
             (f'{prefix}/p95(ms)', 'ms', one.p95, one.iqr, one.n, p95),
         ]
@@ -88,7 +77,7 @@ def _engine_values(
 
 
 def _exact_values(report: QuantizationReport) -> list[_Values]:
-    """What FP32 reaches."""
+    """Scores in FP32."""
     found: list[_Values] = [
         (name, pair.unit, pair.before, None, 1, None)
         for name, pair in report.pairs.items()
@@ -116,9 +105,8 @@ def _quantized_values(report: QuantizationReport) -> list[_Values]:
     if report.output_sqnr is not None and math.isfinite(report.output_sqnr):
         found.append(('output_sqnr(dB)', 'dB', report.output_sqnr, None))
     converted, kept = len(report.coverage.converted), len(report.coverage.kept)
-    found += [('layers/int8', '1', converted, None), ('layers/fp32', '1', kept, None)]
-    operations = report.coverage.operations
-    found += [
-        (f'operations/{name}', '1', operations[name], None) for name in operations
-    ]
+    counts = {'layers/int8': converted, 'layers/fp32': kept}
+    for name, count in report.coverage.operations.items():
+        counts[f'operations/{name}'] = count
+    found += [(name, '1', count, None) for name, count in counts.items()]
     return [(metric, unit, value, None, 1, base) for metric, unit, value, base in found]

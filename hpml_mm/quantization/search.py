@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""How few layers must stay in FP32 for a model to be good enough."""
+"""Search for the fewest layers in FP32 with which a model is good enough."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -10,9 +10,9 @@ from dataclasses import dataclass
 class Trial:
     """One number of layers that was tried.
 
-    Args:
+    Attributes:
         kept: How many of the worst layers stayed in FP32.
-        drop: What was lost against FP32; below zero for a gain.
+        drop: Loss against FP32; below zero for a gain.
     """
 
     kept: int
@@ -21,12 +21,12 @@ class Trial:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """What a search found.
+    """The layers to keep in FP32, and the way to them.
 
-    Args:
-        kept: Names of the layers to keep in FP32, worst first.
-        drop: What is lost with these.
-        met: Whether that is within the limit; if not, it is the least that was found.
+    Attributes:
+        kept: Names of the layers, worst first.
+        drop: Loss with these.
+        met: True if that is within the limit; else it is the least that was found.
         trials: All trials, in their order.
     """
 
@@ -47,9 +47,9 @@ def search(
     in FP32 do no harm. At least one layer is always converted.
 
     Args:
-        evaluate: Converts with these layers in FP32 and tells the drop.
+        evaluate: Converts with these layers in FP32 and returns the drop.
         layers: All that may be kept, worst first.
-        max_drop: What may be lost, in the unit of ``evaluate``.
+        max_drop: Largest drop, in the unit of ``evaluate``.
 
     Raises:
         ValueError: The limit is negative or not finite, a drop is not a number, or
@@ -61,7 +61,7 @@ def search(
         raise ValueError('there is no layer to quantize: nothing to search')
     trials: dict[int, float] = {}
 
-    def good(count: int) -> bool:
+    def is_met(count: int) -> bool:
         if count not in trials:
             drop = float(evaluate(tuple(layers[:count])))
             if math.isnan(drop):
@@ -73,7 +73,7 @@ def search(
         return trials[count] <= max_drop
 
     failed, most, count = -1, len(layers) - 1, 0
-    while not good(count):
+    while not is_met(count):
         failed = count
         if count == most:
             count = min(trials, key=lambda tried: (trials[tried], tried))
@@ -81,7 +81,7 @@ def search(
         count = min(max(1, 2 * count), most)
     while count - failed > 1:
         middle = (failed + count) // 2
-        failed, count = (failed, middle) if good(middle) else (middle, count)
+        failed, count = (failed, middle) if is_met(middle) else (middle, count)
     return _result(layers, count, True, trials)
 
 

@@ -1,5 +1,10 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""How much each layer suffers from INT8, measured on its own."""
+"""Signal to quantization noise: of each layer on its own, and of a whole network.
+
+A network with random weights may turn noise of any origin into more noise, layer by
+layer. Pixels have noise as well, as they are whole numbers: how much of it arrives at
+the outputs in FP32 tells what to expect of INT8.
+"""
 
 import math
 from collections.abc import Callable, Sequence
@@ -9,40 +14,45 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from hpml_mm.deploy.folding import folded_copy
+from hpml_mm.deploy.network import Outputs, as_tuple
 
-from .calibration import two_images
-from .grid import on_activation_grid, on_weight_grid
-from .layers import channel_axis, weighted_layers
+from .rounding import (
+    Range,
+    channel_axis,
+    round_activation,
+    round_weight,
+    weighted_layers,
+    widen_,
+)
 
-# Quantiles of a batch are taken from so many of its values: enough for one in 10,000.
+# Percentiles of a batch are taken of so many values: enough for one in 10,000.
 _SAMPLE = 1_000_000
+
+_Network = Callable[[Tensor], Outputs]
 
 
 @dataclass(frozen=True)
 class LayerSQNR:
-    """Signal to quantization noise at the output of one layer.
+    """Signal-to-quantization-noise ratio at the output of one layer.
 
-    Args:
+    Attributes:
         name: Dotted name of the layer.
-        kind: Its class.
         sqnr: In decibels; infinite where nothing was lost.
     """
 
     name: str
-    kind: str
     sqnr: float
 
 
-class NoiseRatio:
-    """Sums up signal and noise over batches."""
+class SQNR:
+    """Signal-to-quantization-noise ratio over batches."""
 
     def __init__(self) -> None:
         self._signal = 0.0
         self._noise = 0.0
 
     def add(self, exact: Tensor, rounded: Tensor) -> None:
-        """Take in some more values, with and without rounding."""
+        """Add some more values, without and with rounding."""
         self._signal += exact.double().square().sum().item()
         self._noise += (exact.double() - rounded.double()).square().sum().item()
 
@@ -57,20 +67,18 @@ class NoiseRatio:
 
 
 def layer_sqnr(
-    network: nn.Module, batches: Sequence[Tensor], percentile: float = 99.99
+    network: nn.Module, batches: Sequence[Tensor], percentile: float = 99.98
 ) -> list[LayerSQNR]:
-    """Rank the layers of a network by what INT8 does to each of them alone.
+    """Rank the layers of a network by the noise that INT8 makes in each of them alone.
 
     Each layer gets its own FP32 input, rounded to 256 levels of a range that is fixed
-    before (the extremes of the batches' percentiles), and its weights, with BatchNorm
-    folded in, rounded to 255 levels for each output channel. All layers are measured
-    in the same pass.
+    before (the extremes of the batches' percentiles), and its weights rounded to 255
+    levels for each output channel. All layers are measured in the same pass.
 
     Args:
-        network: Takes one tensor; it stays as it is.
+        network: Takes one tensor, its BatchNorm folded; it stays as it is.
         batches: Inputs, of shape (N, C, H, W).
-        percentile: Of an input's values, those above ``100 - percentile`` and below
-            this are within its range; 100 for all of them.
+        percentile: How many percent of an input's values are within its range.
 
     Returns:
         All layers with weights that took part, worst first.
@@ -80,65 +88,58 @@ def layer_sqnr(
     """
     if not batches:
         raise ValueError('there is no batch to measure the sensitivity of layers with')
-    network = folded_copy(network, two_images(batches))
     layers = weighted_layers(network)
     if not layers:
         raise ValueError(f'{type(network).__name__} has no convolution or linear layer')
-    ranges = input_ranges(network, batches, percentile)
-    ratios = {name: NoiseRatio() for name in ranges}
-
-    def measure(name: str, layer: nn.Module, inputs: Tensor, output: Tensor) -> None:
-        weight = on_weight_grid(layer.weight, channel_axis(layer))
-        rounded = functional_call(
-            layer, {'weight': weight}, on_activation_grid(inputs, *ranges[name])
-        )
-        ratios[name].add(output, rounded)
-
-    _watch(network, {name: layers[name] for name in ranges}, batches, measure)
-    found = [
-        LayerSQNR(name, type(layers[name]).__name__, ratio.decibels)
-        for name, ratio in ratios.items()
-    ]
-    return sorted(found, key=lambda layer: layer.sqnr)
-
-
-def input_ranges(
-    network: nn.Module, batches: Sequence[Tensor], percentile: float = 99.99
-) -> dict[str, tuple[float, float]]:
-    """Lower and upper end of what each layer with weights takes in.
-
-    Args:
-        network: In evaluation mode; takes one tensor.
-        batches: Inputs, of shape (N, C, H, W).
-        percentile: As for :func:`layer_sqnr`.
-
-    Raises:
-        ValueError: The percentile is not above 50 and at most 100.
-    """
-    if not 50 < percentile <= 100:
-        raise ValueError(
-            f'percentile must be above 50 and at most 100, got {percentile}'
-        )
-    ranges: dict[str, tuple[float, float]] = {}
+    ranges: dict[str, Range] = {}
 
     def observe(name: str, layer: nn.Module, inputs: Tensor, output: Tensor) -> None:
-        low, high = _quantiles(inputs, percentile)
-        before = ranges.get(name, (low, high))
-        ranges[name] = min(low, before[0]), max(high, before[1])
+        widen_(ranges, name, inputs.float().numpy(), percentile, _SAMPLE)
 
-    _watch(network, weighted_layers(network), batches, observe)
-    return ranges
+    _watch(network, layers, batches, observe)
+    found = {name: SQNR() for name in ranges}
+
+    def measure(name: str, layer: nn.Module, inputs: Tensor, output: Tensor) -> None:
+        assert isinstance(layer.weight, Tensor)
+        weight = round_weight(layer.weight, channel_axis(layer))
+        rounded = functional_call(
+            layer, {'weight': weight}, round_activation(inputs, *ranges[name])
+        )
+        found[name].add(output, rounded)
+
+    _watch(network, {name: layers[name] for name in ranges}, batches, measure)
+    ranked = [LayerSQNR(name, sqnr.decibels) for name, sqnr in found.items()]
+    return sorted(ranked, key=lambda layer: layer.sqnr)
 
 
-def _quantiles(values: Tensor, percentile: float) -> tuple[float, float]:
-    values = values.detach().float().flatten()
-    if percentile == 100:
-        return values.min().item(), values.max().item()
-    values = values[:: -(-values.numel() // _SAMPLE)]
-    beyond = round(values.numel() * (1 - percentile / 100))
-    low = values.kthvalue(beyond + 1).values
-    high = values.kthvalue(values.numel() - beyond).values
-    return low.item(), high.item()
+def output_sqnr(exact: _Network, rounded: _Network, batches: Sequence[Tensor]) -> float:
+    """SQNR, in decibels, at the outputs of two engines of the same weights."""
+    sqnr = SQNR()
+    for batch in batches:
+        outputs = exact(batch), rounded(batch)
+        for one, other in zip(*map(as_tuple, outputs), strict=True):
+            sqnr.add(one, other)
+    return sqnr.decibels
+
+
+def pixel_sqnr(
+    exact: _Network, batches: Sequence[Tensor], std: Sequence[float]
+) -> float:
+    """SQNR, in decibels, where every pixel is off by up to half a level, at random.
+
+    Args:
+        exact: The network in FP32.
+        batches: Images of 256 levels, normalised.
+        std: Divisor of the pixels, for each channel.
+    """
+    generator = torch.Generator().manual_seed(0)
+    level = 1 / torch.tensor(std).view(-1, 1, 1)
+
+    def shaken(images: Tensor) -> Outputs:
+        noise = torch.rand(images.shape, generator=generator) - 0.5
+        return exact(images + level * noise)
+
+    return output_sqnr(exact, shaken, batches)
 
 
 @torch.no_grad()
@@ -148,9 +149,9 @@ def _watch(
     batches: Sequence[Tensor],
     look: Callable[[str, nn.Module, Tensor, Tensor], None],
 ) -> None:
-    """Run all batches and show input and output of every layer.
+    """Run all batches and give ``look`` the input and output of every layer.
 
-    Who looks at a layer may call it once more; that call is not shown.
+    It may call the layer once more; it is not given that call.
     """
     busy = False
 

@@ -1,28 +1,22 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What a user decides about a quantization."""
+"""Settings of a quantization, which a user decides."""
 
 import math
 from dataclasses import dataclass
 
-from hpml_mm.compat import require
-from hpml_mm.quantization.backends.base import check_backend
-
+from .backends import backend_class
 from .calibration import MINIMUM
-
-# What is no requirement of the project itself.
-_EXTRAS = {'openvino': ('openvino', 'nncf')}
 
 
 @dataclass(frozen=True)
 class QuantizationSettings:
-    """How a model is quantized and judged.
+    """Method, backend, calibration and limits of a quantization.
 
     Attributes:
         method: ``'dynamic'``, ``'ptq'``, or ``'qat'`` for what was trained with fake
             quantization.
-        backend: What computes the INT8 network: ``'onnxruntime'``, ``'openvino'``,
-            ``'inductor'`` or ``'torch'``.
-        ranges: How ranges of activations are found; None for the backend's default.
+        backend: A key of :data:`~hpml_mm.quantization.backends.BACKENDS`.
+        ranges: Way to find ranges of activations; None for the backend's default.
         samples: Training images to calibrate with.
         max_drop: Points that the score may fall: percent of the accuracy, or
             hundredths of AP. The layers that suffer most stay in FP32 until it is met;
@@ -46,7 +40,7 @@ class QuantizationSettings:
     latency_seconds: float = 30.0
 
     def __post_init__(self) -> None:
-        check_backend(self.method, self.backend, self.ranges)
+        backend_class(self.backend).check(self.method, self.ranges)
         object.__setattr__(self, 'keep', tuple(self.keep))
         if self.samples < MINIMUM:
             raise ValueError(
@@ -60,16 +54,6 @@ class QuantizationSettings:
             raise ValueError(
                 f'latency_seconds is {self.latency_seconds}: use a number from 0'
             )
-
-
-def check_installed(backend: str) -> None:
-    """Make sure that an optional backend is there, before long work that ends in it.
-
-    Raises:
-        ImportError: If one of its packages is not installed.
-    """
-    for module in _EXTRAS.get(backend, ()):
-        require(module, backend)
 
 
 def _at_least_zero(value: float) -> bool:

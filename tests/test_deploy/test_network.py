@@ -8,7 +8,7 @@ from torch import nn
 from hpml_mm.deploy.network import plain_network
 
 
-def test_a_classifier_gives_logits_before_the_softmax():
+def test_logits_before_the_softmax_heatmaps_or_a_tuple_of_outputs():
     model = build_leaf(FACES)
     images = torch.randn(3, 1, 44, 44)
     logits = plain_network(model)(images)
@@ -16,21 +16,14 @@ def test_a_classifier_gives_logits_before_the_softmax():
     assert torch.equal(logits, model(images, mode='tensor'))
     scores = torch.stack([one.pred_score for one in model(images, mode='predict')])
     assert torch.allclose(logits.softmax(1), scores)
-
-
-def test_a_pose_model_gives_heatmaps():
+    model.head.forward = lambda feats: [feats[-1], feats[-1] + 1]
+    first, second = plain_network(model)(images)
+    assert torch.equal(first + 1, second)
     model = build_leaf(CATS)
     images = torch.randn(2, 3, 96, 96)
     heatmaps = plain_network(model)(images)
     assert heatmaps.shape == (2, 17, 24, 24)
     assert torch.equal(heatmaps, model(images, None, mode='tensor'))
-
-
-def test_several_outputs_are_a_tuple():
-    model = build_leaf(FACES)
-    model.head.forward = lambda feats: [feats[-1], feats[-1] + 1]
-    first, second = plain_network(model)(torch.zeros(1, 1, 44, 44))
-    assert torch.equal(first + 1, second)
 
 
 def test_the_parts_and_their_names_are_the_models_own():
@@ -49,12 +42,9 @@ def test_a_distributed_wrapper_is_taken_off():
     assert plain_network(wrapper).head is model.head
 
 
-def test_another_kind_of_model_is_named():
+def test_models_that_cannot_be_deployed_are_named():
     with pytest.raises(ValueError, match='Linear is neither an ImageClassifier'):
         plain_network(nn.Linear(1, 1))
-
-
-def test_features_of_another_way_are_refused():
     model = build_leaf(FACES)
 
     class Own(type(model)):
@@ -64,9 +54,6 @@ def test_features_of_another_way_are_refused():
     model.__class__ = Own
     with pytest.raises(ValueError, match='Own extracts features in its own way'):
         plain_network(model)
-
-
-def test_without_a_head_there_is_nothing_to_deploy():
     model = build_leaf(FACES)
     model.head = None
     with pytest.raises(ValueError, match='no head'):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from hpml_mm.deploy.files import find_images, read_boxes
+from hpml_mm.deploy.prediction_files import find_images, read_boxes
 
 
 def test_files_and_folders_with_the_names_of_their_drawings(tmp_path):
@@ -22,19 +22,13 @@ def test_files_and_folders_with_the_names_of_their_drawings(tmp_path):
     ]
 
 
-def test_an_empty_folder_is_named(tmp_path):
+def test_drawings_without_an_image_or_over_another_are_refused(tmp_path):
     with pytest.raises(ValueError, match=re.escape(f'{tmp_path} holds no image')):
         find_images([tmp_path], 'out')
-
-
-def test_no_drawing_lies_over_another(tmp_path):
-    with pytest.raises(ValueError, match='would both be drawn as out/a.png.png'):
+    with pytest.raises(ValueError, match='both be drawn as out/a.png.png'):
         find_images(['one/a.png', 'two/a.png'], 'out')
     # The same image twice is drawn twice.
     assert len(find_images(['one/a.png', 'one/a.png'], 'out')) == 2
-
-
-def test_no_drawing_lies_over_an_image(tmp_path):
     (tmp_path / 'a.png').touch()
     (tmp_path / 'a.png.png').touch()
     with pytest.raises(ValueError, match='would be drawn over: set --out'):

@@ -3,10 +3,18 @@ from pathlib import Path
 
 import pytest
 import torch
-from mmengine.config import Config
+from deploy_models import build_classifier
+from mmengine.config import Config, ConfigDict
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from hpml_mm.datasets.fer.demo_faces import DemoFaceDataset
-from hpml_mm.quantization.calibration import calibration_batches
+from hpml_mm.deploy.network import plain_network
+from hpml_mm.quantization.calibration import (
+    calibration_batches,
+    estimate_statistics_,
+    without_pretrained_,
+)
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 DEMO = CONFIGS / 'demo' / 'mini-xception_1xb64-channels-last-8e_demo-faces-44px.py'
@@ -46,9 +54,13 @@ def test_training_faces_go_through_the_pipeline_of_validation(cfg):
     assert not torch.equal(other[0], batches[0])
 
 
-def test_an_array_of_faces_gives_the_same(cfg, tmp_path):
-    array = Config.fromfile(CONFIGS / '_base_/datasets/fer2013_44px_array.py')
+def test_an_array_of_faces_and_repetitions_give_the_same(cfg):
     expected = torch.cat(calibration_batches(cfg, 128))
+    again = Config(cfg.to_dict())
+    inner = again.train_dataloader.dataset
+    again.train_dataloader.dataset = dict(type='RepeatDataset', dataset=inner, times=2)
+    assert torch.equal(torch.cat(calibration_batches(again, 128)), expected)
+    array = Config.fromfile(CONFIGS / '_base_/datasets/fer2013_44px_array.py')
     for name in ('train_dataloader', 'val_dataloader'):
         cfg[name] = array[name]
         source = {'type': 'hpml_mm.DemoFaceDataset', 'num_per_class': PER_CLASS}
@@ -56,17 +68,6 @@ def test_an_array_of_faces_gives_the_same(cfg, tmp_path):
         cfg[name].dataset.source = source
     cfg.data_preprocessor.type = 'hpml_mm.FacePreprocessor'
     torch.testing.assert_close(torch.cat(calibration_batches(cfg, 128)), expected)
-
-
-def test_repetitions_are_looked_behind(cfg):
-    expected = calibration_batches(cfg, 128)
-    inner = cfg.train_dataloader.dataset
-    cfg.train_dataloader.dataset = {
-        'type': 'RepeatDataset',
-        'dataset': inner,
-        'times': 2,
-    }
-    assert torch.equal(calibration_batches(cfg, 128)[0], expected[0])
 
 
 def test_too_few_images_are_an_error(cfg):
@@ -111,6 +112,39 @@ def without(cfg, *names):
     for name in names:
         copied.pop(name)
     return copied
+
+
+def test_random_weights_have_branches_and_statistics_of_the_images():
+    narrow = dict(type='ResNet', depth=18, stem_channels=8, base_channels=8)
+    model = build_classifier(narrow, 64)
+    for module in model.backbone.modules():  # as mmpretrain starts its training
+        if hasattr(module, 'norm2'):
+            nn.init.zeros_(module.norm2.weight)
+    momentum = model.backbone.bn1.momentum
+    generator = torch.Generator().manual_seed(0)
+    batches = [torch.randn(4, 3, 32, 32, generator=generator) for _ in range(3)]
+    estimate_statistics_(model, batches)
+    norms = [m for m in model.modules() if isinstance(m, _BatchNorm)]
+    assert all(norm.weight.any() and not norm.training for norm in norms)
+    assert model.backbone.bn1.momentum == momentum
+    means = [model.backbone.conv1(batch).mean((0, 2, 3)) for batch in batches]
+    expected = torch.stack(means).mean(0)
+    torch.testing.assert_close(model.backbone.bn1.running_mean, expected)
+    before = plain_network(model)(batches[0])
+    estimate_statistics_(model, batches)
+    torch.testing.assert_close(plain_network(model)(batches[0]), before)
+
+
+def test_no_pretrained_weights_are_read():
+    kept = [dict(type='Constant', val=1, layer='BatchNorm2d')]
+    model = ConfigDict(
+        backbone=dict(type='ResNet', init_cfg=dict(type='Pretrained', checkpoint='a')),
+        head=dict(convs=[dict(init_cfg=dict(type='Pretrained'))], init_cfg=kept),
+    )
+    without_pretrained_(model)
+    assert model == dict(
+        backbone=dict(type='ResNet'), head=dict(convs=[{}], init_cfg=kept)
+    )
 
 
 @pytest.mark.real_data

@@ -12,8 +12,9 @@ from mmengine.registry import MODELS, init_default_scope
 
 from hpml_mm.deploy.engines import load_engine
 from hpml_mm.quantization.convert import (
-    convert_and_report,
+    Conversion,
     drop_in_points,
+    remove_earlier,
 )
 from hpml_mm.quantization.coverage import SEARCHED
 from hpml_mm.quantization.evaluate import Evaluation
@@ -44,9 +45,6 @@ def test_the_drop_is_that_of_the_worst_split():
     before, after = (Evaluation({}, correct) for correct in both)
     assert drop_in_points(before, after) == 25
     assert drop_in_points(before, before) == 0
-
-
-def test_without_a_score_there_is_no_drop():
     with pytest.raises(ValueError, match='neither accuracy/top1 nor coco/AP'):
         drop_in_points(Evaluation({}), Evaluation({}))
 
@@ -60,7 +58,7 @@ def test_the_worst_layers_stay_in_fp32_until_the_drop_is_small(tmp_path):
     settings = QuantizationSettings(max_drop=1, latency_seconds=0)
     # FP32, then 0, 1, 2 layers in FP32, then the model that is kept.
     scores = Scores(90, 70, 80, 89, 89)
-    report = convert_and_report(model, cfg, scores, settings, tmp_path)
+    report = Conversion(model, cfg, scores, settings).run(tmp_path)
     worst = [layer.name for layer in report.ranking[:2]]
     assert list(report.search.kept) == worst
     assert [(t.kept, t.drop) for t in report.search.trials] == [
@@ -74,6 +72,46 @@ def test_the_worst_layers_stay_in_fp32_until_the_drop_is_small(tmp_path):
     record = json.loads((tmp_path / 'report.json').read_text())
     assert record['search']['met'] is True
     assert load_engine(tmp_path / 'model_int8.onnx').spec.input_size == (44, 44)
+
+
+FILES = {'model_fp32.onnx', 'model_int8.bin', 'model_int8.onnx', 'model_int8.xml'}
+
+
+@pytest.mark.parametrize(
+    ('backend', 'left'),
+    [
+        ('onnxruntime', {'model_fp32.onnx', 'model_int8.onnx', 'report.json'}),
+        ('openvino', FILES - {'model_int8.onnx'} | {'report.json'}),
+        ('torch', {'report.json'}),
+        (None, set()),
+    ],
+)
+def test_a_folder_holds_the_files_of_one_run(tmp_path, backend, left):
+    assert remove_earlier(tmp_path / 'new', backend) == []
+    for name in (*FILES, 'report.json', 'rows.csv', 'mine.onnx'):
+        (tmp_path / name).touch()
+    gone = remove_earlier(tmp_path, backend)
+    assert sorted(gone) == sorted({*FILES, 'report.json'} - left)
+    found = {path.name for path in tmp_path.iterdir()}
+    assert found == left | {'rows.csv', 'mine.onnx'}
+    assert remove_earlier(tmp_path, backend) == []
+
+
+@pytest.mark.parametrize(
+    ('values', 'message'),
+    [
+        ({'method': 'ptq', 'backend': 'torch'}, "'torch' has no method 'ptq'"),
+        ({'backend': 'inductor'}, "'inductor' is unknown"),
+        ({'ranges': 'guess'}, "'guess'"),
+        ({'samples': 127}, 'samples is 127'),
+        ({'max_drop': float('inf')}, 'max_drop is inf'),
+        ({'max_drop': -1}, 'max_drop is -1'),
+        ({'latency_seconds': -1}, 'latency_seconds is -1'),
+    ],
+)
+def test_settings_that_cannot_work_are_refused(values, message):
+    with pytest.raises(ValueError, match=message):
+        QuantizationSettings(**values)
 
 
 def test_a_limit_that_is_not_met_says_what_was_reached():

@@ -4,14 +4,15 @@
 import numpy as np
 import pytest
 import torch
+from quantized_toys import toy_spec
 
-from hpml_mm.quantization.backends.onnx_ranges import PIECE
-from hpml_mm.quantization.backends.openvino import OpenVinoPTQ
+from hpml_mm.quantization.backends.openvino import OpenVino
 from hpml_mm.quantization.backends.openvino_ranges import (
     activation_rounding,
     observe,
     set_ranges_,
 )
+from hpml_mm.quantization.rounding import PIECE
 
 ov = pytest.importorskip('openvino')
 opset = pytest.importorskip('openvino.opset13')
@@ -112,8 +113,7 @@ def test_what_is_concatenated_shares_the_widest_range():
 def test_what_is_moved_and_rounded_again_keeps_its_range():
     """As in HRNet before and after it is enlarged, of fewer and of more values."""
     images = opset.parameter([1, 1, 10, 10], name='images')
-    small = rounded(images, 'small')
-    moved = opset.reshape(small, opset.constant([1, 1, 100]), False, name='moved')
+    moved = opset.reshape(rounded(images, 'small'), [1, 1, 100], False, name='moved')
     ends = [opset.constant(np.float32(end)) for end in (0, 6) * 2]
     model = ov.Model([opset.fake_quantize(moved, *ends, 256)], [images])
     set_ranges_(model, {('small', 0): (0.0, 5.0), ('moved', 0): (0.0, 5.5)})
@@ -150,8 +150,14 @@ def test_nncf_shares_what_is_concatenated_and_every_range_is_observed(tmp_path):
     batch[0, :, 0, 0] = 1000  # what is seldom 6 is 6 around here
     batches = [batch, 2 * batch]
 
-    ptq = OpenVinoPTQ(tmp_path / 'fp32.xml', {}, batches, 'percentile-99.9')
-    ptq.convert(tmp_path / 'int8.xml')
+    class OfFile(OpenVino):
+        def prepare(self, folded):
+            self.fp32 = tmp_path / 'fp32.xml'
+            self.calibrate({})
+
+    network = torch.nn.Identity()
+    backend = OfFile(network, toy_spec(), batches, ranges='percentile-99.9')
+    backend.write(tmp_path / 'int8.xml', {})
     int8 = ov.Core().read_model(tmp_path / 'int8.xml')
     rounding = activation_rounding(int8)
     assert len(rounding['thin', 0]) == 2

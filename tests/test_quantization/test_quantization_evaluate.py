@@ -19,7 +19,7 @@ from test_evaluation.made_poses import (
 from torch.utils.data import DataLoader
 
 from hpml_mm.evaluation import FERMetric
-from hpml_mm.quantization.evaluate import AP, compare, evaluate
+from hpml_mm.quantization.evaluate import AP, Unjudged, Validation, compare
 from hpml_mm.quantization.paired import average_precision
 
 # (prediction, target, split) of each image.
@@ -38,6 +38,10 @@ class Told(BaseModel):
 
 def told_loader(items, batch_size=2) -> DataLoader:
     return DataLoader(items, batch_size, collate_fn=list)
+
+
+def evaluate(model, loader, evaluator):
+    return Validation(loader, evaluator).run(model)
 
 
 def faces(answers=ANSWERS, split=True):
@@ -79,10 +83,10 @@ def test_a_stock_metric_has_one_nameless_split():
     assert found.correct[''].tolist() == again.correct[''].tolist()[::-1]
 
 
-def test_images_with_several_labels_have_no_right_answer():
+def test_images_with_several_labels_have_no_right_answer_and_some_no_judgement():
     made = DataSample().set_gt_label([0, 1]).set_pred_score(torch.tensor([0.2, 0.8]))
-    evaluator = Evaluator([])
-    assert evaluate(Told(), told_loader([made]), evaluator).correct == {}
+    assert evaluate(Told(), told_loader([made]), Evaluator([])).correct == {}
+    assert Unjudged(loader=None, evaluator=None).run(model=None).metrics == {}
 
 
 def cats(tmp_path, seed, images=7):
@@ -118,14 +122,8 @@ def test_drawn_images_are_scored_as_xtcocotools_scores_them(tmp_path):
     fewer.dataset_meta = METAINFO
     expected = evaluate(Told(), told_loader(kept), fewer).metrics[AP]
     assert average_precision([matches[i] for i in (0, 2, 5)]) == pytest.approx(expected)
-
-
-def test_two_models_are_compared_on_the_same_images(tmp_path):
     one, two = (evaluate(Told(), *cats(tmp_path, seed)[::-1]) for seed in (1, 3))
     pair = compare(one, two)[AP]
-    assert (pair.before, pair.after) == (
-        pytest.approx(one.metrics[AP]),
-        pytest.approx(two.metrics[AP]),
-    )
+    found = [pytest.approx(each.metrics[AP]) for each in (one, two)]
+    assert ([pair.before, pair.after], pair.n) == (found, 7)
     assert pair.low <= pair.difference <= pair.high
-    assert pair.n == 7

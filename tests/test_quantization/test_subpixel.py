@@ -16,10 +16,9 @@ def test_outputs_and_names_stay(bias, size):
     network = nn.Sequential(nn.ConvTranspose2d(3, 5, 4, 2, 1, bias=bias), nn.ReLU())
     images = torch.randn(2, 3, *size)
     expected = network(images)
-    assert replace_deconvolutions_(network) == ['0']
+    replace_deconvolutions_(network)
     assert not any(isinstance(m, nn.ConvTranspose2d) for m in network.modules())
     torch.testing.assert_close(network(images), expected)
-    assert replace_deconvolutions_(network) == []
 
 
 def test_others_stay():

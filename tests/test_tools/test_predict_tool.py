@@ -6,6 +6,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import onnx
 import pytest
 import torch
 from deploy_models import FACES, build_leaf, leaf
@@ -14,10 +15,11 @@ from pose_spots import SPOT, save_weights, spot_loader, spot_model, write_spots
 
 from hpml_mm.datasets.fer.classes import FER_CLASSES
 from hpml_mm.deploy.describe import spec_of
+from hpml_mm.deploy.engines import OnnxEngine
+from hpml_mm.deploy.export import export_onnx
 from hpml_mm.deploy.network import plain_network
-from hpml_mm.deploy.onnx_file import export_onnx
 from hpml_mm.engine.weights import export_weights, load_fitting
-from hpml_mm.quantization.backends.base import Converter
+from hpml_mm.quantization.backends import BACKENDS
 from hpml_mm.utils.model import build_model
 
 ROOT = Path(__file__).parents[2]
@@ -86,15 +88,6 @@ def test_every_kind_of_file_says_the_same_and_draws(models, faces, capsys):
     assert not changed[60:].any()
 
 
-def test_a_quantized_file_is_run_alike(models, faces):
-    quantization = pytest.importorskip('onnxruntime.quantization')
-    quantization.quantize_dynamic(models / 'a.onnx', models / 'int8.onnx')
-    exact, rough = (records(models / name, 'in') for name in ('a.onnx', 'int8.onnx'))
-    for one, two in zip(exact, rough, strict=True):
-        assert one['scores'] == pytest.approx(two['scores'], abs=0.3)
-        assert one['scores'] != two['scores']
-
-
 def test_damaged_images_are_named_and_the_others_go_on(models, faces, capsys):
     whole = Path('in/b.jpg').read_bytes()
     Path('in/b.jpg').write_bytes(whole[: len(whole) // 2])
@@ -158,13 +151,10 @@ def test_poses_within_the_image_and_within_boxes(spots, capsys):
     assert (picture != plain).any()
 
 
-def test_keypoints_below_the_least_score_are_not_found(spots, capsys):
+def test_neither_weak_keypoints_nor_images_without_boxes_are_found(spots, capsys):
     run = ['spots.pth', 'data/0.png', '--config', 'spots.py', '--min-score', 2]
     records(*run)
     assert 'data/0.png: 0 of 17 keypoints' in capsys.readouterr().out
-
-
-def test_an_image_without_boxes_has_no_object(spots, capsys):
     Path('boxes.json').write_text('{"0.png": []}')
     run = ['spots.pth', 'data', '--config', 'spots.py', '--boxes', 'boxes.json']
     first, second = records(*run)
@@ -173,52 +163,58 @@ def test_an_image_without_boxes_has_no_object(spots, capsys):
     assert 'data/0.png: no object' in capsys.readouterr().out
 
 
-def test_a_pose_file_finds_what_the_checkpoint_finds(spots):
+@pytest.mark.parametrize('kind', ['fp32', 'onnxruntime', 'openvino'])
+def test_a_pose_file_finds_what_the_checkpoint_finds(spots, kind):
     cfg = Config.fromfile('spots.py')
     model = build_model(cfg)
     load_fitting(model, 'spots.pth')
-    export_onnx(plain_network(model), spec_of(cfg, model), 'spots.onnx')
-    box = {'1.png': [[10, 20, 40, 50]]}
-    Path('boxes.json').write_text(json.dumps(box))
-    run = ['data/1.png', '--boxes', 'boxes.json']
-    (one,) = records('spots.pth', *run, '--config', 'spots.py')[0]['objects']
-    drawn = cv2.imread('predictions/1.png.png')
-    (two,) = records('spots.onnx', *run)[0]['objects']
-    assert (cv2.imread('predictions/1.png.png') == drawn).all()
-    assert one['keypoints'].keys() == two['keypoints'].keys()
-    for name, point in one['keypoints'].items():
-        assert point == pytest.approx(two['keypoints'][name], abs=1e-4)
-
-
-@pytest.mark.parametrize('backend', ['onnxruntime', 'openvino'])
-def test_a_pose_file_in_int8_finds_the_spot(spots, backend):
-    if backend == 'openvino':
+    network, spec = plain_network(model), spec_of(cfg, model)
+    path = Path('spots.xml' if kind == 'openvino' else 'spots.onnx')
+    if kind == 'fp32':
+        export_onnx(network, spec, path)
+    else:
         pytest.importorskip('nncf')
-    cfg = Config.fromfile('spots.py')
-    model = build_model(cfg)
-    load_fitting(model, 'spots.pth')
-    spec = spec_of(cfg, model)
-    # Black and white fields, as large as a cell.
-    fields = torch.tensor([0.0, 255.0]).repeat(8, 1, 16, 8)
-    fields = fields.repeat_interleave(4, 2).repeat_interleave(4, 3)
-    mean, std = (torch.tensor(one).view(3, 1, 1) for one in (spec.mean, spec.std))
-    images = (fields - mean) / std
-    converter = Converter(plain_network(model), spec, [images], backend=backend)
-    path = 'int8.xml' if backend == 'openvino' else 'int8.onnx'
-    assert converter.convert(out=path).coverage.converted
-    (exact,) = records('spots.pth', 'data/0.png', '--config', 'spots.py')[0]['objects']
-    (rough,) = records(path, 'data/0.png')[0]['objects']
-    assert len(rough['keypoints']) == 17
+        # Black and white fields, as large as a cell.
+        fields = torch.tensor([0.0, 255.0]).repeat(8, 1, 16, 8)
+        fields = fields.repeat_interleave(4, 2).repeat_interleave(4, 3)
+        mean, std = (torch.tensor(one).view(3, 1, 1) for one in (spec.mean, spec.std))
+        backend = BACKENDS[kind](network, spec, [(fields - mean) / std])
+        assert backend.convert(out=path).coverage.converted
+    Path('boxes.json').write_text(json.dumps({'1.png': [[10, 20, 40, 50]]}))
+    run = ['data/1.png', '--boxes', 'boxes.json']
+    (exact,) = records('spots.pth', *run, '--config', 'spots.py')[0]['objects']
+    drawn = cv2.imread('predictions/1.png.png')
+    (found,) = records(path, *run)[0]['objects']
+    assert exact['keypoints'].keys() == found['keypoints'].keys()
+    if kind == 'fp32':
+        assert (cv2.imread('predictions/1.png.png') == drawn).all()
+    else:
+        assert exact != found
     for name, point in exact['keypoints'].items():
-        other = rough['keypoints'][name]
-        assert (other['x'], other['y']) == pytest.approx(
-            (point['x'], point['y']), abs=3
-        )
-        assert other['score'] == pytest.approx(point['score'], rel=0.1)
-    assert rough != exact
-    assert Path('predictions/0.png.png').is_file()
+        other = found['keypoints'][name]
+        score, place = (1e-4, 1e-4) if kind == 'fp32' else (0.1, 3)
+        assert other['score'] == pytest.approx(point['score'], rel=score)
+        assert other['x'] == pytest.approx(point['x'], abs=place)
+        assert other['y'] == pytest.approx(point['y'], abs=place)
 
 
+@pytest.fixture
+def wrong_files(models, faces) -> None:
+    """Files that lack something, in the working directory."""
+    Path('empty').mkdir()
+    for name in ('a.onnx', 'bare.pth'):
+        shutil.copy(models / name, name)
+    torch.save({'state_dict': {}, 'meta': {'config': 'other'}}, 'named.pth')
+    model = onnx.load('a.onnx')
+    del model.metadata_props[:]
+    onnx.save(model, 'plain.onnx')
+    description = json.loads(OnnxEngine('a.onnx').spec.to_json())
+    del description['mean']
+    onnx.helper.set_model_props(model, {'hpml_mm': json.dumps(description)})
+    onnx.save(model, 'odd.onnx')
+
+
+@pytest.mark.usefixtures('wrong_files')
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
@@ -234,20 +230,7 @@ def test_a_pose_file_in_int8_finds_the_spot(spots, backend):
         (['a.onnx', 'in', '--boxes', 'none.json'], 'none.json'),
     ],
 )
-def test_what_cannot_be_run_is_one_line(models, faces, capsys, arguments, message):
-    import onnx
-
-    Path('empty').mkdir()
-    for name in ('a.onnx', 'bare.pth'):
-        shutil.copy(models / name, name)
-    torch.save({'state_dict': {}, 'meta': {'config': 'other'}}, 'named.pth')
-    model = onnx.load('a.onnx')
-    del model.metadata_props[:]
-    onnx.save(model, 'plain.onnx')
-    description = json.loads(spec_of(leaf(FACES), build_leaf(FACES)).to_json())
-    del description['mean']
-    onnx.helper.set_model_props(model, {'hpml_mm': json.dumps(description)})
-    onnx.save(model, 'odd.onnx')
+def test_what_cannot_be_run_is_one_line(capsys, arguments, message):
     with pytest.raises(SystemExit) as caught:
         main(arguments)
     assert caught.value.code == 2

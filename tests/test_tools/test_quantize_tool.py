@@ -1,18 +1,17 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The quantization tool, as a user runs it."""
+"""The quantization tool, as a user runs it, but in this process."""
 
-import importlib.util
 import json
-import sys
+import runpy
 
 import pytest
 import torch
 from demo_runs import DEMO, FACES, demo_runner
-from toy_tools import ROOT, run_tool
+from toy_tools import ROOT
 
 from hpml_mm.experiments.rows import read_results
 
-pytestmark = pytest.mark.slow
+main = runpy.run_path(str(ROOT / 'tools' / 'quantize.py'))['main']
 # Few faces, and no process to load them.
 SHORT = ['--cfg-options'] + [
     f'{split}_dataloader.{setting}'
@@ -23,7 +22,6 @@ SHORT = ['--cfg-options'] + [
         'persistent_workers=False',
     )
 ]
-OPTIONS = ['--max-drop', 'none', '--out', 'out']
 
 
 @pytest.fixture(scope='module')
@@ -34,16 +32,32 @@ def checkpoint(tmp_path_factory):
     return folder / 'epoch_1.pth'
 
 
-def quantize(checkpoint, tmp_path, *options):
-    arguments = [DEMO, checkpoint, *options, *OPTIONS, *SHORT]
-    return run_tool('quantize.py', *arguments, cwd=tmp_path)
+@pytest.fixture
+def quantize(tmp_path, monkeypatch, capsys):
+    """Runs the tool below a folder of the test's own; its exit code and error line."""
+    monkeypatch.chdir(tmp_path)
+    threads = torch.get_num_threads()
+
+    def run(*options, seconds=0):
+        words = [DEMO, *options, '--max-drop', 'none', '--latency-seconds', seconds]
+        monkeypatch.setattr('sys.argv', ['tools/quantize.py', *map(str, words)])
+        code = 0
+        try:
+            main([*map(str, words), '--out', 'out', *SHORT])
+        except SystemExit as end:
+            code = end.code
+        said = capsys.readouterr()
+        return code, said.out, said.err
+
+    yield run
+    torch.set_num_threads(threads)
 
 
-def test_post_training_leaves_models_report_and_rows(checkpoint, tmp_path):
-    done = quantize(checkpoint, tmp_path, '--latency-seconds', 0.2)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert 'layers in INT8' in done.stdout
-    assert 'Written to out' in done.stdout
+def test_post_training_leaves_models_report_and_rows(quantize, checkpoint, tmp_path):
+    code, said, _ = quantize(checkpoint, seconds=0.2)
+    assert code == 0
+    assert 'layers in INT8' in said
+    assert 'Written to out' in said
     record = json.loads((tmp_path / 'out/report.json').read_text())
     assert len(record['converted']) == 23
     assert record['speedup'].keys() == {'batch1', 'batch32'}
@@ -53,43 +67,39 @@ def test_post_training_leaves_models_report_and_rows(checkpoint, tmp_path):
         assert (tmp_path / 'out' / name).is_file()
 
 
-def test_training_for_int8_starts_from_the_checkpoint(checkpoint, tmp_path):
-    options = ['--method', 'qat', '--epochs', 2, '--latency-seconds', 0]
-    done = quantize(checkpoint, tmp_path, *options)
-    assert done.returncode == 0, done.stderr[-2000:]
-    assert 'QATHook: 23 layers round from now on' in done.stdout + done.stderr
+@pytest.mark.slow
+def test_training_for_int8_starts_from_the_checkpoint(quantize, checkpoint, tmp_path):
+    options = [checkpoint, '--method', 'qat', '--epochs', 1]
+    assert quantize(*options)[0] == 0
     record = json.loads((tmp_path / 'out/report.json').read_text())
     assert record['method'] == 'qat'
     assert (tmp_path / 'out/model_int8.onnx').is_file()
-    again = quantize(checkpoint, tmp_path, *options)
-    assert again.returncode == 2
-    assert 'out holds an earlier run' in again.stderr
+    code, _, error = quantize(*options)
+    assert code == 2
+    assert 'out holds an earlier run' in error
 
 
-def test_nothing_converted_is_an_error_and_leaves_no_model(checkpoint, tmp_path):
+def test_nothing_converted_is_an_error_and_leaves_no_model(
+    quantize, checkpoint, tmp_path
+):
     """PyTorch's dynamic quantization passes convolutions over without a word."""
     earlier = ('model_int8.onnx', 'model_int8.xml', 'model_int8.bin', 'report.json')
     (tmp_path / 'out').mkdir()
     for name in earlier:
         (tmp_path / 'out' / name).write_text('of another run')
     options = ['--method', 'dynamic', '--backend', 'torch']
-    done = quantize(checkpoint, tmp_path, *options)
-    assert done.returncode == 2
-    assert 'report.json of an earlier run in out' in done.stdout + done.stderr
-    (error,) = (s for s in done.stderr.splitlines() if s.startswith('error'))
+    code, _, said = quantize(checkpoint, *options)
+    assert code == 2
+    (error,) = (line for line in said.splitlines() if line.startswith('error'))
     assert '0 of 23 layers were converted' in error
     assert not [name for name in earlier if (tmp_path / 'out' / name).exists()]
     rows = read_results(tmp_path / 'out/rows.csv')
-    assert {row.metric: row.value for row in rows} == {
-        'layers/int8': 0,
-        'layers/fp32': 23,
-    }
+    values = {row.metric: row.value for row in rows}
+    assert values == {'layers/int8': 0, 'layers/fp32': 23}
 
 
-def test_random_weights_are_timed_and_not_judged(tmp_path):
-    options = ['--untrained', '--latency-seconds', 0.2, '--out', 'out']
-    done = run_tool('quantize.py', DEMO, *options, *SHORT, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr[-2000:]
+def test_random_weights_are_timed_and_not_judged(quantize, tmp_path):
+    assert quantize('--untrained', seconds=0.2)[0] == 0
     rows = read_results(tmp_path / 'out/rows.csv')
     values = {row.metric: row.value for row in rows}
     assert values['output_sqnr(dB)'] > 10
@@ -97,19 +107,39 @@ def test_random_weights_are_timed_and_not_judged(tmp_path):
     assert not [metric for metric in values if 'accuracy' in metric]
 
 
+@pytest.mark.slow
+@pytest.mark.real_data
+def test_real_faces_lose_at_most_half_a_point(
+    quantize, tmp_path, real_data, monkeypatch
+):
+    monkeypatch.setenv('HPML_MM_DATA', str(real_data))
+    (config,) = (ROOT / 'configs' / 'fer').glob('mini-xception_*-ema-*-60e_*.py')
+    weights = ROOT / 'results' / 'mini-xception_fer2013-44px.safetensors'
+    options = ['--max-drop', 'none', '--latency-seconds', '0', '--out', 'real']
+    main([str(config), str(weights), *options])
+    values = {
+        row.metric.removeprefix('PublicTest/accuracy/top1/'): row.value
+        for row in read_results(tmp_path / 'real/rows.csv')
+        if row.experiment.endswith('int8-ptq-onnxruntime')
+    }
+    assert (values['samples'], values['layers/int8']) == (3589, 23)
+    assert values['drop(points)'] <= 0.5
+    assert values['drop_low(points)'] < values['drop_high(points)'] < 1
+
+
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
         ([], 'a.pth holds no weight of this model'),
-        (['--samples', 100], 'samples is 100: calibrate with 128 images or more'),
+        (['--samples', 100], 'samples is 100'),
     ],
 )
-def test_what_cannot_work_is_one_line(tmp_path, options, message):
+def test_what_cannot_work_is_one_line(quantize, tmp_path, options, message):
     torch.save({'state_dict': {'other.weight': torch.ones(1)}}, tmp_path / 'a.pth')
-    done = quantize('a.pth', tmp_path, *options)
-    assert done.returncode == 2
-    assert message in done.stderr
-    assert 'Traceback' not in done.stderr
+    code, _, error = quantize('a.pth', *options)
+    assert code == 2
+    assert message in error
+    assert 'Traceback' not in error
     assert not list(tmp_path.rglob('model_*'))
 
 
@@ -118,6 +148,7 @@ def test_what_cannot_work_is_one_line(tmp_path, options, message):
     [
         ([], 'give either CHECKPOINT or --untrained'),
         (['a.pth', '--untrained'], 'give either CHECKPOINT or --untrained'),
+        (['a.pth', '--backend', 'inductor'], "'inductor' (choose from"),
         (['--untrained', '--method', 'qat'], '--untrained has none'),
         (['a.pth', '--epochs', '0'], '--epochs: only --method qat trains'),
         (
@@ -127,14 +158,7 @@ def test_what_cannot_work_is_one_line(tmp_path, options, message):
         (['a.pth', '--overwrite'], '--overwrite: only --method qat trains'),
     ],
 )
-def test_words_that_contradict_each_other_are_refused(
-    monkeypatch, capsys, words, problem
-):
-    path = ROOT / 'tools' / 'quantize.py'
-    spec = importlib.util.spec_from_file_location('quantize_tool', path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(sys, 'argv', ['quantize.py', 'a.py', *words])
+def test_words_that_contradict_each_other_are_refused(capsys, words, problem):
     with pytest.raises(SystemExit):
-        module.parse_args()
+        main(['a.py', *words])
     assert problem in capsys.readouterr().err

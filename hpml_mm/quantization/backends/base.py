@@ -1,153 +1,92 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""One way to quantize a network, whichever backend does it."""
+"""The one way to quantize a network, whichever inference engine runs the result."""
 
+import contextlib
+import io
 import os
+import platform
 import shutil
-from collections.abc import Mapping, Sequence
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import ClassVar
 
 from torch import Tensor, nn
 
 from hpml_mm.compat import require
-from hpml_mm.deploy.engines import (
-    EagerEngine,
-    Engine,
-    InductorEngine,
-    OnnxEngine,
-    OpenVinoEngine,
-)
-from hpml_mm.deploy.folding import folded_copy
-from hpml_mm.deploy.onnx_file import export_onnx, node_modules
+from hpml_mm.deploy.engines import Engine, OnnxEngine, OpenVinoEngine
+from hpml_mm.deploy.export import write_onnx
+from hpml_mm.deploy.fold_batch_norm import folded_copy
+from hpml_mm.deploy.onnx_names import node_modules
 from hpml_mm.deploy.spec import DeploySpec
 from hpml_mm.quantization.calibration import two_images
-from hpml_mm.quantization.coverage import ASKED_FOR, GATE, Coverage
-from hpml_mm.quantization.layers import gate_layers, weighted_layers
+from hpml_mm.quantization.coverage import (
+    ASKED_FOR,
+    SQUEEZE_EXCITATION,
+    Coverage,
+    require_converted,
+    squeeze_excitation_layers,
+)
+from hpml_mm.quantization.rounding import weighted_layers
 
-from . import (
-    inductor as ptq_inductor,
-)
-from . import (
-    onnxruntime as ptq_onnx,
-)
-from . import (
-    openvino as ptq_openvino,
-)
-from .dynamic import dynamic_torch
-from .onnx_ranges import NAIVE
-from .onnx_ranges import RANGES as ONNX_RANGES
-from .subpixel import replace_deconvolutions_
-
-#: Methods of each backend. What was trained with fake quantization is converted as
-#: any other network: its weights are on the grid already.
-BACKENDS: Mapping[str, tuple[str, ...]] = {
-    'onnxruntime': ('ptq', 'qat', 'dynamic'),
-    'openvino': ('ptq', 'qat'),
-    'inductor': ('ptq', 'qat'),
-    'torch': ('dynamic',),
-}
-#: Ways to find ranges of activations; the first one is the default.
-RANGES: Mapping[str, tuple[str, ...]] = {
-    'onnxruntime': ONNX_RANGES,
-    'openvino': ptq_openvino.RANGES,
-    'inductor': ptq_inductor.RANGES,
-    'torch': (),
-}
-# They have no INT8 kernel for it, and most weights of a pose head are in there.
-_WITHOUT_DECONVOLUTION = ('onnxruntime', 'inductor')
+#: Ranges without any care, to compare: extremes, swish not cut off, one scale for a
+#: whole weight, and squeeze-and-excitation in INT8 too.
+NAIVE = 'naive'
+_VNNI_FLAGS = {'avx512_vnni', 'avx_vnni', 'amx_int8'}
 
 
 @dataclass(frozen=True)
 class Quantized:
-    """A network that was quantized.
+    """A network in INT8.
 
-    Args:
+    Attributes:
         engine: Runs it.
-        coverage: What became of its layers.
-        path: Its file; None where the backend has none.
+        coverage: Its layers in INT8 and in FP32.
     """
 
     engine: Engine
     coverage: Coverage
-    path: Path | None = None
 
 
-def check_backend(method: str, backend: str, ranges: str | None = None) -> str | None:
-    """Refuse what a backend cannot do.
+class Backend(ABC):
+    """INT8 models of one network, as often as wanted with other layers in FP32.
 
-    Args:
-        method: ``'dynamic'``, ``'ptq'`` or ``'qat'``.
-        backend: A key of :data:`BACKENDS`.
-        ranges: One of its :data:`RANGES`; None for its default.
-
-    Returns:
-        The ranges; None where there is nothing to calibrate.
-
-    Raises:
-        ValueError: The backend, its method or its ranges are unknown.
-    """
-    if backend not in BACKENDS:
-        raise ValueError(f'backend {backend!r} is unknown: use {", ".join(BACKENDS)}')
-    if method not in BACKENDS[backend]:
-        able = [name for name, methods in BACKENDS.items() if method in methods]
-        raise ValueError(
-            f'backend {backend!r} has no method {method!r}, it has '
-            f'{", ".join(BACKENDS[backend])}'
-            + (f'; {method!r} is there for {", ".join(able)}' if able else '')
-        )
-    if method == 'dynamic':
-        if ranges is not None:
-            raise ValueError(
-                f"ranges is {ranges!r}: method 'dynamic' finds none before it runs"
-            )
-        return None
-    known = RANGES[backend]
-    if ranges is not None and ranges not in known:
-        raise ValueError(
-            f'backend {backend!r} finds no ranges by {ranges!r}: use {", ".join(known)}'
-        )
-    return ranges or known[0]
-
-
-def prepared_copy(network: nn.Module, example: Tensor, backend: str) -> nn.Module:
-    """The network as a backend gets it, in FP32 as in INT8.
-
-    BatchNorm is folded, and transposed convolutions are ordinary ones for backends
-    that have no INT8 of them: see :mod:`hpml_mm.quantization.backends.subpixel`.
+    A network that was trained with fake quantization is converted as any other: its
+    weights are on the grid already.
 
     Args:
-        network: Stays as it is.
-        example: Images of shape (N, C, H, W).
-        backend: A key of :data:`BACKENDS`.
-    """
-    copy = folded_copy(network, example)
-    if backend in _WITHOUT_DECONVOLUTION:
-        replace_deconvolutions_(copy)
-    return copy
-
-
-class Converter:
-    """Quantizes one network, as often as wanted with other layers left in FP32.
-
-    Exporting and observing ranges are done once. A file that was written for the same
-    layers before is copied: a search ends in what it has tried.
-
-    Args:
-        network: As :func:`hpml_mm.deploy.network.plain_network` gives it; stays as it
-            is.
+        network: A plain network; stays as it is.
         spec: Goes into the file.
-        batches: Images for calibration, see
-            :func:`~hpml_mm.quantization.calibration.calibration_batches`; one example
-            is enough for ``'dynamic'``.
-        method: ``'dynamic'``, ``'ptq'`` or ``'qat'``.
-        backend: A key of :data:`BACKENDS`.
-        ranges: One of the backend's :data:`RANGES`; None for its default.
+        batches: Normalised images for calibration, (N, C, H, W); one is enough for
+            ``'dynamic'``.
+        method: One of ``methods``.
+        ranges: One of ``known_ranges``; None for the first.
+        folded: The network's :func:`~hpml_mm.deploy.fold_batch_norm.folded_copy`, where
+            there is one already.
+
+    Attributes:
+        name: In settings and on the command line.
+        methods: Among ``'ptq'``, ``'qat'`` and ``'dynamic'``.
+        known_ranges: Ways to find ranges of activations, the default first.
+        suffixes: Of the files that make an INT8 model, the one to open first.
+        extras: Packages that the project itself does not require.
+        remedy: For a network of which nothing is converted.
 
     Raises:
-        ImportError: The backend is not installed.
-        ValueError: The backend cannot do it, or the network cannot be exported.
+        ImportError: A package is not installed.
+        ValueError: The method or the ranges are unknown, or the network cannot be
+            exported.
     """
+
+    name: ClassVar[str]
+    methods: ClassVar[tuple[str, ...]]
+    known_ranges: ClassVar[tuple[str, ...]] = ()
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    extras: ClassVar[tuple[str, ...]] = ()
+    remedy: ClassVar[str] = 'keep fewer layers in FP32, or use another backend'
 
     def __init__(
         self,
@@ -155,119 +94,207 @@ class Converter:
         spec: DeploySpec,
         batches: Sequence[Tensor],
         method: str = 'ptq',
-        backend: str = 'onnxruntime',
         ranges: str | None = None,
+        folded: nn.Module | None = None,
     ) -> None:
-        ranges = check_backend(method, backend, ranges)
+        self.ranges = self.check(method, ranges)
         if not batches:
             raise ValueError('quantization needs at least one batch of images')
-        self._network, self._spec = network, spec
-        self._method, self._backend = method, backend
-        self._layers = list(weighted_layers(network))
-        self._folder = TemporaryDirectory(prefix='hpml_mm-')
-        self._made: dict[tuple[tuple[str, str], ...], tuple[Path, Coverage]] = {}
-        folded = prepared_copy(network, two_images(batches), backend)
-        self._gates = [] if ranges == NAIVE else gate_layers(folded, batches[0])
-        if backend == 'inductor':
-            self._ptq = ptq_inductor.InductorPTQ(folded, batches, ranges)
-        elif backend != 'torch':
-            self._export(folded, batches, ranges)
+        self.network, self.spec, self.batches = network, spec, batches
+        self.layers = weighted_layers(network)
+        self.prepare(folded)
 
-    def _export(
-        self, network: nn.Module, batches: Sequence[Tensor], ranges: str | None
-    ) -> None:
-        self._fp32 = Path(self._folder.name, 'fp32.onnx')
-        # Noise would take some networks where float32 is not exact enough to compare.
-        export_onnx(network, self._spec, self._fp32, two_images(batches))
-        self._modules = node_modules(require('onnx').load(self._fp32))
-        if self._method == 'dynamic':
-            return
-        kinds = {
-            'onnxruntime': ptq_onnx.OnnxPTQ,
-            'openvino': ptq_openvino.OpenVinoPTQ,
-        }
-        self._ptq = kinds[self._backend](self._fp32, self._modules, batches, ranges)
+    @classmethod
+    def check(cls, method: str, ranges: str | None = None) -> str:
+        """Return the ranges to use; '' where there is nothing to calibrate.
 
-    def fp32_file(self, out: Path) -> Path | None:
-        """Write the model as it was before the conversion, in ONNX.
-
-        Args:
-            out: File to write.
-
-        Returns:
-            The file; None of a backend that reads none.
+        Raises:
+            ValueError: The backend has no such method or ranges.
         """
-        if self._backend in ('torch', 'inductor'):
-            return None
-        _copy(self._fp32, out)
-        return out
+        if method not in cls.methods:
+            raise ValueError(
+                f'backend {cls.name!r} has no method {method!r}: use '
+                f'{", ".join(cls.methods)}, or another backend'
+            )
+        if method == 'dynamic':
+            if ranges is not None:
+                raise ValueError(
+                    f"ranges is {ranges!r}: method 'dynamic' finds none before it runs"
+                )
+            return ''
+        if ranges is not None and ranges not in cls.known_ranges:
+            raise ValueError(
+                f'backend {cls.name!r} finds no ranges by {ranges!r}: use '
+                f'{", ".join(cls.known_ranges)}'
+            )
+        return ranges or cls.known_ranges[0]
 
+    @classmethod
+    def check_installed(cls) -> None:
+        """Import the optional packages, before long work that ends in them.
+
+        Raises:
+            ImportError: One of them is missing; it names the extra.
+        """
+        for package in cls.extras:
+            require(package, cls.name)
+
+    @abstractmethod
+    def prepare(self, folded: nn.Module | None) -> None:
+        """Do what is done once for all conversions."""
+
+    @abstractmethod
     def convert(
-        self,
-        keep: Sequence[str] | Mapping[str, str] = (),
-        out: str | Path | None = None,
+        self, keep: Sequence[str] | Mapping[str, str] = (), out: Path | None = None
     ) -> Quantized:
         """Quantize.
 
-        Squeeze-and-excitation stays in FP32 as well, but for naive ranges; see
-        :func:`~hpml_mm.quantization.layers.gate_layers`.
-
         Args:
             keep: Names of layers that stay in FP32, or why, by their names.
-            out: File to write, ``.onnx`` or for OpenVINO ``.xml``; a temporary one,
-                which lives as long as this object, where None. Only a whole file
-                takes its name. Backends without a file write none.
+            out: File to write; a temporary one, which lives as long as this object,
+                where None. Only a whole file takes its name.
 
         Raises:
             NothingConverted: No layer is INT8.
-            ValueError: There is no layer of a name in ``keep``.
+            ValueError: There is no layer of a name in ``keep``, or the file has another
+                suffix than the backend's.
         """
-        if unknown := [name for name in keep if name not in self._layers]:
+
+    @abstractmethod
+    def fp32_engine(
+        self, path: Path, reference: nn.Module | None = None
+    ) -> Engine | None:
+        """Run FP32 in the graph of INT8, so that nothing else makes a difference.
+
+        Args:
+            path: ONNX file to write.
+            reference: Another network of the same layers to run in place of this one.
+
+        Returns:
+            None where the engine is eager PyTorch.
+        """
+
+    def reasons_of(self, keep: Sequence[str] | Mapping[str, str]) -> dict[str, str]:
+        """Reasons of the layers to keep in FP32, which must exist."""
+        if unknown := [name for name in keep if name not in self.layers]:
             raise ValueError(
                 f'no layer is called {unknown[0]!r}, which is to stay in FP32; there '
-                f'are {", ".join(self._layers)}'
+                f'are {", ".join(self.layers)}'
             )
-        asked = keep if isinstance(keep, Mapping) else dict.fromkeys(keep, ASKED_FOR)
-        reasons = {**dict.fromkeys(self._gates, GATE), **asked}
-        if self._backend == 'torch':
-            return self._eager(tuple(keep))
-        if self._backend == 'inductor':
-            return self._program(reasons)
-        return self._file(reasons, out)
+        return dict(
+            keep if isinstance(keep, Mapping) else dict.fromkeys(keep, ASKED_FOR)
+        )
 
-    def _eager(self, keep: Sequence[str]) -> Quantized:
-        program, coverage = dynamic_torch(self._network, keep)
-        return Quantized(EagerEngine(program), coverage)
 
-    def _program(self, reasons: Mapping[str, str]) -> Quantized:
-        program, coverage = self._ptq.convert(reasons)
-        size = ptq_inductor.size_mib(program)
-        return Quantized(InductorEngine(ptq_inductor.compiled(program), size), coverage)
+class FileBackend(Backend):
+    """A backend that makes a file of the network in ONNX.
 
-    def _file(self, reasons: Mapping[str, str], out: str | Path | None) -> Quantized:
-        suffix = '.xml' if self._backend == 'openvino' else '.onnx'
-        if out is not None and Path(out).suffix != suffix:
+    Exporting and observing ranges are done once. A file that was written for the same
+    layers before is copied: a search ends in what it has tried.
+
+    Attributes:
+        engine: Runs a file.
+    """
+
+    engine: ClassVar[type[OnnxEngine] | type[OpenVinoEngine]]
+
+    def prepare(self, folded: nn.Module | None) -> None:
+        """Export the network in FP32, and observe the ranges of its activations."""
+        self._temporary = TemporaryDirectory(prefix='hpml_mm-')
+        self.folder = Path(self._temporary.name)
+        self._written: dict[tuple[tuple[str, str], ...], tuple[Path, Coverage]] = {}
+        example = two_images(self.batches)
+        plain = self.adapt(folded or folded_copy(self.network, example))
+        # Squeeze-and-excitation stays in FP32, but for naive ranges.
+        kept = squeeze_excitation_layers(plain, example) if self.ranges != NAIVE else []
+        self._kept = dict.fromkeys(kept, SQUEEZE_EXCITATION)
+        self.fp32 = self.folder / 'fp32.onnx'
+        # Noise would take some networks where float32 is not exact enough to compare.
+        write_onnx(plain, self.spec, self.fp32, example)
+        self.calibrate(node_modules(require('onnx').load(self.fp32)))
+
+    def adapt(self, folded: nn.Module) -> nn.Module:
+        """Replace what the engine has in FP32 only by what it has in INT8."""
+        return folded
+
+    @abstractmethod
+    def calibrate(self, modules: Mapping[str, str]) -> None:
+        """Observe the FP32 file, whose nodes have these modules, on the batches."""
+
+    @abstractmethod
+    def write(self, path: Path, keep: Mapping[str, str]) -> Coverage:
+        """Write an INT8 model.
+
+        Args:
+            path: File to write; overwritten.
+            keep: Why a layer stays in FP32, by its name.
+        """
+
+    def convert(
+        self, keep: Sequence[str] | Mapping[str, str] = (), out: Path | None = None
+    ) -> Quantized:
+        """Quantize, or copy what was written before; see :class:`Backend`."""
+        reasons = {**self._kept, **self.reasons_of(keep)}
+        suffix = self.suffixes[0]
+        if out is not None and out.suffix != suffix:
             raise ValueError(
-                f'{out}: a model of {self._backend} is written to a file that ends in '
+                f'{out}: a model of {self.name} is written to a file that ends in '
                 f'{suffix}'
             )
         key = tuple(sorted(reasons.items()))
-        if key not in self._made:
-            path = Path(self._folder.name, f'int8_{len(self._made) + 1}{suffix}')
-            self._made[key] = path, self._write(path, reasons)
-        path, coverage = self._made[key]
-        out = path if out is None else Path(out)
-        if out != path:
+        if key not in self._written:
+            path = self.folder / f'int8_{len(self._written) + 1}{suffix}'
+            self._written[key] = path, self.write(path, reasons)
+        path, coverage = self._written[key]
+        require_converted(coverage, self.remedy)
+        if out is not None:
             _copy(path, out)
-        engine = OpenVinoEngine if self._backend == 'openvino' else OnnxEngine
-        return Quantized(engine(out), coverage, out)
+        return Quantized(self.engine(out or path), coverage)
 
-    def _write(self, path: Path, reasons: Mapping[str, str]) -> Coverage:
-        if self._method == 'dynamic':
-            return ptq_onnx.dynamic_onnx(self._fp32, path, self._modules, reasons)
-        if self._backend == 'openvino':
-            return self._ptq.convert(path, reasons, self._spec.to_json())
-        return self._ptq.convert(path, reasons)
+    def fp32_engine(self, path: Path, reference: nn.Module | None = None) -> Engine:
+        """Run an ONNX file with the network in FP32; see :class:`Backend`."""
+        if reference is None:
+            _copy(self.fp32, path)
+        else:
+            example = two_images(self.batches)
+            plain = self.adapt(folded_copy(reference, example))
+            write_onnx(plain, self.spec, path, example)
+        return self.engine(path)
+
+
+def needs_reduced_range(cpuinfo: Path = Path('/proc/cpuinfo')) -> bool:
+    """True if weights must do with 7 bits on this machine; then it warns.
+
+    Without VNNI, x86 adds two products of a byte and a signed byte in 16 bits, and
+    what does not fit is cut off. Half the range of weights is enough to avoid it.
+
+    Args:
+        cpuinfo: Where Linux tells the CPU's flags.
+    """
+    # Elsewhere it is not known, or no x86 and the question is moot.
+    if platform.machine().lower() not in ('x86_64', 'amd64') or not cpuinfo.is_file():
+        return False
+    for line in cpuinfo.read_text(encoding='utf-8', errors='replace').splitlines():
+        if line.startswith('flags'):
+            if _VNNI_FLAGS & set(line.partition(':')[2].split()):
+                return False
+            break
+    else:
+        return False
+    warnings.warn(
+        'this CPU has no VNNI: weights get 7 bits instead of 8, so that sums of INT8 '
+        'products do not overflow, and INT8 may be no faster than FP32. Convert on a '
+        'CPU of the kind that the model will run on',
+        stacklevel=2,
+    )
+    return True
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Calibrators print what they do, a line for each batch."""
+    with contextlib.redirect_stdout(io.StringIO()):
+        yield
 
 
 def _copy(path: Path, out: Path) -> None:
@@ -280,18 +307,3 @@ def _copy(path: Path, out: Path) -> None:
                 whole = Path(folder, out.with_suffix(suffix).name)
                 shutil.copyfile(part, whole)
                 os.replace(whole, out.with_suffix(suffix))
-
-
-def quantize(
-    network: nn.Module,
-    spec: DeploySpec,
-    batches: Sequence[Tensor],
-    method: str = 'ptq',
-    backend: str = 'onnxruntime',
-    ranges: str | None = None,
-    keep: Sequence[str] = (),
-    out: str | Path | None = None,
-) -> Quantized:
-    """Quantize a network once; see :class:`Converter` for the arguments."""
-    converter = Converter(network, spec, batches, method, backend, ranges)
-    return converter.convert(keep, out)

@@ -12,103 +12,64 @@ from typing import Any
 from torch import Tensor
 
 from hpml_mm.compat import keep_signal_stack, require
+from hpml_mm.deploy.engines import OpenVinoEngine
 from hpml_mm.deploy.spec import METADATA_KEY
-from hpml_mm.quantization.coverage import Coverage, LayerCoverage, require_converted
+from hpml_mm.quantization.coverage import Coverage, LayerCoverage
+from hpml_mm.quantization.rounding import PERCENTILES, PIECE, Range
 
-from .cpu_features import needs_reduced_range
-from .onnx_ranges import PERCENTILES, PIECE, check_ranges, silent
+from .base import FileBackend, needs_reduced_range, silent
 from .openvino_ranges import (
     EXTRA,
     MOVING,
-    Range,
     Source,
     activation_rounding,
     observe,
     set_ranges_,
 )
 
-#: NNCF has no entropy; its histogram takes the cut with the least squared error.
-RANGES = (*PERCENTILES, 'histogram', 'minmax')
 _WEIGHTED = (
-    'Convolution',
-    'GroupConvolution',
-    'ConvolutionBackpropData',
-    'GroupConvolutionBackpropData',
-    'MatMul',
+    *('Convolution', 'GroupConvolution', 'ConvolutionBackpropData'),
+    *('GroupConvolutionBackpropData', 'MatMul'),
 )
-# What may stand between a weight and its use.
+# Between a weight and its use.
 _ON_WEIGHTS = ('Convert', 'FakeQuantize', 'Multiply', 'Reshape', 'Subtract')
-_REMEDY = 'keep fewer layers in FP32, or use another backend'
 
 
-class OpenVinoPTQ:
-    """Turns an FP32 ONNX model into INT8 ones of OpenVINO.
+class OpenVino(FileBackend):
+    """Models of OpenVINO.
 
     NNCF decides what is rounded where. Ranges are observed here, once however many
-    conversions follow, but for ``histogram``, which is NNCF's own.
-
-    Args:
-        model_path: The FP32 model, in ONNX.
-        modules: Module names by node name.
-        batches: Images for calibration, of shape (N, C, H, W).
-        ranges: How ranges of activations are found: one of :data:`RANGES`.
-
-    Raises:
-        ImportError: OpenVINO or NNCF is not installed.
-        ValueError: The ranges are unknown.
+    conversions follow, but for ``histogram``, which is NNCF's own: the cut with the
+    least squared error. It has no entropy.
     """
 
-    def __init__(
-        self,
-        model_path: Path,
-        modules: Mapping[str, str],
-        batches: Sequence[Tensor],
-        ranges: str = 'percentile',
-    ) -> None:
-        check_ranges(ranges, RANGES)
+    name = 'openvino'
+    methods = ('ptq', 'qat')
+    known_ranges = (*PERCENTILES, 'histogram', 'minmax')
+    suffixes = ('.xml', '.bin')
+    extras = ('openvino', 'nncf')
+    engine = OpenVinoEngine
+
+    def calibrate(self, modules: Mapping[str, str]) -> None:
+        """Find the layers; ranges are observed when NNCF has said which."""
         self._openvino = require('openvino', EXTRA)
         self._nncf = require('nncf', EXTRA)
-        self._model_path = model_path
-        self._batches = batches
-        self._ranges = ranges
         self._observed: dict[Source, Range] = {}
         names = [each.get_friendly_name() for each in _weighted(self._read())]
         # OpenVINO takes a node of ONNX apart into a product and a sum.
         nodes = {name: name.removesuffix('/WithoutBiases') for name in names}
-        self._layers = {name: modules.get(node, node) for name, node in nodes.items()}
+        self._nodes = {name: modules.get(node, node) for name, node in nodes.items()}
 
-    @property
-    def layers(self) -> list[str]:
-        """Module names of all layers with weights."""
-        return list(self._layers.values())
-
-    def convert(
-        self,
-        path: Path,
-        keep: Mapping[str, str] | None = None,
-        note: str | None = None,
-    ) -> Coverage:
-        """Write an INT8 model: ``path``, which ends in ``.xml``, and a ``.bin`` beside.
-
-        Args:
-            path: Where to; overwritten.
-            keep: Why a layer stays in FP32, by its module's name.
-            note: Text for the model's runtime information: what it says of itself.
-
-        Raises:
-            NothingConverted: No layer is INT8; nothing is written.
-        """
-        keep = dict(keep or {})
-        ignored = [name for name, module in self._layers.items() if module in keep]
-        if len(ignored) == len(self._layers):  # NNCF has an error of its own for it
+    def write(self, path: Path, keep: Mapping[str, str]) -> Coverage:
+        """Write ``path`` and a ``.bin`` beside it, with the description in it."""
+        ignored = [name for name, module in self._nodes.items() if module in keep]
+        if len(ignored) == len(self._nodes):  # NNCF has an error of its own for it
             model = self._read()
         else:
             model = self._quantized(ignored)
-        coverage = require_converted(self._coverage(model, keep), _REMEDY)
-        if note is not None:
-            model.set_rt_info(note, [METADATA_KEY])
+        model.set_rt_info(self.spec.to_json(), [METADATA_KEY])
         self._openvino.save_model(model, str(path), compress_to_fp16=False)
-        return coverage
+        return self._coverage(model, keep)
 
     def _read(self) -> Any:
         """The model without the sums that shapes are computed by.
@@ -116,32 +77,40 @@ class OpenVinoPTQ:
         There are eight for each bias, most of what NNCF would search for patterns.
         """
         passes = require('openvino.passes', EXTRA)
-        model = self._openvino.Core().read_model(str(self._model_path))
+        model = self._openvino.Core().read_model(str(self.fp32))
         manager = passes.Manager()
         manager.register_pass(passes.ConstantFolding())
         manager.run_passes(model)
+        for operation in _weighted(model):
+            # Of a transposed convolution, the sum with the bias has the node's name.
+            after = [use.get_node() for use in operation.output(0).get_target_inputs()]
+            if 'Backprop' in operation.get_type_name():
+                sums = [node for node in after if node.get_type_name() == 'Add']
+                for node in sums:
+                    name = f'{node.get_friendly_name()}/WithoutBiases'
+                    operation.set_friendly_name(name)
         return model
 
     def _quantized(self, ignored: list[str]) -> Any:
-        if self._ranges == 'histogram':
-            pieces = [part for batch in self._batches for part in batch.split(PIECE)]
+        if self.ranges == 'histogram':
+            pieces = [part for batch in self.batches for part in batch.split(PIECE)]
             return self._placed(ignored, pieces)
-        model = self._placed(ignored, [self._batches[0][:2]])
+        model = self._placed(ignored, [self.batches[0][:2]])
         missing = activation_rounding(model).keys() - self._observed.keys()
         if missing:
-            percentile = PERCENTILES.get(self._ranges, 100.0)
-            self._observed |= observe(self._read(), missing, self._batches, percentile)
+            percentile = PERCENTILES.get(self.ranges, 100.0)
+            self._observed |= observe(self._read(), missing, self.batches, percentile)
         set_ranges_(model, self._observed)
         return model
 
     def _placed(self, ignored: list[str], pieces: Sequence[Tensor]) -> Any:
-        """What NNCF makes of the model, with ranges of some images."""
+        """The model as NNCF quantizes it, with ranges of some images."""
         nncf = self._nncf
         logging.getLogger('nncf').setLevel(logging.ERROR)
         overflow = nncf.quantization.advanced_parameters.OverflowFix
         known = require('nncf.quantization.range_estimator', EXTRA)
         kinds = known.RangeEstimatorParametersSet
-        histogram = self._ranges == 'histogram'
+        histogram = self.ranges == 'histogram'
         advanced = nncf.AdvancedQuantizationParameters(
             overflow_fix=overflow.ENABLE if needs_reduced_range() else overflow.DISABLE,
             activations_range_estimator_params=(
@@ -165,11 +134,11 @@ class OpenVinoPTQ:
         found = []
         for operation in _weighted(model):
             name = operation.get_friendly_name()
-            module = self._layers.get(name, name)
+            module = self._nodes.get(name, name)
             weight = 'FakeQuantize' in _weight(operation)
             rounded = weight and _is_rounded(operation.input_value(0))
             reason = None if rounded else keep.get(module, 'NNCF left it out')
-            found.append(LayerCoverage(module, operation.get_type_name(), reason))
+            found.append(LayerCoverage(module, reason))
         counts = Counter(op.get_type_name() for op in model.get_ordered_ops())
         return Coverage(tuple(found), dict(sorted(counts.items())))
 
@@ -197,7 +166,7 @@ def _weight(operation: Any) -> list[str]:
 
 
 def _is_rounded(value: Any) -> bool:
-    """Whether an activation is rounded, maybe before it was moved to where it is."""
+    """True if an activation is rounded, maybe before it was moved to where it is."""
     node = value.get_node()
     kind = node.get_type_name()
     if kind == 'Concat':

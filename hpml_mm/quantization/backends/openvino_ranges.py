@@ -16,48 +16,22 @@ import numpy as np
 from torch import Tensor
 
 from hpml_mm.compat import keep_signal_stack, require
-from hpml_mm.quantization.grid import activation_grid
-
-from .onnx_ranges import PIECE, ends
+from hpml_mm.quantization.rounding import PIECE, Range, activation_grid, widen_
 
 EXTRA = 'openvino'
 #: A tensor: the name of the operation that gives it, and which of its outputs it is.
 Source = tuple[str, int]
-Range = tuple[float, float]
-#: What gives values that it takes: NNCF rounds before it.
+#: Operations that give values which they take: NNCF rounds before them.
 MOVING = (
-    'AdaptiveMaxPool',
-    'BatchToSpace',
-    'Broadcast',
-    'ConvertLike',
-    'DepthToSpace',
-    'Gather',
-    'GatherElements',
-    'GatherND',
-    'Interpolate',
-    'MaxPool',
-    'Pad',
-    'ReduceMax',
-    'Reshape',
-    'ShuffleChannels',
-    'Slice',
-    'SpaceToBatch',
-    'SpaceToDepth',
-    'Split',
-    'Squeeze',
-    'StridedSlice',
-    'Tile',
-    'Transpose',
-    'Unsqueeze',
-    'VariadicSplit',
+    *('AdaptiveMaxPool', 'BatchToSpace', 'Broadcast', 'ConvertLike', 'DepthToSpace'),
+    *('Gather', 'GatherElements', 'GatherND', 'Interpolate', 'MaxPool', 'Pad'),
+    *('ReduceMax', 'Reshape', 'ShuffleChannels', 'Slice', 'SpaceToBatch'),
+    *('SpaceToDepth', 'Split', 'Squeeze', 'StridedSlice', 'Tile', 'Transpose'),
+    *('Unsqueeze', 'VariadicSplit'),
 )
 # As these, of more than one tensor.
 _JOINING = (
-    'Concat',
-    'Maximum',
-    'Minimum',
-    'ScatterElementsUpdate',
-    'ScatterNDUpdate',
+    *('Concat', 'Maximum', 'Minimum', 'ScatterElementsUpdate', 'ScatterNDUpdate'),
     'ScatterUpdate',
 )
 
@@ -109,9 +83,7 @@ def observe(
                 [piece.numpy()], share_inputs=True, share_outputs=True
             )
             for index, source in enumerate(sources):
-                low, high = (float(end) for end in ends(found[index], percentile))
-                before = ranges.get(source, (low, high))
-                ranges[source] = min(low, before[0]), max(high, before[1])
+                widen_(ranges, source, found[index], percentile)
     return ranges
 
 

@@ -1,16 +1,18 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Transposed convolutions as ordinary ones, which engines compute in INT8."""
 
+from typing import TypeGuard
+
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pixel_shuffle
 
-# Whether the row and the column of an output pixel are odd.
+# Of an output pixel: 1 for an odd row, 1 for an odd column.
 _PHASES = ((0, 0), (0, 1), (1, 0), (1, 1))
 
 
 class SubpixelConv2d(nn.Conv2d):
-    """What a transposed convolution of kernel 4, stride 2 and padding 1 computes.
+    """Equivalent of a transposed convolution of kernel 4, stride 2 and padding 1.
 
     Each output pixel sees two by two input pixels, and which part of the kernel it
     meets them with depends on whether its row and column are even (Shi et al.,
@@ -34,7 +36,7 @@ class SubpixelConv2d(nn.Conv2d):
             kernel = layer.weight.transpose(0, 1)  # (out, in, 4, 4)
             phases = [kernel[:, :, taps[r]][..., taps[c]] for r, c in _PHASES]
             self.weight.copy_(torch.cat(phases))
-            if layer.bias is not None:
+            if layer.bias is not None and self.bias is not None:
                 self.bias.copy_(layer.bias.repeat(4))
         self.requires_grad_(False)
 
@@ -52,29 +54,18 @@ class SubpixelConv2d(nn.Conv2d):
         return pixel_shuffle(torch.stack(kinds, 2).flatten(1, 2), 2)
 
 
-def can_replace(layer: nn.Module) -> bool:
-    """Whether a layer is a transposed convolution that doubles a map by kernel 4."""
+def can_replace(layer: nn.Module) -> TypeGuard[nn.ConvTranspose2d]:
+    """True for a transposed convolution that doubles a map by kernel 4."""
     return (
         isinstance(layer, nn.ConvTranspose2d)
-        and layer.kernel_size == (4, 4)
-        and layer.stride == (2, 2)
-        and layer.padding == (1, 1)
-        and layer.output_padding == (0, 0)
-        and layer.dilation == (1, 1)
+        and (layer.kernel_size, layer.stride, layer.padding) == ((4, 4), (2, 2), (1, 1))
+        and (layer.output_padding, layer.dilation) == ((0, 0), (1, 1))
         and layer.groups == 1
     )
 
 
-def replace_deconvolutions_(network: nn.Module) -> list[str]:
-    """Replace transposed convolutions of a network, in place; the outputs stay.
-
-    Args:
-        network: For inference.
-
-    Returns:
-        Their names, which stay.
-    """
-    found = [name for name, layer in network.named_modules() if can_replace(layer)]
-    for name in found:
-        network.set_submodule(name, SubpixelConv2d(network.get_submodule(name)))
-    return found
+def replace_deconvolutions_(network: nn.Module) -> None:
+    """Replace transposed convolutions, in place; the outputs and the names stay."""
+    for name, layer in list(network.named_modules()):
+        if can_replace(layer):
+            network.set_submodule(name, SubpixelConv2d(layer))

@@ -12,7 +12,7 @@ from torch import nn
 
 from hpml_mm.engine.speed import CompiledForward
 from hpml_mm.engine.weights import load_fitting
-from hpml_mm.quantization.fake_quant import (
+from hpml_mm.quantization.qat import (
     freeze_batch_norm_,
     freeze_observers_,
     insert_fake_quant_,
@@ -24,7 +24,7 @@ from hpml_mm.utils.model import bare_model
 
 from .quantization_hook import QuantizationHook
 
-# What the state of a network with fake quantization has, and a plain one has not.
+# Only the state of a network with fake quantization has such keys.
 _MARK = '.input_fake_quant.'
 
 
@@ -33,7 +33,7 @@ class QATHook(QuantizationHook):
     """Trains with fake quantization, converts and evaluates the result.
 
     From epoch ``start`` on, convolutions and linear layers round their weights and
-    inputs (:mod:`hpml_mm.quantization.fake_quant`); validation rounds too. From epoch
+    inputs (:mod:`hpml_mm.quantization.qat`); validation rounds too. From epoch
     ``freeze`` on, BatchNorm and the ranges of inputs stay as they are, and weights
     adapt to them. At the end a copy is made plain and is converted as in post-training
     quantization. Checkpoints in between are those of a plain model, and two numbers
@@ -44,7 +44,7 @@ class QATHook(QuantizationHook):
     Args:
         start: First epoch with fake quantization, from 1.
         freeze: First epoch with frozen BatchNorm and ranges; None for none.
-        percentile: See :class:`hpml_mm.quantization.fake_quant.InputFakeQuant`.
+        percentile: See :class:`hpml_mm.quantization.qat.InputFakeQuant`.
         reference: Checkpoint of the FP32 model that INT8 is compared with; None for
             the trained weights in FP32.
         settings: See :class:`QuantizationHook`; layers of its ``keep`` round nothing.

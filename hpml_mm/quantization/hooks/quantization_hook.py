@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What the hooks that quantize have in common."""
+"""Base of the hooks that quantize."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class QuantizationHook(Hook):
     """Base of hooks that quantize when training ends.
 
-    Subclasses set ``method`` and call :meth:`quantize`. What can be refused is refused
-    before the first step.
+    Subclasses set ``method`` and call :meth:`quantize`. Mistakes are refused before the
+    first step.
 
     Args:
         settings: Fields of :class:`hpml_mm.quantization.settings.QuantizationSettings`.
@@ -54,14 +54,14 @@ class QuantizationHook(Hook):
         self.report: QuantizationReport | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Refuse now what cannot end well.
+        """Refuse a training that cannot end in an INT8 model.
 
         Raises:
             ValueError: If there are several processes, or there is no validation.
             ImportError: If the backend is not installed.
         """
+        from hpml_mm.quantization.backends import backend_class
         from hpml_mm.quantization.from_runner import validation_of
-        from hpml_mm.quantization.settings import check_installed
 
         if get_world_size() > 1:
             raise ValueError(
@@ -69,7 +69,7 @@ class QuantizationHook(Hook):
                 'use tools/quantize.py'
             )
         validation_of(runner)
-        check_installed(self.settings.backend)
+        backend_class(self.settings.backend).check_installed()
 
     def quantize(
         self, runner: Runner, model: BaseModel, reference: BaseModel | None = None
@@ -85,7 +85,7 @@ class QuantizationHook(Hook):
         """Scores, drops, size and speed of the INT8 model; empty before its end."""
         if self.report is None:
             return {}
-        found = {'int8/size(MiB)': self.report.int8.size_mib}
+        found: dict[str, Any] = {'int8/size(MiB)': self.report.int8.size_mib}
         for name, pair in self.report.pairs.items():
             found[f'int8/{name}'] = pair.after
             found[f'int8/{name}/drop(points)'] = pair.points(pair.drop)

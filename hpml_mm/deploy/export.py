@@ -1,27 +1,25 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""A network as an ONNX file that describes itself."""
+"""Export of a network to an ONNX file that describes itself."""
 
-import dataclasses
 import logging
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from traceback import walk_tb
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hpml_mm.utils.files import replacing
 
 from .engines import OnnxEngine
-from .export_error import export_problem
-from .folding import folded_copy
-from .network import Outputs, PlainNetwork
-from .onnx_names import drop_notes_, name_weights_, node_modules
+from .fold_batch_norm import folded_copy
+from .network import Outputs, as_tuple
+from .onnx_names import drop_notes_, name_weights_
 from .spec import METADATA_KEY, DeploySpec
-
-__all__ = ['Exported', 'export_onnx', 'node_modules']
 
 if TYPE_CHECKING:
     from onnx import ModelProto
@@ -30,34 +28,18 @@ if TYPE_CHECKING:
 #: QuantizeLinear, which came with 13.
 OPSET = 18
 INPUT = 'images'
-
-
-@dataclasses.dataclass(frozen=True)
-class Exported:
-    """What became of an export.
-
-    Attributes:
-        path: The file.
-        size_mib: Its size in MiB.
-        folded: How many BatchNorms were folded.
-        difference: Largest difference of an output from PyTorch's, as a part of the
-            largest output.
-    """
-
-    path: Path
-    size_mib: float
-    folded: int
-    difference: float
+# Name of an operator that the exporter has no translation for, in its error.
+_OPERATOR = re.compile(r"OpOverload\(op='([\w.:]+)'")
 
 
 def export_onnx(
-    network: PlainNetwork,
+    network: nn.Module,
     spec: DeploySpec,
     path: str | Path,
     example: Tensor | None = None,
     tolerance: float = 1e-4,
-) -> Exported:
-    """Write a network as ONNX for any batch, and make sure that it says the same.
+) -> None:
+    """Write a network as ONNX for any batch, and compare the outputs.
 
     BatchNorms are folded in a copy. A weight keeps its module's name, as in
     ``backbone.layer1.0.conv1.weight``; see
@@ -79,13 +61,22 @@ def export_onnx(
         width, height = spec.input_size
         generator = torch.Generator().manual_seed(0)
         example = torch.randn(2, spec.channels, height, width, generator=generator)
+    write_onnx(folded_copy(network, example), spec, path, example, tolerance)
+
+
+def write_onnx(
+    folded: nn.Module,
+    spec: DeploySpec,
+    path: str | Path,
+    example: Tensor,
+    tolerance: float = 1e-4,
+) -> None:
+    """Write a network whose BatchNorms are folded; see :func:`export_onnx`."""
     example = example.contiguous()  # the graph is traced for this layout
-    batch_norms = _count_norms(network)
-    plain = folded_copy(network, example)
-    model = _to_onnx(plain, example)
+    model = _to_onnx(folded, example)
     _attach_spec(model, spec)
     with torch.no_grad():
-        expected = plain(example)
+        expected = folded(example)
     path = Path(path)
     with replacing(path) as temporary:
         temporary.write_bytes(model.SerializeToString())
@@ -95,8 +86,6 @@ def export_onnx(
                 f'{path}: the outputs of ONNX Runtime differ from those of PyTorch by '
                 f'{difference:.2g} of the largest, more than {tolerance:g}'
             )
-    folded = batch_norms - _count_norms(plain)
-    return Exported(path, path.stat().st_size / 2**20, folded, difference)
 
 
 def _attach_spec(model: 'ModelProto', spec: DeploySpec) -> None:
@@ -107,7 +96,7 @@ def _attach_spec(model: 'ModelProto', spec: DeploySpec) -> None:
     onnx.helper.set_model_props(model, {**notes, METADATA_KEY: spec.to_json()})
 
 
-def _to_onnx(network: PlainNetwork, example: Tensor) -> 'ModelProto':
+def _to_onnx(network: nn.Module, example: Tensor) -> 'ModelProto':
     with _quiet():
         try:
             program = torch.onnx.export(
@@ -121,7 +110,8 @@ def _to_onnx(network: PlainNetwork, example: Tensor) -> 'ModelProto':
                 verbose=False,
             )
         except Exception as error:  # exporters let any error of a network through
-            raise ValueError(export_problem(network, error)) from error
+            raise ValueError(_problem(network, error)) from error
+    assert program is not None  # with the dynamo exporter
     model = program.model_proto
     name_weights_(model.graph)
     drop_notes_(model.graph)
@@ -144,18 +134,43 @@ def _quiet() -> Iterator[None]:
 
 def _difference(expected: Outputs, found: Outputs) -> float:
     """Largest difference as a part of the largest expected value."""
-    pairs = zip(_listed(expected), _listed(found), strict=True)
-    parts = [
+    return max(
         float((one - other).abs().max() / one.abs().max().clamp(min=1e-12))
-        for one, other in pairs
-    ]
-    return max(parts)
+        for one, other in zip(as_tuple(expected), as_tuple(found), strict=True)
+    )
 
 
-def _listed(outputs: Outputs) -> tuple[Tensor, ...]:
-    return outputs if isinstance(outputs, tuple) else (outputs,)
+def _problem(network: nn.Module, error: BaseException) -> str:
+    """One line with the operator without translation, or the module to blame."""
+    chain = list(_causes(error))
+    reason = _first_line(chain[-1])
+    for cause in chain:
+        if found := _OPERATOR.search(str(cause)):
+            reason = f'operator {found[1]} has no translation to ONNX'
+    place = _deepest_module(network, chain)
+    return f'the network cannot be exported: {place}{reason}'
 
 
-def _count_norms(network: torch.nn.Module) -> int:
-    kinds = torch.nn.modules.batchnorm._BatchNorm
-    return sum(isinstance(module, kinds) for module in network.modules())
+def _causes(error: BaseException | None) -> Iterator[BaseException]:
+    """The error and what led to it, the first cause last."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _deepest_module(network: nn.Module, chain: list[BaseException]) -> str:
+    """The innermost module of the network whose code was running."""
+    names = {id(module): name for name, module in network.named_modules()}
+    for cause in reversed(chain):
+        for frame, _ in reversed(list(walk_tb(cause.__traceback__))):
+            module = frame.f_locals.get('self')
+            if isinstance(module, nn.Module) and names.get(id(module)):
+                return f'{names[id(module)]} ({type(module).__name__}): '
+    return ''
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    # One that ends in a colon says nothing without the next.
+    count = 2 if lines and lines[0].endswith(':') else 1
+    return ': '.join([type(error).__name__, ' '.join(lines[:count])]).rstrip(': ')

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Training that feels the rounding to 8 bits, for any backend.
+"""Training with fake quantization, for any backend.
 
 Each convolution and linear layer computes with a rounded weight and a rounded input;
 the gradient passes through as if there were no rounding (straight-through, Jacob et
@@ -15,15 +15,27 @@ change places. Converting the result is therefore what post-training quantizatio
 with any network: fold, then quantize with ranges for each channel.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import cache
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
+from mmengine.config import Config, ConfigDict
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from .grid import ACTIVATION_MAX, on_weight_grid
-from .layers import channel_axis, weighted_layers
+from .rounding import ACTIVATION_MAX, channel_axis, round_weight, weighted_layers
+
+#: Of the config's learning rate: the weights have been found, they only settle.
+LR_SHARE = 0.01
+#: Epochs of a fine-tuning.
+EPOCHS = 3
+
+# The class of a layer, which is a module, comes after it.
+if TYPE_CHECKING:
+    _Layer = nn.Module
+else:
+    _Layer = object
 
 #: Weight of the newest batch in an input's range, as PyTorch's observers have it.
 AVERAGING = 0.01
@@ -94,25 +106,23 @@ class InputFakeQuant(nn.Module):
         low, high = torch.quantile(values, ends)
         return low, high
 
-    def extra_repr(self) -> str:
-        return f'low={self.low.item():.3g}, high={self.high.item():.3g}'
 
-
-class FakeQuantLayer:
-    """What a layer becomes in front of its own class: see the module's text."""
+class FakeQuantLayer(_Layer):
+    """A layer that rounds its weight and its input, in front of its own class."""
 
     input_fake_quant: InputFakeQuant
 
     @property
     def weight(self) -> Tensor:
         """The rounded weight; the parameter itself is in ``parameters()``."""
-        return on_weight_grid(self._parameters['weight'], channel_axis(self))
+        return round_weight(_parameter(self), channel_axis(self))
 
     def forward(self, input: Tensor, *args: object) -> Tensor:
+        """Compute as the layer does, of the rounded input."""
         return super().forward(self.input_fake_quant(input), *args)
 
 
-def fake_quant_layers(network: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+def fake_quant_layers(network: nn.Module) -> Iterator[tuple[str, FakeQuantLayer]]:
     """Name and layer of those that round their weight and input."""
     for name, module in network.named_modules():
         if isinstance(module, FakeQuantLayer):
@@ -151,8 +161,8 @@ def insert_fake_quant_(
         if name in keep or isinstance(layer, FakeQuantLayer):
             continue
         quantizer = InputFakeQuant(percentile).train(layer.training)
-        layer.input_fake_quant = quantizer.to(layer.weight.device)
-        layer.__class__ = _with_fake_quant(type(layer))
+        layer.input_fake_quant = quantizer.to(_parameter(layer).device)
+        layer.__class__ = _with_fake_quant(cast(Hashable, type(layer)))
         inserted.append(name)
     return inserted
 
@@ -172,54 +182,108 @@ def share_fake_quant_(copied: nn.Module, network: nn.Module) -> None:
         twin = modules[name]
         twin.input_fake_quant = layer.input_fake_quant
         if not isinstance(twin, FakeQuantLayer):
-            twin.__class__ = _with_fake_quant(type(twin))
+            twin.__class__ = _with_fake_quant(cast(Hashable, type(twin)))
 
 
-def remove_fake_quant_(network: nn.Module, on_grid: bool = True) -> list[str]:
+def remove_fake_quant_(network: nn.Module, on_grid: bool = True) -> None:
     """Turn the layers back into what they were, in place.
 
     Args:
         network: The network with fake quantization.
         on_grid: Leave each weight rounded. Rounding it again changes nothing, so that
             an INT8 backend with the same grid holds the very weights trained with.
-
-    Returns:
-        Names of the layers.
     """
-    removed = []
-    for name, layer in list(fake_quant_layers(network)):
+    for _, layer in list(fake_quant_layers(network)):
         if on_grid:
             with torch.no_grad():
-                layer._parameters['weight'].copy_(layer.weight)
+                _parameter(layer).copy_(layer.weight)
         layer.__class__ = type(layer).__bases__[1]
         del layer.input_fake_quant
-        removed.append(name)
-    return removed
 
 
-def freeze_observers_(network: nn.Module) -> int:
-    """Leave the ranges of all inputs as they are; returns how many there are."""
-    layers = list(fake_quant_layers(network))
-    for _, layer in layers:
+def freeze_observers_(network: nn.Module) -> None:
+    """Leave the ranges of all inputs as they are."""
+    for _, layer in fake_quant_layers(network):
         layer.input_fake_quant.observing = False
-    return len(layers)
 
 
-def freeze_batch_norm_(network: nn.Module) -> int:
+def freeze_batch_norm_(network: nn.Module) -> None:
     """Have BatchNorm use its running statistics, and leave them, until ``train()``.
 
     Its weight and bias go on learning.
-
-    Returns:
-        How many of them there are.
     """
-    norms = [m for m in network.modules() if isinstance(m, _BatchNorm)]
-    for norm in norms:
-        norm.eval()
-    return len(norms)
+    for module in network.modules():
+        if isinstance(module, _BatchNorm):
+            module.eval()
+
+
+def _parameter(layer: nn.Module) -> nn.Parameter:
+    """The weight that is trained, as it was before any rounding."""
+    weight = layer._parameters['weight']
+    assert weight is not None  # of a layer with weights
+    return weight
 
 
 @cache
-def _with_fake_quant(kind: type[nn.Module]) -> type[nn.Module]:
+def _with_fake_quant(kind: Any) -> Any:
     """One subclass for each kind of layer, so that equal layers have equal types."""
     return type(f'FakeQuant{kind.__name__}', (FakeQuantLayer, kind), {})
+
+
+def fine_tune_(
+    cfg: Config,
+    checkpoint: str,
+    settings: Mapping[str, Any],
+    out: str,
+    *,
+    epochs: int | None = None,
+    lr: float | None = None,
+    freeze: int | None = None,
+) -> None:
+    """Make a training config one that fine-tunes a checkpoint for INT8, in place.
+
+    The learning rate falls along a cosine from its start to 0. Everything else of the
+    recipe stays, its averaging and its augmentation too; only ``torch.compile`` is
+    left out, which would not see layers change.
+
+    Args:
+        cfg: A checked training config that counts epochs.
+        checkpoint: Of the FP32 model, which INT8 is compared with as well.
+        settings: Of the :class:`~hpml_mm.quantization.hooks.QATHook`.
+        out: Folder of the INT8 model.
+        epochs: To train; :data:`EPOCHS` where None.
+        lr: Learning rate; a hundredth of the config's where None.
+        freeze: See the hook; the second half where None, and never in 1 epoch.
+
+    Raises:
+        ValueError: If the config counts iterations, or has no learning rate of its own
+            and ``lr`` is None.
+    """
+    epochs = EPOCHS if epochs is None else epochs
+    if not cfg.train_cfg.get('by_epoch', True) or 'max_epochs' not in cfg.train_cfg:
+        raise ValueError(
+            'quantization-aware training counts epochs: the config needs '
+            'train_cfg.by_epoch=True and max_epochs'
+        )
+    if epochs < 1:
+        raise ValueError(f'epochs is {epochs}: train for 1 or more')
+    optimizer = cfg.optim_wrapper.get('optimizer') or ConfigDict()
+    if lr is None and 'lr' not in optimizer:
+        raise ValueError("the config's optimizer has no lr: give one (--lr)")
+    optimizer.lr = LR_SHARE * optimizer.lr if lr is None else lr
+    cosine = dict(type='CosineAnnealingLR', by_epoch=True, convert_to_iter_based=True)
+    cfg.param_scheduler = [ConfigDict(cosine, T_max=epochs)]
+    cfg.train_cfg = ConfigDict(by_epoch=True, max_epochs=epochs, val_interval=1)
+    cfg.load_from, cfg.resume = checkpoint, False
+    hook = ConfigDict(
+        type='hpml_mm.QATHook',
+        freeze=epochs // 2 + 1 if freeze is None and epochs > 1 else freeze,
+        reference=checkpoint,
+        settings=dict(settings),
+        out=out,
+    )
+    others = [ConfigDict(other) for other in cfg.get('custom_hooks') or []]
+    for other in others:
+        if other.get('type') in ('hpml_mm.SpeedHook', 'SpeedHook'):
+            other['compile'] = False
+    cfg.custom_hooks = [*others, hook]

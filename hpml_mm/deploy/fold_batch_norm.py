@@ -55,14 +55,14 @@ def folded_copy(network: nn.Module, example: Tensor) -> nn.Module:
         network: Stays as it is.
         example: As for :func:`fold_batch_norms_`, on the CPU.
     """
-    copied = copy.deepcopy(network).cpu().float()
-    copied = copied.to(memory_format=torch.contiguous_format)
+    copied: Any = copy.deepcopy(network).cpu().float()
+    copied = copied.to(memory_format=torch.contiguous_format)  # not in its type hints
     fold_batch_norms_(copied, example)
     return copied.requires_grad_(False)
 
 
 class _Watch(TorchFunctionMode):
-    """Which functions took a tensor, and with what each tensor was made.
+    """Functions that took each tensor, and the tensors that it was made of.
 
     ``taken`` counts, by the id of a tensor, the functions that took it and gave a
     tensor; those that only ask for its shape are none. ``made_with`` holds the ids of
@@ -88,12 +88,12 @@ class _Watch(TorchFunctionMode):
 
 
 class _Calls:
-    """What went into and came out of each layer and each norm, by forward hooks."""
+    """Inputs and outputs of each layer and each norm, by forward hooks."""
 
     def __init__(self, network: nn.Module) -> None:
         self.times: Counter[nn.Module] = Counter()
         self.layer_of: dict[int, nn.Module] = {}
-        self.input_of: dict[nn.Module, Tensor] = {}
+        self.input_of: dict[_BatchNorm, Tensor] = {}
         self._handles = []
         for module in network.modules():
             if isinstance(module, _ConvNd | nn.Linear):
@@ -105,7 +105,7 @@ class _Calls:
         self.times[module] += 1
         self.layer_of[id(output)] = module
 
-    def _norm(self, module: nn.Module, inputs: tuple, output: Tensor) -> None:
+    def _norm(self, module: _BatchNorm, inputs: tuple, output: Tensor) -> None:
         self.times[module] += 1
         self.input_of[module] = inputs[0]
 
@@ -148,22 +148,17 @@ def _can_fold(layer: nn.Module, norm: _BatchNorm, between: Tensor) -> bool:
     return not (isinstance(layer, _ConvTransposeNd) and layer.groups > 1)
 
 
-def _fold(layer: nn.Module, norm: _BatchNorm) -> None:
-    statistics = (
-        norm.running_mean,
-        norm.running_var,
-        norm.eps,
-        norm.weight,
-        norm.bias,
+def _fold(layer: Any, norm: Any) -> None:
+    pair = (
+        *(layer.weight, layer.bias),
+        *(norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias),
     )
     if isinstance(layer, nn.Linear):
-        fused = fuse_linear_bn_weights(layer.weight, layer.bias, *statistics)
+        layer.weight, layer.bias = fuse_linear_bn_weights(*pair)
     else:
-        transposed = isinstance(layer, _ConvTransposeNd)
-        fused = fuse_conv_bn_weights(
-            layer.weight, layer.bias, *statistics, transpose=transposed
+        layer.weight, layer.bias = fuse_conv_bn_weights(
+            *pair, transpose=isinstance(layer, _ConvTransposeNd)
         )
-    layer.weight, layer.bias = fused
 
 
 def _tensors(tree: Any) -> list[Tensor]:

@@ -14,7 +14,7 @@ from mmcv.cnn import ConvWS2d
 from torch import nn
 from torch.nn.utils import parametrize
 
-from hpml_mm.deploy.folding import fold_batch_norms_, folded_copy
+from hpml_mm.deploy.fold_batch_norm import fold_batch_norms_, folded_copy
 from hpml_mm.deploy.network import plain_network
 
 EFFICIENTNET = dict(type='EfficientNet', arch='b0')
@@ -44,22 +44,20 @@ def test_the_numbers_of_one_pair():
     ('build', 'shape', 'count'),
     [
         (lambda: build_leaf(FACES), (1, 44, 44), 14),
-        (lambda: build_leaf(CATS), (3, 96, 96), 55),
-        (lambda: build_classifier(dict(type='ResNet', depth=18), 512), (3, 64, 64), 20),
-        (lambda: build_classifier(EFFICIENTNET, 1280), (3, 64, 64), 49),
-        (build_hrnet, (3, 64, 64), None),
+        (lambda: build_leaf(CATS), (3, 64, 64), 55),
+        (lambda: build_classifier(EFFICIENTNET, 1280), (3, 32, 32), 49),
+        (build_hrnet, (3, 32, 32), 40),
     ],
-    ids=['mini-xception', 'mobilenet-v2-pose', 'resnet', 'efficientnet', 'hrnet'],
+    ids=['mini-xception', 'mobilenet-v2-pose', 'efficientnet', 'hrnet'],
 )
 def test_all_of_a_network_are_folded_and_it_says_the_same(build, shape, count):
     network = plain_network(build())
     images, other = torch.randn(2, *shape), torch.randn(3, *shape)
-    total = norms(network)
-    assert total == (count or total)
+    assert norms(network) == count
     names = [name for name, _ in network.named_modules()]
     with torch.no_grad():
         expected = network(other)
-        assert fold_batch_norms_(network, images) == total
+        assert fold_batch_norms_(network, images) == count
         assert norms(network) == 0
         folded = network(other)
     assert [name for name, _ in network.named_modules()] == names
@@ -123,36 +121,26 @@ def changed_between(conv, norm, x):
     return norm(conv(x).relu_())
 
 
-@pytest.mark.parametrize(
-    'build',
-    [
-        lambda: Pair(also_added),
-        lambda: Pair(also_given),
-        lambda: Pair(changed_between),
-        lambda: Pair(lambda conv, norm, x: norm(conv(conv(x)))),
-        lambda: Pair(lambda conv, norm, x: norm(norm(conv(x)))),
-        lambda: Pair(plainly, ConvWS2d(2, 2, 1)),
-        lambda: Pair(plainly, nn.ConvTranspose2d(2, 2, 1, groups=2)),
-        lambda: Pair(plainly, norm=nn.BatchNorm2d(2, track_running_stats=False)),
-        parametrized,
-        shared_weight,
-    ],
-    ids=[
-        'added',
-        'given',
-        'changed',
-        'layer-twice',
-        'norm-twice',
-        'standardised-weight',
-        'grouped-transposed',
-        'no-statistics',
-        'parametrized',
-        'shared-weight',
-    ],
-)
-def test_what_cannot_be_folded_stays(build):
+KEPT = {
+    'added': lambda: Pair(also_added),
+    'given': lambda: Pair(also_given),
+    'changed': lambda: Pair(changed_between),
+    'layer-twice': lambda: Pair(lambda conv, norm, x: norm(conv(conv(x)))),
+    'norm-twice': lambda: Pair(lambda conv, norm, x: norm(norm(conv(x)))),
+    'standardised-weight': lambda: Pair(plainly, ConvWS2d(2, 2, 1)),
+    'grouped-transposed': lambda: Pair(plainly, nn.ConvTranspose2d(2, 2, 1, groups=2)),
+    'no-statistics': lambda: Pair(
+        plainly, norm=nn.BatchNorm2d(2, track_running_stats=False)
+    ),
+    'parametrized': parametrized,
+    'shared-weight': shared_weight,
+}
+
+
+@pytest.mark.parametrize('kind', KEPT)
+def test_what_cannot_be_folded_stays(kind):
     torch.manual_seed(0)
-    network = build().eval()
+    network = KEPT[kind]().eval()
     if network.norm.running_mean is not None:
         network.norm.running_mean.normal_()
     images = torch.randn(2, 2, 4, 4)
@@ -164,28 +152,21 @@ def test_what_cannot_be_folded_stays(build):
         assert torch.equal(one, other)
 
 
-@pytest.mark.parametrize(
-    'layer',
-    [
+def test_other_layers_are_folded():
+    for layer in (
         nn.ConvTranspose2d(2, 3, 2, stride=2),
         nn.Conv2d(2, 3, 3, bias=False),
-    ],
-    ids=['transposed', 'without-bias'],
-)
-def test_other_layers_are_folded(layer):
-    network = nn.Sequential(layer, nn.Sequential(nn.BatchNorm2d(3))).eval()
-    network[1][0].running_mean.normal_()
-    images = torch.randn(2, 2, 6, 6)
-    with torch.no_grad():
-        expected = network(images)
-        assert fold_batch_norms_(network, images) == 1
-        assert torch.allclose(network(images), expected, atol=1e-6)
-
-
-def test_a_linear_layer_is_folded_where_its_channels_come_second():
-    norm = nn.BatchNorm1d(3)
-    norm.running_mean.normal_()
-    network = nn.Sequential(nn.Linear(4, 3), norm).eval()
+    ):
+        network = nn.Sequential(layer, nn.Sequential(nn.BatchNorm2d(3))).eval()
+        network[1][0].running_mean.normal_()
+        images = torch.randn(2, 2, 6, 6)
+        with torch.no_grad():
+            expected = network(images)
+            assert fold_batch_norms_(network, images) == 1
+            assert torch.allclose(network(images), expected, atol=1e-6)
+    # A linear layer, where its channels come second.
+    network = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)).eval()
+    network[1].running_mean.normal_()
     rows, tall = torch.randn(5, 4), torch.randn(5, 3, 4)
     with torch.no_grad():
         expected = network(rows)

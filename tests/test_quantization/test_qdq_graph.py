@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from hpml_mm.quantization.backends.onnx_graph import (
+from hpml_mm.quantization.backends.qdq_graph import (
     before_clipping,
     before_swish,
     layers_of,

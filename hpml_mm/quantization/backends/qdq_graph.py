@@ -10,48 +10,22 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from hpml_mm.compat import require
+from hpml_mm.deploy.onnx_names import WEIGHTED
 from hpml_mm.quantization.coverage import Coverage, LayerCoverage
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, NodeProto
 
-#: Operators with weights.
-WEIGHTED = ('Conv', 'ConvTranspose', 'Gemm', 'MatMul')
 #: Those that ONNX Runtime's CPU provider computes in INT8 when what they take and give
 #: is quantized. ``ConvTranspose`` is none of them: it would be rounded for nothing.
 INT8_OPERATORS = (
-    'Add',
-    'AveragePool',
-    'Clip',
-    'Concat',
-    'Conv',
-    'DepthToSpace',
-    'Flatten',
-    'Gemm',
-    'GlobalAveragePool',
-    'LeakyRelu',
-    'MatMul',
-    'MaxPool',
-    'Mul',
-    'Pad',
-    'Relu',
-    'Reshape',
-    'Resize',
-    'Sigmoid',
-    'Slice',
-    'Split',
-    'Squeeze',
-    'Transpose',
-    'Unsqueeze',
+    *('Add', 'AveragePool', 'Clip', 'Concat', 'Conv', 'DepthToSpace', 'Flatten'),
+    *('Gemm', 'GlobalAveragePool', 'LeakyRelu', 'MatMul', 'MaxPool', 'Mul', 'Pad'),
+    *('Relu', 'Reshape', 'Resize', 'Sigmoid', 'Slice', 'Split', 'Squeeze'),
+    *('Transpose', 'Unsqueeze'),
 )
 _ACTIVATIONS = (
-    'Clip',
-    'HardSigmoid',
-    'HardSwish',
-    'LeakyRelu',
-    'Mul',
-    'Relu',
-    'Sigmoid',
+    *('Clip', 'HardSigmoid', 'HardSwish', 'LeakyRelu', 'Mul', 'Relu', 'Sigmoid'),
 )
 
 
@@ -147,7 +121,7 @@ def qdq_coverage(
     reasons: Mapping[str, str],
     operations: Mapping[str, int],
 ) -> Coverage:
-    """What a graph with QuantizeLinear and DequantizeLinear nodes has in INT8.
+    """Layers in INT8 of a graph with QuantizeLinear and DequantizeLinear nodes.
 
     A layer is INT8 where both its operands come out of a DequantizeLinear and, for a
     convolution, its result goes into a QuantizeLinear: a runtime turns this into one
@@ -157,7 +131,7 @@ def qdq_coverage(
         model: The quantized model.
         layers: Module names by node name.
         reasons: Why a layer was left in FP32 on purpose, by module name.
-        operations: What the runtime makes of it.
+        operations: Of what ONNX Runtime makes of it, with their numbers.
     """
     graph = model.graph
     makers, takers = producers(graph), consumers(graph)
@@ -174,7 +148,7 @@ def qdq_coverage(
         return None
 
     found = tuple(
-        LayerCoverage(layers[node.name], node.op_type, reason(node))
+        LayerCoverage(layers[node.name], reason(node))
         for node in graph.node
         if node.name in layers
     )
@@ -188,11 +162,7 @@ def _why_not(node: NodeProto) -> str:
 
 
 def executed_operations(path: str | Path) -> dict[str, int]:
-    """How often each operation is in what ONNX Runtime makes of a model.
-
-    Args:
-        path: The model.
-    """
+    """Count the operations in what ONNX Runtime makes of a model."""
     onnx, ort = require('onnx'), require('onnxruntime')
     with TemporaryDirectory() as folder:
         options = ort.SessionOptions()

@@ -1,0 +1,204 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Files of predictions: images and boxes to read, drawings and records to write."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import mmcv
+import numpy as np
+from mmpretrain.structures import DataSample
+from mmpretrain.visualization import UniversalVisualizer
+
+from hpml_mm.datasets.image_io import IMAGE_SUFFIXES, read_image
+
+from .predict import Box, ClassPrediction, PosePrediction
+
+#: Smaller images are enlarged for their drawing, or nothing could be read.
+MIN_SIDE = 256
+
+
+def find_images(
+    places: Sequence[str | Path], out: str | Path
+) -> list[tuple[Path, Path]]:
+    """Images and the names of their drawings.
+
+    Args:
+        places: Files, taken as they are, and folders, whose images are taken with those
+            of the folders below, in order of their names.
+        out: Folder of the drawings. Those of a folder's images lie there as the images
+            do in their folder.
+
+    Returns:
+        Pairs of an image and its drawing, a PNG.
+
+    Raises:
+        ValueError: If a folder holds no image, two drawings would have one name, or a
+            drawing would lie over an image.
+    """
+    pairs = []
+    for place in map(Path, places):
+        if not place.is_dir():
+            pairs.append((place, Path(out, f'{place.name}.png')))
+            continue
+        inside = sorted(
+            path for path in place.rglob('*') if path.suffix.lower() in IMAGE_SUFFIXES
+        )
+        if not inside:
+            raise ValueError(f'{place} holds no image')
+        names = [path.relative_to(place) for path in inside]
+        pairs += [
+            (path, Path(out, name.parent, f'{name.name}.png'))
+            for path, name in zip(inside, names, strict=True)
+        ]
+    _check_names(pairs)
+    return pairs
+
+
+def read_boxes(path: str | Path) -> dict[str, list[Box]]:
+    """Boxes of the objects in images: ``{"a.jpg": [[x1, y1, x2, y2], ...]}``.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it holds something else; it names the image.
+    """
+    try:
+        content = json.loads(Path(path).read_text(encoding='utf-8'))
+    except json.JSONDecodeError as error:
+        raise ValueError(f'{path} is not JSON: {error}') from error
+    if not isinstance(content, dict):
+        raise ValueError(f'{path} does not hold an object with a list for each image')
+    for name, boxes in content.items():
+        if not isinstance(boxes, list):
+            raise ValueError(f'{path}: {name} has {boxes!r}, not a list of boxes')
+        content[name] = [_box(path, name, box) for box in boxes]
+    return content
+
+
+def _box(path: str | Path, name: str, box: Any) -> Box:
+    numbers = isinstance(box, list) and all(
+        isinstance(side, int | float) and not isinstance(side, bool) for side in box
+    )
+    # Also false for a NaN.
+    if not (numbers and len(box) == 4 and box[0] < box[2] and box[1] < box[3]):
+        raise ValueError(
+            f'{path}: {name} has the box {box!r}, not [x1, y1, x2, y2] with x1 < x2 '
+            'and y1 < y2'
+        )
+    left, top, right, bottom = map(float, box)
+    return left, top, right, bottom
+
+
+def _check_names(pairs: list[tuple[Path, Path]]) -> None:
+    images = {image.resolve() for image, _ in pairs}
+    drawn: dict[Path, Path] = {}
+    for image, drawing in pairs:
+        if drawing in drawn and drawn[drawing] != image:
+            raise ValueError(
+                f'{drawn[drawing]} and {image} would both be drawn as {drawing}: give '
+                'their folder, or draw them in two runs'
+            )
+        if drawing.resolve() in images:
+            raise ValueError(
+                f'{drawing} is an image and would be drawn over: set --out'
+            )
+        drawn[drawing] = image
+
+
+def line_of(prediction: ClassPrediction | PosePrediction, min_score: float) -> str:
+    """A line to print; keypoints below ``min_score`` are not counted as found."""
+    if isinstance(prediction, ClassPrediction):
+        best = prediction.best
+        return f'{prediction.image}: {best} {prediction.scores[best]:.3f}'
+    found = [
+        f'{int((one.scores >= min_score).sum())} of {len(one.scores)} keypoints'
+        for one in prediction.objects
+    ]
+    return f'{prediction.image}: {"; ".join(found) or "no object"}'
+
+
+def record_of(
+    prediction: ClassPrediction | PosePrediction, names: Sequence[str]
+) -> dict[str, Any]:
+    """Record of an image, as strict JSON can hold it.
+
+    Args:
+        prediction: Of the image.
+        names: Of the keypoints.
+
+    Returns:
+        ``image``, and for a class ``class``, ``score`` and ``scores``; for a pose
+        ``objects``, each a ``box`` and, for each keypoint, ``x``, ``y`` and ``score``.
+    """
+    record: dict[str, Any] = {'image': prediction.image}
+    if isinstance(prediction, ClassPrediction):
+        best = prediction.best
+        return {
+            **record,
+            'class': best,
+            'score': prediction.scores[best],
+            'scores': prediction.scores,
+        }
+    record['objects'] = [
+        {
+            'box': list(one.box),
+            'keypoints': {
+                name: {'x': float(x), 'y': float(y), 'score': float(score)}
+                for name, (x, y), score in zip(
+                    names, one.keypoints, one.scores, strict=True
+                )
+            },
+        }
+        for one in prediction.objects
+    ]
+    return record
+
+
+def draw_prediction(
+    prediction: ClassPrediction | PosePrediction,
+    metainfo: Mapping[str, Any],
+    min_score: float,
+) -> np.ndarray:
+    """Draw a prediction over its image.
+
+    Args:
+        prediction: Of a file that is still there.
+        metainfo: Of a pose: its skeleton and colours, under MMPose's names.
+        min_score: Keypoints below it are small grey dots.
+
+    Returns:
+        RGB picture, uint8, its shorter side at least :data:`MIN_SIDE` pixels.
+    """
+    image = mmcv.bgr2rgb(read_image(prediction.image, 'color'))
+    zoom = max(1.0, MIN_SIDE / min(image.shape[:2]))
+    picture = cv2.resize(image, None, fx=zoom, fy=zoom)
+    if isinstance(prediction, ClassPrediction):
+        return _draw_class(picture, prediction)
+    # Imports mmpose, which a classifier does without.
+    from hpml_mm.visualization.pose_panel import draw_pose
+
+    for one in prediction.objects:
+        shown = one.scores >= min_score
+        points, box = one.keypoints * zoom, np.array(one.box) * zoom
+        picture = draw_pose(picture, points, shown, metainfo, box, faint=~shown)
+    return picture
+
+
+def write_drawing(picture: np.ndarray, path: Path) -> None:
+    """Write an RGB picture; its folder is made where it is missing.
+
+    Raises:
+        OSError: If it cannot be written.
+    """
+    if not mmcv.imwrite(mmcv.rgb2bgr(picture), str(path)):
+        raise OSError(f'cannot write {path}')
+
+
+def _draw_class(picture: np.ndarray, prediction: ClassPrediction) -> np.ndarray:
+    names, scores = zip(*prediction.scores.items(), strict=True)
+    sample = DataSample().set_pred_score(np.array(scores, np.float32))
+    sample.set_pred_label(int(np.argmax(scores)))
+    visualizer = UniversalVisualizer(vis_backends=None)
+    return visualizer.visualize_cls(picture, sample, classes=names, draw_gt=False)
