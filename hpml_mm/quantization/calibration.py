@@ -123,7 +123,7 @@ def _training_images(cfg: Config) -> Any:
             'the config has no train_dataloader, and calibration needs its images'
         )
     settings = dict(innermost_dataset(cfg.train_dataloader.dataset, *_STEPS))
-    other = innermost_dataset(_evaluation_loader(cfg).dataset, *_STEPS)
+    other = innermost_dataset(_evaluation_loader(cfg)['dataset'], *_STEPS)
     steps = [name for name in _STEPS if name in settings]
     if not steps or any(name not in other for name in steps):
         raise ValueError(

@@ -38,7 +38,7 @@ def result_rows(
     }
     # Eager PyTorch may be the backend's own engine.
     values.setdefault(report.fp32.slug, _engine_values(report.fp32))
-    columns: dict[str, Any] = environment_columns(environment)
+    columns = environment_columns(environment)
     return [
         ResultRow(f'{name}/{label}', *value, command, **columns)
         for label, found in values.items()
@@ -55,7 +55,7 @@ def rows_of_nothing(
 ) -> list[ResultRow]:
     """Rows of a conversion that left all layers in FP32; see :func:`result_rows`."""
     label = f'{name}/int8-{settings.method}-{settings.backend}'
-    columns: dict[str, Any] = environment_columns(environment)
+    columns = environment_columns(environment)
     return [
         ResultRow(label, metric, '1', value, None, 1, None, command, **columns)
         for metric, value in (('layers/int8', 0), ('layers/fp32', layers))

@@ -10,7 +10,6 @@ from deploy_models import (
     build_leaf,
     leaf,
 )
-from hpml_mm.engine.speed import compile_parts_
 from torch import nn
 
 from hpml_mm.deploy import export
@@ -19,6 +18,7 @@ from hpml_mm.deploy.engines import OnnxEngine
 from hpml_mm.deploy.export import export_onnx
 from hpml_mm.deploy.network import plain_network
 from hpml_mm.deploy.onnx_names import node_modules
+from hpml_mm.engine.speed import compile_parts_
 from hpml_mm.quantization.rounding import weighted_layers
 
 
