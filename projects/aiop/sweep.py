@@ -42,7 +42,7 @@ class Cell:
     draw: int
 
     def path(self, folder: Path) -> Path:
-        """Where its scores are kept."""
+        """File of its scores."""
         name = f'seed{self.seed}-draw{self.draw}.json'
         return folder / self.case.name / self.method / name
 

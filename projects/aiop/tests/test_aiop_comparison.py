@@ -96,7 +96,7 @@ def test_simple_methods_see_what_they_are_named_after(setting):
 
 @pytest.fixture(scope='module')
 def store(tmp_path_factory):
-    """Where all methods keep their pre-trained weights."""
+    """Folder of pre-trained weights, shared by all methods."""
     return tmp_path_factory.mktemp('pretrained')
 
 
