@@ -12,7 +12,8 @@ from hpml_mm.quantization.from_runner import trained_model, validation_of
 from hpml_mm.quantization.hooks import QATHook
 from hpml_mm.quantization.qat import fake_quant_layers
 
-EAGER = dict(backend='eager')
+COMPILED = dict(type='hpml_mm.SpeedHook', compile=dict(backend='eager'))
+ITERATIONS = dict(_delete_=True, by_epoch=False, max_iters=2)
 EMA = dict(type='EMAHook', momentum=0.5, update_buffers=True)
 
 
@@ -135,16 +136,8 @@ def test_epochs_out_of_order_are_refused():
     [
         ({'start': 3}, {}, 'start=3 and freeze=None are not reached in 2 epochs'),
         ({'freeze': 3}, {}, 'freeze=3 are not reached in 2 epochs'),
-        (
-            {},
-            {'train_cfg': dict(_delete_=True, by_epoch=False, max_iters=2)},
-            'counts iterations',
-        ),
-        (
-            {},
-            {'custom_hooks': [qat(), dict(type='hpml_mm.SpeedHook', compile=EAGER)]},
-            'remove compile from SpeedHook',
-        ),
+        ({}, {'train_cfg': ITERATIONS}, 'counts iterations'),
+        ({}, {'custom_hooks': [qat(), COMPILED]}, 'remove compile from SpeedHook'),
     ],
 )
 def test_a_training_without_such_epochs_does_not_begin(

@@ -188,8 +188,6 @@ def test_a_pose_file_finds_what_the_checkpoint_finds(spots, kind):
     assert exact['keypoints'].keys() == found['keypoints'].keys()
     if kind == 'fp32':
         assert (cv2.imread('predictions/1.png.png') == drawn).all()
-    else:
-        assert exact != found
     for name, point in exact['keypoints'].items():
         other = found['keypoints'][name]
         score, place = (1e-4, 1e-4) if kind == 'fp32' else (0.1, 3)

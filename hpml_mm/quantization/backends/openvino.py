@@ -83,12 +83,11 @@ class OpenVino(FileBackend):
         manager.run_passes(model)
         for operation in _weighted(model):
             # Of a transposed convolution, the sum with the bias has the node's name.
-            after = [use.get_node() for use in operation.output(0).get_target_inputs()]
             if 'Backprop' in operation.get_type_name():
-                sums = [node for node in after if node.get_type_name() == 'Add']
-                for node in sums:
-                    name = f'{node.get_friendly_name()}/WithoutBiases'
-                    operation.set_friendly_name(name)
+                for use in operation.output(0).get_target_inputs():
+                    if use.get_node().get_type_name() == 'Add':
+                        name = use.get_node().get_friendly_name()
+                        operation.set_friendly_name(f'{name}/WithoutBiases')
         return model
 
     def _quantized(self, ignored: list[str]) -> Any:
