@@ -7,7 +7,6 @@ import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -29,24 +28,21 @@ from toy_runs import (
 from two_ranks import on_two_ranks
 
 from hpml_mm.engine.hooks.graceful_stop_hook import StoppedBySignalError
+from hpml_mm.predictor.gnn.regressor import ScoreModel
+from hpml_mm.predictor.gnn.targets import TargetScaler
 from hpml_mm.registry import HOOKS
 
 STOP = {'type': 'hpml_mm.GracefulStopHook', 'agree_interval': 1}
 
 
-class ScaledNet(ToyNet):
-    """Has its labels scaled, as predictors have."""
+class ScaledNet(ToyNet, ScoreModel):
+    """Has its labels scaled, as predictors have; of these it takes nothing else."""
 
     def __init__(self):
         super().__init__()
-        self.register_buffer('mean', torch.zeros(()))
+        self.scaler = TargetScaler('stand')
 
-    def fit_scaler(self, labels, macs):
-        self.mean.copy_(labels.float().mean())
-
-    @property
-    def current_scaler(self):
-        return SimpleNamespace(scaling='all', mean=self.mean, spread=self.mean)
+    outputs = None
 
 
 def toys(work_dir, hooks, epochs=2, **settings):
