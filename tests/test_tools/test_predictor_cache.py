@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 import pytest
-from predictor_command import refused, told
+from predictor_command import told
 from toy_graphs import chain_graph, toy_entries
 
 from hpml_mm.predictor.data import zoo
@@ -33,11 +33,6 @@ def test_caches_are_built_merged_and_filtered(capsys):
     assert len(GraphCache.load('c.cache')) == 5
     told(capsys, 'cache', 'filter', 'c.cache', '--space', MACRO, '--out', 'd.cache')
     assert GraphCache.load('d.cache').names == [f'{MACRO}:11111111']
-    # A space is the front of a name up to its colon.
-    error = refused(
-        capsys, 'cache', 'filter', 'c.cache', '--space', MACRO[:-1], '--out', 'o'
-    )
-    assert 'no network of c.cache' in error
 
 
 @pytest.mark.parametrize(
@@ -76,22 +71,6 @@ def test_the_table_sums_up_each_metric(capsys):
     assert 'unknown' in ''.join(told(capsys, 'cache', 'summary', 'empty'))
 
 
-def test_ranks_of_two_metrics_are_compared(capsys):
-    graph = chain_graph(1)
-    pairs = [(1, 3), (2, 2), (3, 5), (4, 1)]
-    entries = [Entry(str(x), graph, None, {'x': x, 'y': y, 'z': 1.0}) for x, y in pairs]
-    more = Entry('more', graph, None, {'x': 5.0})
-    GraphCache.from_entries([*entries, more]).save('a')
-    lines = told(
-        capsys, 'cache', 'summary', 'a', '--srcc', 'x', 'y', '--srcc', 'x', 'z'
-    )
-    # Ranks 1 2 3 4 and 3 2 4 1: 1 - 6 * (4 + 0 + 1 + 9) / (4 * 15)
-    assert lines[-2:] == [
-        'SRCC of x and y: -0.4000 (n = 4)',
-        'SRCC of x and z: not defined (n = 4)',
-    ]
-
-
 def test_the_zoo_tells_what_it_leaves_out(capsys, monkeypatch):
     models = [zoo.Published(name, 'Chain', name, 70.0) for name in ('good', 'bad')]
 
@@ -106,27 +85,3 @@ def test_the_zoo_tells_what_it_leaves_out(capsys, monkeypatch):
     assert lines[1] == 'Chain/bad left out: an operator is unknown'
     assert lines[2].startswith('1 graph written to zoo.cache')
     assert GraphCache.load('zoo.cache').names == ['Chain/good']
-
-
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (['summary', 'in.csv'], 'in.csv is not a graph cache'),
-        (['summary', 'toy', '--srcc', 'a', 'b'], "no metric 'a'"),
-        (['merge', 'toy', 'none', '--out', 'o'], "no graph cache 'none'"),
-        (['merge', 'toy', '--out', '.'], '--out . is a directory'),
-        (['filter', 'toy', '--where', 'mac<1', '--out', 'o'], "did you mean 'macs'"),
-        (['filter', 'toy', '--where', 'macs>9', '--out', 'o'], 'no network of toy'),
-        *(
-            (['filter', 'toy', '--where', text, '--out', 'o'], f'{text!r} is no condit')
-            for text in ('', 'macs', 'macs<', '<3', 'macs<three', 'macs=3', 'macs<nan')
-        ),
-        (['filter', 'toy', '--where', 'a<1<2', '--out', 'o'], "'a<1<2' is no condit"),
-        (['import', 'in.csv', '--out', 'o'], 'truncated, or not a pickle'),
-        (['build', 'x', '--space', MACRO, '--out', 'o'], 'there is no table x'),
-    ],
-)
-def test_what_is_wrong_is_one_line_and_nothing_is_written(capsys, arguments, message):
-    Path('in.csv').write_text('arch\n11111111\n31111111\n')
-    assert message in refused(capsys, 'cache', *arguments)
-    assert sorted(path.name for path in Path().iterdir()) == ['in.csv', 'toy']
