@@ -11,7 +11,7 @@ from toy_graphs import IMAGE, chain_graph
 
 from hpml_mm.predictor.graphs.draw import draw, to_svg
 from hpml_mm.predictor.graphs.graph import Node, assemble, running_order
-from hpml_mm.predictor.graphs.profile import depth, print_profile, profile
+from hpml_mm.predictor.graphs.profile import depth, print_profile
 
 SVG = '{http://www.w3.org/2000/svg}'
 
@@ -105,14 +105,6 @@ def test_nodes_run_after_what_they_read():
     assert sorted(names[5:]) == ['left', 'softmax']
     assert depth(graph) == 2
     assert depth(chain_graph(5)) == 5
-
-
-def test_a_profile_holds_every_node():
-    rows = profile(residual_graph())
-    assert [row.name for row in rows[:2]] == ['input', 'body.a']
-    down = rows[4]
-    assert (down.op, down.detail, down.inputs) == ('conv', '3x1 /2x4', '16x8x8')
-    assert (down.outputs, down.macs, down.params) == ('32x4x2', 7_000_000, 1568)
 
 
 def test_the_table_has_totals_and_the_costliest_nodes():

@@ -96,11 +96,6 @@ def test_a_table_that_is_not_utf8_is_an_error(tmp_path, space):
         read_table(path, space)
 
 
-def test_a_missing_table_is_an_error(tmp_path):
-    with pytest.raises(FileNotFoundError, match='no table .*none.csv'):
-        read_table(tmp_path / 'none.csv', 'nas-bench-201')
-
-
 @pytest.mark.real_data
 @pytest.mark.parametrize(
     ('space', 'file', 'count', 'metrics'),

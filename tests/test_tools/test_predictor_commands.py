@@ -14,7 +14,6 @@ from hpml_mm.cli.nas.arguments import parse_count
 from hpml_mm.cli.nas.card import print_card
 from hpml_mm.predictor.card import Card
 from hpml_mm.predictor.search_report import PREDICTED
-from hpml_mm.predictor.shipped import find_predictor
 
 MACRO = 'nas-bench-macro'
 
@@ -173,18 +172,6 @@ def test_what_is_no_classifier_is_told(capsys):
 POSE = 'td-hm_mobilenetv2_8xb64-210e_coco-256x192.py'
 
 
-def test_a_predictor_is_read_once_for_all_networks(capsys, monkeypatch):
-    read = []
-
-    def found(name):
-        read.append(name)
-        return find_predictor(name)
-
-    monkeypatch.setattr('hpml_mm.cli.nas.predict.find_predictor', found)
-    assert len(told(capsys, 'predict', '22222222', '11111111', '22221100')) == 3
-    assert read == [MACRO]
-
-
 def test_networks_are_ranked_and_those_too_close_are_marked(capsys):
     archs = ['10010100', '22212100', '22221100', '11111111']
     lines = told(capsys, 'rank', *archs)
@@ -220,6 +207,11 @@ def test_a_search_prints_the_best_and_draws_the_front(capsys):
     with open('b/pareto.csv', newline='') as file:
         front = list(csv.DictReader(file))
     assert front[-1]['arch'] == rows[0][1]
+    assert [front[-1]['macs'], front[-1]['params']] == [
+        cell.replace(',', '') for cell in rows[0][5:]
+    ]
+    shown = [float(front[-1][name]) for name in PREDICTED[:2]]
+    assert shown == pytest.approx([float(cell) for cell in rows[0][2:4]], abs=0.006)
     assert front[-1]['out_of_distribution'] == ''
 
 
