@@ -2,11 +2,9 @@
 """Graphs as pictures, and as tables of what each node costs."""
 
 import dataclasses
-import io
 from xml.etree import ElementTree
 
 import pytest
-from rich.console import Console
 from toy_graphs import IMAGE, chain_graph
 
 from hpml_mm.predictor.graphs.draw import draw, to_svg
@@ -107,12 +105,10 @@ def test_nodes_run_after_what_they_read():
     assert depth(chain_graph(5)) == 5
 
 
-def test_the_table_has_totals_and_the_costliest_nodes():
-    out = io.StringIO()
-    console = Console(file=out, width=120)
-    print_profile(residual_graph(), 'toy', console=console)
-    print_profile(residual_graph(), 'toy', top=1, console=console)
-    text = out.getvalue()
+def test_the_table_has_totals_and_the_costliest_nodes(capsys):
+    print_profile(residual_graph(), 'toy')
+    print_profile(residual_graph(), 'toy', top=1)
+    text = capsys.readouterr().out
     assert text.count('down') == 2
     assert text.count('body.a') == 1
     assert text.count('softmax') == 0  # costs nothing

@@ -62,8 +62,3 @@ def test_parts_that_do_not_fit_are_refused():
         ValueError, match=r'part 0 gives .* \[8, 8, 8\], but part 1 .* \[4, 4, 8\]'
     ):
         join([first, trace(head(), (8, 4, 4))])
-
-
-def test_nothing_to_join_is_refused():
-    with pytest.raises(ValueError, match='there are no parts'):
-        join([])

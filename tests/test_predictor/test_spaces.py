@@ -67,10 +67,6 @@ def test_a_string_is_read_back_and_names_one_network(space):
         text, canonical = space.encode(arch), space.canonical(arch)
         assert space.decode(f' {text}\n') == canonical
         assert space.encode(canonical) == text
-        bits = space.one_hot(arch)
-        assert bits.shape == (sum(len(slot.choices) for slot in space.slots),)
-        assert bits.sum() == sum(value is not None for value in canonical.values)
-        assert (bits == space.one_hot(canonical)).all()
         simple = space.simplify(arch)
         assert space.simplify(simple) == simple == space.canonical(simple)
         if space.name != CELLS:
@@ -126,7 +122,7 @@ def test_a_value_outside_the_space_is_named_with_slot_and_choices(space):
     with pytest.raises(ValueError, match=f'{slot.name} is 99; allowed are {listed}'):
         space.encode(Arch(space.name, (99, *arch.values[1:])))
     missing = Arch(space.name, (None, *arch.values[1:]))
-    for use in (space.build, space.graph, space.one_hot, space.decode):
+    for use in (space.build, space.graph, space.decode):
         with pytest.raises(ValueError, match=f'{slot.name} is missing'):
             use(missing)
     with pytest.raises(ValueError, match="is one of 'elsewhere'"):

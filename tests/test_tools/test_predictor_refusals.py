@@ -15,7 +15,7 @@ CONFIG = 'train a.cache --config c.py --checkpoint half --out o'
 REFUSED = {
     'sample x': "there is no search space 'x'",
     f'sample {MACRO} -n 0': '-n 0: at least 1',
-    f'sample {MACRO} --seed -1': '--seed -1: a seed is 0 or more',
+    f'sample {MACRO} --seed -1': '--seed -1: a seed is from 0 to',
     f'sample {MACRO} --out .': '--out . is a directory',
     'graph none': "'none' is no arch, no ONNX file, no config file, and no",
     'graph resnet18_8xb32_in1': 'did you mean resnet18_8xb32_in1k?',

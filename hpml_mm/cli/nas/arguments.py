@@ -119,10 +119,12 @@ def no_classifier(source: str, entry: Entry) -> str:
     if entry.arch is not None or Path(source).suffix.lower() == '.onnx':
         return ''
     # They import mmengine's registry, which an arch does without.
-    from hpml_mm.predictor.data import config_model
+    from hpml_mm.predictor.data.config_model import find_config
 
     with contextlib.redirect_stdout(sys.stderr):
-        return config_model.no_classifier(config_model.find_config(source))
+        model = find_config(source).model
+    kind = str(model.get('type')).split('.')[-1]
+    return '' if kind.endswith('Classifier') else f'a {kind} is no classifier'
 
 
 def add_predictor(parser: argparse.ArgumentParser) -> None:
