@@ -55,7 +55,5 @@ def test_the_part_to_choose_by_is_of_the_given_networks():
     assert len(choose) == 2
     assert sorted([*fit, *choose]) == train.tolist()
     assert len(split_off(train, 0.01, seed=3)[1]) == 1
-    with pytest.raises(ValueError, match='share of 1'):
-        split_off(train, 1, seed=3)
     with pytest.raises(ValueError, match='cannot be divided by'):
         split_off(train[:1], 0.5, seed=3)
