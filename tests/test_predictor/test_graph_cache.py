@@ -63,12 +63,6 @@ def test_an_equal_node_is_stored_once():
     assert cache.graph(49).params.tolist() == params.tolist()
 
 
-def test_selected_records_keep_their_order(cache):
-    chosen = GraphCache.load(cache).select(np.array([2, 0]))
-    assert chosen.names == ['net2', 'net0']
-    assert equal(chosen[0], toy_entries()[2])
-
-
 def test_merging_unites_the_metrics_of_a_network():
     first = GraphCache.from_entries(toy_entries()[:3])
     graph = toy_entries()[2].graph

@@ -9,7 +9,7 @@ from toy_graphs import IMAGE, chain_graph
 
 from hpml_mm.predictor.graphs.draw import draw, to_svg
 from hpml_mm.predictor.graphs.graph import Node, assemble, running_order
-from hpml_mm.predictor.graphs.profile import depth, print_profile
+from hpml_mm.predictor.graphs.profile import depth
 
 SVG = '{http://www.w3.org/2000/svg}'
 
@@ -100,14 +100,3 @@ def test_nodes_run_after_what_they_read():
     assert sorted(names[5:]) == ['left', 'softmax']
     assert depth(graph) == 2
     assert depth(chain_graph(5)) == 5
-
-
-def test_the_table_has_totals_and_the_costliest_nodes(capsys):
-    print_profile(residual_graph(), 'toy')
-    print_profile(residual_graph(), 'toy', top=1)
-    text = capsys.readouterr().out
-    assert text.count('down') == 2
-    assert text.count('body.a') == 1
-    assert text.count('softmax') == 0  # costs nothing
-    assert text.count('7,002,500') == 4  # foot of the table, and the line below
-    assert '3,872 parameters, 7 nodes, 7 edges, depth 2' in text

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
-from predictor_command import ROOT, refused, told
+from predictor_command import ROOT, printed, refused
 
 from hpml_mm.predictor.graphs import same
 from hpml_mm.predictor.graphs.cache import GraphCache
@@ -25,19 +25,19 @@ def here(tmp_path, monkeypatch):
 
 
 def test_equal_seeds_draw_equal_archs(capsys):
-    first = told(capsys, 'sample', 'ofa-mbv3-w1.0', '-n', 4, '--seed', 1)
-    assert first == told(capsys, 'sample', 'ofa-mbv3-w1.0', '-n', 4, '--seed', 1)
-    assert first != told(capsys, 'sample', 'ofa-mbv3-w1.0', '-n', 4)
+    first = printed(capsys, 'sample', 'ofa-mbv3-w1.0', '-n', 4, '--seed', 1)
+    assert first == printed(capsys, 'sample', 'ofa-mbv3-w1.0', '-n', 4, '--seed', 1)
+    assert first != printed(capsys, 'sample', 'ofa-mbv3-w1.0', '-n', 4)
     space = get_space('ofa-mbv3-w1.0')
     assert [space.encode(space.decode(arch)) for arch in first] == first
     assert len(set(first)) == 4
-    told(capsys, 'sample', MACRO, '-n', 3, '--out', 'a.csv')
+    printed(capsys, 'sample', MACRO, '-n', 3, '--out', 'a.csv')
     assert len(Path('a.csv').read_text().splitlines()) == 4
 
 
 def test_sources_of_all_kinds_go_into_one_cache(capsys):
     face = 'configs/fer/mini-xception_1xb128-bf16-channels-last-10e_fer2013-44px.py'
-    lines = told(
+    lines = printed(
         capsys,
         *('graph', f'{MACRO}:11111111', '22222222', 'resnet18_8xb32_in1k', face),
         *('--out', 'a.cache'),
@@ -57,11 +57,11 @@ def test_sources_of_all_kinds_go_into_one_cache(capsys):
 
 
 def test_the_size_of_the_image_can_be_given(capsys):
-    told(capsys, 'graph', '11111111', '--input-size', 64, '--out', 'a')
+    printed(capsys, 'graph', '11111111', '--input-size', 64, '--out', 'a')
     (entry,) = GraphCache.load('a')
     assert entry.graph.resolutions[entry.graph.weighted, 0] == 64
     stock = 'mmpretrain::resnet/resnet18_8xb32_in1k.py'
-    told(capsys, 'graph', stock, '--input-size', '64x32', '--out', 'a')
+    printed(capsys, 'graph', stock, '--input-size', '64x32', '--out', 'a')
     (entry,) = GraphCache.load('a')
     shape = [64, 64, 32, 32, 3, 3]
     assert entry.graph.resolutions[entry.graph.weighted].tolist() == shape
@@ -83,7 +83,7 @@ def write_onnx(path: str, dynamic: dict[int, str]) -> None:
 
 def test_an_onnx_file_is_a_source_with_a_size_of_its_own(capsys):
     write_onnx('a.onnx', {0: 'batch'})
-    told(capsys, 'graph', 'a.onnx', '--out', 'a.cache')
+    printed(capsys, 'graph', 'a.onnx', '--out', 'a.cache')
     (entry,) = GraphCache.load('a.cache')
     assert entry.metrics == {'macs': 14 * 14 * 8 * 27, 'params': 216}
     assert entry.name == 'a.onnx'
@@ -95,11 +95,18 @@ def test_an_onnx_file_is_a_source_with_a_size_of_its_own(capsys):
 
 
 def test_a_profile_ends_in_the_totals(capsys):
-    lines = told(capsys, 'profile', '11111111', '--space', MACRO, '--top', 3)
+    lines = printed(capsys, 'profile', '11111111', '--space', MACRO, '--top', 3)
     assert lines[0].strip() == f'{MACRO}:11111111'
     graph = get_space(MACRO).graph(get_space(MACRO).decode('11111111'))
     assert f'({graph.total_macs:,}), {graph.total_params:,} parameters' in lines[-1]
     assert len(lines) == 1 + 3 + 3 + 3 + 1  # title, head, nodes, foot, totals
+    whole = printed(capsys, 'profile', '11111111', '--space', MACRO)
+    costly = (graph.macs > 0) | (graph.params > 0)
+    assert len(whole) == len(lines) - 3 + costly.sum()
+    top, rows = (
+        [line.replace(' ', '') for line in part] for part in (lines[4:7], whole)
+    )
+    assert set(top) < set(rows)
 
 
 def test_a_table_is_kept_and_counted(capsys):
@@ -107,7 +114,7 @@ def test_a_table_is_kept_and_counted(capsys):
     rows.append(['2', f'{MACRO}:00000000', ''])
     with open('in.csv', 'w', newline='') as file:
         csv.writer(file).writerows(rows)
-    (line,) = told(capsys, 'profile', '--table', 'in.csv', '--out', 'out.csv')
+    (line,) = printed(capsys, 'profile', '--table', 'in.csv', '--out', 'out.csv')
     assert line == f'in.csv as archs of {MACRO}: written to out.csv'
     with open('out.csv', newline='') as file:
         header, *found = csv.reader(file)
@@ -119,18 +126,18 @@ def test_a_table_is_kept_and_counted(capsys):
     assert [row[3:] for row in found] == counted
     assert Path('out.csv').read_bytes().count(b'\r\n') == 3
     Path('in.csv').write_text('arch\n')
-    told(capsys, 'profile', '--table', 'in.csv', '--out', 'out.csv')
+    printed(capsys, 'profile', '--table', 'in.csv', '--out', 'out.csv')
     assert Path('out.csv').read_text() == 'arch,macs_counted,params_counted\n'
 
 
 def test_a_drawing_is_an_svg(capsys):
-    (line,) = told(capsys, 'draw', '11111111', '--out', 'a.svg')
+    (line,) = printed(capsys, 'draw', '11111111', '--out', 'a.svg')
     space = get_space(MACRO)
     count = space.graph(space.decode('11111111')).num_nodes
     assert line == f'{count} nodes drawn in a.svg'
     assert ElementTree.parse('a.svg').getroot().tag.endswith('svg')
     folded = Path('a.svg').read_text()
-    told(capsys, 'draw', '11111111', '--no-fold', '--out', 'a.svg')
+    printed(capsys, 'draw', '11111111', '--no-fold', '--out', 'a.svg')
     assert Path('a.svg').read_text().count('class="node"') > folded.count(
         'class="node"'
     )

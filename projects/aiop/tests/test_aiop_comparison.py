@@ -163,7 +163,7 @@ def _done(method: str, *scores: float, commit: str = 'c') -> list:
     ]
 
 
-def test_rows_have_mean_population_spread_and_ridge_beside():
+def test_rows_have_mean_population_std_and_ridge_beside():
     done = _done('ridge', 0.5, 0.7) + _done('kernel', 0.8, 1.0)
     ridge, kernel, *families = case_rows(done, 'python x')
     assert kernel.experiment == 'predictor/toy/kernel'
@@ -184,7 +184,7 @@ def test_runs_of_different_code_are_not_compared():
         case_rows(done, 'python x')
 
 
-def test_calibration_is_the_share_within_the_spread():
+def test_calibration_is_the_share_within_the_std():
     found = Prediction(np.array([1.0, 2, 3, 4]), np.array([1.0, 1, 1, 1]))
     scores = judge(found, np.array([1.5, 3.5, 5.5, 4.0]))
     assert scores['within_1_spread(%)'] == 50
