@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 main = runpy.run_path(str(ROOT / 'tools' / 'predictor.py'))['main']
 
 
-def told(capsys, *arguments) -> list[str]:
+def printed(capsys, *arguments) -> list[str]:
     """What a command prints, by lines."""
     main(list(map(str, arguments)))
     return capsys.readouterr().out.splitlines()

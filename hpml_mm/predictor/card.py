@@ -56,13 +56,9 @@ class Card:
         """Training set in a few words."""
         return f'{self.networks:,} networks of {self.space}, {self.task}'
 
-    def to_json(self) -> dict[str, Any]:
-        """Content for JSON."""
-        return dataclasses.asdict(self)
-
     @classmethod
     def from_json(cls, content: Any) -> 'Card':
-        """Card of the content that ``to_json`` gave.
+        """Card of its fields, as a file holds them.
 
         Raises:
             ValueError: The content is of something else.

@@ -59,8 +59,6 @@ def top_overlap(predicted: np.ndarray, labels: np.ndarray, size: int) -> float |
         Percent; None where there are fewer networks than that.
     """
     predicted, labels = _pair(predicted, labels)
-    if size < 1:
-        raise ValueError(f'top_overlap: the size of the top is {size}; 1 or more')
     if size > len(labels):
         return None
     chosen, best = (

@@ -157,7 +157,7 @@ def save_score_predictor(path: str | Path, predictor: ScorePredictor) -> None:
     """
     notes = {
         'kind': predictor.kind,
-        'card': predictor.card.to_json(),
+        'card': dataclasses.asdict(predictor.card),
         'settings': predictor.settings(),
     }
     write_checked(Path(path), FORMAT, _arrays(predictor), notes)

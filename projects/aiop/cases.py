@@ -11,6 +11,7 @@ _OFA, _MACRO, _CELLS = 'ofa-mbv3-w1.0', 'nas-bench-macro', 'nas-bench-201'
 _ZOO = 'mmpretrain'
 _COSTS = ('macs', 'params', 'ridge')
 _LEARNERS = ('kernel', 'gnn', 'residual-gnn')
+_FEATURES = ('kernel-no-skewness', 'kernel-no-covariance')
 _PRETRAINED = ('kernel', 'kernel-pretrained', 'residual-gnn-pretrained')
 _ZERO = ('zero-kernel', 'zero-residual-gnn')
 _AIOP = tuple(
@@ -48,17 +49,23 @@ class Case:
 CASES = {
     case.name: case
     for case in (
-        Case('ofa-80%', _OFA, 0.8, (*_COSTS, 'ridge-sums', *_LEARNERS)),
-        Case('ofa-50', _OFA, 50, (*_COSTS, 'ridge-sums', *_LEARNERS)),
+        Case('ofa-80%', _OFA, 0.8, (*_COSTS, 'ridge-sums', *_LEARNERS, *_FEATURES)),
+        Case('ofa-50', _OFA, 50, (*_COSTS, 'ridge-sums', *_LEARNERS, *_FEATURES)),
         Case(
             'ofa-20',
             _OFA,
             20,
-            (*_COSTS, 'ridge-sums', *_PRETRAINED, *_AIOP),
+            (*_COSTS, 'ridge-sums', *_PRETRAINED, *_FEATURES, *_AIOP),
             (_CELLS, _MACRO),
         ),
-        Case('macro-500', _MACRO, 500, (*_COSTS, *_LEARNERS)),
-        Case('macro-20', _MACRO, 20, (*_COSTS, *_PRETRAINED, *_AIOP), (_CELLS, _OFA)),
+        Case('macro-500', _MACRO, 500, (*_COSTS, *_LEARNERS, *_FEATURES)),
+        Case(
+            'macro-20',
+            _MACRO,
+            20,
+            (*_COSTS, *_PRETRAINED, *_FEATURES, *_AIOP),
+            (_CELLS, _OFA),
+        ),
         Case('zoo-0', _ZOO, 0, (*_COSTS[:2], *_ZERO), (_OFA,)),
         Case(
             'zoo-20',
@@ -67,7 +74,13 @@ CASES = {
             (*_COSTS[:2], *_PRETRAINED),
             (_OFA, _CELLS, _MACRO),
         ),
-        Case('cells-500', _CELLS, 500, (*_COSTS, 'ridge-pairs', *_LEARNERS)),
+        Case(
+            'cells-500',
+            _CELLS,
+            500,
+            (*_COSTS, 'ridge-pairs', *_LEARNERS, *_FEATURES),
+        ),
+        Case('cells-1000', _CELLS, 1000, ('ridge', 'kernel', *_FEATURES)),
     )
 }
 # Other labels of one source, for AIO-P's adapters.

@@ -9,6 +9,7 @@ import numpy as np
 
 from hpml_mm.predictor.baselines import CostLine, one_hot, ridge
 from hpml_mm.predictor.data.bench import Bench
+from hpml_mm.predictor.data.graph_statistics import statistic_names
 from hpml_mm.predictor.gnn import recipes
 from hpml_mm.predictor.gp.features import Task
 from hpml_mm.predictor.gp.regressor import GaussianProcess
@@ -78,11 +79,19 @@ def _simple(
     return Prediction(model.predict(features[test]))
 
 
-def _gp(setting: Setting) -> Prediction:
-    task = Task.of(setting.bench, setting.drawn.train)
+def _gp(setting: Setting, *left_out: str) -> Prediction:
+    """Gaussian process without the path statistics whose names begin so."""
+    bench, drawn = setting.bench, setting.drawn
+    statistics = bench.statistics
+    names = statistic_names()[statistics.layers.shape[1] :]
+    gone = [name.startswith(left_out) for name in names[: statistics.paths.shape[1]]]
+    paths = np.where(gone, 0, statistics.paths)
+    statistics = dataclasses.replace(statistics, paths=paths)
+    task = Task(statistics.take(drawn.train), bench.labels[drawn.train])
     model = GaussianProcess()
     model.fit([task], seed=setting.seed)
-    return _rest(model.condition_on(task), setting)
+    found = model.condition_on(task).predict(statistics.take(drawn.test))
+    return Prediction(found.scores, found.std)
 
 
 def _gp_pretrained(setting: Setting) -> Prediction:
@@ -128,6 +137,11 @@ METHODS: Mapping[str, Method] = {
     'ridge-sums': Method(_ridge_sums),
     'ridge-pairs': Method(_ridge_pairs),
     'kernel': Method(_gp),
+    'kernel-no-skewness': Method(lambda setting: _gp(setting, 'skewness')),
+    # Without skewness too: means and extremes along paths are left.
+    'kernel-no-covariance': Method(
+        lambda setting: _gp(setting, 'skewness', 'covariance')
+    ),
     'kernel-pretrained': Method(_gp_pretrained, seeded=True, pretrained=True),
     'gnn': _network(recipes.AIOP),
     'residual-gnn': _network(recipes.RESIDUAL),

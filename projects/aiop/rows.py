@@ -22,7 +22,7 @@ METRICS = (
     'within_1_spread(%)',
     'within_2_spread(%)',
 )
-_BASELINES = ('ridge', 'macs')
+_BASELINES = ('ridge', 'macs', 'kernel')
 _FAMILY_METRIC = 'srcc(1)'
 
 Record = Mapping[str, Any]
@@ -32,8 +32,9 @@ Done = Sequence[tuple[Cell, Record]]
 def case_rows(done: Done, command: str) -> list[ResultRow]:
     """One row for each method and metric: mean and std over seeds and samples.
 
-    The baseline is ridge regression on the architecture, or MACs alone where that was
-    not run. Networks of several families have rows of each family too.
+    The baseline is ridge regression on the architecture, or where that was not run,
+    MACs alone, or the Gaussian process. Networks of several families have rows of each
+    family too.
 
     Args:
         done: Runs of one case with their records.

@@ -126,7 +126,7 @@ def speed_rows(
     experiment: str, found: Mapping[str, Timed], command: str
 ) -> list[ResultRow]:
     """Graphs a second of each side, and the speed-up over torch_geometric."""
-    ground = environment_columns(environment())
+    measured_on = environment_columns(environment())
     rates = {n: [t.graphs / s for s in t.seconds] for n, t in found.items()}
     rows = []
     for name, values in rates.items():
@@ -145,7 +145,7 @@ def speed_rows(
                     n=number.n,
                     baseline=None,
                     command=command,
-                    **ground,
+                    **measured_on,
                 )
             )
     return rows

@@ -16,7 +16,8 @@ import torch
 from hpml_mm.config.arguments import clear_errors
 from hpml_mm.experiments.rows import append_results
 from hpml_mm.experiments.tables import results_table
-from hpml_mm.predictor.data.bench import LABELS, Bench
+from hpml_mm.predictor.data.bench import LABELS
+from projects.aiop.sweep import Benches
 
 COMMAND = ('python', '-m', 'projects.aiop.speed_tool')
 
@@ -53,7 +54,7 @@ def main() -> None:
             training,
         )
 
-        bench = Bench.load(args.caches, args.space)
+        bench = Benches(args.caches).get(args.space)
         name, graphs = f'predict-{args.space}', len(bench)
         if args.what == 'predict':
             sides = predicting(bench)

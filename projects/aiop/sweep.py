@@ -94,8 +94,20 @@ class Benches:
 
     @functools.lru_cache  # noqa: B019 - it lives as long as the program.
     def get(self, space: str, metric: str | None = None) -> Bench:
-        """The table of a space, with its main label or another."""
-        return Bench.load(self.folder, space, metric)
+        """The table of a space, with its main label or another.
+
+        Raises:
+            FileNotFoundError: Its cache is not there.
+            ValueError: It is no cache, of another space, or lacks labels.
+        """
+        path = self.folder / f'{space}.safetensors'
+        if not path.is_file():
+            what = 'zoo' if space == 'mmpretrain' else f'build TABLE --space {space}'
+            raise FileNotFoundError(
+                f'there is no {path}; make it by `python tools/predictor.py cache '
+                f'{what} --out {path}`'
+            )
+        return Bench.of_cache(path, metric, space)
 
 
 def run_cells(
@@ -109,12 +121,12 @@ def run_cells(
     """
     store = folder / 'pretrained'
     # Once: what runs is the code that was there when the program began.
-    ground = environment()
+    measured_on = environment()
     for cell in todo:
         path = cell.path(folder)
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            record = {**_run(cell, benches, store), 'environment': ground}
+            record = {**_run(cell, benches, store), 'environment': measured_on}
             write_atomic(path, dump_strict(record))
         yield cell, json.loads(path.read_text(encoding='utf-8'))
 

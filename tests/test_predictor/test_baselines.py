@@ -24,21 +24,6 @@ def test_equal_costs_predict_the_mean():
     assert line.predict(np.array([[1e6], [1e9]])) == pytest.approx([65, 65])
 
 
-def test_ridge_takes_no_penalty_where_the_data_are_linear():
-    rng = np.random.default_rng(0)
-    features = rng.normal(size=(40, 3))
-    labels = features @ [1.0, -2.0, 0.5] + 70
-    model = ridge().fit(features[:20], labels[:20])
-    assert model.predict(features) == pytest.approx(labels, abs=1e-3)
-
-
-def test_ridge_takes_the_largest_penalty_where_there_is_noise_alone():
-    rng = np.random.default_rng(0)
-    features, labels = rng.normal(size=(30, 20)), rng.normal(size=30)
-    predicted = ridge().fit(features, labels).predict(features)
-    assert predicted.std() < 0.1 * labels.std()
-
-
 def test_one_hot_of_a_block_is_one_choice():
     bits = one_hot('ofa-mbv3-w1.0', [FULL[:-1], SMALL[:-1]])
     assert bits.shape == (2, 40)  # Two kinds of block at each of 20 places.

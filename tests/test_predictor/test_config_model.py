@@ -58,30 +58,24 @@ def loader(*steps, **more):
     return {'dataset': {'pipeline': list(steps), **more}}
 
 
+TRAIN, VAL, TEST = (f'{name}_dataloader' for name in ('train', 'val', 'test'))
+VIEWS = {'type': 'MultiView', 'transforms': [[crop(2)]]}
+
+
 @pytest.mark.parametrize(
     ('config', 'size'),
     [
         ({'codec': {'input_size': (192, 256)}}, (256, 192)),
-        ({'test_dataloader': loader(crop(9, 'Resize', 'scale'), crop(7))}, (7, 7)),
-        ({'test_dataloader': loader(crop((6, 5)))}, (6, 5)),
-        ({'test_dataloader': loader(crop((6, 5), 'mmpose.Resize', 'scale'))}, (5, 6)),
-        ({'val_dataloader': loader(crop(4)), 'test_dataloader': loader()}, (4, 4)),
-        ({'train_dataloader': loader(crop(3, 'RandomCrop'))}, (3, 3)),
+        ({TEST: loader(crop(9, 'Resize', 'scale'), crop(7))}, (7, 7)),
+        ({TEST: loader(crop((6, 5)))}, (6, 5)),
+        ({TEST: loader(crop((6, 5), 'mmpose.Resize', 'scale'))}, (5, 6)),
+        ({VAL: loader(crop(4)), TEST: loader()}, (4, 4)),
+        ({TRAIN: loader(crop(3, 'RandomCrop'))}, (3, 3)),
         ({'model': {'backbone': {'img_size': 5}}}, (5, 5)),
-        ({'test_dataloader': loader(crop(7), crop(0.5, 'Resize', 'scale'))}, (7, 7)),
-        ({'test_dataloader': loader(crop(7), crop(9, 'Pad', 'scale'))}, (7, 7)),
-        (
-            {'test_dataloader': {'dataset': {'dataset': {'pipeline': [crop(8)]}}}},
-            (8, 8),
-        ),
-        (
-            {
-                'train_dataloader': loader(
-                    {'type': 'MultiView', 'transforms': [[crop(2)]]}
-                )
-            },
-            (2, 2),
-        ),
+        ({TEST: loader(crop(7), crop(0.5, 'Resize', 'scale'))}, (7, 7)),
+        ({TEST: loader(crop(7), crop(9, 'Pad', 'scale'))}, (7, 7)),
+        ({TEST: {'dataset': loader(crop(8))}}, (8, 8)),
+        ({TRAIN: loader(VIEWS)}, (2, 2)),
     ],
 )
 def test_the_size_is_that_of_the_last_step_that_tells_it(config, size):
@@ -91,7 +85,7 @@ def test_the_size_is_that_of_the_last_step_that_tells_it(config, size):
 
 
 def test_a_size_that_is_not_told_is_not_guessed():
-    cfg = Config({'model': {}, 'test_dataloader': loader({'type': 'PackInputs'})})
+    cfg = Config({'model': {}, TEST: loader({'type': 'PackInputs'})})
     with pytest.raises(
         ValueError, match='x does not tell the size .* --input-size HxW'
     ):

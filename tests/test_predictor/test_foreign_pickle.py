@@ -10,7 +10,7 @@ import types
 
 import numpy as np
 import pytest
-from predictor_command import refused, told
+from predictor_command import printed, refused
 
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.foreign import import_foreign, read_pickle
@@ -68,7 +68,7 @@ def written(tmp_path, content, protocol=4):
 def test_a_cache_of_theirs_becomes_one_of_ours(tmp_path, theirs, capsys):
     path = written(tmp_path, [record(theirs), record(theirs, '')])
     out = tmp_path / 'a.cache'
-    (line,) = told(capsys, 'cache', 'import', path, '--out', out)
+    (line,) = printed(capsys, 'cache', 'import', path, '--out', out)
     assert line.startswith(f'2 graphs written to {out}')
     first, second = GraphCache.load(out)
     assert (first.name, second.name) == ('OFA-MBV3-Net7', f'{path.stem}-1')

@@ -1,16 +1,15 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """A cache of graphs as a data set."""
 
-import itertools
+import dataclasses
 
 import numpy as np
 import pytest
-from predictor_toys import branched_graph, toy_cache
+from predictor_toys import toy_cache
 
 from hpml_mm.measure.throughput import count_samples
 from hpml_mm.predictor.data.graph_dataset import GraphDataset
 from hpml_mm.predictor.graphs.cache import GraphCache
-from hpml_mm.predictor.graphs.graph import Entry
 
 METRIC = 'toy/top1(%)'
 
@@ -47,31 +46,19 @@ def test_parts_share_nothing(cache, train, dev, sizes):
     assert set(again) != set(parts[-1])
 
 
-# Nobody reads the first edge of these cells: which operation it has is of no effect.
-CELL = '|{}~0|+|{}~0|none~1|+|{}~0|none~1|skip_connect~2|'
-
-
-@pytest.mark.parametrize('space', [None, 'nas-bench-201'])
-def test_equal_networks_are_on_one_side(space, tmp_path):
-    entries, which = [], []
-    ops = list(
-        itertools.product(('nor_conv_3x3', 'avg_pool_3x3', 'skip_connect'), repeat=2)
-    )
-    for index, entry in enumerate(list(toy_cache())[:8]):
-        for copy, first in enumerate(('none', 'nor_conv_1x1')):
-            name, arch, graph = f'{index}-{copy}', None, entry.graph
-            if space:
-                arch = CELL.format(first, *ops[index])
-                name, graph = f'{space}:{arch}', branched_graph(index + 1, 8 + copy)
-            entries.append(Entry(name, graph, arch, entry.metrics))
-            which.append(index)
+def test_equal_networks_are_on_one_side(tmp_path):
+    entries = [
+        dataclasses.replace(entry, name=f'{copy}{index}')
+        for index, entry in enumerate(list(toy_cache())[:8])
+        for copy in 'ab'
+    ]
     path = tmp_path / 'twice.safetensors'
     GraphCache.from_entries(entries).save(path)
     train, test = (
-        {which[index] for index in GraphDataset(path, METRIC, part, 8, 0).indices}
+        set(GraphDataset(path, METRIC, part, 8, 0).indices // 2)
         for part in ('train', 'test')
     )
-    assert train
+    assert len(train) >= 4
     assert test
     assert not train & test
 

@@ -131,11 +131,3 @@ def test_folding_does_not_merge_into_the_input_nor_weighted_nodes():
     relu = Node('relu', 'relu', (8,) * 6)
     graph = assemble([Node('input', 'input', (8,) * 6), relu], [(0, 1)])
     assert GraphSet.of([graph]).folded.batch([0]).counts.tolist() == [2]
-
-
-def test_folded_batches_are_the_graphs_one_by_one():
-    table = toy_table(fold=True)
-    together = table.batch(INDICES)
-    alone = [table.batch([index]) for index in INDICES]
-    assert together.counts.tolist() == [one.counts.item() for one in alone]
-    assert together.places.tolist() == torch.cat([one.places for one in alone]).tolist()

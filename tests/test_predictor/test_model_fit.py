@@ -9,7 +9,7 @@ import torch
 from predictor_toys import labelled, small_model, toy_labels, toy_table
 
 from hpml_mm.predictor.gnn import GraphRegressor
-from hpml_mm.predictor.gnn.fit import FitSettings, Labelled, fine_tune, fit, predict
+from hpml_mm.predictor.gnn.fit import FitSettings, fine_tune, fit, predict
 
 ONE = FitSettings(epochs=1)
 STRONG = {
@@ -100,8 +100,6 @@ def test_wrong_settings_and_losses_are_refused():
         FitSettings(schedule='step')
     with pytest.raises(ValueError, match='epochs=0'):
         FitSettings(epochs=0)
-    with pytest.raises(ValueError, match='2 networks with 1 labels'):
-        Labelled(toy_table(), np.arange(2), np.ones(1))
     model = small_model()
     with torch.no_grad():
         model.head.last.bias.fill_(torch.inf)

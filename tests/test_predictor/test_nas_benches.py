@@ -48,17 +48,8 @@ def test_the_published_range_of_costs(cells, operation, classes, side, params, f
 
 def test_cell_is_the_written_out_sum():
     torch.manual_seed(0)
-    cell = Cell(
-        (
-            'nor_conv_3x3',
-            'none',
-            'skip_connect',
-            'avg_pool_3x3',
-            'none',
-            'skip_connect',
-        ),
-        4,
-    ).eval()
+    operations = 'nor_conv_3x3 none skip_connect avg_pool_3x3 none skip_connect'
+    cell = Cell(tuple(operations.split()), 4).eval()
     x = torch.randn(2, 4, 5, 5)
     conv = cell.edges['0to1'].conv
     first = F.conv2d(x.relu(), conv.weight, padding=1) / (1 + 1e-5) ** 0.5
@@ -83,32 +74,23 @@ def test_wired_cells_equal_traced_ones():
         assert same(wired, traced, names=True), operations
 
 
-def test_simplified_cell_keeps_only_edges_that_matter(cells):
-    def simple(*operations):
-        return cells.simplify(Arch(cells.name, operations)).values
-
-    conv, skip, none = 'nor_conv_3x3', 'skip_connect', 'none'
-    # Nothing reads node 1, and node 2 gets nothing from it.
-    assert simple(conv, conv, none, conv, none, conv) == (
-        none,
-        conv,
-        none,
-        conv,
-        none,
-        conv,
-    )
-    # Node 1 is zero, so its edges carry nothing.
-    assert simple(none, skip, conv, none, conv, conv) == (
-        none,
-        skip,
-        none,
-        none,
-        none,
-        conv,
-    )
-    # The output depends on nothing at all.
-    assert simple(conv, conv, conv, none, none, none) == (none,) * 6
-    assert simple(*(conv,) * 6) == (conv,) * 6
+@pytest.mark.parametrize(
+    # Letters: convolution, skip connection, none.
+    ('cell', 'simple'),
+    [
+        # Nothing reads node 1, and node 2 gets nothing from it.
+        ('ccncnc', 'ncncnc'),
+        # Node 1 is zero, so its edges carry nothing.
+        ('nscncc', 'nsnnnc'),
+        # The output depends on nothing at all.
+        ('cccnnn', 'nnnnnn'),
+        ('cccccc', 'cccccc'),
+    ],
+)
+def test_simplified_cell_keeps_only_edges_that_matter(cells, cell, simple):
+    letters = {'c': 'nor_conv_3x3', 's': 'skip_connect', 'n': 'none'}
+    whole, part = (tuple(letters[a] for a in text) for text in (cell, simple))
+    assert cells.simplify(Arch(cells.name, whole)).values == part
 
 
 def test_simplified_network_gives_the_same_logits_if_nothing_was_zero(cells):

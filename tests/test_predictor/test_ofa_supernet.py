@@ -34,6 +34,15 @@ def cut(space, arch, supernet):
     return net
 
 
+def layer(elastic, x, name, stride=1):
+    return elastic.norm(elastic.conv(x, f'{name}.conv', None, stride), f'{name}.bn')
+
+
+def classified(supernet, x):
+    weights = [supernet[f'classifier.linear.{w}'] for w in ('weight', 'bias')]
+    return F.linear(x.flatten(1), *weights)
+
+
 @torch.no_grad()
 def test_mobilenet_computes_what_the_supernet_does(space, supernet):
     elastic = Elastic(supernet)
@@ -42,20 +51,13 @@ def test_mobilenet_computes_what_the_supernet_does(space, supernet):
     rng = np.random.default_rng(0)
     for _ in range(3):
         arch = space.sample(rng)
-        form = space.to_dict(arch)
-        y = swish(
-            elastic.norm(elastic.conv(x, 'first_conv.conv', None, 2), 'first_conv.bn')
-        )
+        y = swish(layer(elastic, x, 'first_conv', 2))
         y = elastic.first_block(y, relu, shortcut=True)
         acts = [relu, relu, swish, swish, swish]
-        y = elastic.mobile(y, form, (2, 2, 2, 1, 2), acts)
-        y = elastic.norm(
-            elastic.conv(y, 'final_expand_layer.conv'), 'final_expand_layer.bn'
-        )
-        y = swish(y).mean((2, 3), keepdim=True)
-        y = swish(elastic.conv(y, 'feature_mix_layer.conv')).flatten(1)
-        weights = [supernet[f'classifier.linear.{w}'] for w in ('weight', 'bias')]
-        expected = F.linear(y, *weights)
+        y = elastic.mobile(y, space.to_dict(arch), (2, 2, 2, 1, 2), acts)
+        y = swish(layer(elastic, y, 'final_expand_layer')).mean((2, 3), keepdim=True)
+        y = swish(elastic.conv(y, 'feature_mix_layer.conv'))
+        expected = classified(supernet, y)
         actual = cut(space, arch, supernet)(x)
         torch.testing.assert_close(actual, expected, atol=1e-4, rtol=1e-3)
         assert expected.std() > 1e-2
@@ -69,16 +71,12 @@ def test_proxylessnas_computes_what_the_supernet_does():
     elastic = Elastic(supernet, eps=1e-3)
     x = torch.randn(2, 3, 64, 64)
     arch = space.sample(np.random.default_rng(0))
-    y = F.relu6(
-        elastic.norm(elastic.conv(x, 'first_conv.conv', None, 2), 'first_conv.bn')
-    )
+    y = F.relu6(layer(elastic, x, 'first_conv', 2))
     y = elastic.first_block(y, F.relu6, shortcut=False)
     y = elastic.mobile(y, space.to_dict(arch), (2, 2, 2, 1, 2, 1), [F.relu6] * 6)
-    y = elastic.norm(elastic.conv(y, 'feature_mix_layer.conv'), 'feature_mix_layer.bn')
-    weights = [supernet[f'classifier.linear.{w}'] for w in ('weight', 'bias')]
-    expected = F.linear(F.relu6(y).mean((2, 3)), *weights)
+    y = F.relu6(layer(elastic, y, 'feature_mix_layer')).mean((2, 3))
     actual = cut(space, arch, supernet)(x)
-    torch.testing.assert_close(actual, expected, atol=1e-4, rtol=1e-3)
+    torch.testing.assert_close(actual, classified(supernet, y), atol=1e-4, rtol=1e-3)
 
 
 @torch.no_grad()

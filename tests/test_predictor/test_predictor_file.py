@@ -102,8 +102,8 @@ def config(**changes):
         ({'kind': 'oracle'}, "'oracle'"),
         ({'kind': 'gp'}, 'not a right predictor'),
         ({'card': {'metric': 1}}, 'its card is not right'),
-        ({'card': {**CARD.to_json(), 'seed': 'x'}}, 'values of a wrong type'),
-        ({'card': {**CARD.to_json(), 'table': 3}}, 'values of a wrong type'),
+        ({'card': {**dataclasses.asdict(CARD), 'seed': 'x'}}, 'values of a wrong type'),
+        ({'card': {**dataclasses.asdict(CARD), 'table': 3}}, 'values of a wrong type'),
         ({'settings': {}}, 'not a right predictor'),
         (config(type='os.system', command='exit'), "'os.system' is no part"),
         (config(head={'type': 'subprocess.Popen'}), "'subprocess.Popen' is no part"),
@@ -120,28 +120,3 @@ def test_files_that_are_not_right(changes, message, gnn_file, tmp_path):
     save_file(load_file(gnn_file), path, {FORMAT.name: json.dumps(notes | changes)})
     with pytest.raises(ValueError, match=message):
         load_score_predictor(path)
-
-
-def test_foreign_and_truncated_files(gnn_file, tmp_path):
-    path = tmp_path / 'toy.safetensors'
-    save_file(load_file(gnn_file), path, {'format': 'other'})
-    with pytest.raises(ValueError, match='not a predictor'):
-        load_score_predictor(path)
-    path.write_bytes(gnn_file.read_bytes()[:-100])
-    with pytest.raises(ValueError, match='truncated'):
-        load_score_predictor(path)
-    with pytest.raises(FileNotFoundError, match='no predictor'):
-        load_score_predictor(tmp_path / 'none.safetensors')
-
-
-def test_a_label_in_words():
-    assert CARD.task == 'toy top-1 (%)'
-    noted = dataclasses.replace(CARD, label='loss', note='after 12 epochs')
-    assert noted.task == 'loss after 12 epochs'
-
-
-def test_a_card_that_is_no_json_leaves_nothing(gp, tmp_path):
-    card = dataclasses.replace(CARD, scores={'predictor': {'srcc(1)': float('nan')}})
-    with pytest.raises(ValueError, match='JSON'):
-        save_score_predictor(tmp_path / 'a', dataclasses.replace(gp, card=card))
-    assert not list(tmp_path.iterdir())

@@ -6,7 +6,7 @@ import importlib
 from pathlib import Path
 
 import pytest
-from predictor_command import main, told
+from predictor_command import main, printed
 from predictor_toys import macro_cache
 
 from hpml_mm.cli.nas import COMMANDS
@@ -14,7 +14,6 @@ from hpml_mm.cli.nas.arguments import parse_count
 from hpml_mm.cli.nas.card import print_card
 from hpml_mm.predictor.card import Card
 from hpml_mm.predictor.search_report import PREDICTED
-from hpml_mm.predictor.shipped import find_predictor
 
 MACRO = 'nas-bench-macro'
 
@@ -33,60 +32,57 @@ def cells(lines: list[str]) -> list[list[str]]:
 
 def test_a_predictor_is_trained_shown_tuned_and_used(capsys):
     macro_cache(40).save('a.cache')
-    lines = told(capsys, 'train', 'a.cache', '-n', 30, '--out', 'a.safetensors')
+    lines = printed(capsys, 'train', 'a.cache', '-n', 30, '--out', 'a.safetensors')
     assert lines[0] == (
         f'gp: trained on 30 networks of {MACRO}, CIFAR-10 top-1 (%), in percent'
     )
     assert [row[0] for row in cells(lines)] == ['predictor', 'ridge', 'macs', 'params']
     assert lines[-2].startswith('margin over ridge: SRCC +')
     assert lines[-1].startswith('Written to a.safetensors (')
-    shown = told(capsys, 'info', 'a.safetensors', '--cache', 'a.cache')
+    shown = printed(capsys, 'info', 'a.safetensors', '--cache', 'a.cache')
     assert shown[: len(lines) - 1] == lines[:-1]
     assert cells(shown[len(lines) - 1 :]) == cells(lines)
     macro_cache(30, seed=1).save('b.cache')
     arguments = ('a.safetensors', 'b.cache', '-n', 10, '--out', 'b.safetensors')
-    tuned = told(capsys, 'finetune', *arguments)
+    tuned = printed(capsys, 'finetune', *arguments)
     assert tuned[1] == f'pre-trained on 30 networks of {MACRO}, CIFAR-10 top-1 (%)'
     assert cells(tuned)[-1][0] == 'before tuning'
-    (line,) = told(capsys, 'predict', '22222222', '--predictor', 'b.safetensors')
+    (line,) = printed(capsys, 'predict', '22222222', '--predictor', 'b.safetensors')
     assert line.startswith(f'{MACRO}:22222222: ')
     note = ('--note', 'after 3 epochs')
-    told(capsys, 'finetune', *arguments, *note)
-    (line,) = told(capsys, 'predict', '22222222', '--predictor', 'b.safetensors')
+    printed(capsys, 'finetune', *arguments, *note)
+    (line,) = printed(capsys, 'predict', '22222222', '--predictor', 'b.safetensors')
     assert line.endswith(', CIFAR-10 top-1 (%) after 3 epochs')
+
+
+METHODS = ('predictor', 'ridge', 'macs', 'before tuning')
 
 
 @pytest.mark.parametrize(
     ('scores', 'warning'),
     [
-        ({'predictor': 0.9, 'ridge': 0.8, 'macs': None, 'before tuning': 0.9}, []),
+        ((0.9, 0.8, None, 0.9), ''),
         (
-            {'predictor': 0.1, 'ridge': 0.0, 'macs': 0.7, 'before tuning': 0.2},
-            [
-                'warning: by SRCC (0.1000) it ranks worse than MACs alone (0.7000) and '
-                'the predictor before tuning (0.2000)'
-            ],
+            (0.1, 0.0, 0.7, 0.2),
+            '(0.1000) it ranks worse than MACs alone (0.7000) and the predictor before '
+            'tuning (0.2000)',
         ),
-        (
-            {'predictor': None, 'ridge': 0.8},
-            ['warning: by SRCC (0.0000) it ranks worse than ridge regression (0.8000)'],
-        ),
-        ({'predictor': None, 'ridge': None}, []),
-        (
-            {'predictor': -0.1, 'macs': 0.7},
-            ['warning: by SRCC (-0.1000) it ranks worse than MACs alone (0.7000)'],
-        ),
+        ((None, 0.8), '(0.0000) it ranks worse than ridge regression (0.8000)'),
+        ((None, None), ''),
+        ((-0.1, None, 0.7), '(-0.1000) it ranks worse than MACs alone (0.7000)'),
     ],
 )
 def test_a_predictor_that_is_worse_than_simple_ones_is_warned_of(
     capsys, scores, warning
 ):
     found = {
-        name: {'srcc(1)': value, 'mae(points)': 1.0} for name, value in scores.items()
+        name: {'srcc(1)': value, 'mae(points)': 1.0}
+        for name, value in zip(METHODS, scores, strict=False)
     }
     print_card(Card(MACRO, 'a/top1(%)', 'gp', 2, 0, 3, found, '0'))
     lines = capsys.readouterr().out.splitlines()
-    assert [line for line in lines if line.startswith('warning')] == warning
+    shown = [line for line in lines if line.startswith('warning')]
+    assert shown == ([f'warning: by SRCC {warning}'] if warning else [])
 
 
 def test_only_the_chosen_command_is_imported(monkeypatch):
@@ -113,7 +109,7 @@ def test_every_command_has_a_parser(capsys):
 
 
 def test_the_space_chooses_the_predictor_and_unlike_networks_are_marked(capsys):
-    line, other, reason = told(capsys, 'predict', '22222222', 'ofa-pn-w1.3:' + OFA)
+    line, other, reason = printed(capsys, 'predict', '22222222', 'ofa-pn-w1.3:' + OFA)
     assert line.endswith(', CIFAR-10 top-1 (%)')
     assert ' ± ' in line
     assert other.endswith(', ImageNet top-1 (%)')
@@ -129,7 +125,7 @@ def test_a_table_is_kept_and_predicted(capsys):
     rows = [['net', 'arch', 'note'], ['1', '22222222', 'a, "b"'], ['2', '11001001', '']]
     with open('in.csv', 'w', newline='', encoding='utf-8-sig') as file:
         csv.writer(file).writerows(rows)
-    (line,) = told(capsys, 'predict', '--table', 'in.csv', '--out', 'out.csv')
+    (line,) = printed(capsys, 'predict', '--table', 'in.csv', '--out', 'out.csv')
     start = f'2 networks of {MACRO}, CIFAR-10 top-1 (%), 0 of them out of dis'
     assert line.startswith(start)
     with open('out.csv', newline='') as file:
@@ -137,12 +133,12 @@ def test_a_table_is_kept_and_predicted(capsys):
     assert header == [*rows[0], *PREDICTED]
     assert [row[:3] for row in found] == rows[1:]
     assert [row[5] for row in found] == ['', '']
-    (single,) = told(capsys, 'predict', '22222222')
+    (single,) = printed(capsys, 'predict', '22222222')
     score, std = float(found[0][3]), float(found[0][4])
     assert single == f'{MACRO}:22222222: {score:.2f} ± {std:.2f}, CIFAR-10 top-1 (%)'
     assert Path('out.csv').read_bytes().count(b'\r\n') == 3
     Path('in.csv').write_text('arch\n')
-    told(capsys, 'predict', '--table', 'in.csv', '--out', 'out.csv')
+    printed(capsys, 'predict', '--table', 'in.csv', '--out', 'out.csv')
     assert (
         Path('out.csv').read_text()
         == 'arch,predicted,predicted_std,out_of_distribution\n'
@@ -152,7 +148,7 @@ def test_a_table_is_kept_and_predicted(capsys):
 def test_rows_out_of_distribution_say_why(capsys):
     Path('in.csv').write_text('arch\n22222222\n11001001\n')
     arguments = ('--table', 'in.csv', '--input-size', 64, '--out', 'out.csv')
-    (line,) = told(capsys, 'predict', *arguments)
+    (line,) = printed(capsys, 'predict', *arguments)
     assert ', 2 of them out of distribution' in line
     with open('out.csv', newline='') as file:
         reasons = [row['out_of_distribution'] for row in csv.DictReader(file)]
@@ -163,9 +159,9 @@ def test_what_is_no_classifier_is_told(capsys):
     pytest.importorskip('mmpose')
     reason = ': a TopdownPoseEstimator is no classifier'
     pose = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/' + POSE
-    _, told_why = told(capsys, 'predict', pose)
+    _, told_why = printed(capsys, 'predict', pose)
     assert told_why.endswith(f'ofa-mbv3-w1.0 in the training set{reason}')
-    lines = told(capsys, 'rank', pose, '22222222')
+    lines = printed(capsys, 'rank', pose, '22222222')
     assert f'   {pose}{reason}' in lines
     assert sum('no classifier' in line for line in lines) == 1
 
@@ -173,36 +169,24 @@ def test_what_is_no_classifier_is_told(capsys):
 POSE = 'td-hm_mobilenetv2_8xb64-210e_coco-256x192.py'
 
 
-def test_a_predictor_is_read_once_for_all_networks(capsys, monkeypatch):
-    read = []
-
-    def found(name):
-        read.append(name)
-        return find_predictor(name)
-
-    monkeypatch.setattr('hpml_mm.cli.nas.predict.find_predictor', found)
-    assert len(told(capsys, 'predict', '22222222', '11111111', '22221100')) == 3
-    assert read == [MACRO]
-
-
 def test_networks_are_ranked_and_those_too_close_are_marked(capsys):
     archs = ['10010100', '22212100', '22221100', '11111111']
-    lines = told(capsys, 'rank', *archs)
+    lines = printed(capsys, 'rank', *archs)
     rows = cells(lines)
     assert [row[1] for row in rows[2:]] == [f'{MACRO}:{a}' for a in archs[::-3]]
     # The first two have the same layers in another order.
     assert {row[1] for row in rows[:2]} == {f'{MACRO}:{arch}' for arch in archs[1:3]}
     assert [row[4] for row in rows] == ['≈', '', '', '']
     Path('a.csv').write_text('\n'.join(['arch', *archs]))
-    assert cells(told(capsys, 'rank', '--table', 'a.csv')) == rows
-    told(capsys, 'graph', *archs, '--out', 'a.cache')
-    assert cells(told(capsys, 'rank', '--cache', 'a.cache', '--top', 2)) == rows[:2]
+    assert cells(printed(capsys, 'rank', '--table', 'a.csv')) == rows
+    printed(capsys, 'graph', *archs, '--out', 'a.cache')
+    assert cells(printed(capsys, 'rank', '--cache', 'a.cache', '--top', 2)) == rows[:2]
 
 
 def test_a_search_prints_the_best_and_draws_the_front(capsys):
     macro_cache(5).save('a.cache')
     arguments = (MACRO, '--max-macs', '70M', '--max-params', 1_200_000, '--trials', 60)
-    lines = told(capsys, 'search', *arguments, '--top', 3, '--published', 'a.cache')
+    lines = printed(capsys, 'search', *arguments, '--top', 3, '--published', 'a.cache')
     assert lines[0].endswith(f'{MACRO} within 70,000,000 MACs and 1,200,000 parameters')
     rows = cells(lines)
     assert len(rows) == 3
@@ -215,11 +199,16 @@ def test_a_search_prints_the_best_and_draws_the_front(capsys):
         'pareto.png',
     ]
     before = (folder / 'pareto.csv').read_bytes()
-    told(capsys, 'search', *arguments, '--out', 'b')
+    printed(capsys, 'search', *arguments, '--out', 'b')
     assert Path('b/pareto.csv').read_bytes() == before
     with open('b/pareto.csv', newline='') as file:
         front = list(csv.DictReader(file))
     assert front[-1]['arch'] == rows[0][1]
+    assert [front[-1]['macs'], front[-1]['params']] == [
+        cell.replace(',', '') for cell in rows[0][5:]
+    ]
+    shown = [float(front[-1][name]) for name in PREDICTED[:2]]
+    assert shown == pytest.approx([float(cell) for cell in rows[0][2:4]], abs=0.006)
     assert front[-1]['out_of_distribution'] == ''
 
 

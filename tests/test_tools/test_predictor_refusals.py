@@ -1,6 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Commands that ``tools/predictor.py`` refuses: train, predict, rank and search."""
+"""Commands that ``tools/predictor.py`` refuses."""
 
+import csv
 import shlex
 
 import pytest
@@ -8,11 +9,65 @@ from predictor_command import ROOT, refused
 from predictor_toys import macro_cache, toy_cache
 
 MACRO = 'nas-bench-macro'
+# A cell whose quote is never closed.
+ENDLESS = '"' + 'a' * (csv.field_size_limit() + 1)
 CONFIG = 'train a.cache --config c.py --checkpoint half --out o'
 REFUSED = {
+    'sample x': "there is no search space 'x'",
+    f'sample {MACRO} -n 0': '-n 0: at least 1',
+    f'sample {MACRO} --seed -1': '--seed -1: a seed is from 0 to',
+    f'sample {MACRO} --out .': '--out . is a directory',
+    'graph none': "'none' is no arch, no ONNX file, no config file, and no",
+    'graph resnet18_8xb32_in1': 'did you mean resnet18_8xb32_in1k?',
+    'graph none.onnx': 'none.onnx',
+    'graph none.py': "no config file 'none.py'",
+    f'graph {MACRO}:3': f'{MACRO}: ',
+    'graph 11111111 --space x': "there is no search space 'x'",
+    'graph 11111111 --input-size 4x': "'4x' is no size: write a side, or",
+    'graph 11111111 --input-size 4x8': '4x8: networks of nas-bench-macro',
+    'graph c.py': 'c.py has no model',
+    'graph bad.py': 'cannot build the model of bad.py: ',
+    'graph small.py': 'small.py does not tell the size of its images: give',
+    f'graph 11111111 {MACRO}:11111111 --out o': f'{MACRO}:11111111 is given twice',
+    'graph 11111111 --out .': '--out . is a directory: name a file',
+    'profile': 'give either a SOURCE or a --table',
+    'profile 11111111 --top 0': '--top 0: at least 1 node',
+    'profile --table in.csv': '--table and --out go together',
+    'profile --table a --out o --top 1': '--top is for a SOURCE',
+    'profile --table in.csv --out .': 'is a directory',
+    'profile --table in.csv --out ./in.csv': 'set another --out',
+    'profile --table link.csv --out in.csv': 'in.csv is the table that is read',
+    'profile --table x.csv --out o': "no table 'x.csv'",
+    'profile --table in.csv --out o': 'in.csv, line 3: nas-bench',
+    'profile --table in.csv --space ofa-mbv3-w1.2 --out o': 'line 2: ofa-mbv3-w1.2: ',
+    'profile --table short.csv --out o': 'line 2: 1 cells, not 2',
+    'profile --table c.py --out o': "has no column 'arch'",
+    'profile --table counted.csv --out o': "'macs_counted' already",
+    'profile --table alien.csv --out o': 'is in no known search',
+    'profile --table latin.csv --out o': 'latin.csv: byte 5 is not UTF-8',
+    'profile --table endless.csv --out o': 'endless.csv cannot be read as CSV',
+    'profile --table header.csv --out o': 'header.csv cannot be read as CSV',
+    'draw 11111111 --out o.png': 'o.png: drawings are SVG',
+    'cache summary in.csv': 'in.csv is not a graph cache',
+    'cache summary a.cache --srcc a b': "no metric 'a'",
+    'cache merge a.cache none --out o': "no graph cache 'none'",
+    'cache merge a.cache --out .': '--out . is a directory',
+    "cache filter a.cache --where 'mac<1' --out o": "did you mean 'macs'",
+    "cache filter a.cache --where 'macs>1e99' --out o": 'no network of a.cache',
+    # A space is the front of a name up to its colon.
+    'cache filter a.cache --space nas-bench-macr --out o': 'no network of a.cache',
+    **{
+        f"cache filter a.cache --where '{text}' --out o": f'{text!r} is no condition'
+        for text in ('', 'macs', 'macs<', '<3', 'macs<three', 'macs=3', 'macs<nan')
+    },
+    "cache filter a.cache --where 'a<1<2' --out o": "'a<1<2' is no condition",
+    'cache import in.csv --out o': 'truncated, or not a pickle',
+    f'cache build x --space {MACRO} --out o': 'there is no table x',
     'train none -n 5 --out o': "no graph cache 'none'",
     'train a.cache -n 50 --out o': '50 of 12 networks',
-    'train a.cache -n 1 --out o': 'at least 2 networks',
+    'train a.cache -n 1 --out o': '-n 1: at least 2 networks',
+    'train a.cache -n 12 --out o': '12 of 12 networks',
+    'train a.cache -n 5 --seed -1 --out o': '--seed -1',
     'train a.cache -n 5 --metric x --out o': "no metric 'x' in the cache; there are",
     'train a.cache -n 5 --metric macs --method gnn --out o': "'macs' of ",
     'train toy.cache -n 5 --out o': 'choose a --metric; there are',
@@ -52,7 +107,6 @@ REFUSED = {
     f'search {MACRO} --out a.cache': '--out a.cache is a file',
     'search ofa-mbv3-w1.0 --published a.cache': f'--published a.cache has {MACRO}:',
     f'search {MACRO} --max-macs 7 --trials 9': 'within 7 MACs: the smallest found has ',
-    'profile --table a --out o --top 1': '--top is for a SOURCE',
 }
 
 
@@ -68,8 +122,17 @@ def folder(tmp_path_factory):
         'empty.csv': 'arch\n',
         'twice.csv': 'arch,arch\n11111111,00000000\n',
         'c.py': 'a = 1\n',
+        'bad.py': "model = dict(type='Nothing')\n",
+        'small.py': "model = dict(type='mmpretrain.LeNet5', num_classes=4)\n",
+        'short.csv': 'arch,a\n11111111\n',
+        'counted.csv': 'arch,macs_counted\n11111111,3\n',
+        'alien.csv': 'arch\nx\n',
+        'latin.csv': 'arch\n\xe4\n',
+        'endless.csv': f'arch\n{ENDLESS}',
+        'header.csv': ENDLESS,
     }.items():
-        (place / name).write_text(text)
+        (place / name).write_text(text, encoding='latin-1')
+    (place / 'link.csv').symlink_to(place / 'in.csv')
     macro_cache(12).save(place / 'a.cache')
     toy_cache().save(place / 'toy.cache')
     return place

@@ -10,11 +10,8 @@ from pathlib import Path
 
 from hpml_mm.predictor.data.network_source import load_source, parse_size
 from hpml_mm.predictor.graphs.graph import Entry
-from hpml_mm.predictor.predictor import ScorePredictor
 from hpml_mm.predictor.shipped import (
     DEFAULT,
-    find_predictor,
-    predictor_name,
     shipped_names,
 )
 from hpml_mm.predictor.spaces import SPACES
@@ -119,14 +116,16 @@ def no_classifier(source: str, entry: Entry) -> str:
     if entry.arch is not None or Path(source).suffix.lower() == '.onnx':
         return ''
     # They import mmengine's registry, which an arch does without.
-    from hpml_mm.predictor.data import config_model
+    from hpml_mm.predictor.data.config_model import find_config
 
     with contextlib.redirect_stdout(sys.stderr):
-        return config_model.no_classifier(config_model.find_config(source))
+        model = find_config(source).model
+    kind = str(model.get('type')).split('.')[-1]
+    return '' if kind.endswith('Classifier') else f'a {kind} is no classifier'
 
 
 def add_predictor(parser: argparse.ArgumentParser) -> None:
-    """``--predictor``, which ``choose_predictor`` reads."""
+    """``--predictor``; without it ``predictor_name`` chooses."""
     parser.add_argument(
         '--predictor',
         metavar='NAME|FILE',
@@ -134,16 +133,6 @@ def add_predictor(parser: argparse.ArgumentParser) -> None:
         f'{", ".join(shipped_names())}; else that of the search space, or '
         f'{DEFAULT} for other networks',
     )
-
-
-def choose_predictor(args: argparse.Namespace, space: str | None) -> ScorePredictor:
-    """Predictor that ``--predictor`` names, or the one for a search space.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is no predictor, or damaged.
-    """
-    return find_predictor(args.predictor or predictor_name(space))
 
 
 def parse_count(text: str) -> int:

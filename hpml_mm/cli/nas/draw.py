@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> None:
     """Write the picture.
 
     Raises:
-        FileNotFoundError: The source is none of what is known.
+        FileNotFoundError: There is no such source.
         ValueError: The source cannot be read or traced, or the file is no SVG.
     """
     check_svg(args.out)

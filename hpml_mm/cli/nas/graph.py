@@ -21,7 +21,7 @@ def run(args: argparse.Namespace) -> None:
     """Print the totals of each graph; with ``--out`` write all to one cache.
 
     Raises:
-        FileNotFoundError: A source is none of what is known.
+        FileNotFoundError: There is no such source.
         ValueError: A source cannot be read or traced, or is to be written twice.
     """
     check_out(args.out)

@@ -16,7 +16,6 @@ from .arguments import (
     add_predictor,
     add_source_options,
     check_out,
-    choose_predictor,
     input_size,
     no_classifier,
     read_source,
@@ -77,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _predict_table(args: argparse.Namespace) -> None:
     table = ArchTable.read(args.table, args.out, PREDICTED, args.space)
-    predictor = choose_predictor(args, table.space)
+    predictor = find_predictor(args.predictor or predictor_name(table.space))
     with progress_bar('networks') as show:
         graphs = GraphSet.of(table.graphs(input_size(args), show))
     if not len(table):

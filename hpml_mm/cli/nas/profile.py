@@ -4,11 +4,13 @@
 import argparse
 from pathlib import Path
 
-from hpml_mm.predictor.data.arch_table import profile_table
+from hpml_mm.predictor.data.arch_table import ArchTable
 from hpml_mm.predictor.graphs.profile import print_profile
 from hpml_mm.utils.console import progress_bar
 
 from .arguments import SOURCE, add_source_options, check_out, input_size, read_source
+
+COUNTED = ('macs_counted', 'params_counted')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--out',
         type=Path,
         metavar='CSV',
-        help='the table again with the columns macs_counted and params_counted',
+        help=f'the table again with the columns {" and ".join(COUNTED)}',
     )
 
 
@@ -53,5 +55,8 @@ def run(args: argparse.Namespace) -> None:
         return
     check_out(args.out)
     with progress_bar('networks') as show:
-        space = profile_table(args.table, args.out, args.space, input_size(args), show)
-    print(f'{args.table} as archs of {space or "no space"}: written to {args.out}')
+        table = ArchTable.read(args.table, args.out, COUNTED, args.space)
+        graphs = table.graphs(input_size(args), show)
+        table.write([(graph.total_macs, graph.total_params) for graph in graphs])
+    space = table.space or 'no space'
+    print(f'{args.table} as archs of {space}: written to {args.out}')

@@ -9,13 +9,13 @@ from hpml_mm.predictor.data.graph_set import GraphSet
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.ranking import print_ranking, rank_networks
+from hpml_mm.predictor.shipped import find_predictor, predictor_name
 from hpml_mm.utils.console import progress_bar
 
 from .arguments import (
     SOURCE,
     add_predictor,
     add_source_options,
-    choose_predictor,
     input_size,
     no_classifier,
     read_source,
@@ -58,7 +58,8 @@ def run(args: argparse.Namespace) -> None:
     # One scale for all: that of a space only where all are of it.
     archs, names = graphs.cache.archs, graphs.cache.names
     spaces = {name.partition(':')[0] for name in names if None not in archs}
-    predictor = choose_predictor(args, spaces.pop() if len(spaces) == 1 else None)
+    space = spaces.pop() if len(spaces) == 1 else None
+    predictor = find_predictor(args.predictor or predictor_name(space))
     ranked = rank_networks(predictor, graphs, unfit)
     print_ranking(ranked, predictor.card, args.top)
 

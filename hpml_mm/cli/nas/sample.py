@@ -9,7 +9,7 @@ import numpy as np
 from hpml_mm.predictor.spaces import SPACES, get_space
 from hpml_mm.utils.files import write_atomic
 
-from .arguments import check_out
+from .arguments import check_out, check_seed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,8 +30,7 @@ def run(args: argparse.Namespace) -> None:
     """
     if args.number < 1:
         raise ValueError(f'-n {args.number}: at least 1 arch is drawn')
-    if args.seed < 0:
-        raise ValueError(f'--seed {args.seed}: a seed is 0 or more')
+    check_seed(args.seed)
     check_out(args.out)
     space, rng = get_space(args.space), np.random.default_rng(args.seed)
     archs = [space.encode(space.sample(rng)) for _ in range(args.number)]

@@ -11,6 +11,7 @@ from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.predictor import ScorePredictor
 from hpml_mm.predictor.ranking import print_ranking
 from hpml_mm.predictor.search_report import draw_front, write_front
+from hpml_mm.predictor.shipped import find_predictor, predictor_name
 from hpml_mm.predictor.spaces import SPACES, get_space
 from hpml_mm.utils.console import progress_bar
 
@@ -18,7 +19,6 @@ from .arguments import (
     add_predictor,
     check_out_folder,
     check_seed,
-    choose_predictor,
     parse_count,
 )
 
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> None:
     out = args.out or Path('work_dirs/search', args.space)
     space = get_space(args.space)
     check_out_folder(out)
-    predictor = choose_predictor(args, space.name)
+    predictor = find_predictor(args.predictor or predictor_name(space.name))
     published = args.published and _measured(args.published, space.name, predictor)
     with progress_bar('networks') as show:
         found = search_archs(space, predictor, limits, args.trials, args.seed, show)

@@ -120,35 +120,6 @@ class ArchTable:
         write_atomic(self.out, text.getvalue())
 
 
-def profile_table(
-    table: str | Path,
-    out: str | Path,
-    space: str | None = None,
-    size: tuple[int, int] | None = None,
-    advanced: Callable[[int, int], None] = lambda done, total: None,
-) -> str:
-    """Write a table again with the integers ``macs_counted`` and ``params_counted``.
-
-    Args:
-        table: CSV file with a column ``arch``.
-        out: The new one, not the table itself; it is written whole or not at all.
-        space: Name of the search space; None for the one that the first arch fits.
-        size: Height and width of the images; None for the space's own.
-        advanced: Called after each network with how many are done, and of how many.
-
-    Returns:
-        Name of the search space.
-
-    Raises:
-        FileNotFoundError: There is no such table.
-        ValueError: As ``ArchTable.read``, or an arch is not in the space.
-    """
-    read = ArchTable.read(table, out, ('macs_counted', 'params_counted'), space)
-    graphs = read.graphs(size, advanced)
-    read.write([(graph.total_macs, graph.total_params) for graph in graphs])
-    return read.space
-
-
 def _space_of(table: str | Path, arch: str) -> str:
     found = split_arch(arch)
     if found is None:

@@ -20,8 +20,6 @@ LABELS = {
     'nas-bench-201': 'cifar10/top1(%)',
     'mmpretrain': 'imagenet/top1(%)',
 }
-_BUILD = 'python tools/predictor.py cache build TABLE --space {}'
-_COMMANDS = {'mmpretrain': 'python tools/predictor.py cache zoo'}
 
 
 class Bench(GraphSet):
@@ -48,22 +46,6 @@ class Bench(GraphSet):
                 f'{cache.names[missing[0]]} has no {metric!r}; '
                 'choose the networks that have it by `predictor.py cache filter`'
             )
-
-    @classmethod
-    def load(cls, folder: Path, space: str, metric: str | None = None) -> 'Bench':
-        """The table whose cache is ``FOLDER/SPACE.safetensors``.
-
-        Raises:
-            FileNotFoundError: There is no such file.
-            ValueError: It is no cache, or lacks labels.
-        """
-        path = folder / f'{space}.safetensors'
-        if not path.is_file():
-            command = _COMMANDS.get(space, _BUILD).format(space)
-            raise FileNotFoundError(
-                f'there is no {path}; make it by `{command} --out {path}`'
-            )
-        return cls(space, GraphCache.load(path), metric or LABELS[space])
 
     @classmethod
     def of_cache(

@@ -105,12 +105,6 @@ def config_model(cfg: Config, name: str) -> nn.Module:
         raise ValueError(f'cannot build the model of {name}: {reason}') from error
 
 
-def no_classifier(cfg: Config) -> str:
-    """Say what a config's model is where it is no classifier, else ''."""
-    kind = str(cfg.model.get('type')).split('.')[-1]
-    return '' if kind.endswith('Classifier') else f'a {kind} is no classifier'
-
-
 def input_shape(
     cfg: Config, model: nn.Module, name: str, size: tuple[int, int] | None
 ) -> tuple[int, int, int]:

@@ -77,10 +77,9 @@ def split_off(
         seed: Seed of the division.
 
     Raises:
-        ValueError: The share is not between 0 and 1, or one part would be empty.
+        ValueError: One part would be empty.
     """
-    if not 0 < share < 1:
-        raise ValueError(f'split_off: a share of {share}; it must be between 0 and 1')
+    assert 0 < share < 1
     count = max(1, round(share * len(train)))
     if count >= len(train):
         raise ValueError(

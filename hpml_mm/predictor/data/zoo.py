@@ -82,17 +82,12 @@ def build_zoo(
             write_atomic(path.with_suffix('.json'), dump_strict(problems))
             part.save(path)
         entries.extend(GraphCache.load(path))
-        left_out |= read_left_out(path.with_suffix('.json'))
+        left_out |= json.loads(path.with_suffix('.json').read_text(encoding='utf-8'))
     cache = GraphCache.from_entries(entries)
     write_atomic(out.with_name(f'{out.name}.left-out.json'), dump_strict(left_out))
     cache.save(out)
     shutil.rmtree(folder)
     return cache
-
-
-def read_left_out(path: Path) -> dict[str, str]:
-    """Read which models could not be traced, each with the reason."""
-    return json.loads(path.read_text(encoding='utf-8'))
 
 
 def _traced(

@@ -58,10 +58,6 @@ class FitSettings:
             )
 
 
-#: AIO-P's fine-tuning: one network a step, the last weights.
-FINE_TUNE = FitSettings(epochs=100, batch_size=1)
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class Labelled:
     """Networks with their labels.
@@ -75,12 +71,6 @@ class Labelled:
     table: GraphTable
     indices: np.ndarray
     labels: np.ndarray
-
-    def __post_init__(self) -> None:
-        if len(self.indices) != len(self.labels):
-            raise ValueError(
-                f'{len(self.indices)} networks with {len(self.labels)} labels'
-            )
 
     @classmethod
     def of(cls, bench: Bench, rows: np.ndarray, fold: bool) -> 'Labelled':
@@ -147,9 +137,7 @@ def fit(
     return losses
 
 
-def fine_tune(
-    model: Model, train: Labelled, settings: FitSettings = FINE_TUNE
-) -> Model:
+def fine_tune(model: Model, train: Labelled, settings: FitSettings) -> Model:
     """Fit a copy of a trained model to a few more networks.
 
     The scale of the labels and parameters with ``requires_grad`` are the copy's own.

@@ -10,7 +10,7 @@ import torch
 from hpml_mm.predictor.data.bench import Bench
 from hpml_mm.predictor.data.protocol import split_off
 
-from .fit import FINE_TUNE, FitSettings, Labelled, Model, fine_tune, fit
+from .fit import FitSettings, Labelled, Model, fine_tune, fit
 from .regressor import GraphRegressor, ScoreModel
 
 # Fine-tuning, as in AIO-P.
@@ -46,7 +46,14 @@ class Recipe:
         return GraphRegressor(**self.model)
 
 
-AIOP = Recipe('aiop', {'scaling': 'stand_flops'}, False, FitSettings(), FINE_TUNE)
+# AIO-P's fine-tuning takes one network a step, and the last weights.
+AIOP = Recipe(
+    'aiop',
+    {'scaling': 'stand_flops'},
+    False,
+    FitSettings(),
+    FitSettings(batch_size=1),
+)
 RESIDUAL = Recipe(
     'residual',
     {

@@ -54,11 +54,6 @@ class TargetScaler(nn.Module):
         unit = math.nan if standard else 1.0
         self.register_buffer('std', torch.tensor(unit, dtype=torch.float64))
 
-    @property
-    def fitted(self) -> bool:
-        """True if mean and standard deviation are known, or not needed."""
-        return not bool(torch.isnan(self.mean))
-
     def fit(self, labels: Tensor, macs: Tensor) -> 'TargetScaler':
         """Take mean and standard deviation from labels of the training networks alone.
 
@@ -116,7 +111,7 @@ class TargetScaler(nn.Module):
         return raw / flops_factor(macs) if self.scaling.endswith('flops') else raw
 
     def _check(self) -> None:
-        if not self.fitted:
+        if torch.isnan(self.mean):
             raise ValueError(
                 f'target scaling {self.scaling!r} was not fitted: train the model, or '
                 'load a trained one'

@@ -2,7 +2,6 @@
 """A graph as a picture, laid out by Graphviz: SVG."""
 
 import dataclasses
-from collections.abc import Iterable
 from pathlib import Path
 
 from hpml_mm.compat import require
@@ -127,8 +126,10 @@ def to_svg(graph: Graph, title: str = '', fold: bool | None = None) -> str:
             tooltip=_escape(box.tooltip),
             fillcolor=box.kind[1],
         )
-    for start, end in sorted(_box_edges(graph, box_of)):
-        picture.add_edge(start, end)
+    pairs = {(box_of[start], box_of[end]) for start, end in graph.edges.tolist()}
+    for start, end in sorted(pairs):
+        if start != end:
+            picture.add_edge(start, end)
     _add_legend(picture, boxes)
     svg = picture.draw(format='svg', prog='dot')
     return svg.decode('utf-8')
@@ -152,11 +153,6 @@ def _boxes(graph: Graph, fold: bool) -> tuple[list[_Box], dict[int, int]]:
             boxes.append(_Box([row]))
             box_of[node] = len(boxes) - 1
     return boxes, box_of
-
-
-def _box_edges(graph: Graph, box_of: dict[int, int]) -> Iterable[tuple[int, int]]:
-    pairs = {(box_of[start], box_of[end]) for start, end in graph.edges.tolist()}
-    return {(start, end) for start, end in pairs if start != end}
 
 
 def _add_legend(picture, boxes: list[_Box]) -> None:

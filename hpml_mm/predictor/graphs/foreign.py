@@ -97,27 +97,24 @@ class _Unpickler(pickle.Unpickler):
         graphs, numpy = 'model_src.comp_graph.tf_comp_graph', 'multiarray'
         if module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
             module = numpy  # numpy 2 renamed it; caches of both are about
-        known = {
+        known: dict[tuple[str, str], Any] = {
             **{(graphs, kind): Record for kind in ('ComputeGraph', 'Node')},
             **{(graphs, kind): Record for kind in ('RegularNode', 'WeightedNode')},
             # Of DARTS, by which GENNAPE's NAS-Bench-301 names its networks.
             ('model_src.darts.model_darts', 'Genotype'): _Fields,
             ('numpy', 'dtype'): _Numbers,
             ('numpy', 'ndarray'): _Array,
-            (numpy, '_reconstruct'): self._reconstruct,
+            (numpy, '_reconstruct'): lambda *arguments: _Array(),
             (numpy, 'scalar'): self._scalar,
             ('_codecs', 'encode'): self._encode,
             ('builtins', 'range'): self._range,
-            ('collections', 'defaultdict'): self._defaultdict,
+            ('collections', 'defaultdict'): lambda *factory: {},
             ('collections', 'OrderedDict'): dict,
             **{('builtins', k.__name__): k for k in (set, frozenset, list)},
         }
         if (module, name) not in known:
             raise _ForeignNameError(f'{module}.{name}')
         return known[module, name]
-
-    def _reconstruct(self, *arguments: object) -> _Array:
-        return _Array()
 
     def _scalar(self, numbers: _Numbers, content: bytes = b'') -> Any:
         (number,) = _read(numbers, content).tolist()
@@ -134,9 +131,6 @@ class _Unpickler(pickle.Unpickler):
         if len(numbers) > _LONGEST_RANGE:
             raise ValueError(f'{numbers} is longer than any of theirs')
         return list(numbers)
-
-    def _defaultdict(self, *factory: object) -> dict:
-        return {}
 
 
 class _ForeignNameError(Exception):
@@ -267,8 +261,8 @@ def _metrics(record: dict[str, Any]) -> dict[str, float]:
         if key == 'acc':
             if not 0 <= value <= 1:
                 raise ValueError(f"its 'acc' is {value:g}, not a share of 1")
-            told = record.get('metric_map')
-            task = told.removesuffix('->acc').strip() if isinstance(told, str) else ''
+            named = record.get('metric_map')
+            task = named.removesuffix('->acc').strip() if isinstance(named, str) else ''
             metrics[f'{task or "acc"}(%)'] = 100 * value
         elif key == 'flops':
             if value < _SURELY_GFLOPS:

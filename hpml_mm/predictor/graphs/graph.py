@@ -89,7 +89,7 @@ class Graph:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Entry:
-    """A graph with what is known of its network: one record of a cache.
+    """Graph of a network, with its arch and metrics: one record of a cache.
 
     Attributes:
         name: What the network is called.

@@ -30,7 +30,7 @@ def join(parts: Sequence[Graph], reads: Sequence[Sequence[int]] | None = None) -
             chain.
 
     Raises:
-        ValueError: A part does not end in an 'output', or does not fit one it reads.
+        ValueError: A part does not fit one that it reads.
     """
     if reads is None:
         reads = [[index - 1] if index else [] for index in range(len(parts))]
@@ -64,13 +64,8 @@ def join(parts: Sequence[Graph], reads: Sequence[Sequence[int]] | None = None) -
 
 
 def _check(parts: Sequence[Graph], reads: Sequence[Sequence[int]]) -> None:
-    if not parts:
-        raise ValueError('join: there are no parts; at least one is needed')
     for index, part in enumerate(parts):
-        if part.ops[-1] != _OUTPUT:
-            raise ValueError(
-                f"join: part {index} ends in {part.labels[-1]!r}; it needs an 'output'"
-            )
+        assert part.ops[-1] == _OUTPUT
         for before in reads[index]:
             found = parts[before].resolutions[-1, 1::2].tolist()
             taken = part.resolutions[part.weighted, ::2].tolist()

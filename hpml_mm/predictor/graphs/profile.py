@@ -3,7 +3,6 @@
 
 import dataclasses
 
-from rich.console import Console
 from rich.table import Table
 
 from hpml_mm.utils.console import table_console
@@ -67,9 +66,7 @@ def _detail(graph: Graph, index: int) -> str:
     return ' '.join(parts)
 
 
-def print_profile(
-    graph: Graph, title: str, top: int | None = None, console: Console | None = None
-) -> None:
+def print_profile(graph: Graph, title: str, top: int | None = None) -> None:
     """Print a table of the nodes that cost something, and the totals.
 
     Args:
@@ -77,9 +74,7 @@ def print_profile(
         title: What to call it.
         top: Only so many nodes, the most expensive first; None for all that have MACs
             or parameters, in the order in which they run.
-        console: Where to print; standard output.
     """
-    console = console or table_console()
     rows = profile(graph)
     shown = [row for row in rows if row.macs or row.params]
     if top is not None:
@@ -98,8 +93,8 @@ def print_profile(
         operation = f'{row.op} {row.detail}'.strip()
         counts = (f'{row.macs:,}', share, f'{row.params:,}')
         table.add_row(row.name, operation, row.inputs, row.outputs, *counts)
-    console.print(table)
-    console.print(totals_line(graph), highlight=False)
+    table_console().print(table)
+    print(totals_line(graph))
 
 
 def totals_line(graph: Graph) -> str:

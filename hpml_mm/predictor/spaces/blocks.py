@@ -86,45 +86,10 @@ class SqueezeExcite(nn.Module):
         return x * self.fc(x.mean((2, 3), keepdim=True))
 
 
-class MBConv(nn.Sequential):
-    """An inverted bottleneck: 1x1 expansion, depthwise convolution, 1x1 projection.
-
-    Args:
-        in_channels: Channels of the input.
-        mid_channels: Channels of the depthwise convolution. The expansion is left out
-            where ``expand`` is false.
-        out_channels: Channels of the output.
-        kernel: Side of the depthwise kernel.
-        stride: Stride of the depthwise convolution.
-        act: Activation after the first two, as ``ACTIVATIONS`` names it.
-        se: Whether a squeeze-and-excitation follows the depthwise convolution.
-        expand: Whether there is a 1x1 expansion.
-    """
-
-    def __init__(
-        self,
-        in_channels: int,
-        mid_channels: int,
-        out_channels: int,
-        kernel: int,
-        stride: int,
-        act: str,
-        se: bool,
-        expand: bool = True,
-    ) -> None:
-        super().__init__()
-        if expand:
-            self.inverted_bottleneck = ConvLayer(in_channels, mid_channels, 1, 1, act)
-        self.depth_conv = ConvLayer(
-            mid_channels, mid_channels, kernel, stride, act, groups=mid_channels
-        )
-        if se:
-            self.depth_conv.add_module('se', SqueezeExcite(mid_channels))
-        self.point_linear = ConvLayer(mid_channels, out_channels, 1, 1, None)
-
-
 class MobileBlock(nn.Module):
     """An inverted bottleneck and, where shapes allow, its shortcut.
+
+    That is a 1x1 expansion, a depthwise convolution and a 1x1 projection.
 
     Args:
         in_channels: Channels of the input.
@@ -132,10 +97,10 @@ class MobileBlock(nn.Module):
         out_channels: Channels of the output.
         kernel: Side of the depthwise kernel.
         stride: Stride of the block.
-        act: Activation, as ``ACTIVATIONS`` names it.
-        se: Whether there is a squeeze-and-excitation.
-        expand: Whether there is a 1x1 expansion.
-        shortcut: Whether the input is added where stride and channels allow it.
+        act: Activation of the first two, as ``ACTIVATIONS`` names it.
+        se: True for squeeze-and-excitation after the depthwise convolution.
+        expand: False to leave out the expansion.
+        shortcut: True to add the input where stride and channels allow it.
     """
 
     def __init__(
@@ -151,9 +116,18 @@ class MobileBlock(nn.Module):
         shortcut: bool = True,
     ) -> None:
         super().__init__()
-        self.conv = MBConv(
-            in_channels, mid_channels, out_channels, kernel, stride, act, se, expand
+        depthwise = ConvLayer(
+            mid_channels, mid_channels, kernel, stride, act, groups=mid_channels
         )
+        if se:
+            depthwise.add_module('se', SqueezeExcite(mid_channels))
+        self.conv = nn.Sequential()
+        if expand:
+            expansion = ConvLayer(in_channels, mid_channels, 1, 1, act)
+            self.conv.add_module('inverted_bottleneck', expansion)
+        self.conv.add_module('depth_conv', depthwise)
+        projection = ConvLayer(mid_channels, out_channels, 1, 1, None)
+        self.conv.add_module('point_linear', projection)
         self.shortcut = shortcut and stride == 1 and in_channels == out_channels
 
     def forward(self, x: Tensor) -> Tensor:

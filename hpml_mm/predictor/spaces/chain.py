@@ -81,7 +81,8 @@ def chain_graph(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> Graph:
         if layer.kind is not nn.Identity:
             graph = layer_graph(layer.kind, layer.args, shape)
             parts.append(renamed(graph, layer.path))
-            shape = output_shape(graph)
+            _, height, _, width, _, channels = graph.resolutions[-1].tolist()
+            shape = channels, height, width
     return join(parts)
 
 
@@ -112,9 +113,3 @@ def renamed(graph: Graph, path: str) -> Graph:
     """Name a layer's nodes by its place in the network."""
     names = tuple(name.replace(PLACE, path, 1) for name in graph.names)
     return dataclasses.replace(graph, names=names)
-
-
-def output_shape(graph: Graph) -> tuple[int, int, int]:
-    """Read off channels, height and width of what a layer gives."""
-    _, height, _, width, _, channels = graph.resolutions[-1].tolist()
-    return channels, height, width

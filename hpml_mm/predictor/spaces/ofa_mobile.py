@@ -43,17 +43,12 @@ class OFAMobileSpace(SearchSpace):
 
     Args:
         width: Multiplier of all channels.
-
-    Raises:
-        ValueError: If ``width`` is not above 0.
     """
 
     stages: tuple[Stage, ...]
     prefix: str  # AIO-P's name of the block.
 
     def __init__(self, width: float) -> None:
-        if not width > 0:
-            raise ValueError(f'width must be above 0, got {width}')
         self.width = width
         spots = list(self._spots())
         self.slots = (

@@ -217,22 +217,6 @@ class SearchSpace(abc.ABC):
             )
         return self.canonical(Arch(self.name, tuple(values)))
 
-    def one_hot(self, arch: Arch) -> np.ndarray:
-        """Write the architecture as 0s and 1s, for a linear model.
-
-        Returns:
-            float32 of shape (sum of the slots' choices,); a slot that decides nothing
-            is all 0.
-
-        Raises:
-            ValueError: The architecture is outside the space.
-        """
-        self.validate(arch)
-        values = self.canonical(arch).values
-        pairs = zip(self.slots, values, strict=True)
-        bits = [value == choice for slot, value in pairs for choice in slot.choices]
-        return np.array(bits, np.float32)
-
     def build(self, arch: Arch, num_classes: int | None = None) -> nn.Sequential:
         """Build the network with PyTorch's own initialisation.
 

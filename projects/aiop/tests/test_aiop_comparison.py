@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hpml_mm.experiments.rows import read_results
-from hpml_mm.predictor.data.bench import LABELS, Bench
+from hpml_mm.predictor.data.bench import LABELS
 from hpml_mm.predictor.data.build import build_cache
 from hpml_mm.predictor.data.protocol import draw
 from hpml_mm.predictor.gnn import recipes
@@ -45,7 +45,7 @@ def folder(tmp_path_factory):
             'macs': float(graph.total_macs),
             'params': float(graph.total_params),
         }
-        entries.append(Entry(arch, graph, arch, metrics))
+        entries.append(Entry(f'{SPACE}:{arch}', graph, arch, metrics))
     path = tmp_path_factory.mktemp('caches')
     GraphCache.from_entries(entries).save(path / f'{SPACE}.safetensors')
     return path
@@ -54,7 +54,7 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope='module')
 def setting(folder):
     """12 of the networks, which are also those of the sources."""
-    bench = Bench.load(folder, SPACE)
+    bench = Benches(folder).get(SPACE)
     return Setting(bench, bench.draw(12, seed=1), (bench,), (bench, bench), seed=3)
 
 
@@ -163,7 +163,7 @@ def _done(method: str, *scores: float, commit: str = 'c') -> list:
     ]
 
 
-def test_rows_have_mean_population_spread_and_ridge_beside():
+def test_rows_have_mean_population_std_and_ridge_beside():
     done = _done('ridge', 0.5, 0.7) + _done('kernel', 0.8, 1.0)
     ridge, kernel, *families = case_rows(done, 'python x')
     assert kernel.experiment == 'predictor/toy/kernel'
@@ -184,7 +184,7 @@ def test_runs_of_different_code_are_not_compared():
         case_rows(done, 'python x')
 
 
-def test_calibration_is_the_share_within_the_spread():
+def test_calibration_is_the_share_within_the_std():
     found = Prediction(np.array([1.0, 2, 3, 4]), np.array([1.0, 1, 1, 1]))
     scores = judge(found, np.array([1.5, 3.5, 5.5, 4.0]))
     assert scores['within_1_spread(%)'] == 50
@@ -242,6 +242,13 @@ def test_standardised_features_do_not_see_the_units():
     assert found.tolist() == [[-1, 0], [1, 0], [3, 0]]
     units = np.array([1000, 5])
     assert standardised(features * units, np.array([0, 1])).tolist() == found.tolist()
+
+
+def test_a_missing_table_is_named_with_its_command(tmp_path):
+    with pytest.raises(FileNotFoundError, match=f'cache build TABLE --space {SPACE}'):
+        Benches(tmp_path).get(SPACE)
+    with pytest.raises(FileNotFoundError, match='cache zoo --out'):
+        Benches(tmp_path).get('mmpretrain')
 
 
 @pytest.fixture
