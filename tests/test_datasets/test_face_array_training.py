@@ -122,18 +122,6 @@ def test_losses_are_those_of_the_plain_path(tmp_path):
     assert ours[1] == pytest.approx(plainly[1])
 
 
-def test_its_own_preprocessor_changes_no_loss(tmp_path):
-    losses = []
-    for kind in ('ClsDataPreprocessor', 'hpml_mm.FacePreprocessor'):
-        preprocessor = {'type': kind, 'mean': [127.5], 'std': [127.5]}
-        runner, album = face_runner(
-            tmp_path / kind, loader(array('train')), data_preprocessor=preprocessor
-        )
-        runner.train()
-        losses.append(album.losses)
-    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
-
-
 def test_augmentation_is_seeded_by_sample(tmp_path):
     def pictures(name, batch_size=14, shuffle=True, workers=0, hooks=(SEED,)):
         train = loader(array('train', AUGMENT), shuffle, batch_size)
