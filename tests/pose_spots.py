@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.model import BaseModule
 from mmengine.registry import MODELS
 from torch import nn
@@ -124,6 +125,22 @@ def spot_model(size: int = SIZE) -> dict:
             'init_cfg': {'type': 'Constant', 'layer': 'Conv2d', 'val': 1.0},
         },
     }
+
+
+def write_config(path: Path, data: Path, size: int = SIZE) -> Path:
+    """Write a config of the model on these pictures."""
+    cfg = Config(
+        {
+            'custom_imports': {'imports': ['pose_spots']},
+            'default_scope': 'mmpose',
+            'model': spot_model(size),
+            'val_dataloader': spot_loader(data, size),
+            'val_cfg': {},
+            'val_evaluator': {'type': 'CocoMetric'},
+        }
+    )
+    cfg.dump(path)
+    return path
 
 
 def save_weights(path: Path) -> Path:

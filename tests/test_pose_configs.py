@@ -16,8 +16,6 @@ from mmengine.registry import DATASETS, init_default_scope
 from mmpose.registry import KEYPOINT_CODECS, MODELS
 from pose_leaves import augmentation
 
-from hpml_mm.config.overrides import load_config
-
 EXPERIMENTS = {
     leaf.split('/')[1].split('_')[0]: leaf
     for leaf in POSE_LEAVES
@@ -78,21 +76,6 @@ def test_every_experiment_of_the_source_is_there_and_what_it_says():
             cfg.train_cfg.max_epochs,
             augmentation(cfg),
         ), number
-
-
-def test_every_part_has_the_size_in_the_name():
-    for leaf in POSE_LEAVES:
-        cfg, name = load(leaf), parse_leaf_name(leaf)
-        height, width = name.size
-        assert cfg.codec.input_size == (width, height), leaf
-        assert cfg.codec.heatmap_size == name.heatmap[::-1], leaf
-        assert cfg.model.head.decoder == cfg.codec, leaf
-        pipelines = [cfg[f'{m}_dataloader'].dataset.pipeline for m in ('train', 'val')]
-        steps = [step for pipeline in pipelines for step in pipeline]
-        encoders = [s.encoder for s in steps if kind(s) == 'GenerateTarget']
-        assert encoders == [cfg.codec], leaf
-        sizes = [s.input_size for s in steps if kind(s) == 'TopdownAffine']
-        assert sizes == [(width, height)] * 2, leaf
 
 
 def test_loaders_belong_together():
@@ -187,26 +170,6 @@ def test_models_give_the_heatmaps_in_the_name():
         keypoints = metainfo_of(cfg)['num_keypoints']
         assert heatmaps.shape == (1, keypoints, *name.heatmap), leaf
     assert len(seen) > 6
-
-
-def test_training_ends_after_the_last_step():
-    for leaf in POSE_LEAVES:
-        milestones = load(leaf).param_scheduler[1].milestones
-        assert milestones == sorted(milestones), leaf
-        assert milestones[-1] < load(leaf).train_cfg.max_epochs, leaf
-
-
-def test_the_size_from_the_command_line_reaches_every_part():
-    options = {'codec.input_size': [96, 96], 'codec.heatmap_size': [24, 24]}
-    cfg = load_config(str(CONFIGS / EXPERIMENTS['e00']), options)
-    train, val, test = (
-        cfg[f'{mode}_dataloader'].dataset.pipeline for mode in ('train', 'val', 'test')
-    )
-    for codec in (cfg.codec, cfg.model.head.decoder, train[5].encoder):
-        assert codec == dict(
-            type='MSRAHeatmap', input_size=(96, 96), heatmap_size=(24, 24), sigma=1.0
-        )
-    assert [step.input_size for step in (train[4], val[2], test[2])] == [(96, 96)] * 3
 
 
 @pytest.mark.real_data

@@ -31,11 +31,7 @@ def stock_config(cfg: Config, mode: str) -> Config:
 
     Hooks and the runner of this package go and MMEngine's take their place; the
     optimizer wrapper is the plain one, the optimizer chooses its implementation itself,
-    and nothing is compiled. Network, data and schedule stay.
-
-    Args:
-        cfg: A config; it is not changed.
-        mode: What will be measured.
+    and nothing is compiled. Network, data and schedule stay. It is a copy.
 
     Raises:
         ValueError: If the config's data part is one of this package's that has no
@@ -69,7 +65,7 @@ def check_other_input(cfg: Config) -> None:
         ValueError: If the config's data part is the stock one already.
     """
     hooks = cfg.get('custom_hooks') or []
-    if not any(_name(hook.get('type')) in _INPUT_HOOKS for hook in hooks):
+    if not any(class_name(hook.get('type')) in _INPUT_HOOKS for hook in hooks):
         raise ValueError(
             f'{cfg.filename}: its data part is made of stock parts already, so there '
             'is nothing to compare; give --against CONFIG or MODULE:FUNCTION'
@@ -89,7 +85,7 @@ def _make_plain(wrapper: Any) -> None:
     if not isinstance(wrapper, dict):
         return
     kind = wrapper.get('type')
-    if is_ours(wrapper) or _name(kind) in ('AmpOptimWrapper', 'ApexOptimWrapper'):
+    if is_ours(wrapper) or class_name(kind) in ('AmpOptimWrapper', 'ApexOptimWrapper'):
         wrapper['type'] = 'OptimWrapper'
         for key in _AMP_KEYS:
             wrapper.pop(key, None)
@@ -113,7 +109,7 @@ def _parts_without_twin(cfg: Config, mode: str) -> set[str]:
         model.get('data_preprocessor') if isinstance(model, Mapping) else None,
     )
     kinds = {str(each.get('type')) for each in dicts_of(parts)}
-    return {kind for kind in kinds if _name(kind) in _WITHOUT_TWIN}
+    return {kind for kind in kinds if class_name(kind) in _WITHOUT_TWIN}
 
 
 def dicts_of(part: Any) -> Iterator[dict]:
@@ -125,5 +121,6 @@ def dicts_of(part: Any) -> Iterator[dict]:
         yield from dicts_of(item)
 
 
-def _name(kind: Any) -> str:
+def class_name(kind: Any) -> str:
+    """Name of a class, or of a ``type``, without its scope."""
     return str(getattr(kind, '__name__', kind)).rpartition('.')[2]

@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from hpml_mm.utils.model import model_device
 
+from .baseline import class_name
 from .jobs import Job
 from .profiles import hook_profile
 from .session import Session, Steps, endless, looped
@@ -141,4 +142,4 @@ def _serve(runner: Runner, serve: Callable[[Session], None]) -> nn.Module:
 
 def _of_model(hook: Any) -> bool:
     kind = hook.get('type') if isinstance(hook, Mapping) else type(hook)
-    return str(getattr(kind, '__name__', kind)).rpartition('.')[2] in _OF_THE_MODEL
+    return class_name(kind) in _OF_THE_MODEL

@@ -45,8 +45,7 @@ class Job:
         side: What it measures.
         work_dir: Where its runner may write.
         loop: True if ``train`` means the whole loop, loader and hooks included.
-        batch_size: Instead of the side's own.
-        workers: The same, for the loader's processes.
+        batch_size, workers: Instead of the side's own.
         threads: Threads of PyTorch; None leaves them to the side.
     """
 
@@ -78,15 +77,9 @@ def sides_of(
 ) -> list[Side]:
     """Sides of a comparison: the config, then what it is compared with.
 
-    Args:
-        mode: One of ``MODES``.
-        config: The config file.
-        options: Its overrides.
-        against: ``'stock'``, ``'stock:CONFIG'`` for another config in stock MMEngine,
-            ``module:function`` (see :func:`~.workload.open_pipeline`), another config,
-            or None.
-        against_options: Overrides of the other side; without any, ``'stock'`` takes
-            those of the config.
+    ``against`` is ``'stock'``, ``'stock:CONFIG'`` for another config in stock MMEngine,
+    ``module:function`` (see :func:`~.workload.open_pipeline`), another config, or None.
+    ``'stock'`` without options of its own takes those of the config.
 
     Raises:
         ValueError: If the mode cannot be compared with that.

@@ -30,11 +30,8 @@ def axes_of(
 ) -> dict[str, list[Any]]:
     """Values to try for each setting, cheap questions first.
 
-    Args:
-        cfg: What is tuned.
-        device: Where it trains.
-        batch_sizes: Instead of those around the config's own.
-        workers: Instead of those up to the number of cores.
+    Batch sizes are those around the config's own and workers those up to the number of
+    cores, unless they are given.
     """
     own = setting_of(cfg, device)
     if workers is None:
@@ -52,14 +49,10 @@ def axes_of(
 def measure_in(
     folder: Path, cfg: Config, config: str, plan: Plan, limit: float | None
 ) -> Callable[[Setting], Measurement]:
-    """Make what measures a setting.
+    """Make what measures a setting, in a process that writes to the folder.
 
-    Args:
-        folder: Where its processes may write.
-        cfg: The config, read.
-        config: Its path, or ``package::name``.
-        plan: Rounds of a measurement.
-        limit: GiB that a setting may take.
+    ``config`` is the path of ``cfg``, or ``package::name``; ``limit`` the GiB that a
+    setting may take.
     """
     base = config if '::' in config else str(Path(config).resolve())
     count = 0

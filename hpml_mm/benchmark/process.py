@@ -85,12 +85,9 @@ class SideResult:
 
 
 class Worker:
-    """A measuring process.
+    """A measuring process, whose job and log lie in a directory.
 
-    Args:
-        job: What it measures.
-        directory: Where its job and its log lie.
-        threads: Threads of its OpenMP, and so of PyTorch; None leaves them open.
+    ``threads`` are those of its OpenMP, and so of PyTorch; None leaves them open.
     """
 
     def __init__(self, job: Job, directory: Path, threads: int | None = None) -> None:
@@ -164,14 +161,8 @@ def measure(
     """Time all jobs, each in a process of its own, in rounds that alternate.
 
     While one side is timed the others wait for a request and do nothing. Every other
-    round goes the other way round, so that drift favours nobody.
-
-    Args:
-        jobs: One for each side.
-        plan: How long.
-        directory: Holds the processes' files.
-        threads: See :class:`Worker`.
-        log: Gets a line for each step.
+    round goes the other way round, so that drift favours nobody. ``log`` gets a line
+    for each step.
 
     Raises:
         SideFailedError: If one fails; all are ended.

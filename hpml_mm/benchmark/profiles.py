@@ -97,11 +97,6 @@ def stage_profile(loader: Any, prepare: Callable, session: Session) -> str:
 
     It runs in this process, whatever workers the loader has, so that a transform's time
     is the one that its own core spends.
-
-    Args:
-        loader: The loader whose data set is asked.
-        prepare: Turns a batch into the model's input.
-        session: Waits for the device.
     """
     clock, images = StageClock(), 0
     dataset, collate = loader.dataset, loader.collate_fn
@@ -152,11 +147,7 @@ def stage_table(
 ) -> str:
     """Markdown table of stages, the most expensive first, with their shares.
 
-    Args:
-        seconds: Of each stage.
-        count: What a stage's time is divided by.
-        unit: Heading of the times.
-        factor: Units in a second.
+    Seconds are divided by ``count`` and multiplied by ``factor``, units in a second.
     """
     total = sum(seconds.values())
     rows = []

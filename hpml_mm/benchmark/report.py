@@ -43,13 +43,8 @@ def comparison_rows(
     """Rows of a results file: each side's metrics, then how they compare.
 
     The first side's baseline is the second one's value. ``speedup(x)`` is the same
-    ratio with a spread of its own, the interquartile range of the rounds' ratios.
-
-    Args:
-        mode: One of ``MODES``.
-        name: Name of the experiment; the sides' labels follow.
-        found: The sides, the config's first.
-        argv: ``sys.argv``, which gives these numbers again.
+    ratio with a spread of its own, the interquartile range of the rounds' ratios. An
+    experiment is called NAME/LABEL; ``argv`` gives these numbers again.
     """
     rows = []
     for result in found:

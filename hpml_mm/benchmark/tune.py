@@ -72,18 +72,11 @@ def search(
     axes: Mapping[str, Sequence[Any]],
     measure: Callable[[Setting], Measurement],
 ) -> Measurement:
-    """Change one setting at a time and keep what pays.
+    """Change one setting at a time and keep what pays; returns the best measurement.
 
     Settings that help each other only together are not found. On the axis of batch
-    sizes larger ones are left out after one that lacked memory.
-
-    Args:
-        start: Where the search begins.
-        axes: Values to try for each attribute of a setting, in the order to try them.
-        measure: Measures a setting.
-
-    Returns:
-        The best measurement.
+    sizes larger ones are left out after one that lacked memory. ``axes`` holds the
+    values to try for each attribute of a setting, in the order to try them.
 
     Raises:
         ValueError: If no setting is usable.
@@ -113,12 +106,7 @@ def is_better(found: Measurement, best: Measurement) -> bool:
 
 
 def within(found: Measurement, limit: float | None) -> Measurement:
-    """Refuse a setting that took more memory than it may.
-
-    Args:
-        found: One that ran.
-        limit: GiB; None where there is no limit.
-    """
+    """Refuse a setting that took more GiB of memory than it may."""
     if limit is None or found.memory is None or found.memory <= limit:
         return found
     problem = f'over the limit of {limit:.3g} GiB'
@@ -126,11 +114,7 @@ def within(found: Measurement, limit: float | None) -> Measurement:
 
 
 def worker_choices(usable: int) -> list[int]:
-    """Numbers of loader workers worth a try on so many cores.
-
-    >>> worker_choices(2), worker_choices(6)
-    ([0, 1, 2], [0, 1, 2, 4, 6])
-    """
+    """Numbers of loader workers worth a try on so many cores."""
     choices, step = [0], 1
     while step < usable:
         choices.append(step)

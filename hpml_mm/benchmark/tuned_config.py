@@ -49,11 +49,8 @@ def precision_choices(cfg: Config, device: torch.device) -> list[str]:
 def child_config(cfg: Config, base: str, setting: Setting, note: str = '') -> str:
     """Text of a config that is ``cfg`` with other settings.
 
-    Args:
-        cfg: The config, read.
-        base: What ``_base_`` says, a path from where the child will lie.
-        setting: Its settings.
-        note: Lines of comment.
+    ``base`` is what ``_base_`` says, a path from where the child will lie; ``note``
+    becomes lines of comment.
     """
     loader: dict[str, Any] = dict(
         batch_size=setting.batch_size,

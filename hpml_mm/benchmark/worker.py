@@ -28,13 +28,9 @@ from .workload import open_config, open_pipeline
 def serve(session: Session, requests: TextIO, replies: TextIO, note: str = '') -> None:
     """Answer requests until there are no more.
 
-    Args:
-        session: Workload that is timed.
-        requests: ``prepare`` (warm up, and find the iterations of a round),
-            ``round`` and ``profile``, each a JSON object with ``do``.
-        replies: Gets a line for each, and one before all that says what this process
-            runs on.
-        note: How this process was set up.
+    Each is a JSON object with ``do``: ``prepare`` (warm up, and find the iterations of
+    a round), ``round`` or ``profile``. Before all answers comes a line that says what
+    this process runs on and how it was set up.
     """
     _reply(replies, {'environment': environment(), 'note': note})
     for line in requests:

@@ -86,9 +86,8 @@ def is_user_error(error: BaseException) -> bool:
 def command_to_resume(argv: Sequence[str]) -> str:
     """The command that was given, with ``--resume`` in place of its own.
 
-    Args:
-        argv: ``sys.argv`` of ``tools/train.py``. ``tools/dist_train.sh`` says
-            in the environment how it was called.
+    ``argv`` is that of ``tools/train.py``; ``tools/dist_train.sh`` says in the
+    environment how it was called.
     """
     launcher = os.environ.get('HPML_MM_LAUNCHER')
     arguments = list(argv)

@@ -18,11 +18,7 @@ _ABSENT = object()
 
 
 def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
-    """Load ``path``, merge ``options`` into it, and check every key.
-
-    Args:
-        path: A config file, or ``package::name`` of an installed package.
-        options: Values by dotted key, as ``--cfg-options`` gives them.
+    """Load a file or ``package::name``, merge options by dotted key, check every key.
 
     Raises:
         FileNotFoundError: If there is no such file.

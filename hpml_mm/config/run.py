@@ -31,17 +31,10 @@ def configure_training(
 ) -> Config:
     """Config of a training run: overridden, checked, with its own directory.
 
-    Args:
-        config: Config file, or ``package::name``.
-        options: Overrides by dotted key.
-        amp: Add the AMP hook if it is not there.
-        seed: Random seed instead of the config's.
-        tag: See :func:`~hpml_mm.config.work_dir.derive_work_dir`.
-        work_dir: The same.
-        resume: A checkpoint, or ``'auto'`` for the last one of the directory.
-        overwrite: Start again in a directory that holds an earlier run.
-        cut_short: Accept a schedule of the learning rate that ends elsewhere than the
-            run.
+    ``tag`` and ``work_dir`` are those of :func:`~.work_dir.derive_work_dir`. ``resume``
+    is a checkpoint, or ``'auto'`` for the last one of the directory; ``overwrite``
+    starts again where an earlier run lies. ``cut_short`` accepts a schedule of the
+    learning rate that ends elsewhere than the run.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint is missing.
@@ -83,12 +76,8 @@ def configure_test(
 ) -> Config:
     """Config of a test run; its directory is ``test`` below the training's.
 
-    Args:
-        config: Config file, or ``package::name``.
-        checkpoint: What is tested; None for weights as they are initialised.
-        options: Overrides by dotted key.
-        tta: Average over several views of each image; the directory is ``test_tta``.
-        work_dir: Another directory.
+    Without a checkpoint, weights are tested as they are initialised. ``tta`` averages
+    over several views of each image; the directory is then ``test_tta``.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint is missing.

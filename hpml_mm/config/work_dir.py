@@ -25,7 +25,6 @@ def derive_work_dir(
     tag: str | None = None,
     work_dir: str | None = None,
     configured: str | None = None,
-    root: str = 'work_dirs',
 ) -> Path:
     """The directory of a run; the same arguments always give the same one.
 
@@ -35,14 +34,12 @@ def derive_work_dir(
         tag: A name of the user's choice for an overridden run.
         work_dir: The directory itself, of the user's choice.
         configured: ``work_dir`` as the config file sets it.
-        root: Where runs live that say nothing else.
 
     Raises:
-        ValueError: If both ``tag`` and ``work_dir`` are given, if ``tag`` is
-            no plain name, or if an overridden run would land in the directory
-            of the unchanged config.
+        ValueError: For both ``tag`` and ``work_dir``, a ``tag`` that is no plain name,
+            or an overridden run in the directory of the unchanged config.
     """
-    plain = Path(configured) if configured else Path(root, Path(config).stem)
+    plain = Path(configured) if configured else Path('work_dirs', Path(config).stem)
     if tag is not None and work_dir is not None:
         raise ValueError('--tag and --work-dir both name the directory: give one')
     if tag is not None:
@@ -84,10 +81,7 @@ def slug(changes: Mapping[str, Any]) -> str:
 def claim_work_dir(work_dir: Path, overwrite: bool = False) -> None:
     """Make sure that a new run overwrites nothing of an earlier one.
 
-    Args:
-        work_dir: The directory of a run that starts at the beginning.
-        overwrite: Delete the earlier run's checkpoints and summary instead of
-            refusing; its logs stay.
+    ``overwrite`` deletes the earlier run's checkpoints and summary; its logs stay.
 
     Raises:
         FileExistsError: If the directory holds checkpoints of a run.

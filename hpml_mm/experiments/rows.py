@@ -166,11 +166,7 @@ class EnvironmentColumns(TypedDict):
 
 
 def environment_columns(environment: Mapping[str, Any]) -> EnvironmentColumns:
-    """Commit, device, PyTorch and day of a row.
-
-    Args:
-        environment: Of :func:`hpml_mm.utils.env.environment`, or a run's summary.
-    """
+    """Commit, device, PyTorch and day of a row, from an environment."""
     dirty = '+dirty' if environment['dirty'] else ''
     return {
         'commit': f'{environment["commit"] or ""}{dirty}',
@@ -192,14 +188,8 @@ def result_row(
 ) -> ResultRow:
     """Row of a metric whose name tells its unit.
 
-    Args:
-        experiment: See :class:`ResultRow`.
-        metric: The same; see :func:`unit_of`.
-        centre: Median and IQR, or mean and standard deviation.
-        n: Values behind it.
-        environment: See :func:`environment_columns`.
-        argv: ``sys.argv`` of the command that gives the number again.
-        baseline: See :class:`ResultRow`.
+    ``centre`` is median and IQR, or mean and standard deviation, of ``n`` values;
+    ``argv`` that of the command that gives the number again.
 
     Raises:
         ValueError: If the unit is not known, or a number is none.

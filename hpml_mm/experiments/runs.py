@@ -30,10 +30,7 @@ def finished_summary(path: Path) -> Summary | None:
 
 
 def read_runs(places: Iterable[Path]) -> dict[str, Summary]:
-    """Summaries of finished trainings, by the place they were given as.
-
-    Args:
-        places: Work directories, or their ``summary.json``.
+    """Summaries of finished trainings, by their work directories.
 
     Raises:
         FileNotFoundError: If a place holds no summary.
@@ -59,14 +56,9 @@ def refuse_mixed(
 ) -> None:
     """Refuse to compare what differs in something that must be the same.
 
-    Args:
-        values: The value of each thing compared, by its name.
-        what: What the values are.
-        remedy: What to do about it.
-
     Raises:
-        ValueError: With those that differ from the first one, and their values where
-            these are short.
+        ValueError: With the names of those that differ from the first one, and their
+            values where these are short.
     """
     if not values:
         return
@@ -90,10 +82,6 @@ def check_same_environment(
 ) -> None:
     """Refuse to compare what ran on different code, PyTorch or devices.
 
-    Args:
-        environments: Of each thing compared, by its name.
-        remedy: What to do about it.
-
     Raises:
         ValueError: If one differs from the first one; it names those that do.
     """
@@ -113,10 +101,8 @@ def setting_of(summary: Summary, key: str) -> Any:
 def metric_of(summary: Summary, metric: str) -> float:
     """Number of a run by its name.
 
-    Args:
-        summary: Of the run.
-        metric: A measurement, a metric of the last validation, ``best/`` of one, or a
-            count or the wall time of the training.
+    It is a measurement, a metric of the last validation, ``best/`` of one, or a count
+    or the wall time of the training.
 
     Raises:
         ValueError: If the run does not know it.

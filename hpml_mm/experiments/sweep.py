@@ -72,12 +72,7 @@ class Run:
         return f'{self.variant.label}/{kind}{self.number}'
 
     def arguments(self, work_dir: Path, iters: int | None = None) -> list[str]:
-        """Arguments of ``tools/train.py``.
-
-        Args:
-            work_dir: Where the run's files go.
-            iters: Train so many batches and do nothing else.
-        """
+        """Arguments of ``tools/train.py``; with ``iters``, for so many batches only."""
         options = list(self.variant.options)
         if iters is not None:
             limit = 'train_dataloader.batch_sampler'
@@ -106,8 +101,7 @@ def alternate(
 def config_digest(arguments: Sequence[str]) -> str:
     """Digest of the config that ``tools/train.py`` would read now.
 
-    Args:
-        arguments: Its arguments; the seed and the work directory do not count.
+    The seed and the work directory do not count.
 
     Raises:
         FileNotFoundError: If there is no such config.
@@ -127,12 +121,7 @@ def run_once(
 ) -> Summary:
     """Train in a process of its own, unless the same run has been finished before.
 
-    Args:
-        run: What to train.
-        directory: Where its files go; beside it go its log, and its arguments with the
-            digest of its config.
-        script: Path of ``tools/train.py``.
-        iters: See :meth:`Run.arguments`.
+    Beside the directory go its log, and its arguments with the digest of its config.
 
     Returns:
         The run's summary.
@@ -189,16 +178,11 @@ def sweep_rows(
     baseline: str | None,
     argv: Sequence[str],
 ) -> list[ResultRow]:
-    """One row for each variant and metric.
+    """One row for each variant and metric (see :func:`~.runs.metric_of`).
 
-    Repeats have a median and its IQR, seeds a mean and its standard deviation.
-
-    Args:
-        name: Name of the sweep.
-        done: The runs, each with its summary.
-        metrics: See :func:`~.runs.metric_of`.
-        baseline: Label of the variant that all are compared with.
-        argv: ``sys.argv`` of the sweep; a row keeps what gives it again.
+    Repeats have a median and its IQR, seeds a mean and its standard deviation. All are
+    compared with the variant labelled ``baseline``; a row keeps the part of ``argv``
+    that gives it again.
 
     Raises:
         ValueError: If the runs are not comparable, or one does not know a metric.

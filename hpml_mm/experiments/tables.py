@@ -35,9 +35,7 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
 def read_rows(args: argparse.Namespace, root: Path = Path()) -> list[ResultRow]:
     """Rows of a table, in the order of the files.
 
-    Args:
-        args: Of a parser with :func:`add_table_arguments`.
-        root: Folder that the files' paths begin at.
+    ``args`` are of a parser with :func:`add_table_arguments`, paths begin at ``root``.
 
     Raises:
         FileNotFoundError: If a file is not there.
@@ -69,15 +67,9 @@ def results_table(rows: Sequence[ResultRow]) -> str:
 
 
 def write_tables(text: str, root: Path) -> str:
-    """A document with its tables made anew.
+    """A document with its tables made anew; errors are those of :func:`read_rows`.
 
-    Args:
-        text: The document.
-        root: Folder that the paths in its markers begin at.
-
-    Raises:
-        FileNotFoundError: See :func:`read_rows`.
-        ValueError: The same.
+    The paths in its markers begin at ``root``.
     """
     parser = argparse.ArgumentParser(prog='<!-- table:', add_help=False)
     add_table_arguments(parser)

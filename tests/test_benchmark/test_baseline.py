@@ -2,8 +2,7 @@
 import pytest
 from mmengine.config import Config
 
-from hpml_mm.benchmark.baseline import check_other_input, is_ours, stock_config
-from hpml_mm.engine.hooks import SpeedHook
+from hpml_mm.benchmark.baseline import check_other_input, stock_config
 
 
 def config(**parts):
@@ -83,10 +82,3 @@ def test_only_an_input_that_a_hook_makes_fast_has_something_to_be_compared_with(
     cfg = config(custom_hooks=[dict(type='hpml_mm.FastPoseInputHook')])
     check_other_input(cfg)
     assert stock_config(cfg, 'data').custom_hooks == []
-
-
-def test_what_is_ours():
-    assert is_ours(dict(type=SpeedHook))
-    assert is_ours(dict(type='hpml_mm.SpeedHook'))
-    assert not is_ours(dict(type='mmengine.EMAHook'))
-    assert not is_ours(None)

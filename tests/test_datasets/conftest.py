@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from mmengine.logging import MMLogger
 
+from hpml_mm.datasets import CatPoseDataset
 from hpml_mm.datasets.fer.classes import FER_CLASSES
 
 
@@ -57,3 +58,9 @@ def messages() -> Iterator[list[str]]:
     logger.addHandler(handler)
     yield seen
     logger.removeHandler(handler)
+
+
+@pytest.fixture(scope='session')
+def cat_meta() -> dict:
+    """What the data set knows of 17 keypoints."""
+    return CatPoseDataset(lazy_init=True).metainfo

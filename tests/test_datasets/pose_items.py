@@ -6,14 +6,7 @@ import copy
 import cv2
 import numpy as np
 
-from hpml_mm.datasets import CatPoseDataset
-
 WIDTH, HEIGHT = 160, 120
-
-
-def cat_meta() -> dict:
-    """What the data set knows of 17 keypoints."""
-    return CatPoseDataset(lazy_init=True).metainfo
 
 
 def cat_item(meta: dict, seed: int = 0) -> dict:

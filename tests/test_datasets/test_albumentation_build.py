@@ -6,12 +6,9 @@ import warnings
 
 import albumentations as A
 import pytest
-from mmengine.config import ConfigDict
-from mmengine.registry import DefaultScope
 from toy_crops import FLIPS, always, crop
 
 from hpml_mm.datasets.transforms import Albumentation
-from hpml_mm.registry import TRANSFORMS
 
 
 def refused(*transforms) -> str:
@@ -111,16 +108,3 @@ def test_every_transform_refuses_what_it_does_not_take():
     for name in set(names) - {'ImageOnlyTransform', 'ToTensorV2'}:
         message = refused({'type': name, 'always_apply': True})
         assert "has no argument 'always_apply'" in message, name
-
-
-def test_it_is_built_by_its_name_from_a_config():
-    cfg = ConfigDict(
-        type='hpml_mm.Albumentation',
-        transforms=[
-            dict(type='OneOf', transforms=[dict(type='Blur', blur_limit=[3, 5])])
-        ],
-    )
-    with DefaultScope.overwrite_default_scope('mmpose'):
-        transform = TRANSFORMS.build(cfg)
-    assert 'blur_limit' in repr(transform)
-    assert cfg.transforms[0].type == 'OneOf'

@@ -193,24 +193,3 @@ def test_choices_of_one_face_are_independent():
     left = pictures[:, 0].min(1)
     table = np.histogram2d(flipped, left, bins=(2, 5))[0]
     assert stats.chi2_contingency(table).pvalue > LEAST
-
-
-def test_hpml_2023s_chain_at_224_px(monkeypatch):
-    monkeypatch.setitem(globals(), 'COUNT', 250)
-    ours = by_batch(
-        batch.BatchResize(224),
-        batch.BatchRandomFlip(0.5),
-        batch.BatchGaussianBlur(**BLUR),
-        batch.BatchRandomAdjustSharpness(2, 0.5),
-    )
-    theirs = one_by_one(
-        tv.Resize((224, 224)),
-        tv.RandomHorizontalFlip(0.5),
-        tv.GaussianBlur(**BLUR),
-        tv.RandomAdjustSharpness(2, 0.5),
-    )
-    assert ours.shape == theirs.shape == (250, 224, 224)
-
-    # No step changes the mean level by more than its rounding does.
-    assert abs(ours.mean() - theirs.mean()) < 0.1
-    assert agreement(lambda p: (look(p)[1], *corner(p)), ours, theirs) > LEAST

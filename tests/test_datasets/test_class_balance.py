@@ -4,20 +4,21 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from demo_runs import demo_config
 from mmengine.dataset import ConcatDataset
-from mmengine.model import BaseModel
 from mmengine.runner import Runner
-from mmpretrain.models.losses import CrossEntropyLoss
 from sklearn.utils.class_weight import compute_class_weight
 
 from hpml_mm.datasets import ClassBalancedSampler, DemoFaceDataset
 from hpml_mm.datasets.fer.class_balance import class_weights, training_labels
 from hpml_mm.engine.hooks.class_weight_hook import ClassWeightHook
+from hpml_mm.registry import DATASETS
 
 COUNTS = (8, 1, 1, 1, 1, 1, 1)
 LABELS = np.repeat(np.arange(7), COUNTS)
 
 
+@DATASETS.register_module()
 class Unequal(DemoFaceDataset):
     """Drawn faces, of which only 8 of class 0 and one of each other remain."""
 
@@ -120,44 +121,18 @@ def test_two_processes_share_one_draw(tmp_path):
     assert parts[1][1] == together[1::2]
 
 
-class ToyClassifier(BaseModel):
-    """One linear layer behind the attributes of an MMPretrain classifier."""
-
-    def __init__(self, loss=None):
-        super().__init__()
-        self.head = torch.nn.Linear(48 * 48, 7)
-        self.head.loss_module = loss or CrossEntropyLoss()
-
-    def forward(self, inputs, data_samples, mode):
-        images = torch.stack(inputs).float().flatten(1) / 255
-        labels = torch.cat([sample.gt_label for sample in data_samples])
-        return {'loss': self.head.loss_module(self.head(images), labels)}
-
-
-def toy_runner(tmp_path, dataset, model=None, sampler='DefaultSampler'):
-    dataset.pipeline.transforms = [
-        *unequal(pipeline=[{'type': 'mmpretrain.PackInputs'}]).pipeline.transforms
-    ]
-    return Runner(
-        model or ToyClassifier(),
-        str(tmp_path),
-        train_dataloader={
-            'dataset': dataset,
-            'batch_size': 7,
-            'num_workers': 0,
-            'sampler': {'type': sampler},
-            'collate_fn': {'type': 'pseudo_collate'},
-        },
-        optim_wrapper={'optimizer': {'type': 'SGD', 'lr': 0.1}},
-        train_cfg={'by_epoch': True, 'max_epochs': 2},
-        custom_hooks=[ClassWeightHook()],
-        default_scope='mmpretrain',
-        experiment_name=tmp_path.name,
-    )
+def toy_runner(tmp_path, split='train', loss=None, sampler='DefaultSampler'):
+    cfg = demo_config(tmp_path, 2, [{'type': 'hpml_mm.ClassWeightHook'}])
+    cfg.val_dataloader = cfg.val_cfg = cfg.val_evaluator = None
+    loader = cfg.train_dataloader
+    loader.dataset.update(type='hpml_mm.Unequal', split=split, num_per_class=8)
+    loader.batch_size, loader.sampler = 7, {'type': sampler}
+    cfg.model.head.loss = loss or cfg.model.head.get('loss')
+    return Runner.from_cfg(cfg)
 
 
 def test_the_hook_weights_the_loss(tmp_path):
-    runner = toy_runner(tmp_path, unequal())
+    runner = toy_runner(tmp_path)
     runner.train()
     weights = runner.model.head.loss_module.class_weight
     assert weights == pytest.approx([0.25] + [2.0] * 6)
@@ -166,7 +141,7 @@ def test_the_hook_weights_the_loss(tmp_path):
 
 
 def test_the_sampler_works_in_a_runner_and_excludes_the_hook(tmp_path):
-    runner = toy_runner(tmp_path, unequal(), sampler='hpml_mm.ClassBalancedSampler')
+    runner = toy_runner(tmp_path, sampler='hpml_mm.ClassBalancedSampler')
     with pytest.raises(ValueError, match='twice: choose one'):
         runner.train()
     runner._hooks = [h for h in runner._hooks if not isinstance(h, ClassWeightHook)]
@@ -178,16 +153,19 @@ def test_the_sampler_works_in_a_runner_and_excludes_the_hook(tmp_path):
 @pytest.mark.parametrize(
     ('loss', 'message'),
     [
-        (CrossEntropyLoss(class_weight=[1.0] * 7), 'class_weight=.* already'),
-        (torch.nn.CrossEntropyLoss(), 'needs model.head.loss_module with class_weight'),
+        (
+            {'type': 'CrossEntropyLoss', 'class_weight': [1.0] * 7},
+            'class_weight=.* already',
+        ),
+        ({'type': 'LabelSmoothLoss', 'label_smooth_val': 0.1}, 'needs model.head.loss'),
     ],
 )
 def test_the_hook_refuses_a_loss_it_cannot_weight(tmp_path, loss, message):
-    runner = toy_runner(tmp_path, unequal(), ToyClassifier(loss))
+    runner = toy_runner(tmp_path, loss=loss)
     with pytest.raises(ValueError, match=message):
         runner.train()
 
 
 def test_the_hook_refuses_another_split(tmp_path):
     with pytest.raises(ValueError, match='training split only'):
-        toy_runner(tmp_path, unequal('val')).train()
+        toy_runner(tmp_path, 'val').train()

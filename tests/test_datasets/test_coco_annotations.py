@@ -7,7 +7,6 @@ from xtcocotools.coco import COCO
 
 from hpml_mm.datasets.pose.coco_annotations import (
     read_annotations,
-    select_category,
     select_images,
 )
 
@@ -46,27 +45,6 @@ def test_images_to_detect_on_need_no_annotations(tmp_path):
     file = tmp_path / 'test-dev.json'
     file.write_text(json.dumps({'images': [image(1)], 'categories': []}))
     assert read_annotations(str(file), labelled=False)['annotations'] == []
-
-
-def test_one_category_is_chosen_by_name():
-    animals = content(
-        [
-            annotation(1, 1, category_id=4),
-            annotation(2, 1, category_id=21),
-            annotation(3, 2, category_id=4),
-            annotation(4, 9, category_id=21),
-        ]
-    )
-    animals['categories'] = [{'id': 4, 'name': 'dog'}, {'id': 21, 'name': 'cat'}]
-    cats = select_category(animals, 'cat', 'animals.json')
-    assert [each['id'] for each in cats['annotations']] == [2, 4]
-    # Image 2 shows a dog only, image 3 nothing that is annotated.
-    assert [each['id'] for each in cats['images']] == [1, 3]
-    assert cats['categories'] == [{'id': 21, 'name': 'cat'}]
-    with pytest.raises(
-        ValueError, match="animals.json has no.*'cow'; it has: dog, cat"
-    ):
-        select_category(animals, 'cow', 'animals.json')
 
 
 @pytest.mark.parametrize('number', [1, 7, 39])

@@ -214,8 +214,3 @@ def test_a_bad_detection_is_named(detect, changes, message):
         detect(json.dumps([GOOD, GOOD | changes]))
     # MMPose reads persons only, so what is not one may be anything.
     detect(json.dumps([GOOD, GOOD | changes | {'category_id': 18}]))
-
-
-def test_missing_detections(tmp_path):
-    with pytest.raises(FileNotFoundError, match="no.json': set bbox_file"):
-        check_detections(str(tmp_path / 'no.json'), set())

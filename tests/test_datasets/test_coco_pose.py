@@ -162,8 +162,6 @@ def test_bad_files_of_boxes(load, boxes, tmp_path):
         ValueError, match='boxes.json: detection 0 names image 7, not in'
     ):
         load(persons, bbox_file=boxes((7, [1, 2, 3, 4], 0.5)), **kwargs)
-    with pytest.raises(ValueError, match="detection 0 has no 'bbox'"):
-        load(persons, bbox_file=boxes((1, None, 0.5)), **kwargs)
     with pytest.raises(ValueError, match='no box of category 1, the only one'):
         load(persons, bbox_file=boxes(), **kwargs)
     with pytest.raises(ValueError, match='test_mode'):

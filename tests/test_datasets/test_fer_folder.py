@@ -56,13 +56,6 @@ def test_builds_from_a_config_with_mmpretrain_transforms(tmp_path, make_split):
     assert data['data_samples'].split == 'train'
 
 
-def test_a_colour_pipeline_gets_three_equal_channels(tmp_path, make_split):
-    make_split(tmp_path / 'train')
-    pipeline = [LoadFace('color'), {'type': 'mmpretrain.PackInputs'}]
-    data = FERFolderDataset(str(tmp_path), 'train', pipeline=pipeline)[0]
-    assert data['inputs'].shape == (3, 48, 48)
-
-
 def test_csv_names_of_splits_and_lists(tmp_path, make_split):
     make_split(tmp_path / 'PublicTest', per_class=1)
     make_split(tmp_path / 'PrivateTest', per_class=2)
@@ -161,6 +154,9 @@ def test_stray_files_are_ignored_and_told(tmp_path, make_split, messages):
 @pytest.mark.parametrize(
     ('arguments', 'message'),
     [
+        ({'split': 'trian'}, "unknown split 'trian' .*did you mean 'train'"),
+        ({'split': ['val', 'PublicTest']}, "split 'val' is named twice"),
+        ({'split': []}, 'split is empty'),
         ({'layout': 'flat'}, "'splits' or 'single', not 'flat'"),
         ({'val_ratio': 1.0}, 'between 0 and 1, not 1.0'),
         ({'on_error': 'ignore'}, "'raise' or 'skip', not 'ignore'"),

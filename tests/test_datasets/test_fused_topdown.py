@@ -15,7 +15,6 @@ from mmpose.datasets.transforms import (
     TopdownAffine,
 )
 from pose_items import HEIGHT, WIDTH, assert_equal_but_image, both_ways, cat_item
-from pose_items import cat_meta as read_cat_meta
 from scipy import stats
 
 from hpml_mm.datasets.transforms import FusedTopdownWarp
@@ -36,11 +35,6 @@ PARTS = {
     'bbox_transform': (RandomBBoxTransform, JITTER),
 }
 RUNS = 60
-
-
-@pytest.fixture(scope='module')
-def meta() -> dict:
-    return read_cat_meta()
 
 
 def chain(size=SIZE, use_udp=False, **parts) -> tuple:
@@ -64,14 +58,14 @@ def difference(one: dict, other: dict) -> np.ndarray:
 
 @pytest.mark.parametrize('use_udp', [False, True])
 @pytest.mark.parametrize('size', [(64, 64), (48, 64), (64, 48)])
-def test_without_augmentation_all_is_equal(meta, size, use_udp):
+def test_without_augmentation_all_is_equal(cat_meta, size, use_udp):
     theirs, ours = chain(size, use_udp)
     for number in range(10):
-        expected, found = both_ways(cat_item(meta, number), theirs, ours, number)
+        expected, found = both_ways(cat_item(cat_meta, number), theirs, ours, number)
         assert_equal_but_image(expected, found)
         assert np.array_equal(expected['img'], found['img'])
     # Without keypoints, as ``inference_topdown`` of MMPose makes it.
-    item = cat_item(meta)
+    item = cat_item(cat_meta)
     del item['keypoints'], item['keypoints_visible']
     expected, found = both_ways(item, theirs, ours, 0)
     assert_equal_but_image(expected, found)
@@ -79,13 +73,13 @@ def test_without_augmentation_all_is_equal(meta, size, use_udp):
 
 
 @pytest.mark.parametrize('part', PARTS)
-def test_each_augmentation_alone_does_as_mmpose_does(meta, part):
+def test_each_augmentation_alone_does_as_mmpose_does(cat_meta, part):
     """From the same random state, and so with the same distribution."""
     theirs, ours = chain(**{part: PARTS[part][1]})
     plain = chain()[1]
     changed = worst = share = 0
     for seed in range(RUNS):
-        item = cat_item(meta, seed)
+        item = cat_item(cat_meta, seed)
         expected, found = both_ways(item, theirs, ours, seed)
         assert_equal_but_image(expected, found)
         away = difference(expected, found)
@@ -98,11 +92,11 @@ def test_each_augmentation_alone_does_as_mmpose_does(meta, part):
 
 
 @pytest.mark.parametrize('use_udp', [False, True])
-def test_all_augmentations_together(meta, use_udp):
+def test_all_augmentations_together(cat_meta, use_udp):
     theirs, ours = chain(use_udp=use_udp, **{p: PARTS[p][1] for p in PARTS})
     worst, share = 0, 0
     for seed in range(RUNS):
-        expected, found = both_ways(cat_item(meta, seed), theirs, ours, seed)
+        expected, found = both_ways(cat_item(cat_meta, seed), theirs, ours, seed)
         assert_equal_but_image(expected, found)
         away = difference(expected, found)
         worst, share = max(worst, away.max()), share + (away > 1).mean() / RUNS
@@ -120,11 +114,11 @@ def test_all_augmentations_together(meta, use_udp):
         {'prob': [0.2, 0.5, 0.2], 'direction': ['diagonal', 'vertical', 'horizontal']},
     ],
 )
-def test_all_kinds_of_flips(meta, flip):
+def test_all_kinds_of_flips(cat_meta, flip):
     theirs, ours = chain(flip=flip)
     seen = set()
     for seed in range(40):
-        expected, found = both_ways(cat_item(meta, seed), theirs, ours, seed)
+        expected, found = both_ways(cat_item(cat_meta, seed), theirs, ours, seed)
         assert_equal_but_image(expected, found)
         assert difference(expected, found).max() <= 1
         seen.add(found['flip_direction'])
@@ -135,8 +129,8 @@ def test_all_kinds_of_flips(meta, flip):
     assert seen == ({None} if prob == 0 else wanted if certain else wanted | {None})
 
 
-def test_a_flipped_dot_lies_at_its_keypoint(meta):
-    item = cat_item(meta)
+def test_a_flipped_dot_lies_at_its_keypoint(cat_meta):
+    item = cat_item(cat_meta)
     item['img'] = np.zeros((HEIGHT, WIDTH, 3), np.uint8)
     item['keypoints'][0, 0] = 70, 50
     item['img'][47:54, 67:74] = 255
@@ -147,7 +141,7 @@ def test_a_flipped_dot_lies_at_its_keypoint(meta):
         light = found['img'][..., 0].astype(float)
         rows, columns = np.indices(light.shape)
         place = np.array([(columns * light).sum(), (rows * light).sum()]) / light.sum()
-        left = meta['flip_indices'][0]
+        left = cat_meta['flip_indices'][0]
         assert place == pytest.approx(found['transformed_keypoints'][0, left], abs=0.2)
 
 
@@ -174,26 +168,26 @@ def test_the_truncated_normal_is_scipys():
     assert stats.kstest(drawn, stats.truncnorm(-1, 1).cdf).pvalue > 0.01
 
 
-def test_a_box_that_leaves_the_image(meta):
+def test_a_box_that_leaves_the_image(cat_meta):
     theirs, ours = chain(bbox_transform={'shift_factor': 4.0, 'shift_prob': 1.0})
     black = 0
     for seed in range(30):
-        expected, found = both_ways(cat_item(meta, seed), theirs, ours, seed)
+        expected, found = both_ways(cat_item(cat_meta, seed), theirs, ours, seed)
         assert_equal_but_image(expected, found)
         assert difference(expected, found).max() <= 1
         black += not found['img'].any()
     assert black > 5
     # A crop that reaches beyond the image fades to black as MMPose's does.
     theirs, ours = chain(flip={'prob': 1.0})
-    item = cat_item(meta)
+    item = cat_item(cat_meta)
     item['bbox'] = np.array([[-31.3, -17.7, WIDTH + 20.2, HEIGHT + 9.9]], np.float32)
     expected, found = both_ways(item, theirs, ours, 0)
     assert difference(expected, found).max() <= 1
 
 
-def test_a_cached_image_is_not_changed(meta):
+def test_a_cached_image_is_not_changed(cat_meta):
     _, ours = chain(**{p: PARTS[p][1] for p in PARTS})
-    item = cat_item(meta)
+    item = cat_item(cat_meta)
     item['img'].flags.writeable = False
     before = item['img'].copy()
     for seed in range(20):
@@ -204,9 +198,9 @@ def test_a_cached_image_is_not_changed(meta):
     assert np.array_equal(item['img'], before)
 
 
-def test_boxes_and_scales_that_are_there_are_taken(meta):
+def test_boxes_and_scales_that_are_there_are_taken(cat_meta):
     theirs, ours = chain()
-    item = cat_item(meta)
+    item = cat_item(cat_meta)
     item |= {
         'bbox_center': np.array([[70, 60]], np.float32),
         'bbox_scale': np.array([[50, 40]], np.float32),
@@ -216,17 +210,17 @@ def test_boxes_and_scales_that_are_there_are_taken(meta):
     assert_equal_but_image(expected, found)
 
 
-def test_parameters_can_be_held(meta):
+def test_parameters_can_be_held(cat_meta):
     """MMCV's way to give two images the same augmentation."""
     _, ours = chain(flip={}, bbox_transform=JITTER)
     with cache_random_params(ours):
-        first, second = (ours(cat_item(meta)) for _ in range(2))
+        first, second = (ours(cat_item(cat_meta)) for _ in range(2))
     assert np.array_equal(first['img'], second['img'])
-    assert not np.array_equal(ours(cat_item(meta))['img'], first['img'])
+    assert not np.array_equal(ours(cat_item(cat_meta))['img'], first['img'])
 
 
-def test_several_boxes_are_refused(meta):
-    item = cat_item(meta)
+def test_several_boxes_are_refused(cat_meta):
+    item = cat_item(cat_meta)
     item['bbox'] = np.repeat(item['bbox'], 2, axis=0)
     with pytest.raises(ValueError, match=r"0\.jpg comes with 2 boxes.*'topdown'"):
         FusedTopdownWarp(SIZE)(item)
@@ -251,9 +245,9 @@ def test_a_wrong_argument_of_a_part(part, message):
         FusedTopdownWarp(SIZE, **part)
 
 
-def test_four_channels_are_warped_as_three_are(meta):
+def test_four_channels_are_warped_as_three_are(cat_meta):
     """What the speed rests on; another OpenCV may break it."""
-    image = cat_item(meta)['img']
+    image = cat_item(cat_meta)['img']
     matrix = cv2.getRotationMatrix2D((80, 60), 17, 1.3)
     three = cv2.warpAffine(image, matrix, SIZE)
     four = cv2.warpAffine(cv2.cvtColor(image, cv2.COLOR_BGR2BGRA), matrix, SIZE)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.dataset import default_collate
 from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs
-from pose_items import cat_item, cat_meta
+from pose_items import cat_item
 
 from hpml_mm.datasets.transforms import FusedTopdownWarp, PackKeypoints
 
@@ -19,8 +19,8 @@ CODEC = {
 
 
 @pytest.fixture
-def item() -> dict:
-    return FusedTopdownWarp(CODEC['input_size'], flip={})(cat_item(cat_meta()))
+def item(cat_meta) -> dict:
+    return FusedTopdownWarp(CODEC['input_size'], flip={})(cat_item(cat_meta))
 
 
 def test_it_packs_what_mmpose_packs(item):

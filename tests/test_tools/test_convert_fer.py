@@ -6,7 +6,6 @@ import cv2
 import numpy as np
 import pytest
 
-from hpml_mm.datasets import FERCSVDataset, FERFolderDataset
 from hpml_mm.datasets.fer.classes import FER_CLASSES
 from hpml_mm.datasets.fer.convert import csv_to_folder, folder_to_csv
 
@@ -59,23 +58,6 @@ def test_folder_to_csv_and_back_keeps_pixels_labels_and_splits(tmp_path, csv_fil
                 for root in (folder, again)
             )
             assert before == after
-
-
-def test_both_forms_are_the_same_data_set(csv_file, tmp_path):
-    csv_to_folder(csv_file, tmp_path / 'faces')
-    pipeline = [{'type': 'hpml_mm.LoadFace'}, {'type': 'mmpretrain.PackInputs'}]
-    of_csv, of_folder = (
-        sorted(
-            (int(data['data_samples'].gt_label), data['inputs'].numpy().tobytes())
-            for data in faces
-        )
-        for faces in (
-            FERCSVDataset(str(tmp_path), 'val', pipeline=pipeline),
-            FERFolderDataset(str(tmp_path / 'faces'), 'val', pipeline=pipeline),
-        )
-    )
-    assert len(of_csv) == 14
-    assert of_csv == of_folder
 
 
 def test_nothing_is_overwritten(csv_file, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from deploy_models import FACES, build_leaf, leaf
 from mmengine.config import Config
-from pose_spots import SPOT, save_weights, spot_loader, spot_model, write_spots
+from pose_spots import SPOT, save_weights, write_config, write_spots
 
 from hpml_mm.datasets.fer.classes import FER_CLASSES
 from hpml_mm.deploy.describe import spec_of
@@ -111,17 +111,7 @@ def test_damaged_images_are_named_and_the_others_go_on(models, faces, capsys):
 def spots(tmp_path, monkeypatch) -> Path:
     """Pictures with a bright spot each, and a pose model that finds it."""
     write_spots(tmp_path / 'data', [0.0] * 2)
-    cfg = Config(
-        {
-            'custom_imports': {'imports': ['pose_spots']},
-            'default_scope': 'mmpose',
-            'model': spot_model(),
-            'val_dataloader': spot_loader(tmp_path / 'data'),
-            'val_cfg': {},
-            'val_evaluator': {'type': 'CocoMetric'},
-        }
-    )
-    cfg.dump(tmp_path / 'spots.py')
+    write_config(tmp_path / 'spots.py', tmp_path / 'data')
     save_weights(tmp_path / 'spots.pth')
     monkeypatch.chdir(tmp_path)
     return tmp_path

@@ -1,15 +1,12 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-import pytest
 from mmengine.config import Config
-from toy_tools import DATA, TOY, run_tool
-
-pytestmark = pytest.mark.slow
+from toy_tools import DATA, TOY, call_tool
 
 
 def test_the_resolved_config_is_printed(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(DATA)
     options = ['--cfg-options', 'optim_wrapper.optimizer.lr=0.5']
-    done = run_tool('print_config.py', TOY, *options, cwd=tmp_path)
+    done = call_tool('print_config.py', TOY, *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     printed = Config.fromstring(done.stdout, '.py')
     assert printed.optim_wrapper.optimizer.lr == 0.5
@@ -19,7 +16,7 @@ def test_the_resolved_config_is_printed(tmp_path, monkeypatch):
 
 def test_a_misspelling_is_one_line(tmp_path):
     options = ['--cfg-options', 'optim_wrapper.optimizer.learning=0.5']
-    done = run_tool('print_config.py', TOY, *options, cwd=tmp_path)
+    done = call_tool('print_config.py', TOY, *options, cwd=tmp_path)
     assert done.returncode == 2
     assert "unknown key 'learning' (value 0.5)" in done.stderr
     assert 'Traceback' not in done.stderr

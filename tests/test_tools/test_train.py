@@ -154,15 +154,6 @@ def test_a_signal_that_kills_the_workers_too_loses_nothing(tmp_path):
     assert (place / 'interrupted.pth').is_file()
 
 
-def test_amp_is_one_flag_with_a_directory_of_its_own(tmp_path):
-    done = run_tool('train.py', TOY, '--amp', '--seed', '3', cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    found = summary(tmp_path / 'work_dirs' / 'toy_2e--amp-seed=3')
-    assert found['seed'] == 3
-    kinds = [hook['type'] for hook in found['config']['custom_hooks']]
-    assert 'hpml_mm.AmpHook' in kinds
-
-
 def test_a_summary_that_cannot_be_written_costs_only_the_table(tmp_path):
     stale = tmp_path / 'work_dirs' / 'toy_2e' / 'summary.json'
     stale.mkdir(parents=True)  # as good as a full disk: it cannot be replaced

@@ -7,8 +7,7 @@ from pathlib import Path
 import cv2
 import pytest
 import torch
-from mmengine.config import Config
-from pose_spots import save_weights, spot_loader, spot_model, write_spots
+from pose_spots import save_weights, write_config, write_spots
 
 ROOT = Path(__file__).parents[2]
 main = runpy.run_path(str(ROOT / 'tools' / 'visualize.py'))['main']
@@ -16,22 +15,6 @@ main = runpy.run_path(str(ROOT / 'tools' / 'visualize.py'))['main']
 # Pixels between the truth and what the model finds.
 OFFSETS = [0, 2, 1, 9, 0, 3, 6, 1]
 SIDE, GAP, LINE = 320, 6, 20
-
-
-def write_config(path: Path, data: Path, size: int = 64) -> Path:
-    """A config of the model that finds spots, at one size of the network's input."""
-    cfg = Config(
-        {
-            'custom_imports': {'imports': ['pose_spots']},
-            'default_scope': 'mmpose',
-            'model': spot_model(size),
-            'val_dataloader': spot_loader(data, size),
-            'val_cfg': {},
-            'val_evaluator': {'type': 'CocoMetric'},
-        }
-    )
-    cfg.dump(path)
-    return path
 
 
 @pytest.fixture

@@ -18,14 +18,10 @@ from hpml_mm.registry import DATA_SAMPLERS
 
 
 def training_labels(dataset: Dataset) -> np.ndarray:
-    """Collect the labels of a training data set, in its order.
-
-    Args:
-        dataset: A data set with ``get_gt_labels()``, as MMPretrain's have, or
-            several of them concatenated.
+    """Collect the labels of a training data set, or of several concatenated.
 
     Raises:
-        TypeError: The data set cannot name its labels.
+        TypeError: The data set has no ``get_gt_labels()``, as MMPretrain's have.
         ValueError: It is empty, or holds more than the training split.
     """
     if isinstance(dataset, ConcatDataset):
@@ -56,12 +52,7 @@ def class_weights(
     With n samples, k classes and n_c samples of class c the weight is
     ``(n / (k * n_c)) ** power``, which for power 1 is scikit-learn's ``'balanced'``,
     scaled so that the mean over the samples is 1: the size of the loss, and so the
-    fitting learning rate, stays what it was.
-
-    Args:
-        labels: One label for each sample.
-        num_classes: Number of classes k.
-        power: 1 evens the classes out, 0 does nothing, .5 lies between.
+    fitting learning rate, stays what it was. Power 0 does nothing.
 
     Returns:
         One weight for each class.

@@ -2,7 +2,8 @@
 """Names of the seven expressions and of FER2013's three splits."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
+
+from hpml_mm.config import lookup
 
 FER_CLASSES = ('Angry', 'Disgust', 'Fear', 'Happy', 'Sad', 'Surprise', 'Neutral')
 """Class names in label order, the same for folders and CSV files."""
@@ -25,9 +26,8 @@ def nearest(name: str, known: Sequence[str]) -> str:
     Returns:
         ``"; did you mean 'X'?"``, or an empty string where nothing is close.
     """
-    by_lower = {item.lower(): item for item in known}
-    found = get_close_matches(name.strip().lower(), by_lower, n=1, cutoff=0.5)
-    return f'; did you mean {by_lower[found[0]]!r}?' if found else ''
+    found = lookup.nearest(name.strip(), known, 0.5)
+    return f'; did you mean {found!r}?' if found else ''
 
 
 def class_id(name: str) -> int | None:

@@ -21,16 +21,11 @@ from .folder_dataset import find_class_files, find_split_folders
 def folder_to_csv(
     root: str | Path, target: str | Path, on_error: str = 'raise'
 ) -> tuple[int, int]:
-    """Write the faces of a folder tree into one CSV file.
+    """Write the faces of ``{train,val,test}/CLASS/*`` into one CSV file.
 
     The rows go by split and then by file name, so that folders made by
-    :func:`csv_to_folder` give the rows back in their old order. Of JPEG files it is
-    the decoded pixels that are kept.
-
-    Args:
-        root: Folder with ``{train,val,test}/CLASS/*``.
-        target: File to write.
-        on_error: ``'raise'``, or ``'skip'`` to leave damaged images out.
+    :func:`csv_to_folder` give the rows back in their old order. Of JPEG files it is the
+    decoded pixels that are kept. ``on_error='skip'`` leaves damaged images out.
 
     Returns:
         Number of faces written, and left out.
@@ -68,11 +63,7 @@ def csv_to_folder(
     """Write the faces of a CSV file as PNG files into class folders.
 
     A file is named by usage and row, such as ``Training_000001.png``.
-
-    Args:
-        source: A CSV file with ``emotion``, ``pixels`` and ``Usage``.
-        target: Folder to make.
-        on_error: ``'raise'``, or ``'skip'`` to leave bad rows out.
+    ``on_error='skip'`` leaves bad rows out.
 
     Returns:
         Number of faces written, and left out.
@@ -95,13 +86,10 @@ def csv_to_folder(
 def write_folder(
     faces: Iterable[tuple[np.ndarray, str, int, str]], root: str | Path
 ) -> None:
-    """Write faces as PNG files into class folders below ``root``.
+    """Write faces as PNG files into class folders below ``root``, which is made.
 
-    Every split gets all seven class folders, some of them perhaps empty.
-
-    Args:
-        faces: Pixels, split, label and file name of each face.
-        root: Folder to make; see :func:`new_path`.
+    Every split gets all seven class folders, some of them perhaps empty. A face is its
+    pixels, split, label and file name.
 
     Raises:
         FileExistsError: The folder exists, or a name occurs twice in a class.

@@ -112,11 +112,7 @@ def read_rows(path: str | Path) -> Iterator[tuple[str, dict[str, str | None]]]:
 
 
 def parse_label(text: str | None) -> int:
-    """Read the label of a row.
-
-    Raises:
-        ValueError: It is no integer from 0 to 6.
-    """
+    """Read the label of a row, an integer from 0 to 6; ValueError for another."""
     if text is None or text.strip() not in _LABELS:
         raise ValueError(
             f'emotion is {_show(text)}, not one of 0 to {len(FER_CLASSES) - 1}'
@@ -125,11 +121,7 @@ def parse_label(text: str | None) -> int:
 
 
 def parse_usage(text: str | None) -> str:
-    """Read the split of a row.
-
-    Raises:
-        ValueError: It is none of the three usages.
-    """
+    """Read the split of a row; ValueError for none of the three usages."""
     split = split_of(text or '')
     if split is None:
         usages = tuple(SPLIT_USAGE.values())
@@ -141,11 +133,7 @@ def parse_usage(text: str | None) -> str:
 
 
 def parse_pixels(text: str | None) -> np.ndarray:
-    """Read the face of a row, uint8 of shape (48, 48).
-
-    Raises:
-        ValueError: These are not 2304 integers from 0 to 255.
-    """
+    """Read the face of a row, uint8 of shape (48, 48); ValueError for no such."""
     if text is None:
         raise ValueError('pixels is missing')
     try:

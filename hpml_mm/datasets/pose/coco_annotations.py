@@ -11,12 +11,7 @@ from .coco_checks import detection_problem
 
 
 def read_json(path: str, what: str, remedy: str) -> Any:
-    """Read a JSON file.
-
-    Args:
-        path: The file.
-        what: What to call it in an error.
-        remedy: What to do where it is not there.
+    """Read a JSON file; ``what`` it is and the ``remedy`` are for errors.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -35,12 +30,7 @@ def read_json(path: str, what: str, remedy: str) -> Any:
 
 
 def read_annotations(path: str, labelled: bool = True) -> dict:
-    """Read an annotation file.
-
-    Args:
-        path: The file.
-        labelled: Whether annotations must be there; images to be detected on need
-            none.
+    """Read an annotation file; images to be detected on need no annotations.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -125,10 +115,7 @@ def check_detections(path: str, image_ids: Container) -> None:
     """Check a file of detected boxes in COCO's result format.
 
     Boxes of a category other than 1 are not looked at, as MMPose leaves them out.
-
-    Args:
-        path: The file.
-        image_ids: Ids of all images of the annotation file.
+    ``image_ids`` are those of the whole annotation file.
 
     Raises:
         FileNotFoundError: There is no such file.

@@ -18,18 +18,10 @@ _LEVELS = np.arange(256)
 class Distortion(NamedTuple):
     """Draws of ``PhotometricDistortion._random_flags``, in its order.
 
-    Attributes:
-        contrast_mode: With 1 the contrast is changed, before and after the colours;
-            with 0 it is never. (MMPose's documentation means once in either mode.)
-        brightness_flag: Whether to change the brightness.
-        contrast_flag: Whether to change the contrast.
-        hsv_mode: 0 for neither, 1 for the saturation, 2 for the hue, 3 for both.
-        swap_flag: Whether to bring the channels into another order.
-        brightness_beta: What to add, in levels.
-        contrast_alpha: Factor.
-        saturation_alpha: Factor.
-        hue_delta: What to add, in units of two degrees.
-        swap_channel_order: The order.
+    With ``contrast_mode`` 1 the contrast is changed before and after the colours, with
+    0 never (MMPose's documentation means once in either mode). ``hsv_mode`` is 0 for
+    neither, 1 for the saturation, 2 for the hue, 3 for both. ``brightness_beta`` is in
+    levels, ``hue_delta`` in units of two degrees.
     """
 
     contrast_mode: int
@@ -45,11 +37,7 @@ class Distortion(NamedTuple):
 
 
 def distort(image: np.ndarray, drawn: Distortion) -> np.ndarray:
-    """Change brightness, contrast and colours.
-
-    Args:
-        image: uint8, shape (H, W, 3), BGR. It stays as it is.
-        drawn: What to do.
+    """Change brightness, contrast and colours of a BGR image of uint8.
 
     Returns:
         Another image; the same one where nothing is to be done.

@@ -15,12 +15,7 @@ MARGIN = 3
 
 
 def fix_aspect_ratio(scale: np.ndarray, ratio: float) -> np.ndarray:
-    """Widen a box to a ratio of width to height.
-
-    Args:
-        scale: Width and height, shape (2,).
-        ratio: Width through height.
-    """
+    """Widen a box of (width, height) to a ratio of width to height."""
     width, height = scale
     if width > height * ratio:
         return np.array([width, width / ratio], scale.dtype)
@@ -72,12 +67,10 @@ def warp_matrix(
 def after_flip(
     matrix: np.ndarray, direction: str | None, size: tuple[int, int]
 ) -> np.ndarray:
-    """Make the matrix that flips an image and then does what the given one does.
+    """Make the (2, 3) matrix that flips an image and then does what one does.
 
-    Args:
-        matrix: Shape (2, 3).
-        direction: ``'horizontal'``, ``'vertical'``, ``'diagonal'``; None for no flip.
-        size: Width and height of the image.
+    ``direction`` is ``'horizontal'``, ``'vertical'``, ``'diagonal'`` or None; ``size``
+    the width and height of the image.
     """
     if direction is None:
         return matrix
@@ -94,10 +87,7 @@ def needed_part(
 ) -> tuple[slice, slice]:
     """Find rows and columns of an image that a warp reads; all of it where none.
 
-    Args:
-        matrix: Shape (2, 3), as for ``cv2.warpAffine``.
-        image_size: Width and height of the image.
-        size: Width and height of the result.
+    The matrix is that of ``cv2.warpAffine``; sizes are (width, height).
     """
     (a, b, x), (c, d, y) = matrix.tolist()
     area = a * d - b * c

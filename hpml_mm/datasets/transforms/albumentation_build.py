@@ -148,11 +148,8 @@ def remapped(
 ) -> np.ndarray:
     """Find points of an image after ``cv2.remap``, to a fraction of a pixel.
 
-    Args:
-        points: (P, 2 or more), of which x and y change, in pixels.
-        map_x: (H, W), the x that each pixel of the distorted image comes from.
-        map_y: The same for y.
-        **params: What albumentations hands over beside.
+    ``map_x`` and ``map_y`` (H, W) are where each pixel of the distorted image comes
+    from. Of the points (P, 2 or more) x and y change.
 
     Returns:
         The points that any pixel shows, in their order.

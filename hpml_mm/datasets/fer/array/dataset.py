@@ -97,12 +97,7 @@ class FaceArrayDataset(Dataset):
     def seed_samples(
         self, seed: int | None, epoch: Callable[[], int] | None = None
     ) -> None:
-        """Make augmentation follow from seed, epoch and index.
-
-        Args:
-            seed: From 0; None takes it back.
-            epoch: Tells the current epoch.
-        """
+        """Make augmentation follow from seed, epoch and index; None takes it back."""
         self._seed, self._epoch = seed, epoch
 
     def __len__(self) -> int:
@@ -208,11 +203,7 @@ class FaceSamples:
         }
 
     def take(self, indices: Sequence[int]) -> list[DataSample]:
-        """Make new ones for a batch: a model writes its predictions into them.
-
-        Args:
-            indices: Of the faces, from 0.
-        """
+        """Make new ones for a batch: a model writes its predictions into them."""
         return [self._make(index) for index in indices]
 
     def _make(self, index: int) -> DataSample:
@@ -232,24 +223,17 @@ class FaceSamples:
 def keep_batch(batch: dict | list) -> dict:
     """Collate what is collated already.
 
-    Args:
-        batch: A batch; or a list of samples, where something stands before the data set
-            that reads one sample at a time.
+    Samples come in a list where something stands before the data set that reads one at
+    a time.
     """
     return batch if isinstance(batch, dict) else default_collate(batch)
 
 
 def choose_device(wanted: str, num_bytes: int, share: float) -> torch.device:
-    """Choose the device for an array.
+    """Choose the device for an array of so many bytes.
 
-    Args:
-        wanted: ``'auto'`` for the device of the training where the array fits, else the
-            name of one.
-        num_bytes: Size of the array.
-        share: The part of the free memory of a GPU that it may take.
-
-    Returns:
-        With ``'auto'`` the CPU where the array does not fit, which is said once.
+    With ``'auto'`` it is the device of the training, and the CPU where the array takes
+    more than a share of the GPU's free memory, which is said once.
     """
     if wanted != 'auto':
         return torch.device(wanted)

@@ -91,13 +91,8 @@ def cached_table(
 
     A file that is absent, damaged, of another version or older than the data is written
     anew. Where that is impossible the table is used from memory, with a warning. Two
-    processes may do all this at once.
-
-    Args:
-        source: The data set, not loaded yet.
-        config: What it was built from.
-        cache_dir: Folder of the files; None for ``hpml_mm/faces`` in the user's cache
-            folder.
+    processes may do all this at once. The files lie in ``hpml_mm/faces`` of the user's
+    cache folder unless ``cache_dir`` says otherwise.
     """
     key = _fingerprint(source)
     if key is None:

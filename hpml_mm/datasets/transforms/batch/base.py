@@ -197,11 +197,7 @@ def integers(draws: Tensor, count: int | Tensor) -> Tensor:
 
 
 def as_size(size: int | Sequence[int], name: str) -> Size:
-    """Check a side, or (height, width), of at least 1.
-
-    Raises:
-        ValueError: It is neither.
-    """
+    """Check a side, or (height, width), of at least 1; ValueError for another."""
     pair = (size, size) if isinstance(size, int) else tuple(size)
     if len(pair) != 2 or not all(isinstance(n, int) and n >= 1 for n in pair):
         raise ValueError(f'{name}: size={size!r}, not a side or (height, width) from 1')
@@ -209,11 +205,7 @@ def as_size(size: int | Sequence[int], name: str) -> Size:
 
 
 def as_probability(prob: float, name: str) -> float:
-    """Check a probability.
-
-    Raises:
-        ValueError: It is not from 0 to 1.
-    """
+    """Check a probability; ValueError for one that is not from 0 to 1."""
     if not 0 <= prob <= 1:
         raise ValueError(f'{name}: prob={prob!r}, not from 0 to 1')
     return prob
@@ -222,11 +214,7 @@ def as_probability(prob: float, name: str) -> float:
 def as_range(
     bounds: Sequence[float], name: str, key: str, least: float
 ) -> tuple[float, float]:
-    """Check (smallest, largest) of some value.
-
-    Raises:
-        ValueError: They are not two, not in order, or not above ``least``.
-    """
+    """Check (smallest, largest), in order and above ``least``; else ValueError."""
     if len(bounds) != 2 or not least < bounds[0] <= bounds[1]:
         raise ValueError(
             f'{name}: {key}={bounds!r}, not (smallest, largest) above {least:g}'

@@ -115,21 +115,17 @@ class BatchGaussianBlur(BatchTransform):
 
 
 def adjust_brightness(levels: Tensor, factors: Tensor) -> Tensor:
-    """Blend images with black, as ``ImageEnhance.Brightness``.
+    """Blend images (N, H, W) with black by (N,) factors.
 
-    Args:
-        levels: float32 of shape (N, H, W).
-        factors: Of shape (N,); 1 changes nothing.
+    As ``ImageEnhance.Brightness``: 1 changes nothing.
     """
     return _blend_(levels * factors[:, None, None])
 
 
 def adjust_contrast(levels: Tensor, factors: Tensor) -> Tensor:
-    """Blend images with their mean level, as ``ImageEnhance.Contrast``.
+    """Blend images (N, H, W) with their mean level by (N,) factors.
 
-    Args:
-        levels: float32 of shape (N, H, W).
-        factors: Of shape (N,); 1 changes nothing.
+    As ``ImageEnhance.Contrast``: 1 changes nothing.
     """
     # Whole levels: their sum is exact in float64, and so is which way its mean rounds.
     mean = levels.mean((1, 2), keepdim=True, dtype=torch.float64)
