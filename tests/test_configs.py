@@ -155,7 +155,6 @@ PLACES = {
     'class_balance': ['train_dataloader.sampler', 'custom_hooks.ClassWeightHook'],
     'augmentation': ['train_dataloader.dataset.pipeline', 'augmentation'],
     'scaling': ['model.scaling'],
-    'loss': ['model.loss'],
     'schedule': ['param_scheduler', 'optim_wrapper.optimizer.lr'],
     'input': ['custom_hooks.FastPoseInputHook', 'input_hooks'],
     'workers': [

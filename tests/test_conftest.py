@@ -44,17 +44,9 @@ def run_pytest(tmp_path):
     (tmp_path / 'pyproject.toml').write_text(ini.read_text())
 
     def run(*arguments: str, **environment: str) -> tuple[int, str]:
+        options = ['-q', '-p', 'no:cacheprovider', 'test_it.py', *arguments]
         result = subprocess.run(
-            [
-                sys.executable,
-                '-m',
-                'pytest',
-                '-q',
-                '-p',
-                'no:cacheprovider',
-                'test_it.py',
-                *arguments,
-            ],
+            [sys.executable, '-m', 'pytest', *options],
             cwd=tmp_path,
             env=os.environ | environment,
             capture_output=True,

@@ -4,7 +4,7 @@
 import re
 
 import pytest
-from mmengine.config import ConfigDict
+from mmengine.config import Config, ConfigDict
 from mmengine.hub import get_config
 
 import hpml_mm  # noqa: F401  # mmpose without compiled ops
@@ -166,65 +166,47 @@ MISSPELT = [
     ('optim_wraper', {}, 'optim_wrapper'),
     ('train_dataloder', {}, 'train_dataloader'),
     ('custom_hook', [], 'custom_hooks'),
+    ('model.type', 'ImageClasifier', 'ImageClassifier'),
+    ('model.backbone.type', 'ResNet_CIFA', 'ResNet_CIFAR'),
+    ('optim_wrapper.type', 'AmpOptimWraper', 'AmpOptimWrapper'),
+    ('optim_wrapper.optimizer.type', 'SDG', 'SGD'),
+    ('train_dataloader.dataset.type', 'CIFAR_10', 'CIFAR10'),
+    ('train_dataloader.dataset.pipeline.0.type', 'RandomCropp', 'RandomCrop'),
+    ('train_dataloader.sampler.type', 'DefaultSamplr', 'DefaultSampler'),
+    ('val_evaluator.type', 'Acuracy', 'Accuracy'),
+    ('param_scheduler.type', 'MultistepLR', 'MultiStepLR'),
+    (
+        'custom_hooks',
+        [{'type': 'hpml_mm.GracefullStopHook'}],
+        'hpml_mm.GracefulStopHook',
+    ),
+]
+CODECS = [
+    ('codec.input_sise', (192, 256), 'input_size'),
+    ('codec.type', 'MSRAHeatmaps', 'MSRAHeatmap'),
+    ('model.head.decoder.sigm', 2, 'sigma'),
+    ('model.head.deconv_out_channel', None, 'deconv_out_channels'),
+    ('train_dataloader.dataset.pipeline.6.encoder.heatmapsize', 1, 'heatmap_size'),
 ]
 
 
-@pytest.mark.parametrize(('key', 'value', 'right'), MISSPELT)
-def test_a_misspelt_key_is_named_with_the_right_one(stock, key, value, right):
-    cfg = stock[FER].copy()
-    cfg = type(cfg)(cfg.to_dict())
-    place_in(cfg, key, value)
-    with pytest.raises(ValueError, match=f'did you mean {right!r}') as error:
-        check_config(cfg)
-    assert str(error.value).count('\n') == 0
-    assert re.search(rf'at {re.escape(key.split(".")[0])}', str(error.value))
-
-
 @pytest.mark.parametrize(
-    ('key', 'value', 'right'),
-    [
-        ('model.type', 'ImageClasifier', 'ImageClassifier'),
-        ('model.backbone.type', 'ResNet_CIFA', 'ResNet_CIFAR'),
-        ('optim_wrapper.type', 'AmpOptimWraper', 'AmpOptimWrapper'),
-        ('optim_wrapper.optimizer.type', 'SDG', 'SGD'),
-        ('train_dataloader.dataset.type', 'CIFAR_10', 'CIFAR10'),
-        ('train_dataloader.dataset.pipeline.0.type', 'RandomCropp', 'RandomCrop'),
-        ('train_dataloader.sampler.type', 'DefaultSamplr', 'DefaultSampler'),
-        ('val_evaluator.type', 'Acuracy', 'Accuracy'),
-        ('param_scheduler.type', 'MultistepLR', 'MultiStepLR'),
-        (
-            'custom_hooks',
-            [{'type': 'hpml_mm.GracefullStopHook'}],
-            'hpml_mm.GracefulStopHook',
-        ),
-    ],
+    ('recipe', 'key', 'value', 'right'),
+    [(FER, *case) for case in MISSPELT] + [(POSE, *case) for case in CODECS],
 )
-def test_an_unknown_type_is_named_with_the_right_one(stock, key, value, right):
-    cfg = type(stock[FER])(stock[FER].to_dict())
+def test_a_misspelling_is_named_with_what_was_meant(stock, recipe, key, value, right):
+    cfg = Config(stock[recipe].to_dict())
     place_in(cfg, key, value)
-    with pytest.raises(ValueError, match=f'did you mean {re.escape(repr(right))}'):
+    meant = re.escape(f'did you mean {right!r}')
+    with pytest.raises(ValueError, match=meant) as error:
         check_config(cfg)
-
-
-@pytest.mark.parametrize(
-    ('key', 'value', 'right'),
-    [
-        ('codec.input_sise', (192, 256), 'input_size'),
-        ('codec.type', 'MSRAHeatmaps', 'MSRAHeatmap'),
-        ('model.head.decoder.sigm', 2, 'sigma'),
-        ('model.head.deconv_out_channel', None, 'deconv_out_channels'),
-        ('train_dataloader.dataset.pipeline.6.encoder.heatmapsize', 1, 'heatmap_size'),
-    ],
-)
-def test_codecs_are_checked_wherever_they_are(stock, key, value, right):
-    cfg = type(stock[POSE])(stock[POSE].to_dict())
-    place_in(cfg, key, value)
-    with pytest.raises(ValueError, match=f'did you mean {right!r}'):
-        check_config(cfg)
+    # A codec of another type is another problem too.
+    assert recipe == POSE or '\n' not in str(error.value)
+    assert f' at {key.split(".")[0]}' in str(error.value)
 
 
 def test_value_and_place_are_in_the_message(stock):
-    cfg = type(stock[FER])(stock[FER].to_dict())
+    cfg = Config(stock[FER].to_dict())
     cfg.train_dataloader.batchsize = 128
     cfg.model.backbone.dept = 34
     with pytest.raises(ValueError, match='unknown key') as error:
@@ -237,14 +219,14 @@ def test_value_and_place_are_in_the_message(stock):
 
 
 def test_a_hook_without_type_says_so(stock):
-    cfg = type(stock[FER])(stock[FER].to_dict())
+    cfg = Config(stock[FER].to_dict())
     cfg.custom_hooks = [dict(typ='EMAHook')]
     with pytest.raises(ValueError, match="no key 'type' at custom_hooks.0; is 'typ'"):
         check_config(cfg)
 
 
 def test_any_variable_may_stand_at_the_top(stock):
-    cfg = type(stock[FER])(stock[FER].to_dict())
+    cfg = Config(stock[FER].to_dict())
     cfg.my_learning_rate = 1
     cfg.train_pipelines = []
     check_config(cfg)
