@@ -14,7 +14,7 @@ from pathlib import Path
 import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
 from hpml_mm.config.arguments import clear_errors
 from hpml_mm.datasets.image_io import BrokenImageError
-from hpml_mm.deploy.predict import Predictor, damage, load_predictor
+from hpml_mm.deploy.predict import Predictor, describe_damage, load_predictor
 from hpml_mm.deploy.prediction_files import (
     draw_prediction,
     find_images,
@@ -65,7 +65,7 @@ def predict_all(
             prediction = predictor(image, own)
         except (BrokenImageError, FileNotFoundError) as error:
             broken = isinstance(error, BrokenImageError)
-            text = damage(error) if broken else f'no image {str(image)!r}'
+            text = describe_damage(error) if broken else f'no image {str(image)!r}'
             print(f'error: {text}', file=sys.stderr)
             failed += 1
             continue

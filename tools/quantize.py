@@ -23,8 +23,11 @@ from hpml_mm.quantization.calibration import (
     estimate_statistics_,
     without_pretrained_,
 )
-from hpml_mm.quantization.evaluate import Unjudged
-from hpml_mm.quantization.from_runner import missed, quantize_in_runner, validation_of
+from hpml_mm.quantization.evaluate import MetainfoOnly
+from hpml_mm.quantization.from_runner import (
+    quantize_in_runner,
+    validation_of,
+)
 from hpml_mm.quantization.hooks import QATHook
 from hpml_mm.quantization.qat import EPOCHS, LR_SHARE, fine_tune_
 from hpml_mm.quantization.report import QuantizationReport
@@ -150,7 +153,7 @@ def convert(
     validation = validation_of(runner)
     if args.untrained:
         runner.model.init_weights()
-        validation = Unjudged(validation.loader, validation.evaluator)
+        validation = MetainfoOnly(validation.loader, validation.evaluator)
     else:
         load_fitting(runner.model, args.checkpoint)
     model = bare_model(runner.model).cpu()
@@ -195,7 +198,7 @@ def main(argv: list[str] | None = None) -> None:
         report = run(args, settings, out)
     print(f'Written to {out}')
     if report.search is not None and not report.search.met:
-        print(f'error: {missed(report, settings)}', file=sys.stderr)
+        print(f'error: {drop_message(report, settings)}', file=sys.stderr)
         sys.exit(NOT_MET)
 
 

@@ -24,7 +24,7 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 
-from hpml_mm.benchmark.measurement import axes_of, measure_in
+from hpml_mm.benchmark.measurement import axes_of, make_measure
 from hpml_mm.benchmark.memory import available_gib
 from hpml_mm.benchmark.process import Plan, stop
 from hpml_mm.benchmark.report import digits
@@ -69,7 +69,7 @@ def tune(args: argparse.Namespace, cfg: Config) -> Measurement:
     axes = {name: axes[name] for name in args.only or axes}
     with tempfile.TemporaryDirectory(prefix='hpml_mm-') as place:
         plan = Plan(args.rounds, args.seconds)
-        measure = measure_in(Path(place), cfg, args.config, plan, limit)
+        measure = make_measure(Path(place), cfg, args.config, plan, limit)
 
         def shown(setting: Setting) -> Measurement:
             found = measure(setting)

@@ -26,7 +26,7 @@ _AMP_KEYS = ('dtype', 'loss_scale', 'use_fp16')
 _FAST_OPTIMIZER_KEYS = ('foreach', 'fused')
 
 
-def stock_config(cfg: Config, mode: str) -> Config:
+def baseline_config(cfg: Config, mode: str) -> Config:
     """Take out of a config what this package does to make it fast.
 
     Hooks and the runner of this package go and MMEngine's take their place; the
@@ -48,18 +48,18 @@ def stock_config(cfg: Config, mode: str) -> Config:
             f'uses {", ".join(found)}; give --against stock:CONFIG with a config '
             'that reads the same data the stock way'
         )
-    stock = copy.deepcopy(cfg)
-    hooks = stock.get('custom_hooks') or []
-    stock.custom_hooks = [hook for hook in hooks if not is_ours(hook)]
-    defaults = stock.get('default_hooks') or {}
+    plain = copy.deepcopy(cfg)
+    hooks = plain.get('custom_hooks') or []
+    plain.custom_hooks = [hook for hook in hooks if not is_ours(hook)]
+    defaults = plain.get('default_hooks') or {}
     for name in [name for name, hook in defaults.items() if is_ours(hook)]:
         del defaults[name]
     for key in ('val_cfg', 'test_cfg'):
-        if isinstance(stock.get(key), Mapping):
-            stock[key].pop('fp16', None)
-    stock.pop('compile', None)
-    _make_plain(stock.get('optim_wrapper'))
-    return stock
+        if isinstance(plain.get(key), Mapping):
+            plain[key].pop('fp16', None)
+    plain.pop('compile', None)
+    _make_plain(plain.get('optim_wrapper'))
+    return plain
 
 
 def check_other_input(cfg: Config) -> None:
@@ -112,17 +112,17 @@ def _parts_without_twin(cfg: Config, mode: str) -> set[str]:
         cfg.get('data_preprocessor'),
         model.get('data_preprocessor') if isinstance(model, Mapping) else None,
     )
-    kinds = {str(each.get('type')) for each in dicts_of(parts)}
+    kinds = {str(each.get('type')) for each in nested_dicts(parts)}
     return {kind for kind in kinds if _name(kind) in _WITHOUT_TWIN}
 
 
-def dicts_of(part: Any) -> Iterator[dict]:
+def nested_dicts(part: Any) -> Iterator[dict]:
     """Every dict within a part of a config, the part itself included."""
     if isinstance(part, dict):
         yield part
         part = list(part.values())
     for item in part if isinstance(part, list | tuple) else ():
-        yield from dicts_of(item)
+        yield from nested_dicts(item)
 
 
 def _name(kind: Any) -> str:

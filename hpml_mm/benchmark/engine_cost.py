@@ -18,7 +18,7 @@ from hpml_mm.utils.model import model_device
 
 from .jobs import Job
 from .profiles import hook_profile
-from .session import Session, Steps, endless, looped
+from .session import Session, Steps, endless, loop_steps
 from .workload import job_config
 
 _BATCH = 4
@@ -135,7 +135,7 @@ def plain(device: torch.device) -> Steps:
 def _serve(runner: Runner, serve: Callable[[Session], None]) -> nn.Module:
     runner.call_hook('before_train')
     device = model_device(runner.model)
-    serve(Session(partial(looped, runner), device, partial(hook_profile, runner)))
+    serve(Session(partial(loop_steps, runner), device, partial(hook_profile, runner)))
     return runner.model
 
 

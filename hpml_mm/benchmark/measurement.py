@@ -14,7 +14,7 @@ from hpml_mm.utils.stats import quartiles
 from .jobs import Job, Side
 from .process import Plan, SideFailedError, measure
 from .report import THROUGHPUT, values_of
-from .tune import Measurement, Setting, batch_choices, within, worker_choices
+from .tune import Measurement, Setting, batch_choices, check_memory, worker_choices
 from .tuned_config import child_config, precision_choices, setting_of
 
 _OUT_OF_MEMORY = ('out of memory', "can't allocate memory", 'MemoryError')
@@ -49,7 +49,7 @@ def axes_of(
     }
 
 
-def measure_in(
+def make_measure(
     folder: Path, cfg: Config, config: str, plan: Plan, limit: float | None
 ) -> Callable[[Setting], Measurement]:
     """Make what measures a setting.
@@ -76,16 +76,16 @@ def measure_in(
             # The caller tells how each setting went.
             (found,) = measure([job], plan, place, log=lambda line: None)
         except SideFailedError as error:
-            return failed(setting, error)
+            return failed_measurement(setting, error)
         speed = quartiles(values_of(found, THROUGHPUT))
         memory = [lap.memory for lap in found.laps if lap.memory is not None]
         peak = max(memory, default=None)
-        return within(Measurement(setting, *speed.median_iqr, peak), limit)
+        return check_memory(Measurement(setting, *speed.median_iqr, peak), limit)
 
     return measured
 
 
-def failed(setting: Setting, error: SideFailedError) -> Measurement:
+def failed_measurement(setting: Setting, error: SideFailedError) -> Measurement:
     """Measurement of a setting that did not run, with or without enough memory."""
     of_memory = any(word in f'{error}' for word in _OUT_OF_MEMORY) or error.killed
     problem = 'out of memory' if of_memory else f'refused: {error.reason}'

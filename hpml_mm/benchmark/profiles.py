@@ -46,7 +46,7 @@ class StageClock:
         self._book()
         self._open.pop()
 
-    def around(self, target: object, method: str, stage: str) -> Callable[[], None]:
+    def time_calls(self, target: object, method: str, stage: str) -> Callable[[], None]:
         """Time every call of a method as a stage; returns what undoes this."""
         return patch(target, method, lambda: self.enter(stage), self.leave)
 
@@ -128,12 +128,12 @@ def hook_profile(runner: Runner, session: Session) -> str:
     clock = StageClock()
     with ExitStack() as undo:
         undo.callback(
-            clock.around(runner.model, 'train_step', 'train_step of the toy model')
+            clock.time_calls(runner.model, 'train_step', 'train_step of the toy model')
         )
         for hook in runner.hooks:
             for method in ('before_train_iter', 'after_train_iter'):
                 name = type(hook).__name__
-                undo.callback(clock.around(hook, method, name))
+                undo.callback(clock.time_calls(hook, method, name))
         steps = session.steps()
         count = 2000
         for _ in islice(steps, 100):
@@ -188,7 +188,7 @@ def _time_each(transforms: list, clock: StageClock, undo: ExitStack) -> None:
     for place, transform in enumerate(original):
         stage = type(transform).__name__
         if isinstance(transform, BatchTransform):  # called by this method
-            undo.callback(clock.around(transform, 'apply', stage))
+            undo.callback(clock.time_calls(transform, 'apply', stage))
         else:
             transforms[place] = TimedTransform(transform, stage, clock)
     undo.callback(lambda: transforms.__setitem__(slice(None), original))

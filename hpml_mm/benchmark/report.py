@@ -91,7 +91,7 @@ def print_comparison(
     for result in found:
         if result.profile:
             lines += [f'\nWhere the time went, {result.side.label}:', result.profile]
-    for line in [*filter(None, lines), ran_on(found[0])]:
+    for line in [*filter(None, lines), environment_line(found[0])]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
@@ -131,7 +131,7 @@ def verdict(mode: str, found: Sequence[SideResult]) -> str:
     )
 
 
-def ran_on(result: SideResult) -> str:
+def environment_line(result: SideResult) -> str:
     """Name in a line what a side ran on."""
     env = result.environment
     columns = environment_columns(env)

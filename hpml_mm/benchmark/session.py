@@ -100,14 +100,14 @@ class Session:
             torch.cuda.synchronize(self.device)
 
 
-def loaded(loader: Iterable, prepare: Callable[[Any], Any]) -> Steps:
+def load_batches(loader: Iterable, prepare: Callable[[Any], Any]) -> Steps:
     """Load batches and prepare them for the model."""
     for batch in endless(loader):
         prepare(batch)
         yield images_of(batch)
 
 
-def repeated(batches: Sequence[Any], step: Callable[[Any], Any]) -> Steps:
+def repeat_step(batches: Sequence[Any], step: Callable[[Any], Any]) -> Steps:
     """Do a step with each of a few batches in turn."""
     sizes = [images_of(batch) for batch in batches]  # counted outside the clock
     for batch, size in cycle(list(zip(batches, sizes, strict=True))):
@@ -115,7 +115,7 @@ def repeated(batches: Sequence[Any], step: Callable[[Any], Any]) -> Steps:
         yield size
 
 
-def looped(runner: Runner) -> Steps:
+def loop_steps(runner: Runner) -> Steps:
     """Iterations of a runner's training loop: loader, step and hooks.
 
     An epoch that ends is followed by the next one, with the hooks of both.
@@ -143,7 +143,7 @@ def looped(runner: Runner) -> Steps:
         loop._epoch += 1
 
 
-def made(loader: Iterable, count: int = 4) -> list[Any]:
+def first_batches(loader: Iterable, count: int = 4) -> list[Any]:
     """The first batches of a loader, those of the first one's size.
 
     Raises:
@@ -156,7 +156,7 @@ def made(loader: Iterable, count: int = 4) -> list[Any]:
     return [batch for batch in batches if images_of(batch) == size]
 
 
-def lying_ready(loader: Any) -> int:
+def prefetched(loader: Any) -> int:
     """Batches that a loader's workers may have made ahead, and one more."""
     workers = getattr(loader, 'num_workers', 0)
     return 1 + workers * (getattr(loader, 'prefetch_factor', None) or 0)

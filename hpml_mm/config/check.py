@@ -18,7 +18,7 @@ from . import sections as known
 from .codec import codec_problems
 from .lookup import MISSPELT, SUGGEST, all_registries, find, names, nearest
 from .signature import accepted
-from .slips import is_stock, own_slips
+from .slips import is_installed, own_slips
 
 
 def check_config(cfg: Config) -> None:
@@ -34,7 +34,7 @@ def check_config(cfg: Config) -> None:
     check = _Check(sure='default_scope' in cfg)
     check.problems += own_slips(cfg)
     for problem in codec_problems(cfg):
-        if is_stock(cfg.filename):  # some say UDP and train without
+        if is_installed(cfg.filename):  # some say UDP and train without
             print_log(problem, logger='current', level=logging.WARNING)
         else:
             check.problems.append(problem)

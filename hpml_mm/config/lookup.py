@@ -18,7 +18,7 @@ SUGGEST = 0.6
 MISSPELT = 0.85
 
 
-def unknowable(**kwargs: Any) -> None:
+def unimportable(**kwargs: Any) -> None:
     """Stands for a part whose package fails to import; building it will say so."""
 
 
@@ -43,7 +43,7 @@ def find(registry: Registry, key: Any) -> Any:
     try:
         return _find(registry, key)
     except ImportError:
-        return unknowable
+        return unimportable
 
 
 def _find(registry: Registry, key: str) -> Any:

@@ -14,7 +14,7 @@ _INSTALLED = '.mim'
 _SLIP = re.compile(rf'\b({"|".join(UPSTREAM_SLIPS)})\b')
 
 
-def is_stock(filename: str | Path | None) -> bool:
+def is_installed(filename: str | Path | None) -> bool:
     """True if a config file belongs to an installed package."""
     return _INSTALLED in Path(filename or '').parts
 
@@ -39,7 +39,7 @@ def own_slips(cfg: Config) -> list[str]:
 
 
 def _own_files(path: Path) -> Iterator[Path]:
-    if path.suffix != '.py' or is_stock(path) or not path.is_file():
+    if path.suffix != '.py' or is_installed(path) or not path.is_file():
         return  # a config may have been given no more than its name
     yield path
     for base in Config._get_base_files(str(path)):

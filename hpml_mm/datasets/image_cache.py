@@ -123,11 +123,11 @@ class ImageCache:
     ) -> tuple[np.ndarray | None, bool]:
         """Copy an image in; None where it does not fit, and whether it is the first."""
         with self._lock:
-            count, offset, told = self._counters.tolist()
+            count, offset, logged = self._counters.tolist()
             end = offset + _aligned(image.nbytes)
             if count >= self._entries or end > self.num_bytes:
                 self._counters[2] = 1
-                return None, not told
+                return None, not logged
             self._counters[1] = end
         # Others may go on meanwhile. A process that is killed here loses the room,
         # and leaves nothing behind that another would take for an image.

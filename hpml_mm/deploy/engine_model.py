@@ -17,7 +17,7 @@ from .network import Outputs, plain_network
 from .spec import DeploySpec, PoseSpec
 
 
-class PassOn(nn.Module):
+class PassThrough(nn.Module):
     """Stands in for a backbone: the images are the features."""
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
@@ -47,7 +47,7 @@ def with_engine(model: nn.Module, engine: Callable[[Tensor], Outputs]) -> nn.Mod
     model = bare_model(model)
     network = plain_network(model)
     # A part in the memo is not copied but taken from there.
-    memo: dict[int, Any] = {id(network.backbone): PassOn()}
+    memo: dict[int, Any] = {id(network.backbone): PassThrough()}
     if network.neck is not None:
         memo[id(network.neck)] = None
     for part in network.head.children():
@@ -76,7 +76,7 @@ def model_of(spec: DeploySpec, engine: Engine) -> nn.Module:
         preprocessor = {'type': 'PoseDataPreprocessor', **numbers, 'bgr_to_rgb': swap}
         return with_engine(_pose_model(spec, spec.pose, preprocessor), engine)
     model = ImageClassifier(
-        backbone=PassOn(),
+        backbone=PassThrough(),
         head=ClsHead(loss={'type': 'mmpretrain.CrossEntropyLoss'}),
         data_preprocessor=ClsDataPreprocessor(**numbers, to_rgb=swap),
     )
@@ -116,7 +116,7 @@ def _pose_model(
     with DefaultScope.overwrite_default_scope('mmpose'):
         return TopdownPoseEstimator(
             data_preprocessor=dict(preprocessor),
-            backbone={'type': PassOn},
+            backbone={'type': PassThrough},
             head={'type': DecodingHead, 'decoder': codec},
             test_cfg=dict(pose.test_cfg),
         )

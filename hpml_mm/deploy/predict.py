@@ -216,6 +216,6 @@ def _from_checkpoint(path: str | Path, config: str | None) -> Predictor:
     return Predictor(model, reader, 'pose', names, metainfo)
 
 
-def damage(error: BrokenImageError) -> str:
+def describe_damage(error: BrokenImageError) -> str:
     """Damage of an image, without the advice for data sets."""
     return str(error).partition(';')[0]

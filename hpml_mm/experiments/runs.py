@@ -102,7 +102,7 @@ def check_same_environment(
         refuse_mixed(found, key, remedy)
 
 
-def setting_of(summary: Summary, key: str) -> Any:
+def summary_value(summary: Summary, key: str) -> Any:
     """Value of a summary by its dotted key; None where there is none."""
     value: Any = summary
     for part in key.split('.'):

@@ -106,7 +106,7 @@ def pareto_front(found: Sequence[ScoredNetwork]) -> list[ScoredNetwork]:
     return front
 
 
-def spread_out(front: Sequence[ScoredNetwork], count: int) -> list[ScoredNetwork]:
+def evenly_spaced(front: Sequence[ScoredNetwork], count: int) -> list[ScoredNetwork]:
     """At most so many of a front, at about equal distances in MACs."""
     macs = np.array([one.macs for one in front])
     if len(front) <= count:
@@ -155,7 +155,7 @@ class _Evolution:
 
     def _parents(self) -> list[Arch]:
         best = sorted(self.found, key=best_first)[:_PARENTS]
-        front = spread_out(pareto_front(self.found), _FRONT)
+        front = evenly_spaced(pareto_front(self.found), _FRONT)
         archs = dict.fromkeys(one.name for one in [*best, *front])
         if len(archs) < _PARENTS:  # Limits are tight: come nearer to them.
             near = sorted(self.seen, key=self.seen.__getitem__)

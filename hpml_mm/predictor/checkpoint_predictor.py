@@ -16,7 +16,7 @@ from hpml_mm.registry import DATASETS
 
 from .predictor import ScorePredictor
 from .predictor_file import GNNPredictor, check_parts
-from .training import described, scored
+from .training import card_and_range, with_scores
 from .training_range import TrainingRange
 
 
@@ -59,11 +59,11 @@ def checkpoint_predictor(
         model.load_state_dict(state_dict_of(read_checkpoint(str(checkpoint))))
     except RuntimeError as error:
         raise ValueError(f'{checkpoint} is not of {config}: {error}') from error
-    card, _ = described(bench, drawn, Path(config).stem)
+    card, _ = card_and_range(bench, drawn, Path(config).stem)
     statistics, sizes = bench.statistics.take(fitted), bench.sizes[fitted]
     about = card, TrainingRange.of(statistics, sizes)
     fold = dataset.table.fold
-    return scored(GNNPredictor(*about, model.eval(), settings, fold), bench, drawn)
+    return with_scores(GNNPredictor(*about, model.eval(), settings, fold), bench, drawn)
 
 
 def _of_labelled(dataset: GraphDataset, drawn: Draw) -> tuple[Draw, np.ndarray]:

@@ -181,7 +181,7 @@ def load_score_predictor(path: str | Path) -> ScorePredictor:
         raise ValueError(f'{path} is not a right predictor: {error}') from error
 
 
-def rounded(predictor: ScorePredictor) -> ScorePredictor:
+def as_stored(predictor: ScorePredictor) -> ScorePredictor:
     """The predictor as its file gives it back: files hold fewer digits."""
     arrays, settings = _arrays(predictor), predictor.settings()
     training_range = TrainingRange.from_arrays(arrays)

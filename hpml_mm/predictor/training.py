@@ -19,7 +19,7 @@ from .baselines import CostLine, one_hot, ridge
 from .card import Card
 from .metrics import mae, srcc
 from .predictor import ScorePredictor
-from .predictor_file import GNNPredictor, GPPredictor, rounded
+from .predictor_file import GNNPredictor, GPPredictor, as_stored
 from .training_range import TrainingRange
 
 METHODS = ('gp', 'residual-gnn', 'gnn')
@@ -45,18 +45,18 @@ def train_predictor(
     Raises:
         ValueError: There are too few networks, or their labels cannot be fitted.
     """
-    drawn = sampled(bench, count, seed)
-    about = described(bench, drawn, method)
+    drawn = draw_sample(bench, count, seed)
+    about = card_and_range(bench, drawn, method)
     if method == 'gp':
         gp, task = GaussianProcess(), Task.of(bench, drawn.train)
         gp.fit([task], seed=seed)
-        return scored(GPPredictor(*about, gp.condition_on(task)), bench, drawn)
+        return with_scores(GPPredictor(*about, gp.condition_on(task)), bench, drawn)
     if method not in _RECIPES:
         raise ValueError(f'no method {method!r}; there are {", ".join(METHODS)}')
     recipe = _RECIPES[method]
     network = recipes.train_new(bench, drawn.train, recipe, seed)
     config = {'type': 'hpml_mm.GraphRegressor', **recipe.model}
-    return scored(GNNPredictor(*about, network, config, recipe.fold), bench, drawn)
+    return with_scores(GNNPredictor(*about, network, config, recipe.fold), bench, drawn)
 
 
 def fine_tune_predictor(
@@ -81,9 +81,9 @@ def fine_tune_predictor(
             table, so that its score on the rest would say nothing.
     """
     _refuse_known(predictor.card, bench)
-    drawn = sampled(bench, count, seed)
+    drawn = draw_sample(bench, count, seed)
     origin = predictor.card
-    about = described(bench, drawn, origin.method, origin.short)
+    about = card_and_range(bench, drawn, origin.method, origin.short)
     tuned: ScorePredictor
     if isinstance(predictor, GPPredictor):
         gp = copy.deepcopy(predictor.model).condition_on(Task.of(bench, drawn.train))
@@ -94,7 +94,7 @@ def fine_tune_predictor(
         network = recipes.tune(predictor.model, bench, drawn.train, recipe, seed)
         tuned = GNNPredictor(*about, network, predictor.config, predictor.fold)
     before = _measured(predictor, bench, drawn.test)
-    return scored(tuned, bench, drawn, {'before tuning': before})
+    return with_scores(tuned, bench, drawn, {'before tuning': before})
 
 
 def score_again(predictor: ScorePredictor, bench: Bench) -> dict[str, Scores]:
@@ -113,7 +113,7 @@ def score_again(predictor: ScorePredictor, bench: Bench) -> dict[str, Scores]:
             'the networks of the cache, or their labels, are not those that the '
             'predictor was trained and tested on: it is another table'
         )
-    drawn = sampled(bench, card.networks, card.seed)
+    drawn = draw_sample(bench, card.networks, card.seed)
     if len(drawn.test) != card.rest:
         raise ValueError(
             f'{len(drawn.test)} networks of the cache are left to test on, '
@@ -139,7 +139,7 @@ def _refuse_known(card: Card, bench: Bench) -> None:
         )
 
 
-def sampled(bench: Bench, count: int, seed: int) -> Draw:
+def draw_sample(bench: Bench, count: int, seed: int) -> Draw:
     """Draw the sample of a table, and the rest.
 
     Raises:
@@ -160,7 +160,7 @@ def sampled(bench: Bench, count: int, seed: int) -> Draw:
     return bench.draw(count, seed)
 
 
-def described(
+def card_and_range(
     bench: Bench, drawn: Draw, method: str, origin: str | None = None
 ) -> tuple[Card, TrainingRange]:
     """Card without scores, and range, of a predictor of a sample."""
@@ -179,7 +179,7 @@ def described(
     return card, TrainingRange.of(bench.statistics.take(rows), bench.sizes[rows])
 
 
-def scored(
+def with_scores(
     predictor: ScorePredictor,
     bench: Bench,
     drawn: Draw,
@@ -193,7 +193,7 @@ def scored(
         drawn: Its sample, and the rest.
         more: Scores to put beside its own.
     """
-    predictor = rounded(predictor)
+    predictor = as_stored(predictor)
     scores = _scores(predictor, bench, drawn) | (more or {})
     card = dataclasses.replace(predictor.card, scores=scores)
     return dataclasses.replace(predictor, card=card)

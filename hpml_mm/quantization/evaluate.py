@@ -61,18 +61,18 @@ class Validation:
     def run(self, model: BaseModel) -> Evaluation:
         """Evaluate a model, put into evaluation mode; its network may be an engine."""
         model.eval()
-        answers, evaluator = _Answers(), self.evaluator
-        with _asked(evaluator, answers) as read_matches, torch.no_grad():
+        recorder, evaluator = _CorrectImages(), self.evaluator
+        with _recording(evaluator, recorder) as read_matches, torch.no_grad():
             for batch in self.loader:
                 samples = model.val_step(batch)
                 evaluator.process(data_samples=samples, data_batch=batch)
             metrics = evaluator.evaluate(len(cast(Sized, self.loader.dataset)))
             matches = read_matches()
-        return Evaluation(metrics, answers.by_split(_split_names(evaluator)), matches)
+        return Evaluation(metrics, recorder.by_split(_split_names(evaluator)), matches)
 
 
 @dataclass(frozen=True)
-class Unjudged(Validation):
+class MetainfoOnly(Validation):
     """A validation set whose metainfo is used; no model is run on it."""
 
     def run(self, model: BaseModel) -> Evaluation:
@@ -103,7 +103,7 @@ def compare(
     return pairs
 
 
-class _Answers(BaseMetric):
+class _CorrectImages(BaseMetric):
     """Records which images were classified right; computes nothing."""
 
     default_prefix = ''
@@ -150,14 +150,14 @@ def _split_names(evaluator: Evaluator) -> Mapping[str, str]:
 
 
 @contextlib.contextmanager
-def _asked(evaluator: Evaluator, answers: BaseMetric) -> Iterator[Any]:
+def _recording(evaluator: Evaluator, recorder: BaseMetric) -> Iterator[Any]:
     """Add a metric, and have CocoMetric leave its detections in a file.
 
     Yields:
         A function that reads each image's matches after the evaluation.
     """
     coco = _coco_metric(evaluator)
-    evaluator.metrics.append(answers)
+    evaluator.metrics.append(recorder)
     with TemporaryDirectory() as folder:
         prefix = None if coco is None else coco.outfile_prefix
         file = Path(f'{prefix or Path(folder, "found")}.keypoints.json')
@@ -166,7 +166,7 @@ def _asked(evaluator: Evaluator, answers: BaseMetric) -> Iterator[Any]:
         try:
             yield lambda: () if coco is None else _image_matches(coco, file)
         finally:
-            evaluator.metrics.remove(answers)
+            evaluator.metrics.remove(recorder)
             if coco is not None:
                 coco.outfile_prefix = prefix
 

@@ -89,7 +89,7 @@ def quantize_in_runner(
     write_results(out / ROWS_FILE, result_rows(report, name, *origin))
     print_report(report)
     if report.search is not None and not report.search.met:
-        runner.logger.warning(missed(report, settings))
+        runner.logger.warning(drop_message(report, settings))
     show_in_tensorboard(report, runner.visualizer)
     return report
 
@@ -99,7 +99,7 @@ def _remove_earlier(runner: Runner, out: Path, backend: str | None) -> None:
         runner.logger.warning(f'removed {", ".join(names)} of an earlier run in {out}')
 
 
-def missed(report: QuantizationReport, settings: QuantizationSettings) -> str:
+def drop_message(report: QuantizationReport, settings: QuantizationSettings) -> str:
     """Message where the score falls by more than is allowed."""
     search = report.search
     assert search is not None  # or there would be no limit

@@ -43,7 +43,7 @@ class View:
     side: int
 
     @classmethod
-    def around(cls, cases: Sequence[PoseCase], side: int) -> 'View':
+    def enclosing(cls, cases: Sequence[PoseCase], side: int) -> 'View':
         """Find the square that holds an object's box and every case's keypoints."""
         first = cases[0]
         places = [first.box.reshape(2, 2), first.truth[first.visible]]
@@ -150,10 +150,10 @@ def draw_heatmap(
     heatmaps = np.nan_to_num(np.asarray(case.heatmaps))
     heat = heatmaps.max(axis=0) if keypoint is None else heatmaps[keypoint]
     peak = float(heat.max())
-    spread = revert_heatmap(
+    scaled = revert_heatmap(
         heat, view.points(case.center), case.scale * view.zoom, picture.shape[:2]
     )
-    share = np.clip(spread / peak, 0, 1) if peak > 0 else np.zeros_like(spread)
+    share = np.clip(scaled / peak, 0, 1) if peak > 0 else np.zeros_like(scaled)
     colors = cv2.applyColorMap((255 * share).astype(np.uint8), cv2.COLORMAP_TURBO)
     cover = COVER * share[..., None]
     mixed = (1 - cover) * picture + cover * colors[..., ::-1]

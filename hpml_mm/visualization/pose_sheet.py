@@ -92,7 +92,7 @@ def _draw_row(
     side: int,
 ) -> list[Panel]:
     first = cases[0]
-    view = View.around(cases, side)
+    view = View.enclosing(cases, side)
     picture = view.picture(mmcv.bgr2rgb(read_image(first.image, 'color')))
     box = view.points(first.box.reshape(2, 2)).ravel()
     truth = draw_pose(picture, view.points(first.truth), first.visible, meta, box)

@@ -21,9 +21,9 @@ from hpml_mm.utils.env import environment
 from hpml_mm.utils.stats import quartiles, ratio, turns
 
 from .networks import AIOP_UNSCALED
-from .stock import StockRegressor, stock_fit, stock_graphs, stock_predict
+from .pyg import PyGRegressor, pyg_fit, pyg_graphs, pyg_predict
 
-STOCK = 'torch-geometric'
+PYG = 'torch-geometric'
 _RECIPES = {'gnn': AIOP_UNSCALED, 'residual-gnn': RESIDUAL}
 
 Work = Callable[[], object]
@@ -50,8 +50,8 @@ def predicting(bench: Bench) -> dict[str, Work]:
     the one that comes with the package.
     """
     rows = torch.arange(len(bench)).numpy()
-    stock = StockRegressor(AIOP_UNSCALED.build(seed=0))
-    graphs = stock_graphs(Labelled.of(bench, rows, fold=False))
+    baseline = PyGRegressor(AIOP_UNSCALED.build(seed=0))
+    graphs = pyg_graphs(Labelled.of(bench, rows, fold=False))
     shipped = find_predictor(predictor_name(bench.space))
     task = Task.of(bench, rows[: shipped.card.networks])
     gp = GaussianProcess().condition_on(task)
@@ -63,7 +63,7 @@ def predicting(bench: Bench) -> dict[str, Work]:
         return lambda: predict(model, GraphTable(bench.cache, recipe.fold))
 
     return {
-        STOCK: lambda: stock_predict(stock, graphs, PREDICT_BATCH),
+        PYG: lambda: pyg_predict(baseline, graphs, PREDICT_BATCH),
         **{name: network(recipe) for name, recipe in _RECIPES.items()},
         'kernel': lambda: gp.predict(graph_statistics(bench.cache)),
     }
@@ -73,11 +73,11 @@ def training(bench: Bench, networks: int, epochs: int) -> dict[str, Work]:
     """Train on the first networks of a table, each time from the same weights."""
     rows = torch.arange(min(networks, len(bench))).numpy()
 
-    def stock() -> Work:
-        graphs = stock_graphs(Labelled.of(bench, rows, fold=False))
-        first = StockRegressor(AIOP_UNSCALED.build(seed=0))
+    def baseline() -> Work:
+        graphs = pyg_graphs(Labelled.of(bench, rows, fold=False))
+        first = PyGRegressor(AIOP_UNSCALED.build(seed=0))
         settings = dataclasses.replace(AIOP_UNSCALED.settings, epochs=epochs)
-        return lambda: stock_fit(copy.deepcopy(first), graphs, settings)
+        return lambda: pyg_fit(copy.deepcopy(first), graphs, settings)
 
     def network(recipe: Recipe) -> Work:
         first, data = recipe.build(seed=0), Labelled.of(bench, rows, recipe.fold)
@@ -85,12 +85,12 @@ def training(bench: Bench, networks: int, epochs: int) -> dict[str, Work]:
         return lambda: fit(copy.deepcopy(first), data, settings)
 
     return {
-        STOCK: stock(),
+        PYG: baseline(),
         **{name: network(recipe) for name, recipe in _RECIPES.items()},
     }
 
 
-def alternate(
+def time_in_turns(
     sides: Mapping[str, Work],
     graphs: int,
     rounds: int,
@@ -126,14 +126,14 @@ def speed_rows(
     experiment: str, found: Mapping[str, Timed], command: str
 ) -> list[ResultRow]:
     """Graphs a second of each side, and the speed-up over torch_geometric."""
-    ground = environment_columns(environment())
+    columns = environment_columns(environment())
     rates = {n: [t.graphs / s for s in t.seconds] for n, t in found.items()}
     rows = []
     for name, values in rates.items():
         numbers = {'throughput(graph/s)': quartiles(values)}
         numbers['wall_time(s)'] = quartiles(found[name].seconds)
-        if STOCK in rates and name != STOCK:
-            numbers['speedup/torch_geometric(x)'] = ratio(values, rates[STOCK])
+        if PYG in rates and name != PYG:
+            numbers['speedup/torch_geometric(x)'] = ratio(values, rates[PYG])
         for metric, number in numbers.items():
             rows.append(
                 ResultRow(
@@ -145,7 +145,7 @@ def speed_rows(
                     n=number.n,
                     baseline=None,
                     command=command,
-                    **ground,
+                    **columns,
                 )
             )
     return rows

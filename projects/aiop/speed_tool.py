@@ -46,10 +46,10 @@ def main() -> None:
     with clear_errors():
         # It needs torch_geometric, or says what installs it.
         from projects.aiop.speed import (
-            alternate,
             choose,
             predicting,
             speed_rows,
+            time_in_turns,
             training,
         )
 
@@ -61,7 +61,9 @@ def main() -> None:
             networks = min(args.networks, len(bench))
             sides = training(bench, networks, args.epochs)
             name, graphs = f'train-{args.space}-{networks}', networks * args.epochs
-        found = alternate(choose(sides, args.sides), graphs, args.rounds, args.warmup)
+        found = time_in_turns(
+            choose(sides, args.sides), graphs, args.rounds, args.warmup
+        )
         command = shlex.join([*COMMAND, *sys.argv[1:]])
         rows = speed_rows(f'{name}-{args.threads}-threads', found, command)
         if args.out:

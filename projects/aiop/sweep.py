@@ -109,12 +109,12 @@ def run_cells(
     """
     store = folder / 'pretrained'
     # Once: what runs is the code that was there when the program began.
-    ground = environment()
+    recorded = environment()
     for cell in todo:
         path = cell.path(folder)
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
-            record = {**_run(cell, benches, store), 'environment': ground}
+            record = {**_run(cell, benches, store), 'environment': recorded}
             write_atomic(path, dump_strict(record))
         yield cell, json.loads(path.read_text(encoding='utf-8'))
 

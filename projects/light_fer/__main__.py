@@ -18,7 +18,7 @@ import torch
 import hpml_mm  # noqa: F401  # makes mmpretrain importable without compiled ops
 from hpml_mm.config.arguments import clear_errors
 from hpml_mm.datasets import FERFolderDataset
-from hpml_mm.datasets.fer.array.face_table import read_table
+from hpml_mm.datasets.fer.array.face_table import read_faces
 from hpml_mm.experiments.rows import (
     ResultRow,
     append_results,
@@ -53,7 +53,7 @@ def faces_by_split(root: str) -> dict[str, Faces]:
     """Faces for training, PublicTest and, where it is there, PrivateTest."""
     faces: dict[str, Faces] = {}
     for splits in (['train'], ['val'], ['val', 'test']):
-        table = read_table(FERFolderDataset(root, splits))
+        table = read_faces(FERFolderDataset(root, splits))
         last = [i for i, split in enumerate(table.splits) if split == splits[-1]]
         if last:
             faces[splits[-1]] = table.levels[last], [table.labels[i] for i in last]

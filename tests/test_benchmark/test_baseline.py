@@ -2,7 +2,7 @@
 import pytest
 from mmengine.config import Config
 
-from hpml_mm.benchmark.baseline import check_other_input, is_ours, stock_config
+from hpml_mm.benchmark.baseline import baseline_config, check_other_input, is_ours
 from hpml_mm.engine.hooks import SpeedHook
 
 
@@ -18,7 +18,7 @@ def test_our_hooks_go_and_others_stay():
             logger=dict(type='LoggerHook', interval=7),
         ),
     )
-    stock = stock_config(cfg, 'train')
+    stock = baseline_config(cfg, 'train')
     assert stock.custom_hooks == [dict(type='EMAHook')]
     assert stock.default_hooks == dict(logger=dict(type='LoggerHook', interval=7))
     assert len(cfg.custom_hooks) == 2
@@ -34,7 +34,7 @@ def test_the_optimizer_is_plain_and_in_full_precision(kind):
         accumulative_counts=2,
         optimizer=dict(type='SGD', lr=0.1, fused=True, foreach=False),
     )
-    stock = stock_config(config(optim_wrapper=wrapper, compile=True), 'train')
+    stock = baseline_config(config(optim_wrapper=wrapper, compile=True), 'train')
     assert stock.optim_wrapper == dict(
         type='OptimWrapper',
         accumulative_counts=2,
@@ -46,7 +46,7 @@ def test_the_optimizer_is_plain_and_in_full_precision(kind):
 def test_every_optimizer_of_several_and_validation_are_in_full_precision():
     part = dict(type='AmpOptimWrapper', optimizer=dict(type='SGD', lr=0.1, fused=True))
     wrapper = dict(constructor='Own', generator=part)
-    stock = stock_config(
+    stock = baseline_config(
         config(optim_wrapper=wrapper, test_cfg=dict(fp16=True)), 'infer'
     )
     assert stock.optim_wrapper.generator == dict(
@@ -62,10 +62,10 @@ def test_a_data_part_without_a_twin_asks_for_another_config():
     with pytest.raises(
         ValueError, match=r'test_baseline\.py.*hpml_mm\.FaceArrayDataset; give --ag'
     ):
-        stock_config(cfg, 'train')
+        baseline_config(cfg, 'train')
     # What is tested is read the stock way, and the engine has data of its own.
     for mode in ('infer', 'engine'):
-        stock = stock_config(cfg, mode)
+        stock = baseline_config(cfg, mode)
         assert stock.train_dataloader.dataset.type == data['type']
 
 
@@ -74,7 +74,7 @@ def test_a_preprocessor_without_a_twin_counts_wherever_it_stands(place):
     part = dict(data_preprocessor=dict(type='hpml_mm.PoseTargetPreprocessor'))
     cfg = config(model=part) if place == 'model' else config(**part)
     with pytest.raises(ValueError, match='PoseTargetPreprocessor'):
-        stock_config(cfg, 'train')
+        baseline_config(cfg, 'train')
 
 
 def test_only_an_input_that_a_hook_makes_fast_has_something_to_be_compared_with():
@@ -82,7 +82,7 @@ def test_only_an_input_that_a_hook_makes_fast_has_something_to_be_compared_with(
         check_other_input(config())
     cfg = config(custom_hooks=[dict(type='hpml_mm.FastPoseInputHook')])
     check_other_input(cfg)
-    assert stock_config(cfg, 'data').custom_hooks == []
+    assert baseline_config(cfg, 'data').custom_hooks == []
 
 
 def test_what_is_ours():

@@ -9,9 +9,9 @@ import pytest
 
 from hpml_mm.predictor.arch_search import (
     Limits,
+    evenly_spaced,
     pareto_front,
     search_archs,
-    spread_out,
 )
 from hpml_mm.predictor.data.graph_set import GraphSet
 from hpml_mm.predictor.ranking import ScoredNetwork
@@ -83,8 +83,8 @@ def test_the_front_is_what_nothing_beats_at_its_costs():
     front = pareto_front(found)
     assert [(f.macs, f.score) for f in front] == [(3, 60), (5, 71), (9, 80)]
     long = [one(macs, macs) for macs in (1, 2, 3, 4, 50, 99, 100)]
-    assert [f.macs for f in spread_out(long, 3)] == [1, 50, 100]
-    assert spread_out(long, 7) == long
+    assert [f.macs for f in evenly_spaced(long, 3)] == [1, 50, 100]
+    assert evenly_spaced(long, 7) == long
 
 
 def test_the_front_is_written_and_drawn(tmp_path):

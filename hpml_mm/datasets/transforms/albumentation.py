@@ -12,7 +12,7 @@ from mmcv.transforms.utils import cache_randomness
 
 from hpml_mm.registry import TRANSFORMS
 
-from .albumentation_build import build_transforms, moving
+from .albumentation_build import build_transforms, moving_transforms
 
 
 @TRANSFORMS.register_module()
@@ -63,7 +63,7 @@ class Albumentation(BaseTransform):
         built = build_transforms(transforms)
         self.transforms = transforms
         self.bgr = bgr
-        self._moving = moving(built)
+        self._moving = moving_transforms(built)
         # A distortion may still drop points: a third column tells which remain.
         points = A.KeypointParams('xy', remove_invisible=False)
         # Albumentations warns of keypoints that no transform takes.

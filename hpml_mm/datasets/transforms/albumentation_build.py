@@ -55,7 +55,7 @@ def build_transforms(configs: Any, place: str = 'transforms') -> list[Transform]
     return [_build(cfg, f'{place}[{index}]') for index, cfg in enumerate(configs)]
 
 
-def moving(transforms: Sequence[Transform]) -> list[str]:
+def moving_transforms(transforms: Sequence[Transform]) -> list[str]:
     """Names of those transforms, nested ones too, that may move points."""
     return [
         type(leaf).__name__
@@ -139,11 +139,11 @@ def _construct(kind: type, arguments: dict, place: str) -> Transform:
     if isinstance(built, BaseDistortion):
         # Its own two ways are off by a pixel on average (the top of a dot that is
         # looked for in the distorted image) or take hundreds of milliseconds.
-        built._key2func['keypoints'] = remapped
+        built._key2func['keypoints'] = remap_points
     return built
 
 
-def remapped(
+def remap_points(
     points: np.ndarray, map_x: np.ndarray, map_y: np.ndarray, **params: Any
 ) -> np.ndarray:
     """Find points of an image after ``cv2.remap``, to a fraction of a pixel.

@@ -105,18 +105,23 @@ class GraphCache:
         """Pack records, in their order; they are read once."""
         kinds: dict[bytes, int] = {}
         labels: dict[str, int] = {}
-        node_kinds, node_names, edges, told = [], [], [np.empty((0, 2), np.int32)], []
+        node_kinds, node_names, edges, records = (
+            [],
+            [],
+            [np.empty((0, 2), np.int32)],
+            [],
+        )
         for entry in entries:
             rows = _rows(entry.graph).view(f'V{_KIND.itemsize}').tolist()
             node_kinds += [kinds.setdefault(row, len(kinds)) for row in rows]
             names = entry.graph.names
             node_names += [labels.setdefault(name, len(labels)) for name in names]
             edges.append(entry.graph.edges)
-            told.append((entry.name, entry.arch, entry.metrics, len(rows)))
-        metrics = [each for _, _, each, _ in told]
+            records.append((entry.name, entry.arch, entry.metrics, len(rows)))
+        metrics = [each for _, _, each, _ in records]
         metric_names = list(dict.fromkeys(name for each in metrics for name in each))
         table = [[each.get(name, np.nan) for each in metrics] for name in metric_names]
-        counts = [count for *_, count in told]
+        counts = [count for *_, count in records]
         return cls(
             kinds=_kinds(np.frombuffer(b''.join(kinds), _KIND)),
             node_kinds=np.array(node_kinds, _smallest(len(kinds))),
@@ -124,11 +129,11 @@ class GraphCache:
             edges=np.concatenate(edges).astype(_smallest(max(counts, default=0))),
             node_offsets=np.cumsum([0, *counts], dtype=np.int64),
             edge_offsets=np.cumsum([*map(len, edges)], dtype=np.int64),
-            metrics=np.array(table, np.float64).reshape(len(table), len(told)),
+            metrics=np.array(table, np.float64).reshape(len(table), len(records)),
             labels=list(labels),
             metric_names=metric_names,
-            names=[name for name, *_ in told],
-            archs=[arch for _, arch, *_ in told],
+            names=[name for name, *_ in records],
+            archs=[arch for _, arch, *_ in records],
         )
 
     @classmethod

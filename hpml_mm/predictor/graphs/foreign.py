@@ -267,8 +267,8 @@ def _metrics(record: dict[str, Any]) -> dict[str, float]:
         if key == 'acc':
             if not 0 <= value <= 1:
                 raise ValueError(f"its 'acc' is {value:g}, not a share of 1")
-            told = record.get('metric_map')
-            task = told.removesuffix('->acc').strip() if isinstance(told, str) else ''
+            text = record.get('metric_map')
+            task = text.removesuffix('->acc').strip() if isinstance(text, str) else ''
             metrics[f'{task or "acc"}(%)'] = 100 * value
         elif key == 'flops':
             if value < _SURELY_GFLOPS:

@@ -88,7 +88,7 @@ class PoseSheetHook(Hook):
         if not self._drawing:
             return
         self._fixed, self._worst = [], WorstCases(self.num)
-        self._wanted = spread(self.num, len(runner.val_dataloader))
+        self._wanted = objects_per_batch(self.num, len(runner.val_dataloader))
         if self.heatmaps:
             self._model_changes.enter_context(heatmaps_given(runner.model))
 
@@ -128,7 +128,7 @@ class PoseSheetHook(Hook):
         self._fixed, self._worst = [], WorstCases(self.num)
 
 
-def spread(num: int, batches: int) -> np.ndarray:
+def objects_per_batch(num: int, batches: int) -> np.ndarray:
     """Count the objects to take of each batch, so that ``num`` are evenly spaced.
 
     Returns:

@@ -19,7 +19,7 @@ from hpml_mm.datasets.fer.base import BaseFERDataset
 from hpml_mm.registry import DATASETS, FUNCTIONS
 
 from .augmentation import Augmentation
-from .face_table import FaceTable, cached_table, read_table
+from .face_table import FaceTable, cached_table, read_faces
 
 
 @DATASETS.register_module()
@@ -79,7 +79,7 @@ class FaceArrayDataset(Dataset):
                 'for: put batched augmentations into `augment`'
             )
         if config is source:
-            self._table = read_table(source)
+            self._table = read_faces(source)
         else:
             self._table = cached_table(source, config, cache_dir)
         self.metainfo = source.metainfo

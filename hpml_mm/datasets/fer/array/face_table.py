@@ -55,7 +55,7 @@ class FaceTable:
         return len(self.labels)
 
 
-def read_table(source: BaseFERDataset) -> FaceTable:
+def read_faces(source: BaseFERDataset) -> FaceTable:
     """Load every face of a data set.
 
     Raises:
@@ -101,7 +101,7 @@ def cached_table(
     """
     key = _fingerprint(source)
     if key is None:
-        return read_table(source)
+        return read_faces(source)
     base = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
     folder = Path(cache_dir or Path(base, 'hpml_mm', 'faces')).expanduser()
     path = folder / _file_name(source, config)
@@ -118,7 +118,7 @@ def cached_table(
             logger='current',
         )
         return table
-    table = read_table(source)
+    table = read_faces(source)
     about = dict(vars(table))
     levels = about.pop('levels')
     # In an array, as only those count for the checksum.

@@ -23,7 +23,7 @@ from torch_geometric.loader import DataLoader  # noqa: E402
 from torch_geometric.nn import GraphConv, global_mean_pool  # noqa: E402
 
 
-class StockRegressor(nn.Module):
+class PyGRegressor(nn.Module):
     """A copy of an ``aiop-gnn``, of torch_geometric's parts.
 
     Args:
@@ -50,7 +50,7 @@ class StockRegressor(nn.Module):
         return self.head(global_mean_pool(states, batch.batch))
 
 
-def stock_graph(table: GraphTable, index: int, label: float) -> Data:
+def pyg_graph(table: GraphTable, index: int, label: float) -> Data:
     """One graph of a table, without merged nodes, as torch_geometric has it."""
     batch = table.batch([index])
     kinds = batch.members.kinds.index_select(0, batch.rows)
@@ -66,15 +66,15 @@ def stock_graph(table: GraphTable, index: int, label: float) -> Data:
     )
 
 
-def stock_graphs(data: Labelled) -> list[Data]:
+def pyg_graphs(data: Labelled) -> list[Data]:
     """Networks with their labels, as torch_geometric has them."""
     rows = zip(data.indices, data.labels, strict=True)
-    return [stock_graph(data.table, index, label) for index, label in rows]
+    return [pyg_graph(data.table, index, label) for index, label in rows]
 
 
 @torch.no_grad()
-def stock_predict(
-    model: StockRegressor, graphs: Iterable[Data], batch_size: int
+def pyg_predict(
+    model: PyGRegressor, graphs: Iterable[Data], batch_size: int
 ) -> np.ndarray:
     """Scores of all graphs, (G,)."""
     model.eval()
@@ -82,9 +82,7 @@ def stock_predict(
     return torch.cat([model(batch) for batch in loader]).numpy()
 
 
-def stock_fit(
-    model: StockRegressor, graphs: Iterable[Data], settings: FitSettings
-) -> None:
+def pyg_fit(model: PyGRegressor, graphs: Iterable[Data], settings: FitSettings) -> None:
     """The same training as ``fit`` with a constant rate."""
     torch.manual_seed(settings.seed)
     loader = DataLoader(graphs, settings.batch_size, shuffle=True)
