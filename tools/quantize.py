@@ -25,6 +25,7 @@ from hpml_mm.quantization.calibration import (
 )
 from hpml_mm.quantization.evaluate import MetainfoOnly
 from hpml_mm.quantization.from_runner import (
+    drop_message,
     quantize_in_runner,
     validation_of,
 )

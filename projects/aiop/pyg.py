@@ -1,8 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""AIO-P's predictor as one writes it with torch_geometric: to compare speeds with.
+"""AIO-P's predictor written with torch_geometric, as a baseline for speed.
 
-The same parameters, and the same outputs; graphs are its ``Data``, batched by its
-loader, and the layers are its ``GraphConv``.
+Parameters and outputs are the same. Graphs are ``Data`` objects, batched by
+torch_geometric's loader; layers are its ``GraphConv``.
 """
 
 from collections.abc import Iterable
@@ -24,7 +24,7 @@ from torch_geometric.nn import GraphConv, global_mean_pool  # noqa: E402
 
 
 class PyGRegressor(nn.Module):
-    """A copy of an ``aiop-gnn``, of torch_geometric's parts.
+    """Copy of an ``aiop-gnn`` made of torch_geometric's layers.
 
     Args:
         model: With AIO-P's encoder, whose targets are not scaled.
@@ -51,7 +51,7 @@ class PyGRegressor(nn.Module):
 
 
 def pyg_graph(table: GraphTable, index: int, label: float) -> Data:
-    """One graph of a table, without merged nodes, as torch_geometric has it."""
+    """Convert one graph of a table, without merged nodes."""
     batch = table.batch([index])
     kinds = batch.members.kinds.index_select(0, batch.rows)
     links, count = batch.sources, len(batch.rows)
@@ -67,7 +67,7 @@ def pyg_graph(table: GraphTable, index: int, label: float) -> Data:
 
 
 def pyg_graphs(data: Labelled) -> list[Data]:
-    """Networks with their labels, as torch_geometric has them."""
+    """Convert labelled networks."""
     rows = zip(data.indices, data.labels, strict=True)
     return [pyg_graph(data.table, index, label) for index, label in rows]
 
@@ -83,7 +83,7 @@ def pyg_predict(
 
 
 def pyg_fit(model: PyGRegressor, graphs: Iterable[Data], settings: FitSettings) -> None:
-    """The same training as ``fit`` with a constant rate."""
+    """Train as ``gnn.fit.fit`` does with a constant learning rate."""
     torch.manual_seed(settings.seed)
     loader = DataLoader(graphs, settings.batch_size, shuffle=True)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.lr)

@@ -76,12 +76,10 @@ def test_loading_prepares_the_batches_of_one_epoch_after_the_other():
     assert seen == [4, 2, 4]
 
 
-def test_made_batches_are_few_and_of_one_size():
+def test_first_batches_are_few_and_of_one_size():
     assert len(first_batches([batch(4)] * 9)) == 4
-    assert [images_of(b) for b in first_batches([batch(4), batch(4), batch(1)])] == [
-        4,
-        4,
-    ]
+    batches = first_batches([batch(4), batch(4), batch(1)])
+    assert [images_of(b) for b in batches] == [4, 4]
 
 
 @pytest.mark.parametrize(
@@ -97,7 +95,7 @@ def test_what_gives_no_images_is_refused(use, problem):
         use()
 
 
-def test_steps_take_the_made_batches_in_turn():
+def test_steps_take_the_first_batches_in_turn():
     seen = []
     steps = repeat_step([batch(3), batch(3)], lambda b: seen.append(id(b)))
     assert [next(steps) for _ in range(4)] == [3, 3, 3, 3]

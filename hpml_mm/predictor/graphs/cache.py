@@ -105,12 +105,8 @@ class GraphCache:
         """Pack records, in their order; they are read once."""
         kinds: dict[bytes, int] = {}
         labels: dict[str, int] = {}
-        node_kinds, node_names, edges, records = (
-            [],
-            [],
-            [np.empty((0, 2), np.int32)],
-            [],
-        )
+        node_kinds, node_names, records = [], [], []
+        edges = [np.empty((0, 2), np.int32)]
         for entry in entries:
             rows = _rows(entry.graph).view(f'V{_KIND.itemsize}').tolist()
             node_kinds += [kinds.setdefault(row, len(kinds)) for row in rows]
