@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Run a trained model on images and draw what it says.
+"""Run a trained model on images and draw its predictions.
 
 python tools/predict.py MODEL IMAGE... [--out DIR] [--json FILE]
 
@@ -56,7 +56,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def predict_all(
     predictor: Predictor, args: argparse.Namespace
 ) -> tuple[list[dict], int]:
-    """Predict, print and draw each image; returns records and how many failed."""
+    """Predict, print and draw each image; return records and the number of failures."""
     boxes = read_boxes(args.boxes) if args.boxes else {}
     records, failed = [], 0
     for image, drawing in find_images(args.images, args.out):

@@ -89,7 +89,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def contradiction(args: argparse.Namespace, training: list[str]) -> str | None:
-    """Arguments that exclude each other; ``training`` are the names of a training's."""
+    """Find arguments that exclude each other; ``training`` names QAT's own."""
     if (args.checkpoint is None) != args.untrained:
         return 'give either CHECKPOINT or --untrained'
     if args.untrained and args.method == 'qat':
@@ -104,7 +104,7 @@ def contradiction(args: argparse.Namespace, training: list[str]) -> str | None:
 
 
 def add_training_arguments(group: argparse._ArgumentGroup) -> list[str]:
-    """Arguments that are None where they are not given; returns their names."""
+    """Add the arguments of a training, None by default; return their names."""
     actions = [
         group.add_argument('--epochs', type=int, help=f'to fine-tune for; {EPOCHS}'),
         group.add_argument(

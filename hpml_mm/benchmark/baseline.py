@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Config in stock MMEngine: fp32, eager, contiguous, none of our hooks."""
+"""Baseline of a config: MMEngine in fp32, eager, contiguous, without our hooks."""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -27,7 +27,7 @@ _FAST_OPTIMIZER_KEYS = ('foreach', 'fused')
 
 
 def baseline_config(cfg: Config, mode: str) -> Config:
-    """Take out of a config what this package does to make it fast.
+    """Make the baseline of a config, without this package's hooks and speed settings.
 
     Hooks and the runner of this package go and MMEngine's take their place; the
     optimizer wrapper is the plain one, the optimizer chooses its implementation itself,
@@ -117,7 +117,7 @@ def _parts_without_twin(cfg: Config, mode: str) -> set[str]:
 
 
 def nested_dicts(part: Any) -> Iterator[dict]:
-    """Every dict within a part of a config, the part itself included."""
+    """Iterate over all dicts nested in a part of a config, the part itself included."""
     if isinstance(part, dict):
         yield part
         part = list(part.values())

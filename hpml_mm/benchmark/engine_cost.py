@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Cost of the training loop beside the model: hooks around a toy network."""
+"""Overhead of the training loop and its hooks, measured with a toy network."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -35,7 +35,7 @@ _OF_THE_MODEL = frozenset(
 
 
 class ToyNet(BaseModel):
-    """Linear layer, so that nearly all of the time is the loop's."""
+    """Linear layer so small that an iteration is nearly all overhead of the loop."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class ToyNet(BaseModel):
 
 
 class ToyData(Dataset):
-    """One vector over and over.
+    """Data set that repeats one vector.
 
     Seeding each sample (SampleSeedHook) is work of a loader, whose workers do it beside
     the loop. There are none here, so this data set says that it seeds itself.
@@ -69,7 +69,7 @@ class ToyData(Dataset):
     def seed_samples(
         self, seed: int | None, epoch: Callable[[], int] | None = None
     ) -> None:
-        """Take note of nothing: nothing here is random."""
+        """Do nothing: the data are not random."""
 
     def __len__(self) -> int:
         return _SIZE
@@ -79,7 +79,7 @@ class ToyData(Dataset):
 
 
 def open_engine(job: Job, serve: Callable[[Session], None]) -> None:
-    """Serve a loop over the toy network with the hooks of a side."""
+    """Serve the training loop of the toy network with one side's hooks."""
     if job.side.kind == 'plain':
         device = torch.device(get_device())
         serve(Session(partial(plain, device), device, lambda session: ''))
@@ -120,7 +120,7 @@ def toy_runner(job: Job) -> Runner:
 
 
 def plain(device: torch.device) -> Steps:
-    """Train the same network without MMEngine."""
+    """Train the toy network in plain PyTorch."""
     net = ToyNet().linear.to(device)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
     for batch in endless(DataLoader(ToyData(), batch_size=_BATCH)):

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Measure a setting of speed in a process of its own."""
+"""Measure one speed setting of the tuner in a separate process."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,7 +28,7 @@ def axes_of(
     batch_sizes: Sequence[int] | None = None,
     workers: Sequence[int] | None = None,
 ) -> dict[str, list[Any]]:
-    """Values to try for each setting, cheap questions first.
+    """Values to try for each setting, the cheapest to measure first.
 
     Args:
         cfg: What is tuned.
@@ -52,7 +52,7 @@ def axes_of(
 def make_measure(
     folder: Path, cfg: Config, config: str, plan: Plan, limit: float | None
 ) -> Callable[[Setting], Measurement]:
-    """Make what measures a setting.
+    """Make the function that measures a setting in a separate process.
 
     Args:
         folder: Where its processes may write.
@@ -73,7 +73,7 @@ def make_measure(
         place = folder / path.stem
         job = Job('train', side, str(place / 'runner'), loop=True)
         try:
-            # The caller tells how each setting went.
+            # The caller logs each setting.
             (found,) = measure([job], plan, place, log=lambda line: None)
         except SideFailedError as error:
             return failed_measurement(setting, error)
@@ -86,7 +86,7 @@ def make_measure(
 
 
 def failed_measurement(setting: Setting, error: SideFailedError) -> Measurement:
-    """Measurement of a setting that did not run, with or without enough memory."""
+    """Measurement of a setting that failed, for want of memory or otherwise."""
     of_memory = any(word in f'{error}' for word in _OUT_OF_MEMORY) or error.killed
     problem = 'out of memory' if of_memory else f'refused: {error.reason}'
     return Measurement(setting, problem=problem, of_memory=of_memory)

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Search the settings of a config that decide its speed, one after the other."""
+"""Coordinate search over the settings that decide the speed of a training."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -14,7 +14,7 @@ WORTH = 1.03
 
 @dataclass(frozen=True)
 class Setting:
-    """Settings that are searched.
+    """One choice of all searched settings.
 
     Attributes:
         channels_last: True if convolutions are stored channels-last.
@@ -72,7 +72,7 @@ def search(
     axes: Mapping[str, Sequence[Any]],
     measure: Callable[[Setting], Measurement],
 ) -> Measurement:
-    """Change one setting at a time and keep what pays.
+    """Change one setting at a time and keep each change that pays.
 
     Settings that help each other only together are not found. On the axis of batch
     sizes larger ones are left out after one that lacked memory.
@@ -106,14 +106,14 @@ def search(
 
 
 def is_better(found: Measurement, best: Measurement) -> bool:
-    """Return whether a setting is worth the change from what was best so far."""
+    """Return whether a setting is enough faster than the best so far."""
     if found.problem or best.problem:
         return not found.problem
     return found.speed > WORTH * best.speed
 
 
 def check_memory(found: Measurement, limit: float | None) -> Measurement:
-    """Refuse a setting that took more memory than it may.
+    """Mark a measurement as failed if it took more memory than the limit.
 
     Args:
         found: One that ran.
@@ -126,7 +126,7 @@ def check_memory(found: Measurement, limit: float | None) -> Measurement:
 
 
 def worker_choices(usable: int) -> list[int]:
-    """Numbers of loader workers worth a try on so many cores.
+    """Numbers of loader workers to try on ``usable`` cores.
 
     >>> worker_choices(2), worker_choices(6)
     ([0, 1, 2], [0, 1, 2, 4, 6])

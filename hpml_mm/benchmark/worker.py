@@ -26,7 +26,7 @@ from .workload import open_config, open_pipeline
 
 
 def serve(session: Session, requests: TextIO, replies: TextIO, note: str = '') -> None:
-    """Answer requests until there are no more.
+    """Measure a session on each request, until there are no more.
 
     Args:
         session: Workload that is timed.

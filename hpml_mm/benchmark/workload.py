@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Workloads of a config, built as training and testing build them."""
+"""Workloads of a config, built as training and test runs build them."""
 
 import importlib
 from collections.abc import Callable
@@ -33,7 +33,7 @@ _PARTS = ('dataloader', 'cfg', 'evaluator')
 
 
 def job_config(job: Job) -> Config:
-    """Config that a job measures, stripped of what takes no part in it.
+    """Config that a job measures, without the parts that it does not need.
 
     Checkpoints, validation and pretrained weights go: they say nothing about speed.
 
@@ -65,7 +65,7 @@ def job_config(job: Job) -> Config:
 
 
 def open_config(job: Job, serve: Serve) -> None:
-    """Have the config's runner do everything up to its loop, and serve there.
+    """Build and start the config's runner, and serve a session in place of its loop.
 
     Hooks have then seen ``before_run`` and ``before_train``, so that the model is as it
     trains: its layout, its precision, its compiled parts.
@@ -80,7 +80,7 @@ def open_config(job: Job, serve: Serve) -> None:
 
 
 def open_pipeline(job: Job, serve: Serve) -> None:
-    """Serve the input pipeline of another project, up to the device.
+    """Serve another project's input pipeline, up to the transfer to the device.
 
     The job's ``kind`` is the ``module:function`` that makes it. The function is called
     with the config, the batch size and the number of workers, the latter two None
@@ -158,7 +158,7 @@ def _drop(cfg: Config, part: str) -> None:
 
 
 def _fit_loader(loader: dict[str, Any], job: Job) -> None:
-    """Batch size and workers of a job; none work while the other side is timed."""
+    """Set batch size and workers of a job's loader."""
     if job.batch_size is not None:
         loader['batch_size'] = job.batch_size
     if job.mode in ('train', 'infer') and not job.loop:

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Find what a config's ``type`` stands for, without building it."""
+"""Resolve a config's ``type`` to a class or function, without building it."""
 
 import contextlib
 import difflib
@@ -19,7 +19,7 @@ MISSPELT = 0.85
 
 
 def unimportable(**kwargs: Any) -> None:
-    """Stands for a part whose package fails to import; building it will say so."""
+    """Placeholder for a part whose package cannot be imported."""
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = SUGGEST) -> str | None:
@@ -69,7 +69,7 @@ def _scoped(registry: Registry) -> Registry:
 
 
 def names(registry: Registry, prefix: str | None = None) -> dict[str, Any]:
-    """Everything that can be named in ``registry``, or under its ``prefix.``."""
+    """Names that ``registry``, or its scope ``prefix``, can resolve."""
     if prefix is None:
         return _lineage(_scoped(registry))
     child = registry.root.children.get(prefix)

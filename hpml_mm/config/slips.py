@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Tell one's own config files, and their misspelt keys, from those of stock recipes."""
+"""Misspelt keys of installed recipes, which a user's own config must not repeat."""
 
 import re
 from collections.abc import Iterator
@@ -20,12 +20,12 @@ def is_installed(filename: str | Path | None) -> bool:
 
 
 def own_files(cfg: Config) -> Iterator[Path]:
-    """The file of a config and those that it stands on, but for stock ones."""
+    """Iterate over a config's file and its bases, installed packages left out."""
     return _own_files(Path(cfg.filename)) if cfg.filename else iter(())
 
 
 def own_slips(cfg: Config) -> list[str]:
-    """Slips of stock recipes that a config repeats in a file of its own.
+    """Find misspelt keys of installed recipes that the user's own files repeat.
 
     Returns:
         One line for each, with its place and the right name.

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The directory of a run: one for each different run.
+"""Work directories: one for each different run.
 
 An overridden run never lands in the directory of the unchanged config, and a
 new run never overwrites the checkpoints of an earlier one.
@@ -27,7 +27,7 @@ def derive_work_dir(
     configured: str | None = None,
     root: str = 'work_dirs',
 ) -> Path:
-    """The directory of a run; the same arguments always give the same one.
+    """Derive the work directory of a run; equal arguments give equal directories.
 
     Args:
         config: The config file's path.
@@ -64,7 +64,7 @@ def derive_work_dir(
 
 
 def slug(changes: Mapping[str, Any]) -> str:
-    """A readable name for overrides, with a digest that tells them apart.
+    """Readable name of overrides, with a digest that makes it unique.
 
     Only the last part of each key is shown, so two sets of overrides may read
     alike; the digest covers the whole keys and values, in any order.
@@ -82,7 +82,7 @@ def slug(changes: Mapping[str, Any]) -> str:
 
 
 def claim_work_dir(work_dir: Path, overwrite: bool = False) -> None:
-    """Make sure that a new run overwrites nothing of an earlier one.
+    """Refuse a directory in which a new run would overwrite an earlier one.
 
     Args:
         work_dir: The directory of a run that starts at the beginning.

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Decoded images in memory that the forked workers of a loader share.
+"""Cache of decoded images in memory that forked loader workers share.
 
 The memory is one anonymous mapping: it takes no name, no file and no space in
 ``/dev/shm``, costs nothing until it is written, and is gone with its processes. Its
@@ -33,7 +33,7 @@ _ENTRY = np.dtype(
 
 
 class FileState(NamedTuple):
-    """Size and time of a file, which tell its contents apart unread."""
+    """Size and modification time of a file, by which a change is noticed."""
 
     size: int
     mtime: int
@@ -75,7 +75,7 @@ class ImageCache:
                 f'cannot set {num_bytes / 2**30:.1f} GiB of memory aside for images '
                 f'({error}); take a smaller memory_gib'
             ) from error
-        # Stored entries, bytes used, whether it was told that nothing more fits.
+        # Stored entries, bytes used, whether it was logged that the cache is full.
         self._counters = np.frombuffer(self._memory, np.int64, 3)
         self._log = np.frombuffer(self._memory, _ENTRY, self._entries, ALIGNMENT)
         self._pixels = np.frombuffer(self._memory, np.uint8, num_bytes, front)
@@ -142,7 +142,7 @@ class ImageCache:
         return self._view(offset, image.shape), False
 
     def _read_log(self) -> None:
-        """Take over what was stored since the last time, by whomever."""
+        """Index the entries that any process has stored since the last call."""
         with self._lock:
             count = int(self._counters[0])
         for entry in self._log[self._seen : count].tolist():

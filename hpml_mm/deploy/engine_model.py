@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Models of MMPretrain and MMPose whose network is an engine."""
+"""Models of MMPretrain and MMPose whose network runs in an inference engine."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -18,15 +18,15 @@ from .spec import DeploySpec, PoseSpec
 
 
 class PassThrough(nn.Module):
-    """Stands in for a backbone: the images are the features."""
+    """Backbone that returns its images as the only feature."""
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
-        """Give the images as the only feature."""
+        """Return the images as the only feature."""
         return (images,)
 
 
 def with_engine(model: nn.Module, engine: Callable[[Tensor], Outputs]) -> nn.Module:
-    """The same model, run by an engine: tests, metrics and TTA take it as it is.
+    """Copy a model with its network run by an engine, for tests, metrics and TTA.
 
     Everything but the network is a copy: data preprocessor, decoder, settings of the
     test. The backbone passes the images on, and the head's ``forward`` runs the engine
@@ -60,7 +60,7 @@ def with_engine(model: nn.Module, engine: Callable[[Tensor], Outputs]) -> nn.Mod
 
 
 def model_of(spec: DeploySpec, engine: Engine) -> nn.Module:
-    """A model with the pre- and post-processing of a description.
+    """Build a model with the pre- and post-processing of a description.
 
     Args:
         spec: Description that a file carries.

@@ -42,7 +42,7 @@ class ClassPrediction:
 
     @property
     def best(self) -> str:
-        """The class of the highest score."""
+        """Name of the class with the highest score."""
         return max(self.scores, key=lambda name: self.scores[name])
 
 
@@ -75,7 +75,7 @@ class PosePrediction:
 
 
 class Predictor:
-    """A model with the steps from image files to its input.
+    """Model together with the steps from image files to its input.
 
     Args:
         model: As :func:`~hpml_mm.deploy.engine_model.model_of` gives it, or as it was
@@ -140,7 +140,7 @@ class Predictor:
 
 
 def load_predictor(path: str | Path, config: str | None = None) -> Predictor:
-    """A predictor for any file that holds a trained model.
+    """Load a predictor from a checkpoint, an ONNX or an OpenVINO file.
 
     Args:
         path: ``.pth`` or ``.safetensors``, whose config is found through the file
@@ -164,7 +164,7 @@ def load_predictor(path: str | Path, config: str | None = None) -> Predictor:
 
 
 def checkpoint_config(path: str | Path, config: str | None = None) -> Config:
-    """The config of a checkpoint: the given one, the one in it, or the one it names.
+    """Find the config of a checkpoint: the given, the embedded or the named one.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -217,5 +217,5 @@ def _from_checkpoint(path: str | Path, config: str | None) -> Predictor:
 
 
 def describe_damage(error: BrokenImageError) -> str:
-    """Damage of an image, without the advice for data sets."""
+    """Describe the damage of an image, without the advice for data sets."""
     return str(error).partition(';')[0]

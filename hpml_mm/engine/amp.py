@@ -243,7 +243,7 @@ def _scaler_args(loss_scale: str | float | dict) -> dict:
 
 
 class EvalAutocast:
-    """Runs a model's forward passes outside training in mixed precision.
+    """Patch that runs a model's validation and test passes in mixed precision.
 
     MMEngine's loops enter ``autocast(enabled=False)`` around each validation
     iteration, which would cancel any context entered from outside. So this one is
@@ -263,7 +263,7 @@ class EvalAutocast:
         )
 
     def remove(self) -> None:
-        """Give the model its own precision back."""
+        """Restore the model's own precision."""
         for handle in self._handles:
             handle.remove()
 

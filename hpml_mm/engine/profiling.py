@@ -84,7 +84,7 @@ class ProfilerWindow:
         self.profile.step()
 
     def stop(self) -> None:
-        """Stop in whatever state it is; the profile can be read from now on."""
+        """Stop in any state; the profile can be read from now on."""
         self.profile.stop()
 
 

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Object keypoint similarity, the number that COCO's AP of poses counts with."""
+"""Object keypoint similarity (OKS), on which COCO's AP of poses is based."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -100,7 +100,7 @@ def _check_shapes(
     area: np.ndarray,
     sigmas: np.ndarray,
 ) -> None:
-    """Broadcasting would take some that do not agree, and be wrong."""
+    """Refuse shapes that disagree; broadcasting would accept some of them."""
     shape = (len(area), len(sigmas))
     if not (predicted.shape == truth.shape == (*shape, 2) and visible.shape == shape):
         raise ValueError(

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Rows of ``results/*.csv``: one measured number each, with all that it needs."""
+"""Rows of ``results/*.csv``: one measured number each, with command and environment."""
 
 import csv
 import io
@@ -136,7 +136,7 @@ def append_results(path: Path, rows: Iterable[ResultRow]) -> None:
 
 
 def unit_of(metric: str) -> str:
-    """The unit within a metric's name, or that of a known score; '1' is none.
+    """Unit of a metric, from its name or of a known score; '1' if it has none.
 
     Raises:
         ValueError: If the metric is not known, and its name holds no unit.
@@ -190,7 +190,7 @@ def result_row(
     argv: Sequence[str],
     baseline: float | None = None,
 ) -> ResultRow:
-    """Row of a metric whose name tells its unit.
+    """Make the row of a metric whose name holds its unit.
 
     Args:
         experiment: See :class:`ResultRow`.

@@ -69,7 +69,7 @@ def results_table(rows: Sequence[ResultRow]) -> str:
 
 
 def write_tables(text: str, root: Path) -> str:
-    """A document with its tables made anew.
+    """Replace the tables of a document by those of its result rows.
 
     Args:
         text: The document.

@@ -20,7 +20,7 @@ DRAWN_FROM = 0.5
 
 @dataclass(frozen=True)
 class HeatmapSpec:
-    """Recipe by which keypoints become heatmaps.
+    """Settings by which a codec draws heatmaps.
 
     Attributes:
         kind: ``'msra'``: a Gaussian at the nearest cell, cut off after three sigmas;

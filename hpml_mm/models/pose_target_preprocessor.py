@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Images and targets of a pose model made ready on its device, a batch at a time."""
+"""Data preprocessor that makes a pose model's images and targets on its device."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -75,7 +75,7 @@ class PoseTargetPreprocessor(PoseDataPreprocessor):
         self.channels_last = channels_last
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Make a batch ready.
+        """Normalise the images of a batch and draw its heatmaps.
 
         Args:
             data: ``inputs``, uint8 of shape (N, H, W, 3) or a list of (H, W, 3), and
@@ -166,7 +166,7 @@ def _stacked(inputs: Any) -> torch.Tensor:
 
 
 def _swapped(images: torch.Tensor) -> torch.Tensor:
-    """Red and blue changed places: (N, H, W, 3)."""
+    """Swap red and blue, (N, H, W, 3)."""
     if images.device.type != 'cpu':
         return images.flip(-1)
     # OpenCV takes a tenth of torch's time for this; to it, a batch is one tall image.

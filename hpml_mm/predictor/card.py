@@ -46,7 +46,7 @@ class Card:
 
     @property
     def task(self) -> str:
-        """Label in words: 'ImageNet top-1 (%) after 12 epochs'."""
+        """Label in words, e.g. 'ImageNet top-1 (%) after 12 epochs'."""
         dataset, _, measure = self.label.partition('/')
         words = (_DATASETS.get(dataset, dataset), _MEASURES.get(measure, measure))
         return ' '.join(filter(None, (*words, self.note)))

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""A checkpoint of ``tools/train.py configs/aiop/...`` as a predictor."""
+"""Predictors made from checkpoints of ``tools/train.py configs/aiop/...``."""
 
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from .training_range import TrainingRange
 def checkpoint_predictor(
     cache: str | Path, config: str | Path, checkpoint: str | Path
 ) -> ScorePredictor:
-    """A trained network of a run, with scores on networks that it was not trained on.
+    """Make a predictor of a training run, scored on the networks left out of it.
 
     The config's data set is built on the cache, and divides it. As for all predictors,
     networks that choose the best epoch are of the sample: no score is of them.

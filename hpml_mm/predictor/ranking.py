@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Networks with their predicted scores, in order, as a table."""
+"""Networks ranked by predicted score."""
 
 import dataclasses
 import math
@@ -23,7 +23,7 @@ class ScoredNetwork:
         macs: For one image.
         params: Parameters.
         score: In percent.
-        std: Standard deviation in points; None where the predictor tells none.
+        std: Standard deviation in points; None where the predictor gives none.
         ood: Reason why it is out of distribution, or ''.
     """
 
@@ -59,7 +59,7 @@ def rank_networks(
 
 
 def best_first(network: ScoredNetwork) -> tuple:
-    """Key to sort by: higher scores, then fewer MACs."""
+    """Sort key: higher scores first, then fewer MACs."""
     return -network.score, network.macs, network.name
 
 

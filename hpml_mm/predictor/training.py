@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Train, fine-tune and test the predictors that are kept in files."""
+"""Training, fine-tuning and testing of predictors that can be saved."""
 
 import copy
 import dataclasses
@@ -62,7 +62,7 @@ def train_predictor(
 def fine_tune_predictor(
     predictor: ScorePredictor, bench: Bench, count: int, seed: int = 0
 ) -> ScorePredictor:
-    """Fit a predictor to a few networks of another table, and test on its rest.
+    """Fine-tune a predictor on a sample of another table, and test it on the rest.
 
     The Gaussian process keeps its scales, which say what matters in a network, and is
     conditioned on the sample alone. The weights of a graph network are trained further.
@@ -123,7 +123,7 @@ def score_again(predictor: ScorePredictor, bench: Bench) -> dict[str, Scores]:
 
 
 def table_checksum(cache: GraphCache, label: str) -> str:
-    """Checksum of names and labels, in whatever order."""
+    """Checksum of names and labels, independent of their order."""
     rows = sorted(zip(cache.names, cache.metric(label).tolist(), strict=True))
     return f'{zlib.crc32(repr(rows).encode()):08x}'
 
@@ -163,7 +163,7 @@ def draw_sample(bench: Bench, count: int, seed: int) -> Draw:
 def card_and_range(
     bench: Bench, drawn: Draw, method: str, origin: str | None = None
 ) -> tuple[Card, TrainingRange]:
-    """Card without scores, and range, of a predictor of a sample."""
+    """Card, without scores, and training range of a sample's predictor."""
     card = Card(
         space=bench.space,
         label=bench.metric,
@@ -185,7 +185,7 @@ def with_scores(
     drawn: Draw,
     more: dict[str, Scores] | None = None,
 ) -> ScorePredictor:
-    """A predictor as its file will give it back, with scores on its card.
+    """Put scores on the card of a predictor, after a round trip through its file.
 
     Args:
         predictor: A trained one.

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Metrics of a validation, and the contribution of each single image to them."""
+"""Validation scores, with the contribution of each image to them."""
 
 import contextlib
 import io
@@ -43,7 +43,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Validation:
-    """A validation set, to run models on without the hooks of a loop.
+    """Validation set and metrics, to evaluate models without a runner.
 
     Attributes:
         loader: Its batches, in the same order each time.
@@ -73,10 +73,10 @@ class Validation:
 
 @dataclass(frozen=True)
 class MetainfoOnly(Validation):
-    """A validation set whose metainfo is used; no model is run on it."""
+    """Validation set of which only the metainfo is used."""
 
     def run(self, model: BaseModel) -> Evaluation:
-        """No score at all."""
+        """Return an evaluation without scores."""
         return Evaluation({})
 
 
@@ -104,7 +104,7 @@ def compare(
 
 
 class _CorrectImages(BaseMetric):
-    """Records which images were classified right; computes nothing."""
+    """Metric that records which images were classified right, and computes nothing."""
 
     default_prefix = ''
 
@@ -151,7 +151,7 @@ def _split_names(evaluator: Evaluator) -> Mapping[str, str]:
 
 @contextlib.contextmanager
 def _recording(evaluator: Evaluator, recorder: BaseMetric) -> Iterator[Any]:
-    """Add a metric, and have CocoMetric leave its detections in a file.
+    """Context that adds a metric and has CocoMetric write its detections to a file.
 
     Yields:
         A function that reads each image's matches after the evaluation.

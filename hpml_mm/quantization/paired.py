@@ -24,7 +24,7 @@ _RECALLS = np.linspace(0, 1, 101)
 
 @dataclass(frozen=True)
 class Paired:
-    """A score before and after a change, on the same images.
+    """Score before and after a change, on the same images, with a bootstrap interval.
 
     Attributes:
         before: Score before.

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Layers with weights, and the INT8 grids that weights and activations are rounded to.
+"""INT8 grids of weights and activations, and the layers that have weights.
 
 Weights lie on a symmetric grid of 255 levels for each output channel, activations on
 an affine one of 256 levels for a whole tensor: ``q = round(x / scale) + zero_point``
@@ -43,12 +43,12 @@ def weighted_layers(network: nn.Module) -> dict[str, nn.Module]:
 
 
 def channel_axis(layer: Any) -> int:
-    """The dimension of a layer's weight that its output channels lie along."""
+    """Dimension of the output channels in a layer's weight."""
     return 1 if isinstance(layer, _TRANSPOSED) else 0
 
 
 def weight_scales(weight: Tensor, axis: int) -> Tensor:
-    """Distance of two levels, shape (channels,), for a weight of any shape."""
+    """Scale of each output channel of a weight, shape (channels,)."""
     largest = weight.detach().transpose(0, axis).flatten(1).abs().amax(1)
     return (largest / WEIGHT_MAX).clamp(min=_SMALLEST)
 
@@ -93,7 +93,7 @@ def widen_(
     percentile: float,
     sample: int = _SAMPLE,
 ) -> None:
-    """Widen the range of a tensor, in place, by that of some more of its values.
+    """Widen the range of a tensor, in place, to cover more of its values.
 
     Args:
         ranges: Lower and upper end for each tensor seen so far.

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Settings of a quantization, which a user decides."""
+"""User settings of a quantization."""
 
 import math
 from dataclasses import dataclass

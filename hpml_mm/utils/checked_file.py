@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Arrays and notes in one safetensors file with a format, a version and a checksum.
+"""Safetensors files with a format, a version and a checksum.
 
 Graph caches and predictors are such files. Nothing in them is ever run.
 """
@@ -41,7 +41,7 @@ def write_checked(
     arrays: Mapping[str, np.ndarray],
     notes: Mapping[str, Any],
 ) -> None:
-    """Write a file, whole or not at all; equal content gives equal bytes.
+    """Write a file atomically; equal content gives equal bytes.
 
     Args:
         path: Target; its directory is made where it is missing.

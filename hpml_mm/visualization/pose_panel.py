@@ -58,7 +58,7 @@ class View:
         return cls(float(x), float(y), side / length, side)
 
     def points(self, places: np.ndarray) -> np.ndarray:
-        """Places of the image, shape (..., 2), as places of the picture."""
+        """Map points of the image, shape (..., 2), to the picture."""
         return (np.asarray(places, float) - (self.x, self.y)) * self.zoom
 
     def picture(self, image: np.ndarray) -> np.ndarray:
@@ -120,7 +120,7 @@ def draw_pose(
 
 
 def _fine(points: np.ndarray) -> list[tuple[int, int]]:
-    """Places for OpenCV, in parts of a pixel; far ones would overflow its integers."""
+    """Points in OpenCV's fixed-point format, clipped to the range of its integers."""
     near = np.clip(points, -FAR, FAR)
     return [tuple(place) for place in (near * 2**SHIFT).round().astype(int).tolist()]
 

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Poses side by side on one sheet: the truth, and what models say."""
+"""Sheet of poses: the ground truth beside the predictions of models."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -109,7 +109,7 @@ def _draw_row(
 
 
 def lay_out(rows: Sequence[Sequence[Panel]], titles: Sequence[str]) -> np.ndarray:
-    """Put panels of one size into a table with a title above each column.
+    """Arrange panels of one size in a grid with a title above each column.
 
     Returns:
         RGB sheet of type uint8.
@@ -134,7 +134,7 @@ def lay_out(rows: Sequence[Sequence[Panel]], titles: Sequence[str]) -> np.ndarra
 
 
 def _shorten(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """The text, without its middle if it is too wide."""
+    """Shorten a text in the middle if it is too wide."""
     shown, half = text, len(text) // 2
     while half > 1 and font.getlength(shown) > width:
         half -= 1

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Throughput of predictors in graphs a second: training and prediction."""
+"""Throughput of predictors in graphs/s, for training and prediction."""
 
 import copy
 import dataclasses
@@ -43,7 +43,7 @@ class Timed:
 
 
 def predicting(bench: Bench) -> dict[str, Work]:
-    """Predict a whole table, from its graphs as the cache has them.
+    """Sides that predict a whole table from the graphs of a cache.
 
     Features are computed anew each time, but for torch_geometric's ``Data`` objects,
     which are made before. The Gaussian process is conditioned on as many networks as
@@ -70,7 +70,7 @@ def predicting(bench: Bench) -> dict[str, Work]:
 
 
 def training(bench: Bench, networks: int, epochs: int) -> dict[str, Work]:
-    """Train on the first networks of a table, each time from the same weights."""
+    """Sides that train on the first networks of a table, from equal weights."""
     rows = torch.arange(min(networks, len(bench))).numpy()
 
     def baseline() -> Work:
@@ -125,7 +125,7 @@ def time_in_turns(
 def speed_rows(
     experiment: str, found: Mapping[str, Timed], command: str
 ) -> list[ResultRow]:
-    """Graphs a second of each side, and the speed-up over torch_geometric."""
+    """Rows of graphs/s of each side, and of the speed-up over torch_geometric."""
     columns = environment_columns(environment())
     rates = {n: [t.graphs / s for s in t.seconds] for n, t in found.items()}
     rows = []
@@ -152,7 +152,7 @@ def speed_rows(
 
 
 def choose(sides: Mapping[str, Work], names: Sequence[str] | None) -> dict[str, Work]:
-    """Some of the sides; None for all.
+    """Select sides by name; None for all.
 
     Raises:
         ValueError: One is not there.

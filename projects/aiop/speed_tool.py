@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-r"""Time predictors in turn with the same network made of torch_geometric's parts.
+r"""Time predictors in turn with the same network in torch_geometric.
 
 python -m projects.aiop.speed_tool predict ofa-mbv3-w1.0 --caches work_dirs/graphs
 python -m projects.aiop.speed_tool train nas-bench-201 --caches work_dirs/graphs \

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Run the methods of a case over seeds; what is done is not done again."""
+"""Runs of the methods of a case over seeds; finished runs are reused."""
 
 import dataclasses
 import functools
@@ -53,7 +53,7 @@ def cells(
     seeds: Sequence[int] = PRETRAIN_SEEDS,
     draws: Sequence[int] = DRAW_SEEDS,
 ) -> list[Cell]:
-    """All runs of a case, without those that would only be repeated.
+    """All runs of a case, without repeats of deterministic methods.
 
     A method on which seeds have no influence has one for each sample, and an empty
     sample is always the same.
@@ -83,7 +83,7 @@ def cells(
 
 
 class Benches:
-    """The tables, each read when it is asked for.
+    """Tables, each loaded on first use.
 
     Args:
         folder: Of their caches.
@@ -101,7 +101,7 @@ class Benches:
 def run_cells(
     todo: Sequence[Cell], benches: Benches, folder: Path
 ) -> Iterator[tuple[Cell, dict[str, Any]]]:
-    """Run what has not been run yet; each result is written at once.
+    """Run unfinished cells; write each result at once.
 
     Yields:
         Each run with its record: ``scores`` by metric, rank correlations of
@@ -147,7 +147,7 @@ def _run(cell: Cell, benches: Benches, store: Path) -> dict[str, Any]:
 
 
 def judge(found: Prediction, labels: np.ndarray) -> Mapping[str, float | None]:
-    """All metrics of a prediction, and share of labels within its standard deviation.
+    """Metrics of a prediction, and shares of labels within 1 and 2 standard deviations.
 
     Of a normal distribution 68.3 % are within one standard deviation, 95.4 % within
     two.

@@ -28,7 +28,7 @@ _THROUGHPUT = 'throughput/all(img/s)'
 
 @dataclass(frozen=True)
 class ScalingPoint:
-    """Repeats with one number of processes and one batch.
+    """Repeated runs with one number of processes and one batch size.
 
     Attributes:
         processes: Number of processes, N.
@@ -87,7 +87,7 @@ def scaling_points(runs: Mapping[str, Summary]) -> list[ScalingPoint]:
 def scaling_rows(
     name: str, points: Sequence[ScalingPoint], argv: Sequence[str]
 ) -> list[ResultRow]:
-    """Four rows a point; times and rates are compared with those of one process.
+    """Four rows for each point, with one process as the baseline.
 
     Args:
         name: Name of the experiment.
@@ -159,7 +159,7 @@ def draw_scaling(points: Sequence[ScalingPoint], title: str = '') -> np.ndarray:
 
 
 def _check_alike(runs: Mapping[str, Summary]) -> None:
-    """All but processes and batch must be the same; a comparison would be of those."""
+    """Refuse runs that differ in more than processes and batch."""
 
     def check(key: str, what: str) -> None:
         refuse_mixed({n: summary_value(s, key) for n, s in runs.items()}, what)

@@ -22,7 +22,7 @@ _CANVAS = SIDE * _SCALE
 
 @dataclass(frozen=True)
 class Expression:
-    """Looks of a face with one expression.
+    """Shape parameters of one expression.
 
     Lengths are in units of the head's half height.
 
@@ -110,7 +110,7 @@ def draw_face(expression: str, rng: np.random.Generator) -> np.ndarray:
 
 
 def _vary(look: Expression, rng: np.random.Generator) -> Expression:
-    """No two people show an expression equally strongly."""
+    """Vary the strength of an expression at random."""
     strength = rng.uniform(0.8, 1.15)
     calm = EXPRESSIONS['Neutral']
 

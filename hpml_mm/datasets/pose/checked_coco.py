@@ -29,7 +29,7 @@ _ITEM_METAINFO = (
 
 
 class CheckedCocoDataset(BaseCocoStyleDataset):
-    """Keypoints in COCO's format, of which nothing is lost without a word.
+    """Keypoints in COCO's format, with every annotation checked.
 
     A bad annotation is an error that names file and id, see
     :func:`~hpml_mm.datasets.pose.coco_checks.check_annotations`. Annotations that
@@ -180,7 +180,7 @@ class CheckedCocoDataset(BaseCocoStyleDataset):
         )
 
     def _set_metric_file(self) -> None:
-        """Tell ``CocoMetric`` the file to evaluate on, the way MMPose does."""
+        """Set the file that ``CocoMetric`` evaluates on, in MMEngine's message hub."""
         if self._used_file:
             key = f'{self.metainfo["dataset_name"]}_ann_file'
             MessageHub.get_current_instance().update_info(key, self._used_file)

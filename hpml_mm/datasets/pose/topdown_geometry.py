@@ -92,7 +92,7 @@ def after_flip(
 def needed_part(
     matrix: np.ndarray, image_size: tuple[int, int], size: tuple[int, int]
 ) -> tuple[slice, slice]:
-    """Find rows and columns of an image that a warp reads; all of it where none.
+    """Rows and columns of an image that a warp reads; all of them if it reads none.
 
     Args:
         matrix: Shape (2, 3), as for ``cv2.warpAffine``.

@@ -56,7 +56,7 @@ def build_transforms(configs: Any, place: str = 'transforms') -> list[Transform]
 
 
 def moving_transforms(transforms: Sequence[Transform]) -> list[str]:
-    """Names of those transforms, nested ones too, that may move points."""
+    """Names of the transforms, nested ones included, that may move keypoints."""
     return [
         type(leaf).__name__
         for leaf in _leaves(transforms)
@@ -73,7 +73,7 @@ def _leaves(transforms: Sequence[Transform]) -> Iterator[BasicTransform]:
 
 
 def _offered() -> dict[str, type]:
-    """Every transform of an image that a config may name."""
+    """Image transforms of albumentations that a config may name."""
     return {
         name: kind
         for name, kind in vars(A).items()
@@ -146,7 +146,7 @@ def _construct(kind: type, arguments: dict, place: str) -> Transform:
 def remap_points(
     points: np.ndarray, map_x: np.ndarray, map_y: np.ndarray, **params: Any
 ) -> np.ndarray:
-    """Find points of an image after ``cv2.remap``, to a fraction of a pixel.
+    """Find points of an image after ``cv2.remap``, with subpixel accuracy.
 
     Args:
         points: (P, 2 or more), of which x and y change, in pixels.
@@ -172,7 +172,7 @@ def remap_points(
 
 
 def _takes_strict(kind: type) -> bool:
-    """Tell if a class checks its arguments itself, which its signature hides."""
+    """Return whether a class checks its arguments by a schema."""
     owner = next(base for base in kind.__mro__ if '__init__' in vars(base))
     return 'InitSchema' in vars(owner)
 

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""A CSV table with archs, written again with columns more."""
+"""CSV tables of architectures, to which columns are added."""
 
 import csv
 import dataclasses
@@ -19,7 +19,7 @@ ARCH = 'arch'
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ArchTable:
-    """A table whose columns stay as they are, followed by new ones.
+    """CSV table whose columns are kept and followed by new ones.
 
     Attributes:
         path: Of the table.
@@ -103,7 +103,7 @@ class ArchTable:
             advanced(done, len(self.rows))
 
     def write(self, cells: Sequence[Sequence]) -> None:
-        """Write the new table, whole or not at all.
+        """Write the table with the new columns, atomically.
 
         Args:
             cells: Of the new columns, for each row.
@@ -127,7 +127,7 @@ def profile_table(
     size: tuple[int, int] | None = None,
     advanced: Callable[[int, int], None] = lambda done, total: None,
 ) -> str:
-    """Write a table again with the integers ``macs_counted`` and ``params_counted``.
+    """Write a table with the new columns ``macs_counted`` and ``params_counted``.
 
     Args:
         table: CSV file with a column ``arch``.

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The network of a config of MMPretrain or MMPose, and the input that it takes."""
+"""Models and input sizes of configs of MMPretrain and MMPose."""
 
 import difflib
 from collections.abc import Collection, Iterator, Mapping
@@ -63,7 +63,7 @@ def find_config(source: str) -> Config:
 
 
 def _config_files() -> dict[str, dict[str, Path]]:
-    """Find what installed packages bring, by name and by ``package::path``."""
+    """Find the configs of installed packages, by name and by ``package::path``."""
     found: dict[str, dict[str, Path]] = {}
     for package in _PACKAGES:
         spec = find_spec(package)
@@ -85,7 +85,7 @@ def _near(source: str, names: Collection[str]) -> list[str]:
 
 
 def config_model(cfg: Config, name: str) -> nn.Module:
-    """Build a config's model; its weights are as they are drawn.
+    """Build a config's model with random weights.
 
     Args:
         cfg: Config with a ``model``.
@@ -106,7 +106,7 @@ def config_model(cfg: Config, name: str) -> nn.Module:
 
 
 def no_classifier(cfg: Config) -> str:
-    """Say what a config's model is where it is no classifier, else ''."""
+    """Reason why a config's model is no classifier, or ''."""
     kind = str(cfg.model.get('type')).split('.')[-1]
     return '' if kind.endswith('Classifier') else f'a {kind} is no classifier'
 

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Train a graph network and predict with it, without a runner: seconds for a sample."""
+"""Training and prediction of graph networks without a runner."""
 
 import copy
 import dataclasses
@@ -84,7 +84,7 @@ class Labelled:
 
     @classmethod
     def of(cls, bench: Bench, rows: np.ndarray, fold: bool) -> 'Labelled':
-        """Some networks of a table, with merged nodes or without."""
+        """Select networks of a table."""
         table = bench.folded if fold else bench.table
         return cls(table, rows, bench.labels[rows])
 
@@ -103,7 +103,7 @@ def fit(
     settings: FitSettings,
     dev: Labelled | None = None,
 ) -> list[float]:
-    """Train a model in place; its labels' scale is fitted on the training networks.
+    """Train a model in place; the scale of labels is fitted on the training networks.
 
     Args:
         model: Parameters without ``requires_grad`` stay as they are.

@@ -13,7 +13,7 @@ from .graph import Graph, neighbours, running_order
 
 @dataclasses.dataclass(frozen=True)
 class NodeProfile:
-    """One node in words.
+    """Description and cost of one node.
 
     Attributes:
         name: Module path, or operator.
@@ -35,7 +35,7 @@ class NodeProfile:
 
 
 def profile(graph: Graph) -> list[NodeProfile]:
-    """All nodes of a graph, in an order in which they can run."""
+    """Profile all nodes of a graph, in topological order."""
     labels, rows = graph.labels, []
     for index in running_order(graph):
         h_in, h_out, w_in, w_out, c_in, c_out = graph.resolutions[index].tolist()
@@ -70,7 +70,7 @@ def _detail(graph: Graph, index: int) -> str:
 def print_profile(
     graph: Graph, title: str, top: int | None = None, console: Console | None = None
 ) -> None:
-    """Print a table of the nodes that cost something, and the totals.
+    """Print a table of the nodes with MACs or parameters, and the totals.
 
     Args:
         graph: The network.

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Networks as chains of layers: as modules, or as graphs of blocks seen before."""
+"""Networks as chains of layers, built as modules or joined from layers' graphs."""
 
 import dataclasses
 import functools
@@ -19,7 +19,7 @@ PLACE = '@'
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """One link of a network: its module and its place.
+    """Layer of a chain: its module, its name and its stage.
 
     Attributes:
         path: Its place in the network, such as ``blocks.3``.
@@ -43,7 +43,7 @@ class Layer:
 
 
 def build_chain(layers: Sequence[Layer], bn_eps: float = 1e-5) -> nn.Sequential:
-    """Build the network in which each layer reads what the one before it wrote.
+    """Build the network that runs the layers one after the other.
 
     Args:
         layers: In order. Layers ``blocks.0``, ``blocks.1``... that follow each other
@@ -66,7 +66,7 @@ def build_chain(layers: Sequence[Layer], bn_eps: float = 1e-5) -> nn.Sequential:
 
 
 def chain_graph(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> Graph:
-    """Join the graph of the network of those of its layers.
+    """Join the graph of the network from its layers' graphs.
 
     Args:
         layers: In order.
@@ -115,6 +115,6 @@ def renamed(graph: Graph, path: str) -> Graph:
 
 
 def output_shape(graph: Graph) -> tuple[int, int, int]:
-    """Read off channels, height and width of what a layer gives."""
+    """Channels, height and width of a layer's output, from its graph."""
     _, height, _, width, _, channels = graph.resolutions[-1].tolist()
     return channels, height, width

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Batched augmentations in a row, applied piece by piece."""
+"""Composition of batched augmentations, applied to a few faces at a time."""
 
 from collections.abc import Sequence
 

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Faces without a loader: batches are cut out of one array."""
+"""Data set that indexes whole batches out of one array of faces."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -97,7 +97,7 @@ class FaceArrayDataset(Dataset):
     def seed_samples(
         self, seed: int | None, epoch: Callable[[], int] | None = None
     ) -> None:
-        """Make augmentation follow from seed, epoch and index.
+        """Derive the augmentation of each face from seed, epoch and index.
 
         Args:
             seed: From 0; None takes it back.
@@ -126,7 +126,7 @@ class FaceArrayDataset(Dataset):
         }
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """Return all about a face but its pixels."""
+        """Return a face's metadata, without pixels."""
         table = self._table
         return {
             'gt_label': table.labels[idx],
@@ -152,7 +152,7 @@ class FaceArrayDataset(Dataset):
         return '\n    '.join(lines)
 
     def _place(self) -> tuple[Tensor, 'FaceSamples']:
-        """Bring the faces to their device, when the first batch is asked for."""
+        """Move the faces to their device, before the first batch."""
         if self._placed is not None:
             device = self._placed[0].device
         else:
@@ -188,7 +188,7 @@ class FaceArrayDataset(Dataset):
 
 
 class FaceSamples:
-    """Makes the ``DataSample`` of each face.
+    """Factory of the faces' ``DataSample`` objects.
 
     Setting the fields of one by its own methods takes longer than cropping and flipping
     the face, so one is made that way and the others are made like it.
@@ -208,7 +208,7 @@ class FaceSamples:
         }
 
     def take(self, indices: Sequence[int]) -> list[DataSample]:
-        """Make new ones for a batch: a model writes its predictions into them.
+        """Make new samples for a batch: a model writes its predictions into them.
 
         Args:
             indices: Of the faces, from 0.
@@ -230,7 +230,7 @@ class FaceSamples:
 
 @FUNCTIONS.register_module()
 def keep_batch(batch: dict | list) -> dict:
-    """Collate what is collated already.
+    """Collate function that returns a finished batch as it is.
 
     Args:
         batch: A batch; or a list of samples, where something stands before the data set

@@ -87,7 +87,7 @@ def read_faces(source: BaseFERDataset) -> FaceTable:
 def cached_table(
     source: BaseFERDataset, config: Mapping, cache_dir: str | Path | None
 ) -> FaceTable:
-    """Load every face of a data set, from the cache where that is still right.
+    """Load every face of a data set, from its cache file if that is up to date.
 
     A file that is absent, damaged, of another version or older than the data is written
     anew. Where that is impossible the table is used from memory, with a warning. Two
@@ -150,7 +150,7 @@ def _file_name(source: BaseFERDataset, config: Mapping) -> str:
 
 
 def _fingerprint(source: BaseFERDataset) -> str | None:
-    """Tell two states of a data set's files apart; None where these are not known."""
+    """Digest of the state of a data set's files; None if they are not known."""
     files = source.source_files()
     if files is None:
         return None

@@ -64,7 +64,7 @@ class SeparableMap:
         return (_weighted(taps[0], rows.matrices) @ parts).flatten(1, 2).round_()
 
     def _moved(self, counts: tuple[int, int]) -> tuple['_Blocks', Tensor]:
-        """R and C, moved for a blur of so many rows and columns; made once."""
+        """R and C, shifted for each tap of a blur; cached by the blur's size."""
         if counts not in self._shifted:
             device = self._exact[0].device
             blocks = in_blocks(moved(self.rows.float(), counts[0]))
@@ -154,7 +154,7 @@ def gaussian_taps(count: int, sigma: Tensor) -> Tensor:
 
 
 def moved(matrix: Tensor, count: int) -> Tensor:
-    """Move the rows of a matrix by each offset of a blur's taps.
+    """Shift the rows of a matrix by each offset of a blur's taps.
 
     Moved out at one end, a row comes back in as the reflection about the last one.
 

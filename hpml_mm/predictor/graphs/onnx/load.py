@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""An ONNX file with the shape of each of its tensors, for one image."""
+"""ONNX files with the shapes of all tensors, for one image."""
 
 from __future__ import annotations
 
