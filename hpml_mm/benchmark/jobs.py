@@ -42,8 +42,8 @@ class Job:
 
     Attributes:
         mode: One of ``MODES``.
-        side: What it measures.
-        work_dir: Where its runner may write.
+        side: Side that it measures.
+        work_dir: Work directory of its runner.
         loop: True if ``train`` means the whole loop, loader and hooks included.
         batch_size: Instead of the side's own.
         workers: The same, for the loader's processes.

@@ -31,8 +31,8 @@ def axes_of(
     """Values to try for each setting, the cheapest to measure first.
 
     Args:
-        cfg: What is tuned.
-        device: Where it trains.
+        cfg: Config to tune.
+        device: Device that it trains on.
         batch_sizes: Instead of those around the config's own.
         workers: Instead of those up to the number of cores.
     """
@@ -55,7 +55,7 @@ def make_measure(
     """Make the function that measures a setting in a separate process.
 
     Args:
-        folder: Where its processes may write.
+        folder: Folder for the files of its processes.
         cfg: The config, read.
         config: Its path, or ``package::name``.
         plan: Rounds of a measurement.

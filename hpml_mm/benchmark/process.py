@@ -70,11 +70,11 @@ class SideResult:
     """Measured rounds of one side, and the environment of its process.
 
     Attributes:
-        side: Which side.
-        environment: What it ran on.
+        side: Side that was measured.
+        environment: Environment of its process.
         laps: One for each round.
-        profile: Where the time went, as a Markdown table.
-        note: How its process was set up.
+        profile: Markdown table of the profile.
+        note: CPU set-up of its process.
     """
 
     side: Side
@@ -88,8 +88,8 @@ class Worker:
     """A measuring process.
 
     Args:
-        job: What it measures.
-        directory: Where its job and its log lie.
+        job: Job that it measures.
+        directory: Folder of its job and its log.
         threads: Threads of its OpenMP, and so of PyTorch; None leaves them open.
     """
 
@@ -168,7 +168,7 @@ def measure(
 
     Args:
         jobs: One for each side.
-        plan: How long.
+        plan: Number and length of the rounds.
         directory: Holds the processes' files.
         threads: See :class:`Worker`.
         log: Gets a line for each step.

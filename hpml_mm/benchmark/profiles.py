@@ -153,7 +153,7 @@ def stage_table(
     """Markdown table of stages, the most expensive first, with their shares.
 
     Args:
-        seconds: Of each stage.
+        seconds: Seconds of each stage.
         count: What a stage's time is divided by.
         unit: Heading of the times.
         factor: Units in a second.

@@ -25,8 +25,8 @@ class Lap:
 
     Attributes:
         seconds: From the first iteration's start to the last one's end.
-        iterations: How many there were.
-        images: How many images they had together.
+        iterations: Number of iterations.
+        images: Number of images in all of them.
         latencies: Seconds of each iteration where each was waited for.
         memory: GiB used so far, see :func:`~.memory.used_memory_gib`.
     """

@@ -44,7 +44,7 @@ class Measurement:
     """Speed and memory of a setting.
 
     Attributes:
-        setting: What was measured.
+        setting: Setting that was measured.
         speed: Images a second; 0 where it failed.
         iqr: Interquartile range of the rounds' speeds.
         memory: GiB that it took; None where that is not known.
@@ -78,7 +78,7 @@ def search(
     sizes larger ones are left out after one that lacked memory.
 
     Args:
-        start: Where the search begins.
+        start: Setting to begin with.
         axes: Values to try for each attribute of a setting, in the order to try them.
         measure: Measures a setting.
 

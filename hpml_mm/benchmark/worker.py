@@ -34,7 +34,7 @@ def serve(session: Session, requests: TextIO, replies: TextIO, note: str = '') -
             ``round`` and ``profile``, each a JSON object with ``do``.
         replies: Gets a line for each, and one before all that says what this process
             runs on.
-        note: How this process was set up.
+        note: CPU set-up of this process.
     """
     _reply(replies, {'environment': environment(), 'note': note})
     for line in requests:

@@ -85,7 +85,7 @@ def configure_test(
 
     Args:
         config: Config file, or ``package::name``.
-        checkpoint: What is tested; None for weights as they are initialised.
+        checkpoint: Checkpoint to test; None for weights as they are initialised.
         options: Overrides by dotted key.
         tta: Average over several views of each image; the directory is ``test_tta``.
         work_dir: Another directory.

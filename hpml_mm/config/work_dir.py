@@ -31,11 +31,11 @@ def derive_work_dir(
 
     Args:
         config: The config file's path.
-        changes: What the command line overrides, by dotted key.
+        changes: Overrides of the command line, by dotted key.
         tag: A name of the user's choice for an overridden run.
         work_dir: The directory itself, of the user's choice.
         configured: ``work_dir`` as the config file sets it.
-        root: Where runs live that say nothing else.
+        root: Parent of derived work directories.
 
     Raises:
         ValueError: If both ``tag`` and ``work_dir`` are given, if ``tag`` is

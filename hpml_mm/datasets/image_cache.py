@@ -55,7 +55,7 @@ class ImageCache:
     has the whole budget to itself.
 
     Args:
-        num_bytes: How much memory the pixels may take. The log takes another half
+        num_bytes: Memory that the pixels may take. The log takes another half
             a percent.
 
     Raises:
@@ -93,7 +93,7 @@ class ImageCache:
         """Get the image of that name, decoded only if it has to be.
 
         Args:
-            name: What the image is known by, such as its path.
+            name: Key of the image, such as its path.
             state: State of its file. Where it is not the one of the stored image,
                 the image is decoded anew and takes the place of the stored one,
                 whose memory is not given back.

@@ -68,7 +68,7 @@ def decode_image(
 
     Args:
         data: Content of the file.
-        name: What to call the file in an error.
+        name: Name of the file for error messages.
         color_type: ``'grayscale'`` for shape (H, W), ``'color'`` for (H, W, 3)
             in BGR order.
         remedy: Advice at the end of an error.

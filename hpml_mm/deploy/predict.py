@@ -53,7 +53,7 @@ class PosedObject:
     Attributes:
         box: x1, y1, x2, y2 in pixels of the image, within which it was looked for.
         keypoints: Places in pixels of the image, shape (K, 2).
-        scores: Of each keypoint, shape (K,); those of heatmaps are their maxima.
+        scores: Scores of each keypoint, shape (K,); those of heatmaps are their maxima.
     """
 
     box: Box
@@ -82,8 +82,8 @@ class Predictor:
             trained; put into evaluation mode.
         reader: Gives the samples that it takes.
         task: ``'classify'`` or ``'pose'``.
-        names: Of the classes or keypoints; empty for classes without names.
-        metainfo: Of a pose, what its drawing needs: skeleton and colours.
+        names: Names of the classes or keypoints; empty for classes without names.
+        metainfo: Skeleton and colours of a pose, for its drawing.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Predictor:
 
         Args:
             image: Path of the file.
-            boxes: Of the objects, for a pose model; None for one that fills the image.
+            boxes: Boxes for a pose model; None for one object that fills the image.
 
         Raises:
             FileNotFoundError: If there is no such file.

@@ -125,8 +125,8 @@ def record_of(
     """Make the JSON record of an image.
 
     Args:
-        prediction: Of the image.
-        names: Of the keypoints.
+        prediction: Prediction of the image.
+        names: Names of the keypoints.
 
     Returns:
         ``image``, and for a class ``class``, ``score`` and ``scores``; for a pose
@@ -164,8 +164,8 @@ def draw_prediction(
     """Draw a prediction over its image.
 
     Args:
-        prediction: Of a file that is still there.
-        metainfo: Of a pose: its skeleton and colours, under MMPose's names.
+        prediction: Prediction of a file that is still there.
+        metainfo: Skeleton and colours of a pose, under MMPose's names.
         min_score: Keypoints below it are small grey dots.
 
     Returns:

@@ -61,10 +61,10 @@ class DeploySpec:
 
     Attributes:
         task: ``'classify'`` or ``'pose'``.
-        names: Of the classes or the keypoints, in order.
+        names: Names of the classes or the keypoints, in order.
         input_size: Width and height of the network's input.
-        channels: Of the network's input.
-        mean: Of each channel, in levels from 0 to 255.
+        channels: Number of input channels.
+        mean: Mean of each channel, in levels from 0 to 255.
         std: Likewise.
         color: ``'grey'``, ``'rgb'`` or ``'bgr'``: the channels as the network sees
             them.

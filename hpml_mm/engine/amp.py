@@ -20,7 +20,7 @@ class Precision:
         device_type: Type of the device, such as ``'cuda'``.
         dtype: Type of matrix products and convolutions.
         name: Short name for logs and summaries.
-        loss_scaling: Whether gradients underflow without a scaled loss.
+        loss_scaling: True if gradients underflow without a scaled loss.
     """
 
     device_type: str
@@ -54,7 +54,7 @@ def resolve_precision(
     Args:
         dtype: ``'bfloat16'``, ``'float16'``, or ``'auto'`` for the best that the
             device computes natively.
-        device: Where the model is.
+        device: Device of the model.
 
     Raises:
         ValueError: If the dtype is unknown, or the device cannot do it.
@@ -251,7 +251,7 @@ class EvalAutocast:
 
     Args:
         model: The model itself, not a distributed wrapper of it.
-        precision: What to run in.
+        precision: Precision to run in.
     """
 
     def __init__(self, model: nn.Module, precision: Precision) -> None:

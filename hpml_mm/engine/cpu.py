@@ -21,9 +21,9 @@ class CpuSetup:
     """Settings that were applied; ``str()`` gives one line for a log.
 
     Args:
-        threads: What was done about threads.
-        memory: What was done about freed memory.
-        cores: What was done about cores.
+        threads: Text on threads.
+        memory: Text on freed memory.
+        cores: Text on cores.
     """
 
     threads: str

@@ -111,7 +111,7 @@ def weights_for(
     """Give a checkpoint's weights the model's names.
 
     Args:
-        model: What they are meant for, unwrapped.
+        model: Model that they are meant for, unwrapped.
         checkpoint: As MMEngine reads it.
         source: Its file, for errors.
 
@@ -151,7 +151,7 @@ def check_start(
     one, has the same names and a few equal shapes, and MMEngine trains on from those.
 
     Args:
-        source: Where the weights come from, for errors.
+        source: Origin of the weights, for errors.
         state: They, by name.
         wanted: Those of the model, or of the part that takes them.
         owner: Name of that part.

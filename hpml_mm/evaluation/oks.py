@@ -30,14 +30,14 @@ def oks(
     Args:
         predicted: Pixels, shape (N, K, 2).
         truth: Pixels, shape (N, K, 2).
-        visible: Whether the truth says where a keypoint is, shape (N, K): labelled
-            at all, be it hidden or not.
+        visible: True if a keypoint is labelled in the truth, hidden or not, shape
+            (N, K).
         area: Square pixels of each true object, shape (N,). What an annotation calls
             its area decides how strict the measure is: COCO's is that of the segment,
             about half the box, many animal data sets' is the whole box, and then the
             same distance costs half as much in the exponent.
-        sigmas: Spread of the annotators for each keypoint, as a share of the square
-            root of the area, shape (K,).
+        sigmas: Standard deviation of the annotators for each keypoint, as a share
+            of the square root of the area, shape (K,).
 
     Returns:
         0 to 1 for each pair, shape (N,); NaN where no keypoint is visible.

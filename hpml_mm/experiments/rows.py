@@ -29,7 +29,7 @@ class ResultRow:
     """One number of one experiment.
 
     Attributes:
-        experiment: What was run, such as ``worker-sweep/workers=2``.
+        experiment: Experiment and variant, such as ``worker-sweep/workers=2``.
         metric: Name with its unit, such as ``throughput(img/s)``.
         unit: The unit alone.
         value: Median or mean over ``n`` runs.
@@ -37,9 +37,9 @@ class ResultRow:
             ``None`` where one run has none.
         n: Runs behind the value.
         baseline: Value of the run that this one is compared with.
-        command: What gives this number again.
+        command: Command that reproduces this number.
         commit: Commit of the code, with ``+dirty`` where it was changed.
-        device: What it ran on.
+        device: Device that it ran on.
         torch: Version of PyTorch.
         date: Day of the last run, as YYYY-MM-DD.
     """
@@ -169,7 +169,7 @@ def environment_columns(environment: Mapping[str, Any]) -> EnvironmentColumns:
     """Commit, device, PyTorch and day of a row.
 
     Args:
-        environment: Of :func:`hpml_mm.utils.env.environment`, or a run's summary.
+        environment: That of :func:`hpml_mm.utils.env.environment` or of a summary.
     """
     dirty = '+dirty' if environment['dirty'] else ''
     return {

@@ -61,8 +61,8 @@ def refuse_mixed(
 
     Args:
         values: The value of each thing compared, by its name.
-        what: What the values are.
-        remedy: What to do about it.
+        what: Name of the values.
+        remedy: Advice for the user.
 
     Raises:
         ValueError: With those that differ from the first one, and their values where
@@ -91,8 +91,8 @@ def check_same_environment(
     """Refuse to compare runs on different code, PyTorch or devices.
 
     Args:
-        environments: Of each thing compared, by its name.
-        remedy: What to do about it.
+        environments: Environment of each side, by name.
+        remedy: Advice for the user.
 
     Raises:
         ValueError: If one differs from the first one; it names those that do.
@@ -114,7 +114,7 @@ def metric_of(summary: Summary, metric: str) -> float:
     """Number of a run by its name.
 
     Args:
-        summary: Of the run.
+        summary: Summary of the run.
         metric: A measurement, a metric of the last validation, ``best/`` of one, or a
             count or the wall time of the training.
 

@@ -56,7 +56,7 @@ class Run:
     """One training of a variant.
 
     Attributes:
-        variant: What is trained.
+        variant: Variant to train.
         number: Repeat, from 0, or the seed.
         seeded: True if ``number`` is a seed.
     """
@@ -75,7 +75,7 @@ class Run:
         """Arguments of ``tools/train.py``.
 
         Args:
-            work_dir: Where the run's files go.
+            work_dir: Directory for the run's files.
             iters: Train so many batches and do nothing else.
         """
         options = list(self.variant.options)
@@ -128,7 +128,7 @@ def run_once(
     """Train in a separate process, unless the same run is finished already.
 
     Args:
-        run: What to train.
+        run: Run to train.
         directory: Where its files go; beside it go its log, and its arguments with the
             digest of its config.
         script: Path of ``tools/train.py``.

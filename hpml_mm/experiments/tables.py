@@ -36,7 +36,7 @@ def read_rows(args: argparse.Namespace, root: Path = Path()) -> list[ResultRow]:
     """Rows of a table, in the order of the files.
 
     Args:
-        args: Of a parser with :func:`add_table_arguments`.
+        args: Arguments of a parser with :func:`add_table_arguments`.
         root: Folder that the files' paths begin at.
 
     Raises:

@@ -65,7 +65,7 @@ class TimedIterator(_Proxy):
 
     Args:
         iterator: The iterator to time.
-        wait: Where to leave the time.
+        wait: Slot for the time.
         clock: Returns seconds.
         started: Seconds that it took to make the iterator; they belong to its
             first batch.
@@ -105,7 +105,7 @@ class TimedLoader(_Proxy):
 
     Args:
         loader: The loader to time.
-        wait: Where to leave the times.
+        wait: Slot for the times.
         clock: Returns seconds.
     """
 
@@ -132,7 +132,7 @@ class WaitTotals(NamedTuple):
         steady: Time of the iterations with those waits, waits included.
         first_wait: Waits for first batches, worker start-up included.
         first_total: Time of the iterations with first batches.
-        firsts: How many first batches there were.
+        firsts: Number of first batches.
         idle: Time the device idled between steps.
         device: Time it idled or worked.
     """
@@ -168,7 +168,7 @@ class WaitCounter:
         Args:
             wait: Seconds that the loader blocked.
             total: Seconds of the whole iteration, this wait included.
-            first: Whether an iterator had to be started for its batch.
+            first: True if an iterator was started for its batch.
         """
         if first:
             one = WaitTotals(first_wait=wait, first_total=total, firsts=1)

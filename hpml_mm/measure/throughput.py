@@ -62,7 +62,7 @@ class ThroughputCounter:
     window and in no sum.
 
     Args:
-        warmup_steps: How many steps to leave out at the beginning.
+        warmup_steps: Number of first steps to leave out.
     """
 
     def __init__(self, warmup_steps: int) -> None:

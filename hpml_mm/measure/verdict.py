@@ -16,9 +16,9 @@ class LoaderSetup:
 
     Attributes:
         num_workers: Worker processes of one loader.
-        persistent_workers: Whether they live on from epoch to epoch.
+        persistent_workers: True if workers live on from epoch to epoch.
         cpus: CPUs for each training process.
-        on_cpu: Whether the model trains on those CPUs as well.
+        on_cpu: True if the model trains on those CPUs as well.
     """
 
     num_workers: int

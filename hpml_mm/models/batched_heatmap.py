@@ -28,7 +28,7 @@ class HeatmapSpec:
             itself, cut off.
         size: Width and height of a heatmap in cells.
         stride: Pixels of the input for a cell, along x and y.
-        sigma: Of the Gaussian, in cells.
+        sigma: Standard deviation of the Gaussian, in cells.
     """
 
     kind: str
@@ -72,7 +72,7 @@ def batched_heatmaps(
     Args:
         keypoints: Places in the input in pixels, float32, shape (N, K, 2).
         visible: Visibilities, shape (N, K).
-        spec: What to draw.
+        spec: Settings of the heatmaps.
 
     Returns:
         Heatmaps, float32, shape (N, K, H, W), and weights, shape (N, K).

@@ -70,7 +70,7 @@ def normalized(levels: Tensor, mean: Tensor, std: Tensor, channels: int) -> Tens
     """Subtract means, divide by standard deviations, in this order.
 
     Args:
-        levels: Of shape (N, 1, H, W).
+        levels: Shape (N, 1, H, W).
         mean: One value for all channels or one for each, of shape (1 or C, 1, 1).
         std: The same.
         channels: C, number of channels to make.

@@ -36,14 +36,14 @@ class PoseTargetPreprocessor(PoseDataPreprocessor):
     Args:
         encoder: Config of the codec that targets are made by, ``MSRAHeatmap`` or
             ``UDPHeatmap``. None for a model that is not trained.
-        channels_last: Whether the images come out in this memory format, which is
+        channels_last: True if the images come out in this memory format, which is
             how OpenCV makes them: on a CPU it is the cheaper one by far.
-        mean: Of the channels, in the order after the swap. None for images that stay
-            in levels.
+        mean: Mean of each channel, in the order after the swap. None for images that
+            stay in levels.
         std: Standard deviation, likewise.
-        bgr_to_rgb: Whether to swap BGR to RGB.
-        rgb_to_bgr: Whether to swap RGB to BGR.
-        non_blocking: Whether the host goes on while bytes travel.
+        bgr_to_rgb: True to swap BGR to RGB.
+        rgb_to_bgr: True to swap RGB to BGR.
+        non_blocking: True to copy to the device asynchronously.
         batch_augments: As for ``PoseDataPreprocessor``.
 
     Raises:
@@ -80,7 +80,7 @@ class PoseTargetPreprocessor(PoseDataPreprocessor):
         Args:
             data: ``inputs``, uint8 of shape (N, H, W, 3) or a list of (H, W, 3), and
                 ``data_samples``, a list.
-            training: Whether targets are wanted.
+            training: True to make targets.
 
         Returns:
             ``inputs``, float32 of shape (N, 3, H, W), and the data samples.

@@ -66,8 +66,8 @@ def search_archs(
 
     Args:
         space: Search space. Networks are reduced to what reaches their output.
-        predictor: Of their scores.
-        limits: Of their costs.
+        predictor: Predictor of the scores.
+        limits: Upper limits of the costs.
         trials: Different networks whose costs are counted; those within the limits are
             predicted too. Fewer where the space has no more.
         seed: Equal seeds find equal networks.

@@ -30,8 +30,8 @@ def checkpoint_predictor(
 
     Args:
         cache: Graphs of the table that the run was trained on.
-        config: Of the run, with label, networks and model.
-        checkpoint: Of the run.
+        config: Config of the run, with label, networks and model.
+        checkpoint: Checkpoint of the run.
 
     Returns:
         As ``train_predictor``.

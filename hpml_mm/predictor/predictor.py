@@ -45,7 +45,7 @@ class ScorePredictor(abc.ABC):
 
     Attributes:
         card: Its training set and scores.
-        range: Of the statistics of its training set.
+        range: Range of the statistics of its training set.
     """
 
     kind: ClassVar[str]
@@ -83,7 +83,7 @@ class ScorePredictor(abc.ABC):
         """Predict percentages, and mark networks that are out of distribution.
 
         Args:
-            graphs: Of networks.
+            graphs: Graphs of the networks.
             rows: Positions of those wanted; None for all.
 
         Returns:

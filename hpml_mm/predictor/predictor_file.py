@@ -77,7 +77,7 @@ class GNNPredictor(ScorePredictor):
 
     Attributes:
         model: Ready to predict.
-        config: Of the model.
+        config: Config of the model.
         fold: True if its graphs have merged nodes, see ``GraphTable``.
     """
 

@@ -19,7 +19,7 @@ class ScoredNetwork:
     """A network and its predicted score.
 
     Attributes:
-        name: Of the network.
+        name: Name of the network.
         macs: For one image.
         params: Parameters.
         score: In percent.
@@ -41,8 +41,8 @@ def rank_networks(
     """Predict all networks; the best first, of equal scores the cheaper one.
 
     Args:
-        predictor: Of their scores.
-        graphs: Of the networks.
+        predictor: Predictor of the scores.
+        graphs: Graphs of the networks.
         unfit: By name, reasons why networks are out of distribution whatever their
             graphs.
     """

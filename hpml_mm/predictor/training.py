@@ -36,7 +36,7 @@ def train_predictor(
     Args:
         bench: The table.
         count: Networks in the sample, as ``protocol.draw`` draws it.
-        seed: Of the sample, and of first weights.
+        seed: Seed of the sample, and of first weights.
         method: One of ``METHODS``.
 
     Returns:
@@ -71,7 +71,7 @@ def fine_tune_predictor(
         predictor: First state; it stays as it is.
         bench: The other table.
         count: Networks in the sample.
-        seed: Of the sample.
+        seed: Seed of the sample.
 
     Returns:
         As ``train_predictor``; scores have 'before tuning' too.

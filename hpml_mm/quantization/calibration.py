@@ -31,10 +31,10 @@ def calibration_batches(
     """Batches of training images with the steps of validation.
 
     Args:
-        cfg: Of a run; its training data set is read by the pipeline of its validation.
-        count: How many images, at least 128.
-        batch_size: How many of them in one batch; the last one may be smaller.
-        seed: Of the choice.
+        cfg: Config of a run; its training data go through the validation pipeline.
+        count: Number of images, at least 128.
+        batch_size: Images in one batch; the last one may be smaller.
+        seed: Seed of the choice.
         preprocessor: The model's; built from the config where None.
 
     Returns:

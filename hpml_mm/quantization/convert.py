@@ -189,7 +189,7 @@ def remove_earlier(out: Path, backend: str | None) -> list[str]:
 
     Args:
         out: Folder; it need not be there.
-        backend: Of this run; None where it leaves no model, and no report of one.
+        backend: Backend of this run; None if it leaves neither model nor report.
 
     Returns:
         Names of the files that were there.

@@ -20,7 +20,7 @@ class NothingConverted(ValueError):
     """Error of a conversion that left every layer in FP32.
 
     Attributes:
-        layers: How many there are.
+        layers: Number of layers.
     """
 
     def __init__(self, message: str, layers: int) -> None:

@@ -86,7 +86,7 @@ def compare(
     """Paired differences by metric, with the split in front where it has a name.
 
     Args:
-        before: In FP32, say.
+        before: For example in FP32.
         after: In INT8, on the same images.
         resamples: Draws behind the interval; None for the defaults.
 

@@ -92,7 +92,7 @@ class ImageMatches:
     """Detections of one image, in one category, as COCO's evaluation counts them.
 
     Attributes:
-        scores: Of D detections, best first, shape (D,).
+        scores: Scores of D detections, best first, shape (D,).
         matched: True for one that meets an object, at T thresholds, shape (T, D).
         ignored: True for one that counts neither way, shape (T, D).
         objects: Objects to be found.

@@ -248,8 +248,8 @@ def fine_tune_(
 
     Args:
         cfg: A checked training config that counts epochs.
-        checkpoint: Of the FP32 model, which INT8 is compared with as well.
-        settings: Of the :class:`~hpml_mm.quantization.hooks.QATHook`.
+        checkpoint: Checkpoint of the FP32 model, which INT8 is compared with as well.
+        settings: Settings of the :class:`~hpml_mm.quantization.hooks.QATHook`.
         out: Folder of the INT8 model.
         epochs: To train; :data:`EPOCHS` where None.
         lr: Learning rate; a hundredth of the config's where None.

@@ -24,7 +24,7 @@ class EngineCost:
 
     Attributes:
         name: In tables, such as ``FP32 eager``.
-        size_mib: Of its file, or of its weights where it has none.
+        size_mib: Size mib of its file, or of its weights where it has none.
         latency: By batch size; empty where it was not measured.
     """
 

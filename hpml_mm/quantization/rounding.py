@@ -57,7 +57,7 @@ def round_weight(weight: Tensor, axis: int) -> Tensor:
     """Round a weight to its grid; gradients pass as if it had not been.
 
     Args:
-        weight: Of any shape.
+        weight: Any shape.
         axis: The dimension of its output channels.
     """
     scales = weight_scales(weight, axis)
@@ -98,9 +98,9 @@ def widen_(
     Args:
         ranges: Lower and upper end for each tensor seen so far.
         key: Which tensor.
-        values: Of any shape.
-        percentile: How many percent of the values are within their range.
-        sample: Of more values than these, some are taken at regular distances.
+        values: Any shape.
+        percentile: Percentage of the values within their range.
+        sample: Maximum number of values; of more, some are taken at regular distances.
     """
     low, high = _ends(values, percentile, sample)
     before = ranges.get(key, (low, high))

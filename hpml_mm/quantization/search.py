@@ -11,7 +11,7 @@ class Trial:
     """One trial of the search: layers in FP32, and the drop.
 
     Attributes:
-        kept: How many of the worst layers stayed in FP32.
+        kept: Number of the worst layers that stayed in FP32.
         drop: Loss against FP32; below zero for a gain.
     """
 

@@ -78,7 +78,7 @@ def layer_sqnr(
     Args:
         network: Takes one tensor, its BatchNorm folded; it stays as it is.
         batches: Inputs, of shape (N, C, H, W).
-        percentile: How many percent of an input's values are within its range.
+        percentile: Percentage of an input's values within its range.
 
     Returns:
         All layers with weights that took part, worst first.

@@ -63,7 +63,7 @@ class Line:
         x: Places, from left to right.
         y: A value for each place.
         yerr: Half the height of the band around each value; None for no band.
-        reference: Whether it is no measurement: dashed, grey and without marks.
+        reference: True for a line without measurements: dashed, grey, no markers.
     """
 
     label: str

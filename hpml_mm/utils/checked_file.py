@@ -26,7 +26,7 @@ class FileFormat:
         name: Key of its notes; two formats differ in it.
         version: The only one that is read.
         title: With article, for messages: 'a graph cache'.
-        remedy: What to do with a damaged file, or one of another version.
+        remedy: Advice for a damaged file, or one of another version.
     """
 
     name: str
@@ -45,9 +45,9 @@ def write_checked(
 
     Args:
         path: Target; its directory is made where it is missing.
-        kind: Of the file.
-        arrays: By name.
-        notes: What JSON can hold.
+        kind: Kind of the file.
+        arrays: Arrays by name.
+        notes: Content that JSON can hold.
 
     Raises:
         ValueError: The notes hold what JSON cannot, such as NaN.

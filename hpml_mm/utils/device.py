@@ -117,7 +117,7 @@ class MemoryPeak:
     peak. Reading before each of its calls and keeping the maximum loses nothing.
 
     Args:
-        device: Where the model trains.
+        device: Device that the model trains on.
         cuda: The module that holds CUDA's counters; tests pass a fake.
     """
 

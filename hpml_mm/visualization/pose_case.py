@@ -26,7 +26,7 @@ class PoseCase:
         image: Path of the image.
         box: True box as x1, y1, x2, y2.
         truth: True keypoints, shape (K, 2).
-        visible: Whether the truth knows a keypoint, shape (K,).
+        visible: True if the truth knows a keypoint, shape (K,).
         predicted: Predicted keypoints, shape (K, 2).
         oks: See :func:`hpml_mm.evaluation.oks.oks`.
         center: Centre of the region that the network saw, shape (2,).
@@ -100,7 +100,7 @@ class WorstCases:
     Equal ones stay in the order in which they came. A case without an OKS is none.
 
     Args:
-        num: How many to keep.
+        num: Number of cases to keep.
     """
 
     def __init__(self, num: int) -> None:

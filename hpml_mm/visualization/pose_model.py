@@ -128,7 +128,7 @@ class PoseModel:
 
         Args:
             other: The other model.
-            cases: What it said of them.
+            cases: Cases of the other model.
 
         Raises:
             ValueError: If the data of this model lacks one of them.

@@ -46,7 +46,7 @@ def draw_pose_sheet(
     Args:
         rows: For each object the case of each model.
         meta: Metainfo of the data set: names, skeleton and colours.
-        models: What to call the models.
+        models: Names of the models.
         heatmaps: The maximum over all keypoints if :data:`ALL_KEYPOINTS`, those of
             one keypoint by its name, or None.
         side: Width and height of a picture.

@@ -25,8 +25,8 @@ class Case:
     """Case: the rest of a table is predicted from a sample.
 
     Attributes:
-        name: Of the case, as in the rows of results.
-        space: Of the table.
+        name: Name of the case, as in the rows of results.
+        space: Space of the table.
         sample: Networks in it; below 1 a share of the table.
         methods: To compare. Others are measured against 'ridge', or where
             networks have no architecture to write down, against 'macs'.

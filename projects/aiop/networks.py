@@ -36,7 +36,7 @@ class Setting:
         sources: Tables to pre-train on, which hold none of its networks. Graph
             networks are pre-trained on the first.
         adapters: Other labels of the first source, for AIO-P's adapters.
-        seed: Of pre-training, first weights and order.
+        seed: Seed of pre-training, first weights and order.
         store: Folder of pre-trained weights, which several samples share.
     """
 

@@ -127,7 +127,7 @@ def summarise(
     """Mean and standard deviation of each metric over several runs.
 
     Args:
-        scores: What ``score`` gave for each of them.
+        scores: Results of ``score``, one for each run.
 
     Returns:
         None for a metric that one of the runs does not have: the mean of the others

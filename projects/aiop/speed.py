@@ -34,7 +34,7 @@ class Timed:
     """Measurement of one side.
 
     Attributes:
-        seconds: Of each round.
+        seconds: Seconds of each round.
         graphs: Number of graphs in a round.
     """
 
@@ -100,11 +100,11 @@ def time_in_turns(
     """Time all sides in turn, round after round.
 
     Args:
-        sides: To be timed.
-        graphs: Of each round.
+        sides: Functions to time, by name.
+        graphs: Graphs in each round.
         rounds: That count.
         warmup: Rounds before these.
-        clock: In seconds.
+        clock: Clock in seconds.
 
     Raises:
         ValueError: There is no round.

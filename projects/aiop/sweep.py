@@ -32,7 +32,7 @@ class Cell:
     Attributes:
         case: Sample and table.
         method: One of ``METHODS``.
-        seed: Of pre-training and first weights.
+        seed: Seed of pre-training and first weights.
         draw: Seed of the sample.
     """
 
@@ -61,7 +61,7 @@ def cells(
     Args:
         case: Sample and table.
         methods: Some of the case's; None for all.
-        seeds: Of pre-training and first weights.
+        seeds: Seeds of pre-training and first weights.
         draws: Seeds of the samples.
 
     Raises:
@@ -86,7 +86,7 @@ class Benches:
     """Tables, each loaded on first use.
 
     Args:
-        folder: Of their caches.
+        folder: Folder of their caches.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -99,7 +99,7 @@ def convergence_rows(
     Args:
         name: Name of the experiment.
         curves: From :func:`read_sweep`.
-        metric: What they show.
+        metric: Name of the metric.
         targets: Values to reach.
         argv: ``sys.argv`` of the command.
 

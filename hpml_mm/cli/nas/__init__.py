@@ -28,7 +28,7 @@ def make_parser(description: str, argv: Sequence[str]) -> argparse.ArgumentParse
     """Build the parser; the chosen command's function is its ``run`` attribute.
 
     Args:
-        description: Of the program.
+        description: Description of the program.
         argv: Arguments to be parsed. Only the command that they begin with is imported,
             for some need seconds.
     """

@@ -31,7 +31,7 @@ class Expression:
         eye_open: Half height of the eye.
         pupil: Radius of the pupil.
         mouth_width: Half width of the mouth.
-        corner: How far the mouth's corners hang below its centre.
+        corner: Distance by which the mouth's corners hang below its centre.
         lips: Depth of the upper and of the lower lip's middle below the centre; a
             closed mouth has the same for both.
         teeth: Share of the open mouth, from above, that shows teeth.

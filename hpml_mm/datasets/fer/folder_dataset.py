@@ -154,7 +154,7 @@ def find_class_files(folder: Path, allow_empty: bool = False) -> list[list[str]]
 
     Args:
         folder: Folder of the split.
-        allow_empty: Whether a class folder may hold no image.
+        allow_empty: True if a class folder may hold no image.
 
     Raises:
         ValueError: A class folder is unknown, missing, empty or there twice.

@@ -15,8 +15,8 @@ def read_json(path: str, what: str, remedy: str) -> Any:
 
     Args:
         path: The file.
-        what: What to call it in an error.
-        remedy: What to do where it is not there.
+        what: Name for error messages.
+        remedy: Advice if it is missing.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -39,7 +39,7 @@ def read_annotations(path: str, labelled: bool = True) -> dict:
 
     Args:
         path: The file.
-        labelled: Whether annotations must be there; images to be detected on need
+        labelled: True if annotations must be there; images to be detected on need
             none.
 
     Raises:

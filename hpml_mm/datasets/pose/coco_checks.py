@@ -60,10 +60,10 @@ def check_annotations(
 
     Args:
         content: The file.
-        num_keypoints: How many keypoints each annotation must have.
+        num_keypoints: Number of keypoints of each annotation.
         image_folder: Folder that file names are relative to. It is listed once;
             images without annotation are not looked for.
-        remedies: What to do about another number of keypoints.
+        remedies: Advice for other numbers of keypoints.
 
     Returns:
         The content without the bad entries and without annotations of bad images, and

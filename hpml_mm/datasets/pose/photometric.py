@@ -21,10 +21,10 @@ class Distortion(NamedTuple):
     Attributes:
         contrast_mode: With 1 the contrast is changed, before and after the colours;
             with 0 it is never. (MMPose's documentation means once in either mode.)
-        brightness_flag: Whether to change the brightness.
-        contrast_flag: Whether to change the contrast.
+        brightness_flag: True to change the brightness.
+        contrast_flag: True to change the contrast.
         hsv_mode: 0 for neither, 1 for the saturation, 2 for the hue, 3 for both.
-        swap_flag: Whether to bring the channels into another order.
+        swap_flag: True to permute the channels.
         brightness_beta: What to add, in levels.
         contrast_alpha: Factor.
         saturation_alpha: Factor.
@@ -49,7 +49,7 @@ def distort(image: np.ndarray, drawn: Distortion) -> np.ndarray:
 
     Args:
         image: uint8, shape (H, W, 3), BGR. It stays as it is.
-        drawn: What to do.
+        drawn: Random draws.
 
     Returns:
         Another image; the same one where nothing is to be done.

@@ -52,7 +52,7 @@ class Albumentation(BaseTransform):
         transforms: Dicts such as ``dict(type='HorizontalFlip', p=.5)`` with names and
             arguments of albumentations. ``OneOf``, ``Sequential``, ``SomeOf`` and
             other compositions nest.
-        bgr: Whether a colour image is in BGR order, as MMCV loads it. It is given to
+        bgr: True if a colour image is in BGR order, as MMCV loads it. It is given to
             albumentations in RGB order and comes back in its own.
 
     Raises:

@@ -152,7 +152,7 @@ class ScalarHistory(HistoryBuffer):
 
         Args:
             log_val: The value; a tensor has one element.
-            count: By how much a mean weighs it.
+            count: Weight of the value in a mean.
 
         Raises:
             TypeError: If one of them is neither.

@@ -111,7 +111,7 @@ class SummaryHook(LoopHook):
 
         Args:
             runner: The runner; it need not have begun to train.
-            status: How the run ended.
+            status: End of the run.
 
         Returns:
             The file. None in all processes but the first, and where it could not

@@ -67,7 +67,7 @@ class ThroughputHook(TrainingClockHook):
     Args:
         warmup_iters: Steps left out at the beginning.
         interval: Steps in a window.
-        count_flops: Whether to count the operations of the first step.
+        count_flops: True to count the operations of the first step.
     """
 
     priority = 'NORMAL'

@@ -22,13 +22,13 @@ class ArchTable:
     """CSV table whose columns are kept and followed by new ones.
 
     Attributes:
-        path: Of the table.
-        out: Of the new one, if there is one.
+        path: Path of the table.
+        out: Path of the new table, if there is one.
         columns: Names of the new ones.
         space: Search space of its archs; empty where there are no rows.
         header: Names of its columns.
         rows: Cells of each row, with the number of its line.
-        ending: How its lines end.
+        ending: Line ending.
     """
 
     path: Path
@@ -106,7 +106,7 @@ class ArchTable:
         """Write the table with the new columns, atomically.
 
         Args:
-            cells: Of the new columns, for each row.
+            cells: Cells of the new columns, for each row.
 
         Raises:
             OSError: The disk is full, or the directory cannot be written to.

@@ -35,7 +35,7 @@ class _Part:
         path: Its file.
         space: Name of the search space.
         size: Height and width of the images; None for the space's own.
-        rows: What the table says of its networks.
+        rows: Rows of the table.
     """
 
     path: Path

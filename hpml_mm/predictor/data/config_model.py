@@ -89,7 +89,7 @@ def config_model(cfg: Config, name: str) -> nn.Module:
 
     Args:
         cfg: Config with a ``model``.
-        name: What to call it in errors.
+        name: Name for error messages.
 
     Raises:
         ValueError: It has no model, or the model cannot be built.
@@ -119,7 +119,7 @@ def input_shape(
     Args:
         cfg: Its config.
         model: The model; its first convolution tells whether images are grey.
-        name: What to call it in errors.
+        name: Name for error messages.
         size: Height and width instead of the config's.
 
     Raises:

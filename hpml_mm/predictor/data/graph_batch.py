@@ -89,7 +89,7 @@ class GraphBatch(NamedTuple):
     A graph's nodes follow each other, weighted ones first, as in ``Graph``.
 
     Attributes:
-        features: Of the different nodes of the networks.
+        features: Features of the different nodes of the networks.
         members: Which of these a type of node consists of; just one, if nodes were not
             merged.
         rows: (N,) int64, the type of each node.

@@ -44,7 +44,7 @@ class GraphDataset(Dataset):
             rest, 'all' are all.
         train: Size of the sample: a number, or a share below 1.
         dev: Share of these that the best epoch is chosen by; 0 for none.
-        seed: Of the division.
+        seed: Seed of the division.
         fold: As in ``GraphTable``.
 
     Raises:

@@ -20,8 +20,8 @@ class GraphTable:
     """Graphs whose features are computed once, and which are batched as arrays.
 
     Args:
-        columns: What a cache holds.
-        fold: Whether to merge nodes, see ``merging``. AIO-P's encoder reads all nodes.
+        columns: Cache of the graphs.
+        fold: True to merge nodes, see ``merging``. AIO-P's encoder reads all nodes.
 
     Raises:
         ValueError: A graph has no nodes.
@@ -88,7 +88,7 @@ class GraphSet:
     """Graphs with their statistics and node tables, each computed on first use.
 
     Args:
-        columns: What a cache holds.
+        columns: Cache of the graphs.
     """
 
     def __init__(self, columns: GraphCache) -> None:

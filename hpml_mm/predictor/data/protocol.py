@@ -17,7 +17,7 @@ class Draw:
     """One split of a table.
 
     Attributes:
-        seed: What it was drawn with.
+        seed: Seed of the draw.
         train: Positions of the sample, sorted.
         test: Positions of the networks to test predictions on, sorted.
     """

@@ -80,7 +80,7 @@ class SizeEmbedding(nn.Module):
 
     Args:
         width: Channels of a state.
-        op_width: Of which the table of operations has.
+        op_width: Width of the operations' embedding.
     """
 
     def __init__(self, width: int = 64, op_width: int = 16) -> None:

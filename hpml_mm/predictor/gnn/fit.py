@@ -35,7 +35,7 @@ class FitSettings:
         schedule: One of ``SCHEDULES``; 'cosine' rises over the first tenth, and falls
             to 0.
         clip: Largest norm of a gradient.
-        seed: Of the order of the networks.
+        seed: Seed of the order of the networks.
     """
 
     epochs: int = 40
@@ -108,7 +108,7 @@ def fit(
     Args:
         model: Parameters without ``requires_grad`` stay as they are.
         train: Networks to fit the model to.
-        settings: Of the training.
+        settings: Settings of the training.
         dev: Networks by whose mean absolute error in points the best epoch is chosen;
             None for the last one.
 

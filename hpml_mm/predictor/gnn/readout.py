@@ -30,8 +30,8 @@ class Readout(nn.Module):
     """Concatenation of means, sums or maxima of a graph's node states.
 
     Args:
-        kinds: Of ``READOUTS``: 'mean' is AIO-P's; 'sum' (over 100) knows the size of a
-            network too.
+        kinds: Some of ``READOUTS``. 'mean' is AIO-P's; 'sum' (over 100) depends on the
+            size of a network too.
 
     Raises:
         ValueError: A kind is unknown, or there is none.

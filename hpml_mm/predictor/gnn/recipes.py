@@ -30,8 +30,8 @@ class Recipe:
         name: Part of the names of files.
         model: Arguments of ``GraphRegressor``.
         fold: True to merge nodes.
-        settings: Of the training; the number of epochs follows from the sample.
-        tuning: Of the fine-tuning, but for the number of epochs.
+        settings: Training settings; the number of epochs follows from the sample.
+        tuning: Fine-tuning settings, but for the number of epochs.
     """
 
     name: str

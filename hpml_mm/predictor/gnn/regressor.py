@@ -137,7 +137,7 @@ class GraphRegressor(ScoreModel):
 
     Args:
         encoder: Config of an encoder, or one.
-        readout: Of ``readout.READOUTS``.
+        readout: Some of ``readout.READOUTS``.
         head: Config of a head, whose ``in_channels`` follow from encoder and readout.
         scaling: As in ``ScoreModel``.
         data_preprocessor: As for any of MMEngine's models.

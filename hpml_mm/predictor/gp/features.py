@@ -26,7 +26,7 @@ class Task:
     """Labelled networks of one task: their labels have one scale.
 
     Attributes:
-        statistics: Of (G,) graphs.
+        statistics: Statistics of (G,) graphs.
         labels: (G,) in percent, at least two of them different.
     """
 
@@ -90,10 +90,10 @@ class TrainingSet:
     """Labelled networks of one task, standardised.
 
     Attributes:
-        mean: Of -log(100 - label).
-        std: Of the same, that of the population.
+        mean: Mean of -log(100 - label).
+        std: Population standard deviation of the same.
         targets: (G,) the same with mean 0 and standard deviation 1.
-        axes: Of each feature set.
+        axes: Axes of each feature set.
         features: Coordinates of the networks on these.
     """
 

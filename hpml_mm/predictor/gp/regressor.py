@@ -64,8 +64,8 @@ class GaussianProcess(nn.Module):
 
         Args:
             tasks: Each with labels of its own; they share the scales alone.
-            steps: Of Adam.
-            seed: Of the sample of a large task.
+            steps: Steps of Adam.
+            seed: Seed of the sample of a large task.
 
         Raises:
             ValueError: The labels of a task are no percentages, or do not differ.

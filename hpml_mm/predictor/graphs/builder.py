@@ -40,7 +40,7 @@ class GraphBuilder:
 
     Args:
         sizes: Number of elements of each parameter; a value names it by its position.
-        shape: Of the network's input.
+        shape: Shape of the network's input.
         axis: Dimension of the input's channels.
     """
 

@@ -92,7 +92,7 @@ class Entry:
     """Record of a cache: a graph, and name, arch and metrics of its network.
 
     Attributes:
-        name: What the network is called.
+        name: Name of the network.
         arch: Its canonical string in its search space; None outside of them.
         metrics: Numbers by name and unit, as 'imagenet/top1(%)' or 'macs'.
     """

@@ -74,10 +74,10 @@ def print_profile(
 
     Args:
         graph: The network.
-        title: What to call it.
+        title: Heading.
         top: Only so many nodes, the most expensive first; None for all that have MACs
             or parameters, in the order in which they run.
-        console: Where to print; standard output.
+        console: Console to print to; standard output.
     """
     console = console or table_console()
     rows = profile(graph)

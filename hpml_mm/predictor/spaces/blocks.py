@@ -31,7 +31,7 @@ class ConvLayer(nn.Sequential):
         kernel: Side of the kernel; odd.
         stride: Stride in both directions.
         act: A name in ``ACTIVATIONS``, or None for none.
-        norm: Whether a BatchNorm follows; there is never a bias.
+        norm: True if a BatchNorm follows; there is never a bias.
         groups: Groups of the convolution.
     """
 
@@ -97,8 +97,8 @@ class MBConv(nn.Sequential):
         kernel: Side of the depthwise kernel.
         stride: Stride of the depthwise convolution.
         act: Activation after the first two, as ``ACTIVATIONS`` names it.
-        se: Whether a squeeze-and-excitation follows the depthwise convolution.
-        expand: Whether there is a 1x1 expansion.
+        se: True if a squeeze-and-excitation follows the depthwise convolution.
+        expand: True if there is a 1x1 expansion.
     """
 
     def __init__(
@@ -133,9 +133,9 @@ class MobileBlock(nn.Module):
         kernel: Side of the depthwise kernel.
         stride: Stride of the block.
         act: Activation, as ``ACTIVATIONS`` names it.
-        se: Whether there is a squeeze-and-excitation.
-        expand: Whether there is a 1x1 expansion.
-        shortcut: Whether the input is added where stride and channels allow it.
+        se: True if there is a squeeze-and-excitation.
+        expand: True if there is a 1x1 expansion.
+        shortcut: True if the input is added where stride and channels allow it.
     """
 
     def __init__(
@@ -185,7 +185,7 @@ class Bottleneck(nn.Module):
         mid_channels: Channels of the 3x3 convolution.
         out_channels: Channels of the output.
         stride: Stride of the block.
-        project: Whether the shortcut has its own convolution.
+        project: True if the shortcut has its own convolution.
     """
 
     def __init__(

@@ -46,8 +46,8 @@ def build_chain(layers: Sequence[Layer], bn_eps: float = 1e-5) -> nn.Sequential:
     """Build the network that runs the layers one after the other.
 
     Args:
-        layers: In order. Layers ``blocks.0``, ``blocks.1``... that follow each other
-            become one ``nn.Sequential`` called ``blocks``.
+        layers: In order. Consecutive layers ``blocks.0``, ``blocks.1``... become one
+            ``nn.Sequential`` called ``blocks``.
         bn_eps: Added to the variance in every BatchNorm.
     """
     children: OrderedDict[str, nn.Module] = OrderedDict()
@@ -69,7 +69,7 @@ def chain_graph(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> Graph:
     """Join the graph of the network from its layers' graphs.
 
     Args:
-        layers: In order.
+        layers: Layers in order.
         input_shape: Channels, height and width.
 
     Raises:

@@ -177,7 +177,7 @@ class SearchSpace(abc.ABC):
         """Draw a neighbour of an architecture, in canonical form.
 
         Args:
-            arch: Where to start.
+            arch: Architecture to start from.
             rng: Source of all draws.
             p: Chance of each slot to take another of its values. A slot that begins to
                 decide something is drawn uniformly.

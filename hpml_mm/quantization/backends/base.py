@@ -71,7 +71,7 @@ class Backend(ABC):
         name: In settings and on the command line.
         methods: Among ``'ptq'``, ``'qat'`` and ``'dynamic'``.
         known_ranges: Ways to find ranges of activations, the default first.
-        suffixes: Of the files that make an INT8 model, the one to open first.
+        suffixes: Suffixes of the files that make an INT8 model, the one to open first.
         extras: Packages that the project itself does not require.
         remedy: For a network of which nothing is converted.
 

@@ -62,7 +62,7 @@ def observe(
         model: In FP32; it gets more outputs.
         sources: The tensors.
         batches: Images of shape (N, C, H, W).
-        percentile: How many of a tensor's values are within its range, in percent.
+        percentile: Percentage of a tensor's values within its range.
     """
     openvino = require('openvino', EXTRA)
     sources = list(sources)
@@ -97,7 +97,7 @@ def set_ranges_(model: Any, ranges: Mapping[Source, Range]) -> None:
 
     Args:
         model: As NNCF has quantized it.
-        ranges: Of all tensors that it rounds.
+        ranges: Ranges of all tensors that it rounds.
     """
     sources = {
         operation.get_friendly_name(): (source, operation)

@@ -50,8 +50,8 @@ def with_activations(graph: GraphProto, names: Iterable[str]) -> list[str]:
     rounding its input as well would lose precision and save nothing.
 
     Args:
-        graph: Where they are.
-        names: Of nodes with weights.
+        graph: Graph that they are in.
+        names: Names of nodes with weights.
     """
     chosen = dict.fromkeys(names)
     made = {out for node in graph.node if node.name in chosen for out in node.output}
@@ -131,7 +131,7 @@ def qdq_coverage(
         model: The quantized model.
         layers: Module names by node name.
         reasons: Why a layer was left in FP32 on purpose, by module name.
-        operations: Of what ONNX Runtime makes of it, with their numbers.
+        operations: Counts of the operations that ONNX Runtime executes.
     """
     graph = model.graph
     makers, takers = producers(graph), consumers(graph)

@@ -44,7 +44,7 @@ class PoseSheetHook(Hook):
         num: Rows of a sheet.
         interval: Draw after every so many epochs of training; the last epoch is
             always drawn.
-        heatmaps: Whether to lay the heatmaps over the images, as their maximum over
+        heatmaps: True to lay the heatmaps over the images, as their maximum over
             the keypoints.
 
     Raises:

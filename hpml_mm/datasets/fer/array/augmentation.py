@@ -27,7 +27,7 @@ class Augmentation:
         ValueError: One of them cannot take faces of the size that comes to it.
 
     Attributes:
-        num_draws: How many random numbers a face takes.
+        num_draws: Number of random numbers for each face.
         out_size: (height, width) of the faces that leave.
     """
 

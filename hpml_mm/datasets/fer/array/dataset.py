@@ -195,7 +195,7 @@ class FaceSamples:
 
     Args:
         table: Whose faces.
-        device: Where the labels are kept.
+        device: Device of the labels.
     """
 
     def __init__(self, table: FaceTable, device: torch.device) -> None:
@@ -211,7 +211,7 @@ class FaceSamples:
         """Make new samples for a batch: a model writes its predictions into them.
 
         Args:
-            indices: Of the faces, from 0.
+            indices: Indices of the faces, from 0.
         """
         return [self._make(index) for index in indices]
 

@@ -38,7 +38,7 @@ class FaceTable:
         levels: uint8 of shape (N, H, W).
         labels: One class id a face.
         splits: The split of each face.
-        paths: Where each face is from.
+        paths: Path of each face.
         num_skipped: Damaged items that were left out.
         num_crossing: Training faces that were left out because they occur in another
             split.
@@ -95,7 +95,7 @@ def cached_table(
 
     Args:
         source: The data set, not loaded yet.
-        config: What it was built from.
+        config: Config that it was built from.
         cache_dir: Folder of the files; None for ``hpml_mm/faces`` in the user's cache
             folder.
     """

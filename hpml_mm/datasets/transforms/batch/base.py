@@ -100,7 +100,7 @@ class BatchTransform(ABC):
     """Changes the faces of a batch, each by random numbers of its own.
 
     Attributes:
-        num_draws: How many random numbers a face takes.
+        num_draws: Number of random numbers for each face.
     """
 
     num_draws = 0
@@ -148,7 +148,7 @@ class BatchRandomApply(BatchTransform):
 
     Args:
         transforms: Configs of batched augmentations that keep the size.
-        prob: How probable it is that they are applied.
+        prob: Probability that they are applied.
     """
 
     def __init__(self, transforms: Sequence[dict], prob: float = 0.5) -> None:

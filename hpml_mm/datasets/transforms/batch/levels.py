@@ -57,7 +57,7 @@ class BatchRandomAdjustSharpness(BatchTransform):
 
     Args:
         sharpness_factor: 0 smooths, 1 does nothing, 2 sharpens.
-        prob: How probable that is for a face.
+        prob: Probability for each face.
     """
 
     num_draws = 1
@@ -119,7 +119,7 @@ def adjust_brightness(levels: Tensor, factors: Tensor) -> Tensor:
 
     Args:
         levels: float32 of shape (N, H, W).
-        factors: Of shape (N,); 1 changes nothing.
+        factors: Shape (N,); 1 changes nothing.
     """
     return _blend_(levels * factors[:, None, None])
 
@@ -129,7 +129,7 @@ def adjust_contrast(levels: Tensor, factors: Tensor) -> Tensor:
 
     Args:
         levels: float32 of shape (N, H, W).
-        factors: Of shape (N,); 1 changes nothing.
+        factors: Shape (N,); 1 changes nothing.
     """
     # Whole levels: their sum is exact in float64, and so is which way its mean rounds.
     mean = levels.mean((1, 2), keepdim=True, dtype=torch.float64)

@@ -23,7 +23,7 @@ class SeparableMap:
     Args:
         rows: R, float64 of shape (H', H), on the CPU.
         cols: C, float64 of shape (W', W), on the CPU.
-        device: Where the images are.
+        device: Device of the images.
     """
 
     def __init__(self, rows: Tensor, cols: Tensor, device: torch.device) -> None:
@@ -102,7 +102,7 @@ def in_blocks(matrices: Tensor) -> _Blocks:
     with an image then takes less than a third of the time.
 
     Args:
-        matrices: Of shape (taps, H', H).
+        matrices: Shape (taps, H', H).
     """
     taps, new, length = matrices.shape
     count = next(n for n in range(_MOST_BLOCKS, 0, -1) if new % n == 0)
@@ -159,7 +159,7 @@ def moved(matrix: Tensor, count: int) -> Tensor:
     Moved out at one end, a row comes back in as the reflection about the last one.
 
     Args:
-        matrix: Of shape (H', H).
+        matrix: Shape (H', H).
         count: Odd number of taps.
 
     Returns:

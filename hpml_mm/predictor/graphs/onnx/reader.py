@@ -53,7 +53,7 @@ class _Step:
 
     Attributes:
         inputs: Names of the tensors that it works on.
-        values: Where these come from.
+        values: Origins of the inputs.
         main: Position in ``inputs`` of the first one that was computed; None if there
             is none.
     """

@@ -93,7 +93,7 @@ class Recorder(TorchDispatchMode):
         """Make the graph of the recorded nodes, with one 'output' node.
 
         Args:
-            outputs: What the network returned.
+            outputs: Outputs of the network.
 
         Raises:
             ValueError: Nothing that it returned depends on its input.

@@ -56,7 +56,7 @@ def trace(
             of which the network up to its head's raw output is taken. Its training
             flags are put back afterwards.
         input_shape: Shape of the input without the batch.
-        call: How to run the module, if ``module(image)`` does not do.
+        call: Function that runs the module, if not ``module(image)``.
 
     Raises:
         ValueError: It cannot be traced; the message names the operator and the module
