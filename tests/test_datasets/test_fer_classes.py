@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import pytest
 
-from hpml_mm.datasets.fer.classes import class_id, nearest, parse_splits, split_of
+from hpml_mm.datasets.fer.classes import class_id, did_you_mean, parse_splits, split_of
 
 
 def test_class_ids_are_those_of_the_csv_file():
@@ -35,6 +35,6 @@ def test_impossible_splits(split, message):
         parse_splits(split)
 
 
-def test_nearest_keeps_quiet_where_nothing_is_close():
-    assert nearest('hapy', ('Happy', 'Sad')) == "; did you mean 'Happy'?"
-    assert nearest('xyz', ('Happy', 'Sad')) == ''
+def test_no_hint_where_nothing_is_close():
+    assert did_you_mean('hapy', ('Happy', 'Sad')) == "; did you mean 'Happy'?"
+    assert did_you_mean('xyz', ('Happy', 'Sad')) == ''

@@ -2,7 +2,8 @@
 """Names of the seven expressions and of FER2013's three splits."""
 
 from collections.abc import Sequence
-from difflib import get_close_matches
+
+from hpml_mm.config.lookup import nearest
 
 FER_CLASSES = ('Angry', 'Disgust', 'Fear', 'Happy', 'Sad', 'Surprise', 'Neutral')
 """Class names in label order, the same for folders and CSV files."""
@@ -19,15 +20,14 @@ _SPLIT_OF = {
 }
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Hint at the known name that looks most like ``name``.
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """Hint at the known name that is most similar to ``name``.
 
     Returns:
         ``"; did you mean 'X'?"``, or an empty string where nothing is close.
     """
-    by_lower = {item.lower(): item for item in known}
-    found = get_close_matches(name.strip().lower(), by_lower, n=1, cutoff=0.5)
-    return f'; did you mean {by_lower[found[0]]!r}?' if found else ''
+    found = nearest(name.strip(), known, cutoff=0.5)
+    return f'; did you mean {found!r}?' if found else ''
 
 
 def class_id(name: str) -> int | None:
@@ -56,7 +56,7 @@ def parse_splits(split: str | Sequence[str]) -> tuple[str, ...]:
             known = SPLITS + tuple(SPLIT_USAGE.values())
             raise ValueError(
                 f'unknown split {name!r} (known: {", ".join(known)})'
-                f'{nearest(name, known)}'
+                f'{did_you_mean(name, known)}'
             )
         if found in splits:
             raise ValueError(f'split {found!r} is named twice in {names}')
