@@ -19,8 +19,8 @@ from hpml_mm.config.arguments import clear_errors
 from hpml_mm.engine.cpu import setup_cpu
 from hpml_mm.utils.env import environment
 
-from .engine_cost import open_engine
 from .jobs import read_job
+from .loop_overhead import open_loop
 from .session import Session
 from .workload import open_config, open_pipeline
 
@@ -54,7 +54,7 @@ def main() -> None:
             torch.set_num_threads(job.threads)
         answer = partial(serve, requests=sys.stdin, replies=replies, note=note)
         if job.mode == 'engine':
-            open_engine(job, answer)
+            open_loop(job, answer)
         elif ':' in job.side.kind:
             open_pipeline(job, answer)
         else:

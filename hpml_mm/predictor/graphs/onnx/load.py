@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hpml_mm.compat import require
 
-from .fold import drop_weights_, fold_numbers_
+from .constants import drop_weights_, fold_numbers_
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, ValueInfoProto

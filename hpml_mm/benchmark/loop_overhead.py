@@ -78,11 +78,11 @@ class ToyData(Dataset):
         return self._item
 
 
-def open_engine(job: Job, serve: Callable[[Session], None]) -> None:
+def open_loop(job: Job, serve: Callable[[Session], None]) -> None:
     """Serve the training loop of the toy network with one side's hooks."""
     if job.side.kind == 'plain':
         device = torch.device(get_device())
-        serve(Session(partial(plain, device), device, lambda session: ''))
+        serve(Session(partial(plain_pytorch, device), device, lambda session: ''))
         return
     runner = toy_runner(job)
     runner.train_loop.run = lambda: _serve(runner, serve)
@@ -119,7 +119,7 @@ def toy_runner(job: Job) -> Runner:
     )
 
 
-def plain(device: torch.device) -> Steps:
+def plain_pytorch(device: torch.device) -> Steps:
     """Train the toy network in plain PyTorch."""
     net = ToyNet().linear.to(device)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
