@@ -36,7 +36,7 @@ def find(registry: Registry, key: Any) -> Any:
     module of that name where the registry has none.
 
     Returns:
-        The class or function, ``None`` where there is none, or ``unknowable``.
+        The class or function, ``None`` where there is none, or ``unimportable``.
     """
     if not isinstance(key, str):
         return key if callable(key) else None
