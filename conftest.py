@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Fixtures that every test may use, and what a run for CI demands of them."""
+"""Fixtures shared by all tests; the stricter rules of a CI run."""
 
 import fcntl
 import gc

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Child registries of MMEngine's, one for each kind of part that we add.
+"""Child registries of MMEngine's, one for each kind of component here.
 
 ``locations`` makes ``type='hpml_mm.ThroughputHook'`` resolve without
 ``custom_imports``. An import error in this file is swallowed by MMEngine and

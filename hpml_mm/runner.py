@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Build the runner of a config, with one process or several, with a GPU or not."""
+"""Runner of a config, for one or several processes, on GPU or CPU."""
 
 import os
 
@@ -28,7 +28,7 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
 
 
 def _join_processes(cfg: Config) -> None:
-    """Choose the backend by the device, and do what MMEngine cannot on a CPU.
+    """Start distributed training with the backend of the device.
 
     It sets a CUDA device before it joins the processes, and names a device to
     DistributedDataParallel, which a model on the CPU must not have.

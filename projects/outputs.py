@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Rows, figure and table that the commands of several projects end with."""
+"""Output of several projects' commands: rows, figure and table."""
 
 import argparse
 from collections.abc import Callable, Sequence

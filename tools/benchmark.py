@@ -150,7 +150,7 @@ def log(line: str) -> None:
 
 
 def experiment(args: argparse.Namespace, batch_size: int | None) -> str:
-    """Name of the experiment; two measurements that differ must not share it."""
+    """Name of the experiment, distinct for distinct measurements."""
     parts = [args.name or f'{args.mode}-{Path(args.config).stem}']
     if args.name is None and args.loop:
         parts.append('loop')

@@ -52,7 +52,7 @@ def load_faces(source: Path, on_error: str) -> Iterator[tuple[bytes, Face]]:
 
 
 def report(num_faces: int, groups: list[DuplicateGroup], num_examples: int) -> str:
-    """The counts, and the first groups of each kind."""
+    """Text with the counts, and the first groups of each kind."""
     counts = count_groups(groups)
     lines = [
         f'{num_faces:,} faces, of which {counts["surplus"]:,} repeat another one',

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Run a trained model on images and draw what it says.
+"""Run a trained model on images and draw its predictions.
 
 python tools/predict.py MODEL IMAGE... [--out DIR] [--json FILE]
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
 from hpml_mm.config.arguments import clear_errors
 from hpml_mm.datasets.image_io import BrokenImageError
-from hpml_mm.deploy.predict import Predictor, damage, load_predictor
+from hpml_mm.deploy.predict import Predictor, describe_damage, load_predictor
 from hpml_mm.deploy.prediction_files import (
     draw_prediction,
     find_images,
@@ -56,7 +56,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def predict_all(
     predictor: Predictor, args: argparse.Namespace
 ) -> tuple[list[dict], int]:
-    """Predict, print and draw each image; returns records and how many failed."""
+    """Predict, print and draw each image; return records and the number of failures."""
     boxes = read_boxes(args.boxes) if args.boxes else {}
     records, failed = [], 0
     for image, drawing in find_images(args.images, args.out):
@@ -65,7 +65,7 @@ def predict_all(
             prediction = predictor(image, own)
         except (BrokenImageError, FileNotFoundError) as error:
             broken = isinstance(error, BrokenImageError)
-            text = damage(error) if broken else f'no image {str(image)!r}'
+            text = describe_damage(error) if broken else f'no image {str(image)!r}'
             print(f'error: {text}', file=sys.stderr)
             failed += 1
             continue

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Networks as computational graphs: count, draw and keep them, predict their scores.
+"""Networks as graphs: count, draw and cache them, predict and search their scores.
 
 python tools/predictor.py sample ofa-mbv3-w1.0 -n 5
 python tools/predictor.py graph resnet18_8xb32_in1k model.onnx --out a.cache

@@ -23,8 +23,12 @@ from hpml_mm.quantization.calibration import (
     estimate_statistics_,
     without_pretrained_,
 )
-from hpml_mm.quantization.evaluate import Unjudged
-from hpml_mm.quantization.from_runner import missed, quantize_in_runner, validation_of
+from hpml_mm.quantization.evaluate import MetainfoOnly
+from hpml_mm.quantization.from_runner import (
+    drop_message,
+    quantize_in_runner,
+    validation_of,
+)
 from hpml_mm.quantization.hooks import QATHook
 from hpml_mm.quantization.qat import EPOCHS, LR_SHARE, fine_tune_
 from hpml_mm.quantization.report import QuantizationReport
@@ -85,7 +89,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def contradiction(args: argparse.Namespace, training: list[str]) -> str | None:
-    """Arguments that exclude each other; ``training`` are the names of a training's."""
+    """Find arguments that exclude each other; ``training`` names QAT's own."""
     if (args.checkpoint is None) != args.untrained:
         return 'give either CHECKPOINT or --untrained'
     if args.untrained and args.method == 'qat':
@@ -100,7 +104,7 @@ def contradiction(args: argparse.Namespace, training: list[str]) -> str | None:
 
 
 def add_training_arguments(group: argparse._ArgumentGroup) -> list[str]:
-    """Arguments that are None where they are not given; returns their names."""
+    """Add the arguments of a training, None by default; return their names."""
     actions = [
         group.add_argument('--epochs', type=int, help=f'to fine-tune for; {EPOCHS}'),
         group.add_argument(
@@ -150,7 +154,7 @@ def convert(
     validation = validation_of(runner)
     if args.untrained:
         runner.model.init_weights()
-        validation = Unjudged(validation.loader, validation.evaluator)
+        validation = MetainfoOnly(validation.loader, validation.evaluator)
     else:
         load_fitting(runner.model, args.checkpoint)
     model = bare_model(runner.model).cpu()
@@ -195,7 +199,7 @@ def main(argv: list[str] | None = None) -> None:
         report = run(args, settings, out)
     print(f'Written to {out}')
     if report.search is not None and not report.search.met:
-        print(f'error: {missed(report, settings)}', file=sys.stderr)
+        print(f'error: {drop_message(report, settings)}', file=sys.stderr)
         sys.exit(NOT_MET)
 
 

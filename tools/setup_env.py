@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Make ``.venv`` and install everything into it; a second run finds nothing to do.
+"""Make ``.venv`` and install everything into it; a second run does nothing.
 
 ``make demo`` and ``make test`` run this before anything is installed, so it needs
 the standard library only, and its first lines run on any Python 3.6 or newer.
@@ -68,11 +68,11 @@ BASE_STEPS = (
 
 
 class SetupError(Exception):
-    """Something the user has to mend: what is wrong, and the remedy, on one line."""
+    """Error for the user: fault and remedy, in one line."""
 
 
 class Venv:
-    """The virtual environment, whole, half-made or absent.
+    """Virtual environment, complete, half-made or absent.
 
     Args:
         path: Its folder.
@@ -123,7 +123,7 @@ class Venv:
         partial.replace(self.stamp)
 
     def prune(self) -> None:
-        """Remove what a killed pip left, which pip itself takes for installed."""
+        """Remove what a killed pip left and pip takes for installed."""
         site = self.site_packages()
         broken = [p for p in site.glob('*.dist-info') if not (p / 'RECORD').is_file()]
         for path in [*broken, *site.glob('~*')]:
@@ -135,7 +135,7 @@ def extra_files() -> list[Path]:
 
 
 def fingerprint(python_version: str | None, extras: bool) -> str:
-    """Hash of all that decides what is installed, and where."""
+    """Hash of everything that decides what is installed, and where."""
     files = [Path(__file__), ROOT / 'requirements.txt']
     files += sorted(ROOT.glob('requirements/*.txt'))
     files += extra_files() if extras else []
@@ -146,7 +146,7 @@ def fingerprint(python_version: str | None, extras: bool) -> str:
 
 
 def steps(venv: Venv, extras: bool) -> Iterator[tuple[str, str]]:
-    """All steps in order, each made when its turn comes."""
+    """Iterate over all steps in order."""
     yield from BASE_STEPS
     if extras:
         # With the base set, so that pip cannot break it.
@@ -163,7 +163,7 @@ def steps(venv: Venv, extras: bool) -> Iterator[tuple[str, str]]:
 
 
 def install(venv: Venv, extras: bool) -> None:
-    """Bring the environment to the wanted state, from whatever state it is in."""
+    """Bring the environment from any state to the wanted one."""
     venv.prune()
     check_before(venv)
     if venv.version() is None:
@@ -222,7 +222,7 @@ def run_step(command: Sequence[str], failure: str) -> None:
 
 
 def check_before(venv: Venv) -> None:
-    """Find in a second what would fail after minutes.
+    """Check the prerequisites before the installation.
 
     Raises:
         SetupError: Something is missing, with what installs it.
@@ -247,7 +247,7 @@ def apt_name(part: str) -> str:
 
 
 def check_venv_module() -> None:
-    """Debian splits ensurepip from Python."""
+    """Check for ensurepip, which Debian packages separately."""
     for name in ('venv', 'ensurepip'):
         if importlib.util.find_spec(name) is None:
             raise SetupError(
@@ -257,7 +257,7 @@ def check_venv_module() -> None:
 
 
 def check_compiler() -> None:
-    """Find what compiles xtcocotools: its wheel is for numpy 1."""
+    """Check for a C compiler: xtcocotools' wheel is for numpy 1."""
     compiler = os.environ.get('CC') or sysconfig.get_config_var('CC') or 'cc'
     name = shlex.split(compiler)[0]
     if shutil.which(name) is None:

@@ -54,7 +54,7 @@ def parse_args() -> argparse.Namespace:
 
 
 def train(runner: Runner) -> None:
-    """Train; an interruption ends with the shell's exit code for it."""
+    """Train; an interruption gives the exit code of its signal."""
     for hook in runner.hooks:
         if isinstance(hook, GracefulStopHook):
             hook.resume_command = command_to_resume(sys.argv)
@@ -70,7 +70,7 @@ def train(runner: Runner) -> None:
 
 
 def report(runner: Runner) -> None:
-    """Print what the run reached, and how to see more of it."""
+    """Print the summary of the run, and the TensorBoard command."""
     for hook in runner.hooks:
         if not isinstance(hook, SummaryHook):
             continue

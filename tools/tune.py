@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Find the settings with which a config trains most images a second.
+"""Find the settings with which a config trains most images/s.
 
     python tools/tune.py configs/fer/a.py --memory-limit 8
 
@@ -8,8 +8,8 @@ other, and what gives 3 % more images/s stays. Each setting trains for some seco
 process of its own, loader and hooks included; a run takes some minutes. The result is
 printed as a config that inherits the given one (progress goes to stderr).
 
-Batch size and precision change what is learned, not only how fast: see that the
-accuracy is still right, and set the learning rate for the batch size.
+Batch size and precision change the result, not only the speed: check the accuracy,
+and set the learning rate for the batch size.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 
-from hpml_mm.benchmark.measurement import axes_of, measure_in
+from hpml_mm.benchmark.measurement import axes_of, make_measure
 from hpml_mm.benchmark.memory import available_gib
 from hpml_mm.benchmark.process import Plan, stop
 from hpml_mm.benchmark.report import digits
@@ -69,7 +69,7 @@ def tune(args: argparse.Namespace, cfg: Config) -> Measurement:
     axes = {name: axes[name] for name in args.only or axes}
     with tempfile.TemporaryDirectory(prefix='hpml_mm-') as place:
         plan = Plan(args.rounds, args.seconds)
-        measure = measure_in(Path(place), cfg, args.config, plan, limit)
+        measure = make_measure(Path(place), cfg, args.config, plan, limit)
 
         def shown(setting: Setting) -> Measurement:
             found = measure(setting)
@@ -85,7 +85,7 @@ def log(line: str) -> None:
 
 
 def result(args: argparse.Namespace, cfg: Config, best: Measurement) -> str:
-    """The best setting as a config that lies beside the given one, or at --out."""
+    """Text of the config with the best setting."""
     note = (
         f'{digits(best.speed)} images/s on {device_name(get_device())}, '
         f'{usable_cpus()} cores, torch {torch.__version__}.'

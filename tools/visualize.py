@@ -54,7 +54,7 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def choose(model: PoseModel, args: argparse.Namespace) -> list[PoseCase]:
-    """Predictions of the first model for the objects that are asked for."""
+    """Predictions of the first model for the requested objects."""
     if args.indices:
         return model.at(args.indices)
     if not args.worst:

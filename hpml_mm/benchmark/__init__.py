@@ -1,2 +1,2 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Compare the speed of two configs by runs that alternate; tools/ has the commands."""
+"""Speed comparisons of two configs in alternating rounds, and the speed tuner."""

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Config in stock MMEngine: fp32, eager, contiguous, none of our hooks."""
+"""Baseline of a config: MMEngine in fp32, eager, contiguous, without our hooks."""
 
 import copy
 from collections.abc import Iterator, Mapping
@@ -26,8 +26,8 @@ _AMP_KEYS = ('dtype', 'loss_scale', 'use_fp16')
 _FAST_OPTIMIZER_KEYS = ('foreach', 'fused')
 
 
-def stock_config(cfg: Config, mode: str) -> Config:
-    """Take out of a config what this package does to make it fast.
+def baseline_config(cfg: Config, mode: str) -> Config:
+    """Make the baseline of a config, without this package's hooks and speed settings.
 
     Hooks and the runner of this package go and MMEngine's take their place; the
     optimizer wrapper is the plain one, the optimizer chooses its implementation itself,
@@ -44,18 +44,18 @@ def stock_config(cfg: Config, mode: str) -> Config:
             f'uses {", ".join(found)}; give --against stock:CONFIG with a config '
             'that reads the same data the stock way'
         )
-    stock = copy.deepcopy(cfg)
-    hooks = stock.get('custom_hooks') or []
-    stock.custom_hooks = [hook for hook in hooks if not is_ours(hook)]
-    defaults = stock.get('default_hooks') or {}
+    plain = copy.deepcopy(cfg)
+    hooks = plain.get('custom_hooks') or []
+    plain.custom_hooks = [hook for hook in hooks if not is_ours(hook)]
+    defaults = plain.get('default_hooks') or {}
     for name in [name for name, hook in defaults.items() if is_ours(hook)]:
         del defaults[name]
     for key in ('val_cfg', 'test_cfg'):
-        if isinstance(stock.get(key), Mapping):
-            stock[key].pop('fp16', None)
-    stock.pop('compile', None)
-    _make_plain(stock.get('optim_wrapper'))
-    return stock
+        if isinstance(plain.get(key), Mapping):
+            plain[key].pop('fp16', None)
+    plain.pop('compile', None)
+    _make_plain(plain.get('optim_wrapper'))
+    return plain
 
 
 def check_other_input(cfg: Config) -> None:
@@ -112,13 +112,13 @@ def _parts_without_twin(cfg: Config, mode: str) -> set[str]:
     return {kind for kind in kinds if class_name(kind) in _WITHOUT_TWIN}
 
 
-def dicts_of(part: Any) -> Iterator[dict]:
-    """Every dict within a part of a config, the part itself included."""
+def nested_dicts(part: Any) -> Iterator[dict]:
+    """Iterate over all dicts nested in a part of a config, the part itself included."""
     if isinstance(part, dict):
         yield part
         part = list(part.values())
     for item in part if isinstance(part, list | tuple) else ():
-        yield from dicts_of(item)
+        yield from nested_dicts(item)
 
 
 def class_name(kind: Any) -> str:

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Sides of a comparison, and the job of a process that measures one."""
+"""Sides of a comparison, and the job by which a process measures one side."""
 
 import json
 import re
@@ -15,7 +15,7 @@ _FUNCTION = re.compile(r'\w[\w.]*:(\w+)')
 
 @dataclass(frozen=True)
 class Side:
-    """One of the things compared.
+    """One side of a comparison.
 
     Attributes:
         label: Its name in tables and result rows.
@@ -42,8 +42,8 @@ class Job:
 
     Attributes:
         mode: One of ``MODES``.
-        side: What it measures.
-        work_dir: Where its runner may write.
+        side: Side that it measures.
+        work_dir: Work directory of its runner.
         loop: True if ``train`` means the whole loop, loader and hooks included.
         batch_size, workers: Instead of the side's own.
         threads: Threads of PyTorch; None leaves them to the side.
@@ -58,7 +58,7 @@ class Job:
     threads: int | None = None
 
     def write(self, path: Path) -> None:
-        """Keep the job in a file for :func:`read_job`."""
+        """Write the job to a file that :func:`read_job` reads."""
         path.write_text(json.dumps(asdict(self)), encoding='utf-8')
 
 
@@ -75,7 +75,7 @@ def sides_of(
     against: str | None,
     against_options: Mapping[str, Any],
 ) -> list[Side]:
-    """Sides of a comparison: the config, then what it is compared with.
+    """List the sides of a comparison: the config first, then its baselines.
 
     ``against`` is ``'stock'``, ``'stock:CONFIG'`` for another config in stock MMEngine,
     ``module:function`` (see :func:`~.workload.open_pipeline`), another config, or None.

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Measure a setting of speed in a process of its own."""
+"""Measure one speed setting of the tuner in a separate process."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from hpml_mm.utils.stats import quartiles
 from .jobs import Job, Side
 from .process import Plan, SideFailedError, measure
 from .report import THROUGHPUT, values_of
-from .tune import Measurement, Setting, batch_choices, within, worker_choices
+from .tune import Measurement, Setting, batch_choices, check_memory, worker_choices
 from .tuned_config import child_config, precision_choices, setting_of
 
 _OUT_OF_MEMORY = ('out of memory', "can't allocate memory", 'MemoryError')
@@ -28,7 +28,7 @@ def axes_of(
     batch_sizes: Sequence[int] | None = None,
     workers: Sequence[int] | None = None,
 ) -> dict[str, list[Any]]:
-    """Values to try for each setting, cheap questions first.
+    """Values to try for each setting, the cheapest to measure first.
 
     Batch sizes are those around the config's own and workers those up to the number of
     cores, unless they are given.
@@ -46,7 +46,7 @@ def axes_of(
     }
 
 
-def measure_in(
+def make_measure(
     folder: Path, cfg: Config, config: str, plan: Plan, limit: float | None
 ) -> Callable[[Setting], Measurement]:
     """Make what measures a setting, in a process that writes to the folder.
@@ -66,20 +66,20 @@ def measure_in(
         place = folder / path.stem
         job = Job('train', side, str(place / 'runner'), loop=True)
         try:
-            # The caller tells how each setting went.
+            # The caller logs each setting.
             (found,) = measure([job], plan, place, log=lambda line: None)
         except SideFailedError as error:
-            return failed(setting, error)
+            return failed_measurement(setting, error)
         speed = quartiles(values_of(found, THROUGHPUT))
         memory = [lap.memory for lap in found.laps if lap.memory is not None]
         peak = max(memory, default=None)
-        return within(Measurement(setting, *speed.median_iqr, peak), limit)
+        return check_memory(Measurement(setting, *speed.median_iqr, peak), limit)
 
     return measured
 
 
-def failed(setting: Setting, error: SideFailedError) -> Measurement:
-    """Measurement of a setting that did not run, with or without enough memory."""
+def failed_measurement(setting: Setting, error: SideFailedError) -> Measurement:
+    """Measurement of a setting that failed, for want of memory or otherwise."""
     of_memory = any(word in f'{error}' for word in _OUT_OF_MEMORY) or error.killed
     problem = 'out of memory' if of_memory else f'refused: {error.reason}'
     return Measurement(setting, problem=problem, of_memory=of_memory)

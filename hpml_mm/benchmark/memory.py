@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Memory of what limits a training: the device's, or the host's."""
+"""Memory that limits a training: the GPU's, or the host's on a CPU."""
 
 import multiprocessing
 from pathlib import Path
@@ -12,7 +12,7 @@ _KIB = 1024
 
 
 def used_memory_gib(device: torch.device) -> float | None:
-    """Memory in GiB that the training on a device has needed so far.
+    """Peak memory of this training so far, in GiB.
 
     On CUDA, what torch's allocator holds, which is more than what its tensors use. On
     a CPU, the process's peak resident set, and the pages that its loader's workers,
@@ -28,7 +28,7 @@ def used_memory_gib(device: torch.device) -> float | None:
 
 
 def private_gib(pid: int, root: Path = Path('/proc')) -> float | None:
-    """GiB that only this process maps; None where the system does not tell."""
+    """Memory that only this process maps, in GiB; None if it is not known."""
     try:
         text = (root / str(pid) / 'smaps_rollup').read_text()
     except OSError:
@@ -39,10 +39,10 @@ def private_gib(pid: int, root: Path = Path('/proc')) -> float | None:
 
 
 def available_gib(meminfo: Path = Path('/proc/meminfo')) -> float | None:
-    """Memory in GiB that a new training may take: the GPU's, or what the host has free.
+    """Memory that a new training may take on the GPU or, without one, the host, in GiB.
 
     Returns:
-        None where the system does not tell.
+        None if the system does not report it.
     """
     if torch.cuda.is_available():
         return torch.cuda.mem_get_info()[0] / GIB

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Processes that measure, and rounds in which they take turns."""
+"""Measuring processes, and alternating rounds over them."""
 
 import contextlib
 import json
@@ -25,7 +25,7 @@ _ERROR = 'error: '
 
 
 class SideFailedError(RuntimeError):
-    """A measuring process ended before it had answered.
+    """A measuring process ended before it answered.
 
     Attributes:
         code: Its exit code, negative for a signal.
@@ -48,7 +48,7 @@ class SideFailedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Plan:
-    """Length of the measurement of each side.
+    """Number and length of the measured rounds.
 
     Attributes:
         rounds: Timings of each side.
@@ -67,14 +67,14 @@ class Plan:
 
 @dataclass
 class SideResult:
-    """Rounds of a side, and what its process ran on.
+    """Measured rounds of one side, and the environment of its process.
 
     Attributes:
-        side: Which side.
-        environment: What it ran on.
+        side: Side that was measured.
+        environment: Environment of its process.
         laps: One for each round.
-        profile: Where the time went, as a Markdown table.
-        note: How its process was set up.
+        profile: Markdown table of the profile.
+        note: CPU set-up of its process.
     """
 
     side: Side
@@ -158,7 +158,7 @@ def measure(
     threads: int | None = None,
     log: Callable[[str], None] = print,
 ) -> list[SideResult]:
-    """Time all jobs, each in a process of its own, in rounds that alternate.
+    """Time all jobs in alternating rounds, each in its own process.
 
     While one side is timed the others wait for a request and do nothing. Every other
     round goes the other way round, so that drift favours nobody. ``log`` gets a line
@@ -208,5 +208,5 @@ def _round_line(found: Sequence[SideResult]) -> str:
 
 
 def stop(signum: int, frame: FrameType | None = None) -> NoReturn:
-    """Signal handler: ends the program by way of what closes its workers."""
+    """Signal handler: raise ``SystemExit``, so that workers are closed."""
     sys.exit(128 + signum)

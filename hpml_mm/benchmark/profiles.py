@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Time of a session by operators, stages of a pipeline, or hooks."""
+"""Profiles of a session: time by operator, by pipeline stage, or by hook."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
@@ -24,7 +24,7 @@ _LEAST_ITERATIONS = 4
 
 
 class StageClock:
-    """Adds up the seconds that named stages take, callees left out.
+    """Clock that sums the seconds of named stages, without the stages nested in them.
 
     Args:
         clock: Source of time in seconds.
@@ -37,7 +37,7 @@ class StageClock:
         self._since = 0.0
 
     def enter(self, stage: str) -> None:
-        """Begin a stage; the one around it stands still."""
+        """Begin a stage; the enclosing one stands still."""
         self._book()
         self._open.append(stage)
 
@@ -46,7 +46,7 @@ class StageClock:
         self._book()
         self._open.pop()
 
-    def around(self, target: object, method: str, stage: str) -> Callable[[], None]:
+    def time_calls(self, target: object, method: str, stage: str) -> Callable[[], None]:
         """Time every call of a method as a stage; returns what undoes this."""
         return patch(target, method, lambda: self.enter(stage), self.leave)
 
@@ -58,7 +58,7 @@ class StageClock:
 
 
 class TimedTransform:
-    """Stands for a transform and books its time as a stage."""
+    """Transform wrapper that books the time of each call as a stage."""
 
     def __init__(self, transform: Callable, stage: str, clock: StageClock) -> None:
         self.transform = transform
@@ -75,7 +75,7 @@ class TimedTransform:
 
 
 def operator_profile(session: Session) -> str:
-    """Operators with the most time of their own, in a few iterations."""
+    """Markdown table of the operators with the most self time in a few iterations."""
     cuda = session.device.type == 'cuda'
     window = ProfilerWindow(wait=0, warmup=1, active=_STEPS, cuda=cuda)
     steps = session.steps()
@@ -93,7 +93,7 @@ def operator_profile(session: Session) -> str:
 
 
 def stage_profile(loader: Any, prepare: Callable, session: Session) -> str:
-    """Milliseconds an image of each transform, of the rest, and of the preparation.
+    """Milliseconds per image of each transform, of the rest, and of the preprocessor.
 
     It runs in this process, whatever workers the loader has, so that a transform's time
     is the one that its own core spends.
@@ -119,16 +119,16 @@ def stage_profile(loader: Any, prepare: Callable, session: Session) -> str:
 
 
 def hook_profile(runner: Runner, session: Session) -> str:
-    """Microseconds an iteration of each hook, of the step, and of the rest."""
+    """Microseconds per iteration of each hook, of the step, and of the rest."""
     clock = StageClock()
     with ExitStack() as undo:
         undo.callback(
-            clock.around(runner.model, 'train_step', 'train_step of the toy model')
+            clock.time_calls(runner.model, 'train_step', 'train_step of the toy model')
         )
         for hook in runner.hooks:
             for method in ('before_train_iter', 'after_train_iter'):
                 name = type(hook).__name__
-                undo.callback(clock.around(hook, method, name))
+                undo.callback(clock.time_calls(hook, method, name))
         steps = session.steps()
         count = 2000
         for _ in islice(steps, 100):
@@ -159,7 +159,7 @@ def stage_table(
 
 
 def pipelines_of(dataset: Any) -> Iterable[list]:
-    """Lists of transforms of a data set and of those that it wraps.
+    """Transform lists of a data set and of the data sets that it wraps.
 
     MMEngine's are in ``pipeline``, torchvision's in ``transform``, and those of
     :class:`hpml_mm.datasets.FaceArrayDataset` in ``augmentation``.
@@ -179,14 +179,14 @@ def _time_each(transforms: list, clock: StageClock, undo: ExitStack) -> None:
     for place, transform in enumerate(original):
         stage = type(transform).__name__
         if isinstance(transform, BatchTransform):  # called by this method
-            undo.callback(clock.around(transform, 'apply', stage))
+            undo.callback(clock.time_calls(transform, 'apply', stage))
         else:
             transforms[place] = TimedTransform(transform, stage, clock)
     undo.callback(lambda: transforms.__setitem__(slice(None), original))
 
 
 def _fetch(dataset: Any, indices: list[int]) -> Any:
-    """Items of a batch, as torch's own fetcher asks for them."""
+    """Fetch the items of a batch as torch's own fetcher does."""
     if hasattr(dataset, '__getitems__'):
         return dataset.__getitems__(indices)
     return [dataset[index] for index in indices]

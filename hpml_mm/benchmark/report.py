@@ -26,12 +26,12 @@ _OF_LAP: dict[str, Callable[[Lap], float]] = {
 
 
 def values_of(result: SideResult, metric: str) -> list[float]:
-    """Images a second, microseconds an iteration, or a latency of each round."""
+    """Value of one metric in each round of a side."""
     return [_OF_LAP[metric](lap) for lap in result.laps]
 
 
 def metrics_of(mode: str) -> tuple[str, ...]:
-    """Metrics that a mode gives for each of its sides."""
+    """Names of the metrics of a mode, one value for each side."""
     if mode == 'engine':
         return (ITERATION,)
     return (THROUGHPUT, _MEDIAN, _TAIL) if mode == 'infer' else (THROUGHPUT,)
@@ -65,19 +65,19 @@ def comparison_rows(
 
 
 def speedup(found: Sequence[SideResult]) -> Quartiles:
-    """Images a second of the first side over those of the second."""
+    """Ratio of the first side's images/s to the second's."""
     return ratio(*(values_of(result, THROUGHPUT) for result in found[:2]))
 
 
 def overhead(result: SideResult, plain: SideResult) -> Quartiles:
-    """Microseconds an iteration that a loop costs over plain PyTorch."""
+    """Overhead of a loop over plain PyTorch, in microseconds per iteration."""
     return difference(values_of(result, ITERATION), values_of(plain, ITERATION))
 
 
 def print_comparison(
     mode: str, found: Sequence[SideResult], console: Console | None = None
 ) -> None:
-    """Print the table, what its ratio means, profiles, and what it ran on."""
+    """Print table, verdict, profiles and environment of a comparison."""
     console = console or Console()
     console.print(comparison_table(mode, found))
     lines = [verdict(mode, found)]
@@ -86,12 +86,12 @@ def print_comparison(
     for result in found:
         if result.profile:
             lines += [f'\nWhere the time went, {result.side.label}:', result.profile]
-    for line in [*filter(None, lines), ran_on(found[0])]:
+    for line in [*filter(None, lines), environment_line(found[0])]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 def comparison_table(mode: str, found: Sequence[SideResult]) -> Table:
-    """Line for each side: speed and memory, or the time of a loop and its overhead."""
+    """Table of the sides: speed and memory, or iteration time and overhead."""
     what = 'engine: a toy model' if mode == 'engine' else mode
     table = Table(title=f'{what}, median of {len(found[0].laps)} rounds')
     rows = [
@@ -109,7 +109,7 @@ def comparison_table(mode: str, found: Sequence[SideResult]) -> Table:
 
 
 def verdict(mode: str, found: Sequence[SideResult]) -> str:
-    """Say in a sentence what the numbers mean; nothing of a side alone."""
+    """Sum a comparison up in one sentence; '' if there is only one side."""
     labels = [result.side.label for result in found]
     if mode == 'engine':
         ours = difference(*(values_of(result, ITERATION) for result in found[:2]))
@@ -126,8 +126,8 @@ def verdict(mode: str, found: Sequence[SideResult]) -> str:
     )
 
 
-def ran_on(result: SideResult) -> str:
-    """Name in a line what a side ran on."""
+def environment_line(result: SideResult) -> str:
+    """Describe the environment of a side in one line."""
     env = result.environment
     columns = environment_columns(env)
     return (
@@ -138,7 +138,7 @@ def ran_on(result: SideResult) -> str:
 
 
 def digits(value: float, count: int = 4) -> str:
-    """Format a positive number with so many digits, or more for a large integer.
+    """Format a positive number with ``count`` significant digits or more.
 
     >>> digits(38114.2), digits(0.0123456), digits(38114.2, 2)
     ('38,114', '0.01235', '38,114')

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Rounds of iterations of anything that can be repeated, timed."""
+"""Timed rounds of a repeatable workload."""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,18 +15,18 @@ from hpml_mm.utils.stats import calibrate
 
 from .memory import used_memory_gib
 
-# Does an iteration each time that it is asked, and tells of how many images.
+# Generator of iterations; yields the number of images of each.
 Steps = Generator[int, None, None]
 
 
 @dataclass(frozen=True)
 class Lap:
-    """Time, images and memory of a round.
+    """Measurement of one round: time, images and memory.
 
     Attributes:
         seconds: From the first iteration's start to the last one's end.
-        iterations: How many there were.
-        images: How many images they had together.
+        iterations: Number of iterations.
+        images: Number of images in all of them.
         latencies: Seconds of each iteration where each was waited for.
         memory: GiB used so far, see :func:`~.memory.used_memory_gib`.
     """
@@ -40,7 +40,7 @@ class Lap:
 
 @dataclass(frozen=True)
 class Session:
-    """Workload to be timed, round by round.
+    """Workload that is timed in rounds.
 
     Attributes:
         steps: Starts an iterator of iterations; each round has one of its own, so
@@ -61,7 +61,7 @@ class Session:
     clock: Callable[[], float] = perf_counter
 
     def warm_up(self, warmup: int, seconds: float) -> int:
-        """Do what does not count, and find out how many iterations fill a round."""
+        """Run warm-up iterations and return how many iterations fill a round."""
         steps = self.steps()
         for _ in range(max(warmup, self.rewarm)):
             next(steps)
@@ -70,7 +70,7 @@ class Session:
         return count
 
     def run(self, iterations: int) -> Lap:
-        """Time a number of iterations after those that do not count."""
+        """Time one round of iterations, after its own warm-up."""
         steps = self.steps()
         for _ in range(self.rewarm):
             next(steps)
@@ -95,28 +95,28 @@ class Session:
         return Lap(self.clock() - start, iterations, images, latencies)
 
     def wait(self) -> None:
-        """Wait until the device has done what it was given."""
+        """Synchronise the device."""
         if self.device.type == 'cuda':
             torch.cuda.synchronize(self.device)
 
 
-def loaded(loader: Iterable, prepare: Callable[[Any], Any]) -> Steps:
-    """Load batches and prepare them for the model."""
+def load_batches(loader: Iterable, prepare: Callable[[Any], Any]) -> Steps:
+    """Yield after each batch that was loaded and preprocessed."""
     for batch in endless(loader):
         prepare(batch)
         yield images_of(batch)
 
 
-def repeated(batches: Sequence[Any], step: Callable[[Any], Any]) -> Steps:
-    """Do a step with each of a few batches in turn."""
+def repeat_step(batches: Sequence[Any], step: Callable[[Any], Any]) -> Steps:
+    """Yield after each step on one of a few batches, in turn."""
     sizes = [images_of(batch) for batch in batches]  # counted outside the clock
     for batch, size in cycle(list(zip(batches, sizes, strict=True))):
         step(batch)
         yield size
 
 
-def looped(runner: Runner) -> Steps:
-    """Iterations of a runner's training loop: loader, step and hooks.
+def loop_steps(runner: Runner) -> Steps:
+    """Yield after each iteration of a runner's training loop: loader, step and hooks.
 
     An epoch that ends is followed by the next one, with the hooks of both.
 
@@ -143,8 +143,8 @@ def looped(runner: Runner) -> Steps:
         loop._epoch += 1
 
 
-def made(loader: Iterable, count: int = 4) -> list[Any]:
-    """The first batches of a loader, those of the first one's size.
+def first_batches(loader: Iterable, count: int = 4) -> list[Any]:
+    """First batches of a loader, without those that are smaller than the first.
 
     Raises:
         ValueError: If it is empty.
@@ -156,21 +156,21 @@ def made(loader: Iterable, count: int = 4) -> list[Any]:
     return [batch for batch in batches if images_of(batch) == size]
 
 
-def lying_ready(loader: Any) -> int:
-    """Batches that a loader's workers may have made ahead, and one more."""
+def prefetched(loader: Any) -> int:
+    """Number of batches that a loader may have prefetched, plus one."""
     workers = getattr(loader, 'num_workers', 0)
     return 1 + workers * (getattr(loader, 'prefetch_factor', None) or 0)
 
 
 def endless(loader: Iterable) -> Iterator[Any]:
-    """Batches of one epoch after the other.
+    """Iterate over a loader's epochs without end.
 
     Raises:
         ValueError: If an epoch has none.
     """
     while True:
         batch = None
-        for batch in loader:  # told apart from an empty epoch below
+        for batch in loader:  # None after an empty epoch
             yield batch
         if batch is None:
             raise ValueError('the data set has no whole batch: lower --batch-size')

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Search the settings of a config that decide its speed, one after the other."""
+"""Coordinate search over the settings that decide the speed of a training."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -14,7 +14,7 @@ WORTH = 1.03
 
 @dataclass(frozen=True)
 class Setting:
-    """Settings that are searched.
+    """One choice of all searched settings.
 
     Attributes:
         channels_last: True if convolutions are stored channels-last.
@@ -44,7 +44,7 @@ class Measurement:
     """Speed and memory of a setting.
 
     Attributes:
-        setting: What was measured.
+        setting: Setting that was measured.
         speed: Images a second; 0 where it failed.
         iqr: Interquartile range of the rounds' speeds.
         memory: GiB that it took; None where that is not known.
@@ -99,7 +99,7 @@ def search(
 
 
 def is_better(found: Measurement, best: Measurement) -> bool:
-    """Return whether a setting is worth the change from what was best so far."""
+    """Return whether a setting is enough faster than the best so far."""
     if found.problem or best.problem:
         return not found.problem
     return found.speed > WORTH * best.speed

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Settings of speed, read from a config and written as a child config."""
+"""Speed settings: read from a config, written as a child config."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -47,7 +47,7 @@ def precision_choices(cfg: Config, device: torch.device) -> list[str]:
 
 
 def child_config(cfg: Config, base: str, setting: Setting, note: str = '') -> str:
-    """Text of a config that is ``cfg`` with other settings.
+    """Text of a child config of ``cfg`` with the given settings.
 
     ``base`` is what ``_base_`` says, a path from where the child will lie; ``note``
     becomes lines of comment.
@@ -70,7 +70,7 @@ def child_config(cfg: Config, base: str, setting: Setting, note: str = '') -> st
 
 
 def tuned_hooks(cfg: Config, setting: Setting) -> list[dict[str, Any]]:
-    """Custom hooks of the config, with those of speed as the setting wants them."""
+    """Custom hooks of the config, its speed hooks replaced by those of a setting."""
     own, amp = _hook(cfg, _SPEED), _hook(cfg, _AMP)
     speed = dict(own or dict(type=_SPEED), channels_last=setting.channels_last)
     arguments = speed.pop('compile', None)

@@ -19,14 +19,14 @@ from hpml_mm.config.arguments import clear_errors
 from hpml_mm.engine.cpu import setup_cpu
 from hpml_mm.utils.env import environment
 
-from .engine_cost import open_engine
 from .jobs import read_job
+from .loop_overhead import open_loop
 from .session import Session
 from .workload import open_config, open_pipeline
 
 
 def serve(session: Session, requests: TextIO, replies: TextIO, note: str = '') -> None:
-    """Answer requests until there are no more.
+    """Measure a session on each request, until there are no more.
 
     Each is a JSON object with ``do``: ``prepare`` (warm up, and find the iterations of
     a round), ``round`` or ``profile``. Before all answers comes a line that says what
@@ -50,7 +50,7 @@ def main() -> None:
             torch.set_num_threads(job.threads)
         answer = partial(serve, requests=sys.stdin, replies=replies, note=note)
         if job.mode == 'engine':
-            open_engine(job, answer)
+            open_loop(job, answer)
         elif ':' in job.side.kind:
             open_pipeline(job, answer)
         else:

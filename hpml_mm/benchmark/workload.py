@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Workloads of a config, built as training and testing build them."""
+"""Workloads of a config, built as training and test runs build them."""
 
 import importlib
 from collections.abc import Callable
@@ -16,17 +16,24 @@ from hpml_mm.config.overrides import load_config
 from hpml_mm.runner import build_runner
 from hpml_mm.utils.model import bare_model, model_device
 
-from .baseline import check_other_input, dicts_of, stock_config
+from .baseline import baseline_config, check_other_input, nested_dicts
 from .jobs import STOCK, Job
 from .profiles import operator_profile, stage_profile
-from .session import Session, loaded, looped, lying_ready, made, repeated
+from .session import (
+    Session,
+    first_batches,
+    load_batches,
+    loop_steps,
+    prefetched,
+    repeat_step,
+)
 
 Serve = Callable[[Session], None]
 _PARTS = ('dataloader', 'cfg', 'evaluator')
 
 
 def job_config(job: Job) -> Config:
-    """Config that a job measures, stripped of what takes no part in it.
+    """Config that a job measures, without the parts that it does not need.
 
     Checkpoints, validation and pretrained weights go: they say nothing about speed.
 
@@ -39,10 +46,10 @@ def job_config(job: Job) -> Config:
     if job.mode == 'infer':
         _keep_test(cfg)
     if job.side.kind == STOCK:
-        stock = stock_config(cfg, job.mode)
+        baseline = baseline_config(cfg, job.mode)
         if job.mode == 'data' and not job.side.elsewhere:
             check_other_input(cfg)
-        cfg = stock
+        cfg = baseline
     _drop(cfg, 'val')
     _drop(cfg, 'train' if job.mode == 'infer' else 'test')
     part = 'test' if job.mode == 'infer' else 'train'
@@ -58,7 +65,7 @@ def job_config(job: Job) -> Config:
 
 
 def open_config(job: Job, serve: Serve) -> None:
-    """Have the config's runner do everything up to its loop, and serve there.
+    """Build and start the config's runner, and serve a session in place of its loop.
 
     Hooks have then seen ``before_run`` and ``before_train``, so that the model is as it
     trains: its layout, its precision, its compiled parts.
@@ -73,7 +80,7 @@ def open_config(job: Job, serve: Serve) -> None:
 
 
 def open_pipeline(job: Job, serve: Serve) -> None:
-    """Serve the input pipeline of another project, up to the device.
+    """Serve another project's input pipeline, up to the transfer to the device.
 
     The job's ``kind`` is the ``module:function`` that makes it. The function is called
     with the config, the batch size and the number of workers, the latter two None
@@ -99,9 +106,9 @@ def open_pipeline(job: Job, serve: Serve) -> None:
 def _input_session(
     loader: Any, prepare: Callable[[Any], Any], device: torch.device
 ) -> Session:
-    steps = partial(loaded, loader, prepare)
+    steps = partial(load_batches, loader, prepare)
     profile = partial(stage_profile, loader, prepare)
-    return Session(steps, device, profile, rewarm=lying_ready(loader))
+    return Session(steps, device, profile, rewarm=prefetched(loader))
 
 
 def _serve_train(runner: Runner, job: Job, serve: Serve) -> torch.nn.Module:
@@ -113,12 +120,12 @@ def _serve_train(runner: Runner, job: Job, serve: Serve) -> torch.nn.Module:
         assert isinstance(preprocessor, torch.nn.Module)
         serve(_input_session(loader, partial(preprocessor, training=True), device))
     elif job.loop:
-        steps = partial(looped, runner)
-        serve(Session(steps, device, operator_profile, rewarm=lying_ready(loader)))
+        steps = partial(loop_steps, runner)
+        serve(Session(steps, device, operator_profile, rewarm=prefetched(loader)))
     else:
         runner.call_hook('before_train_epoch')
         step = partial(runner.model.train_step, optim_wrapper=runner.optim_wrapper)
-        steps = partial(repeated, made(loader), step)
+        steps = partial(repeat_step, first_batches(loader), step)
         serve(Session(steps, device, operator_profile))
     return runner.model
 
@@ -128,9 +135,9 @@ def _serve_test(runner: Runner, serve: Serve) -> dict:
     runner.call_hook('before_test_epoch')
     runner.model.eval()
     device = model_device(runner.model)
-    batches = made(runner.test_loop.dataloader)
+    batches = first_batches(runner.test_loop.dataloader)
     with torch.no_grad():
-        steps = partial(repeated, batches, runner.model.test_step)
+        steps = partial(repeat_step, batches, runner.model.test_step)
         serve(Session(steps, device, operator_profile, each=True))
     return {}
 
@@ -151,7 +158,7 @@ def _drop(cfg: Config, part: str) -> None:
 
 
 def _fit_loader(loader: dict[str, Any], job: Job) -> None:
-    """Batch size and workers of a job; none work while the other side is timed."""
+    """Set batch size and workers of a job's loader."""
     if job.batch_size is not None:
         loader['batch_size'] = job.batch_size
     if job.mode in ('train', 'infer') and not job.loop:
@@ -165,7 +172,7 @@ def _fit_loader(loader: dict[str, Any], job: Job) -> None:
 
 
 def _forget_pretrained(model: Any) -> None:
-    for part in dicts_of(model):
+    for part in nested_dicts(model):
         inits = part.get('init_cfg')
         inits = inits if isinstance(inits, list | tuple) else [inits]
         if any(isinstance(i, dict) and i.get('type') == 'Pretrained' for i in inits):

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Stand-ins for what an installed OpenMMLab package lacks, and checks of it."""
+"""Compatibility with installed OpenMMLab packages: checks, stand-ins, workarounds."""
 
 from .mmcv_ops import install_mmcv_ops
 from .packages import check_packages, has_mmpose, require

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""A stand-in for ``mmcv._ext``, the compiled ops that a pure-Python MMCV lacks.
+"""Stand-in for ``mmcv._ext``, the compiled ops that a pure-Python MMCV lacks.
 
 ``mmpose.models`` imports ``mmcv.ops``, which looks up every compiled op by name at
 import. The stand-in answers each of these names, so that everything that calls no
@@ -27,7 +27,7 @@ HOW_TO_BUILD = (
 
 
 class MMCVOps(ModuleType):
-    """Module that has every op name: a few that work, the others that explain."""
+    """Module with every op name; an op without a torchvision equivalent raises."""
 
     def __getattr__(self, name: str) -> Callable:
         # Not an op: importlib, inspect and copy look for such names on any module.
@@ -158,7 +158,7 @@ def roi_align_backward(
 
 
 def _as_float(*tensors: 'Tensor') -> list['Tensor']:
-    """One common dtype, at least float32: torchvision's CPU ops know no bfloat16."""
+    """Cast to one dtype, at least float32: torchvision's CPU ops lack bfloat16."""
     import torch
 
     dtype = reduce(

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Packages that only some parts need, and checks that the installed ones fit."""
+"""Optional packages, and checks that installed packages fit together."""
 
 import importlib
 from importlib import metadata
@@ -22,7 +22,7 @@ def has_mmpose() -> bool:
 
 
 def require(module: str, extra: str | None = None) -> ModuleType:
-    """Import a module that only some parts of the project need.
+    """Import an optional module, or say how to install it.
 
     Args:
         module: Dotted name of the module.
@@ -59,7 +59,7 @@ def installed(names: tuple[str, ...]) -> dict[str, str]:
 
 
 def check_packages() -> None:
-    """Refuse package sets that fail later, and less clearly.
+    """Refuse sets of installed packages that would fail later with obscure errors.
 
     Reads package metadata only and imports nothing. What is not installed is not
     checked: parts of the project work without MMEngine and MMCV.

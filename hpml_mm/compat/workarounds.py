@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Ways around faults of MMPose and OpenVINO."""
+"""Workarounds for faults of MMPose and OpenVINO."""
 
 import ctypes
 import sys
@@ -50,7 +50,7 @@ class SignalStack(ctypes.Structure):
 
 
 def signal_stack() -> SignalStack:
-    """Read the present one of this thread, on Linux."""
+    """Read the signal stack of this thread, on Linux."""
     found = SignalStack()
     ctypes.CDLL(None).sigaltstack(None, ctypes.byref(found))
     return found
@@ -58,7 +58,7 @@ def signal_stack() -> SignalStack:
 
 @contextmanager
 def keep_signal_stack() -> Iterator[None]:
-    """Put this thread's signal stack back at the end, on Linux.
+    """Restore this thread's signal stack on exit, on Linux.
 
     Each CPU plugin that OpenVINO loads replaces it by one of its own, and gives that
     back to the system when it goes. If two plugins do not go in the reverse order of

@@ -1,2 +1,2 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Checks on configs: unknown keys, file names, work directories."""
+"""Configs: loading, overrides, checks of keys and schedules, work directories."""

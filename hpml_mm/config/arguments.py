@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Options that all command-line tools have, and errors of one clear line."""
+"""Options shared by all command-line tools, and one-line errors."""
 
 import argparse
 import contextlib
@@ -22,7 +22,7 @@ _OWN = (_PACKAGE, _PACKAGE.with_name('projects'))
 
 
 class OptionsAction(DictAction):
-    """``KEY=VALUE`` pairs; a pair of another form ends the program in one line."""
+    """Parser action for ``KEY=VALUE`` pairs with a one-line error."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         """Read the pairs of one option."""
@@ -39,8 +39,8 @@ class OptionsAction(DictAction):
 
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of every tool that reads a config."""
-    parser.add_argument('config', help='config file, or package::name of a stock one')
+    """Add the arguments of every tool that reads a config."""
+    parser.add_argument('config', help='a file, or package::name of an installed one')
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -53,7 +53,7 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 
 @contextlib.contextmanager
 def clear_errors() -> Iterator[None]:
-    """End the program in one line and exit code 2 where the user can help it.
+    """Turn errors that a user can mend into one line and exit code 2.
 
     These are missing files, and what this package itself refuses. All else is
     a bug and keeps its traceback; ``HPML_MM_DEBUG=1`` shows every traceback.
@@ -84,7 +84,7 @@ def is_user_error(error: BaseException) -> bool:
 
 
 def command_to_resume(argv: Sequence[str]) -> str:
-    """The command that was given, with ``--resume`` in place of its own.
+    """The command line that resumes this run.
 
     ``argv`` is that of ``tools/train.py``; ``tools/dist_train.sh`` says in the
     environment how it was called.
@@ -106,7 +106,7 @@ def command_to_resume(argv: Sequence[str]) -> str:
 
 
 def _python() -> str:
-    """Command of this Python: its short name where that is on the path."""
+    """Shortest command that starts this Python."""
     on_path = shutil.which('python')
     if on_path and os.path.samefile(on_path, sys.executable):
         return 'python'

@@ -18,7 +18,7 @@ from . import sections as known
 from .codec import codec_problems
 from .lookup import MISSPELT, SUGGEST, all_registries, find, names, nearest
 from .signature import accepted
-from .slips import is_stock, own_slips
+from .slips import is_installed, own_slips
 
 
 def check_config(cfg: Config) -> None:
@@ -34,7 +34,7 @@ def check_config(cfg: Config) -> None:
     check = _Check(sure='default_scope' in cfg)
     check.problems += own_slips(cfg)
     for problem in codec_problems(cfg):
-        if is_stock(cfg.filename):  # some say UDP and train without
+        if is_installed(cfg.filename):  # some say UDP and train without
             print_log(problem, logger='current', level=logging.WARNING)
         else:
             check.problems.append(problem)
@@ -158,7 +158,7 @@ class _Check:
                     self.children(entry, place)
 
     def nested(self, cfg: Mapping, path: str, key: str) -> None:
-        """Check a typed dict whose registry only its place suggests."""
+        """Check a dict with a ``type`` whose registry is a guess from its place."""
         section = known.BY_NAME.get(key)
         extra = section.extra if section else ()
         kind = cfg['type']
@@ -173,7 +173,7 @@ class _Check:
             self.children(cfg, path)
 
     def missing_type(self, cfg: Mapping, path: str) -> None:
-        """Say which key was meant to be ``type``."""
+        """Report a key that was probably meant to be ``type``."""
         right = next((k for k in cfg if nearest(k, ['type'], MISSPELT)), None)
         hint = f'; is {right!r} meant to be it?' if right else ''
         self.problems.append(f"no key 'type' at {path}{hint}")
@@ -181,7 +181,7 @@ class _Check:
     def unknown_type(
         self, kind: Any, path: str, registry: Registry, sure: bool = True
     ) -> None:
-        """Say which registered name was meant."""
+        """Report an unknown ``type`` with the most similar registered name."""
         sure &= self.sure
         scope = Registry.split_scope_key(kind)[0] if isinstance(kind, str) else None
         pool = names(registry, scope)
@@ -192,7 +192,7 @@ class _Check:
         self.problems.append(f'unknown type {kind!r} at {path}.type: {hint}')
 
     def top_level(self, cfg: Config) -> None:
-        """A config may define any variable: only near misses are refused."""
+        """Refuse near misses of known top-level keys; other variables are allowed."""
         own = {k: v for k, v in cfg.items() if k not in known.LOOKALIKES}
         self.keys(own, '', known.RUNNER_KEYS, complete=False)
 

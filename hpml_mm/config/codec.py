@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""One size for a pose model: codec, head and every transform agree.
+"""One input size for a pose model, in codec, head and all transforms.
 
 MMPose copies the variable ``codec`` into the head's decoder, the encoders of the
 pipelines and ``TopdownAffine`` while a config is read. An override of one copy leaves
@@ -22,7 +22,7 @@ LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
 def rebind_codec(cfg: Config, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring an override of ``codec`` to every copy of it.
+    """Copy an override of ``codec`` to every place that holds the codec.
 
     Args:
         cfg: The config as its file has it, changed in place.
@@ -58,7 +58,7 @@ def rebind_codec(cfg: Config, options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def codec_problems(cfg: Config) -> list[str]:
-    """One line for each place whose size is not that of the head's decoder.
+    """Find the places whose size differs from that of the head's decoder.
 
     Codecs without one size (several of them, or none) are left alone.
     """
@@ -90,7 +90,7 @@ def codec_problems(cfg: Config) -> list[str]:
 
 
 def _encoders(part: Any, place: str) -> Iterator[tuple[str, Mapping]]:
-    """Each transform of a loader that knows a size, as a codec, with its place."""
+    """Transforms of a loader that have a size, as codecs, with their places."""
     if isinstance(part, Mapping):
         if part.get('type') in AFFINES:
             yield place, {'input_size': part.get('input_size')}

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Find what a config's ``type`` stands for, without building it."""
+"""Resolve a config's ``type`` to a class or function, without building it."""
 
 import contextlib
 import difflib
@@ -18,8 +18,8 @@ SUGGEST = 0.6
 MISSPELT = 0.85
 
 
-def unknowable(**kwargs: Any) -> None:
-    """Stands for a part whose package fails to import; building it will say so."""
+def unimportable(**kwargs: Any) -> None:
+    """Placeholder for a part whose package cannot be imported."""
 
 
 def nearest(name: str, known: Iterable[str], cutoff: float = SUGGEST) -> str | None:
@@ -36,14 +36,14 @@ def find(registry: Registry, key: Any) -> Any:
     module of that name where the registry has none.
 
     Returns:
-        The class or function, ``None`` where there is none, or ``unknowable``.
+        The class or function, ``None`` where there is none, or ``unimportable``.
     """
     if not isinstance(key, str):
         return key if callable(key) else None
     try:
         return _find(registry, key)
     except ImportError:
-        return unknowable
+        return unimportable
 
 
 def _find(registry: Registry, key: str) -> Any:
@@ -69,7 +69,7 @@ def _scoped(registry: Registry) -> Registry:
 
 
 def names(registry: Registry, prefix: str | None = None) -> dict[str, Any]:
-    """Everything that can be named in ``registry``, or under its ``prefix.``."""
+    """Names that ``registry``, or its scope ``prefix``, can resolve."""
     if prefix is None:
         return _lineage(_scoped(registry))
     child = registry.root.children.get(prefix)

@@ -32,7 +32,7 @@ def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
 
 
 def apply_options(cfg: Config, options: Mapping[str, Any]) -> None:
-    """Merge options into ``cfg``, refusing those that would change nothing.
+    """Merge options into ``cfg``, and refuse those that would have no effect.
 
     Raises:
         ValueError: For an unknown top-level key, for a variable of the file
@@ -59,12 +59,12 @@ def apply_options(cfg: Config, options: Mapping[str, Any]) -> None:
 
 
 def changed_options(cfg: Config, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Those options whose value differs from what ``cfg`` holds already."""
+    """Options whose value differs from the config's own."""
     return {k: v for k, v in options.items() if not _same(_value(cfg, k), v)}
 
 
 def read_config(path: str) -> Config:
-    """Load a config file as it is, unchecked.
+    """Load a config file without checks.
 
     Raises:
         FileNotFoundError: If it, or a file that it stands on, does not exist.
@@ -89,7 +89,7 @@ def _similar_file(path: str) -> str:
 
 
 def _not_read(cfg: Config, key: str, top: str, value: Any) -> str:
-    """Why an option for a key that no Runner reads is refused."""
+    """Error text for an option whose key no Runner reads."""
     start = f'--cfg-options {key}={value}:'
     if top not in cfg:
         right = nearest(top, {*cfg, *RUNNER_KEYS})
@@ -132,7 +132,7 @@ def _walk(node: Any, path: str) -> Iterator[tuple[str, str, Any]]:
 
 
 def _refuse_near_miss(cfg: Config, key: str) -> None:
-    """A new key beside one that it resembles, in a dict that nobody checks."""
+    """Refuse a new key that resembles an existing one in a dict without a type."""
     parent, _, leaf = key.rpartition('.')
     held = _value(cfg, parent) if parent else _ABSENT
     if not isinstance(held, Mapping) or leaf in held or 'type' in held:
@@ -145,7 +145,7 @@ def _refuse_near_miss(cfg: Config, key: str) -> None:
 
 
 def _refuse_slip(key: str, value: Any) -> None:
-    """A misspelt key that only a stock recipe is forgiven."""
+    """Refuse a misspelt key that only installed recipes may have."""
     for place in [key, *(place for place, _, _ in _walk(value, key))]:
         for part in place.split('.'):
             if part in UPSTREAM_SLIPS:

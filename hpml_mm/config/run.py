@@ -110,7 +110,7 @@ def add_amp(cfg: Config) -> bool:
 
 
 def own_processes(cfg: Config) -> int:
-    """The number of processes a config is written for; 1 where it does not say.
+    """Number of processes that a config is written for.
 
     ``auto_scale_lr`` holds the batch size of all of them together.
     """
@@ -122,7 +122,7 @@ def own_processes(cfg: Config) -> int:
 def _override(
     cfg: Config, options: Mapping[str, Any], work_dir: str | None
 ) -> tuple[str | None, dict[str, Any]]:
-    """Apply options; returns the directory they or the flag name, and the changes."""
+    """Apply options; return the work directory that was asked for, and the changes."""
     options = dict(options)
     option = options.pop('work_dir', None)
     if work_dir is not None and option is not None:

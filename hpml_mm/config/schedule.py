@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Refuse a schedule of the learning rate that does not end with its run.
+"""Check that learning rate schedules end with their run.
 
 MMEngine trains on at the last rate: a cosine of 24 epochs in a run of 40 trains
 sixteen epochs at a rate of 0, without a word.
@@ -43,7 +43,7 @@ def check_schedule(cfg: Config, changes: Iterable[str]) -> None:
 
 
 def schedule_problems(cfg: Config) -> list[str]:
-    """One line for each parameter whose schedule does not end with the run.
+    """Find the schedules that do not end with the run.
 
     Warm-ups may end before, schedulers without an ``end`` take the run's, and those
     that count in another unit than the run cannot be compared before there is data.

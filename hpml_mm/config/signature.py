@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The keyword arguments that a class or function really takes."""
+"""Keyword arguments that a class or function takes, ``**kwargs`` followed."""
 
 import ast
 import functools
@@ -93,7 +93,7 @@ def _kwargs_use(function: Callable, sink: str) -> tuple[set[str], bool]:
 
 
 class _KwargsVisitor(ast.NodeVisitor):
-    """Sorts every use of one ``**kwargs`` name into taken, forwarded, escaped."""
+    """AST visitor that finds the uses of ``**kwargs``: taken, forwarded or escaped."""
 
     def __init__(self, sink: str) -> None:
         self.sink = sink

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Tell one's own config files, and their misspelt keys, from those of stock recipes."""
+"""Misspelt keys of installed recipes, which a user's own config must not repeat."""
 
 import re
 from collections.abc import Iterator
@@ -14,18 +14,18 @@ _INSTALLED = '.mim'
 _SLIP = re.compile(rf'\b({"|".join(UPSTREAM_SLIPS)})\b')
 
 
-def is_stock(filename: str | Path | None) -> bool:
+def is_installed(filename: str | Path | None) -> bool:
     """True if a config file belongs to an installed package."""
     return _INSTALLED in Path(filename or '').parts
 
 
 def own_files(cfg: Config) -> Iterator[Path]:
-    """The file of a config and those that it stands on, but for stock ones."""
+    """Iterate over a config's file and its bases, installed packages left out."""
     return _own_files(Path(cfg.filename)) if cfg.filename else iter(())
 
 
 def own_slips(cfg: Config) -> list[str]:
-    """Slips of stock recipes that a config repeats in a file of its own.
+    """Find misspelt keys of installed recipes that the user's own files repeat.
 
     Returns:
         One line for each, with its place and the right name.
@@ -39,7 +39,7 @@ def own_slips(cfg: Config) -> list[str]:
 
 
 def _own_files(path: Path) -> Iterator[Path]:
-    if path.suffix != '.py' or is_stock(path) or not path.is_file():
+    if path.suffix != '.py' or is_installed(path) or not path.is_file():
         return  # a config may have been given no more than its name
     yield path
     for base in Config._get_base_files(str(path)):

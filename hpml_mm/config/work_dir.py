@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The directory of a run: one for each different run.
+"""Work directories: one for each different run.
 
 An overridden run never lands in the directory of the unchanged config, and a
 new run never overwrites the checkpoints of an earlier one.
@@ -26,11 +26,11 @@ def derive_work_dir(
     work_dir: str | None = None,
     configured: str | None = None,
 ) -> Path:
-    """The directory of a run; the same arguments always give the same one.
+    """Derive the work directory of a run; equal arguments give equal directories.
 
     Args:
         config: The config file's path.
-        changes: What the command line overrides, by dotted key.
+        changes: Overrides of the command line, by dotted key.
         tag: A name of the user's choice for an overridden run.
         work_dir: The directory itself, of the user's choice.
         configured: ``work_dir`` as the config file sets it.
@@ -61,7 +61,7 @@ def derive_work_dir(
 
 
 def slug(changes: Mapping[str, Any]) -> str:
-    """A readable name for overrides, with a digest that tells them apart.
+    """Readable name of overrides, with a digest that makes it unique.
 
     Only the last part of each key is shown, so two sets of overrides may read
     alike; the digest covers the whole keys and values, in any order.
@@ -79,7 +79,7 @@ def slug(changes: Mapping[str, Any]) -> str:
 
 
 def claim_work_dir(work_dir: Path, overwrite: bool = False) -> None:
-    """Make sure that a new run overwrites nothing of an earlier one.
+    """Refuse a directory in which a new run would overwrite an earlier one.
 
     ``overwrite`` deletes the earlier run's checkpoints and summary; its logs stay.
 

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Data sets and samplers."""
+"""Data sets of faces and poses, and samplers."""
 
 from hpml_mm.compat import has_mmpose
 

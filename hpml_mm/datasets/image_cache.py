@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Decoded images in memory that the forked workers of a loader share.
+"""Cache of decoded images in memory that forked loader workers share.
 
 The memory is one anonymous mapping: it takes no name, no file and no space in
 ``/dev/shm``, costs nothing until it is written, and is gone with its processes. Its
@@ -33,7 +33,7 @@ _ENTRY = np.dtype(
 
 
 class FileState(NamedTuple):
-    """Size and time of a file, which tell its contents apart unread."""
+    """Size and modification time of a file, by which a change is noticed."""
 
     size: int
     mtime: int
@@ -55,7 +55,7 @@ class ImageCache:
     has the whole budget to itself.
 
     Args:
-        num_bytes: How much memory the pixels may take. The log takes another half
+        num_bytes: Memory that the pixels may take. The log takes another half
             a percent.
 
     Raises:
@@ -75,7 +75,7 @@ class ImageCache:
                 f'cannot set {num_bytes / 2**30:.1f} GiB of memory aside for images '
                 f'({error}); take a smaller memory_gib'
             ) from error
-        # Stored entries, bytes used, whether it was told that nothing more fits.
+        # Stored entries, bytes used, whether it was logged that the cache is full.
         self._counters = np.frombuffer(self._memory, np.int64, 3)
         self._log = np.frombuffer(self._memory, _ENTRY, self._entries, ALIGNMENT)
         self._pixels = np.frombuffer(self._memory, np.uint8, num_bytes, front)
@@ -93,7 +93,7 @@ class ImageCache:
         """Get the image of that name, decoded only if it has to be.
 
         Args:
-            name: What the image is known by, such as its path.
+            name: Key of the image, such as its path.
             state: State of its file. Where it is not the one of the stored image,
                 the image is decoded anew and takes the place of the stored one,
                 whose memory is not given back.
@@ -123,11 +123,11 @@ class ImageCache:
     ) -> tuple[np.ndarray | None, bool]:
         """Copy an image in; None where it does not fit, and whether it is the first."""
         with self._lock:
-            count, offset, told = self._counters.tolist()
+            count, offset, logged = self._counters.tolist()
             end = offset + _aligned(image.nbytes)
             if count >= self._entries or end > self.num_bytes:
                 self._counters[2] = 1
-                return None, not told
+                return None, not logged
             self._counters[1] = end
         # Others may go on meanwhile. A process that is killed here loses the room,
         # and leaves nothing behind that another would take for an image.
@@ -142,7 +142,7 @@ class ImageCache:
         return self._view(offset, image.shape), False
 
     def _read_log(self) -> None:
-        """Take over what was stored since the last time, by whomever."""
+        """Index the entries that any process has stored since the last call."""
         with self._lock:
             count = int(self._counters[0])
         for entry in self._log[self._seen : count].tolist():

@@ -36,7 +36,7 @@ class BrokenImageError(ValueError):
 
 
 def image_problem(data: bytes) -> str | None:
-    """Tell what the bytes of an image file lack, without decoding JPEG or PNG.
+    """Find damage in the bytes of an image file, without decoding JPEG or PNG.
 
     Returns:
         The end of the sentence "FILE ...", or None where nothing is missing.
@@ -68,10 +68,10 @@ def decode_image(
 
     Args:
         data: Content of the file.
-        name: What to call the file in an error.
+        name: Name of the file for error messages.
         color_type: ``'grayscale'`` for shape (H, W), ``'color'`` for (H, W, 3)
             in BGR order.
-        remedy: What an error tells the user to do.
+        remedy: Advice at the end of an error.
 
     Raises:
         BrokenImageError: The image is incomplete or not an image.

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Short epochs for measurements and trials."""
+"""Batch sampler for short epochs, for measurements and smoke tests."""
 
 from collections.abc import Iterator
 from itertools import islice

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Random state of its own for each sample of each epoch."""
+"""Data set wrapper that seeds each sample of each epoch by itself."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ def seed_everything(*key: int) -> None:
 
 @contextmanager
 def random_states_kept() -> Iterator[None]:
-    """Give the three generators their states back at the end."""
+    """Restore the states of the three generators on exit."""
     states = (
         random.getstate(),
         np.random.get_state(),
@@ -45,7 +45,7 @@ def random_states_kept() -> Iterator[None]:
 
 
 class SeededDataset:
-    """Stands before a data set and seeds each sample by seed, epoch and index.
+    """Wrapper of a data set that seeds each sample by seed, epoch and index.
 
     Everything that is drawn while a sample is made follows from these three: the
     pipeline's numbers, and also another index in place of a broken image or a
@@ -58,8 +58,8 @@ class SeededDataset:
     Args:
         dataset: A data set with a length that is read by index.
         seed: From 0.
-        epoch: Tells the current epoch, from 0. In workers that live on it must tell
-            what the main process knows: shared memory does.
+        epoch: Returns the current epoch, from 0. In persistent workers it must return
+            that of the main process, e.g. from shared memory.
     """
 
     __slots__ = ('_dataset', '_epoch', '_seed')

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The description of a model for its file, from its config and by looking at it."""
+"""Build the description of a model that is stored in its file."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -84,7 +84,7 @@ def _names(cfg: Config, metainfo: Mapping[str, Any], pose: bool) -> tuple[str, .
 def _try(
     reader: ImageReader, preprocessor: nn.Module, pose: bool
 ) -> tuple[Tensor, Tensor]:
-    """A red picture behind the steps and behind the preprocessor, each (C, H, W)."""
+    """Red picture after the steps, and after the preprocessor, each (C, H, W)."""
     if getattr(preprocessor, 'pad_size_divisor', 1) > 1:
         raise ValueError(
             'the data preprocessor pads images (pad_size_divisor), which a file cannot '
@@ -104,7 +104,7 @@ def _try(
 
 
 def _middle(image: Tensor) -> Tensor:
-    """The channels of the pixel in the middle: a crop may show nothing at its edge."""
+    """Channels of the pixel in the middle: at the edge a crop may show padding."""
     return image[:, image.shape[1] // 2, image.shape[2] // 2].float()
 
 
@@ -124,7 +124,7 @@ def _normalisation(
 def _color_order(
     image: Tensor, inputs: Tensor, mean: Sequence[float], std: Sequence[float]
 ) -> str:
-    """The order of the channels in which pure red looks like this."""
+    """Channel order, rgb or bgr, in which this is pure red."""
     if len(image) == 1:
         return 'grey'
     if int(image.argmax()) == 0:

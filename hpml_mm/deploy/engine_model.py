@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Models of MMPretrain and MMPose whose network is an engine."""
+"""Models of MMPretrain and MMPose whose network runs in an inference engine."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -17,16 +17,16 @@ from .network import Outputs, plain_network
 from .spec import DeploySpec, PoseSpec
 
 
-class PassOn(nn.Module):
-    """Stands in for a backbone: the images are the features."""
+class PassThrough(nn.Module):
+    """Backbone that returns its images as the only feature."""
 
     def forward(self, images: Tensor) -> tuple[Tensor]:
-        """Give the images as the only feature."""
+        """Return the images as the only feature."""
         return (images,)
 
 
 def with_engine(model: nn.Module, engine: Callable[[Tensor], Outputs]) -> nn.Module:
-    """The same model, run by an engine: tests, metrics and TTA take it as it is.
+    """Copy a model with its network run by an engine, for tests, metrics and TTA.
 
     Everything but the network is a copy: data preprocessor, decoder, settings of the
     test. The backbone passes the images on, and the head's ``forward`` runs the engine
@@ -47,7 +47,7 @@ def with_engine(model: nn.Module, engine: Callable[[Tensor], Outputs]) -> nn.Mod
     model = bare_model(model)
     network = plain_network(model)
     # A part in the memo is not copied but taken from there.
-    memo: dict[int, Any] = {id(network.backbone): PassOn()}
+    memo: dict[int, Any] = {id(network.backbone): PassThrough()}
     if network.neck is not None:
         memo[id(network.neck)] = None
     for part in network.head.children():
@@ -60,7 +60,7 @@ def with_engine(model: nn.Module, engine: Callable[[Tensor], Outputs]) -> nn.Mod
 
 
 def model_of(spec: DeploySpec, engine: Engine) -> nn.Module:
-    """A model with the pre- and post-processing of a description.
+    """Build a model with the pre- and post-processing of a description.
 
     Args:
         spec: Description that a file carries.
@@ -76,7 +76,7 @@ def model_of(spec: DeploySpec, engine: Engine) -> nn.Module:
         preprocessor = {'type': 'PoseDataPreprocessor', **numbers, 'bgr_to_rgb': swap}
         return with_engine(_pose_model(spec, spec.pose, preprocessor), engine)
     model = ImageClassifier(
-        backbone=PassOn(),
+        backbone=PassThrough(),
         head=ClsHead(loss={'type': 'mmpretrain.CrossEntropyLoss'}),
         data_preprocessor=ClsDataPreprocessor(**numbers, to_rgb=swap),
     )
@@ -116,7 +116,7 @@ def _pose_model(
     with DefaultScope.overwrite_default_scope('mmpose'):
         return TopdownPoseEstimator(
             data_preprocessor=dict(preprocessor),
-            backbone={'type': PassOn},
+            backbone={'type': PassThrough},
             head={'type': DecodingHead, 'decoder': codec},
             test_cfg=dict(pose.test_cfg),
         )

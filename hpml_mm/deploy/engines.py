@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Inference engines on a CPU: PyTorch, ONNX Runtime, OpenVINO, all called alike."""
+"""Inference engines on a CPU, with one interface: PyTorch, ONNX Runtime, OpenVINO."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _MIB = 2**20
 
 
 class Engine(ABC):
-    """A network that takes images and gives what :class:`PlainNetwork` gives.
+    """Callable network: images in, outputs of :class:`PlainNetwork` out.
 
     Attributes:
         path: The file that it runs; None where there is none.
@@ -170,7 +170,7 @@ class OpenVinoEngine(Engine):
 
 
 def load_engine(path: str | Path, threads: int | None = None) -> Engine:
-    """The engine that runs a file, by its suffix.
+    """Load a file into the engine of its suffix.
 
     Raises:
         FileNotFoundError: If there is no such file.

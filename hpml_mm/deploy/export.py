@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Export of a network to an ONNX file that describes itself."""
+"""ONNX export, with a description of the model in the file."""
 
 import logging
 import re
@@ -120,7 +120,7 @@ def _to_onnx(network: nn.Module, example: Tensor) -> 'ModelProto':
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the exporter's remarks on versions and on packages that it misses."""
+    """Silence the exporter's remarks on versions and missing packages."""
     logger = logging.getLogger('torch.onnx')
     level = logger.level
     logger.setLevel(logging.ERROR)
@@ -133,7 +133,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _difference(expected: Outputs, found: Outputs) -> float:
-    """Largest difference as a part of the largest expected value."""
+    """Largest difference, relative to the largest expected value."""
     return max(
         float((one - other).abs().max() / one.abs().max().clamp(min=1e-12))
         for one, other in zip(as_tuple(expected), as_tuple(found), strict=True)
@@ -152,7 +152,7 @@ def _problem(network: nn.Module, error: BaseException) -> str:
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    """The error and what led to it, the first cause last."""
+    """List an error and its causes, the first cause last."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__

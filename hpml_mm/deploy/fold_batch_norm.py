@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""BatchNorm folded into the layer before it, wherever the two stand in the modules."""
+"""Fold BatchNorm into the preceding layer, wherever the two are in the module tree."""
 
 import copy
 from collections import Counter
@@ -46,7 +46,7 @@ def fold_batch_norms_(network: nn.Module, example: Tensor) -> int:
 
 
 def folded_copy(network: nn.Module, example: Tensor) -> nn.Module:
-    """A copy for inference whose BatchNorms are folded: float32, on the CPU.
+    """Copy a network for inference: float32, on the CPU, BatchNorms folded.
 
     Weights are in PyTorch's usual memory format again: for those in channels-last, an
     exporter writes transpositions.
@@ -62,7 +62,7 @@ def folded_copy(network: nn.Module, example: Tensor) -> nn.Module:
 
 
 class _Watch(TorchFunctionMode):
-    """Functions that took each tensor, and the tensors that it was made of.
+    """Mode that records which functions used each tensor, and its inputs.
 
     ``taken`` counts, by the id of a tensor, the functions that took it and gave a
     tensor; those that only ask for its shape are none. ``made_with`` holds the ids of

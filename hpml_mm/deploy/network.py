@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The network of a classifier or a top-down pose model, with tensors on both sides."""
+"""Classifier or top-down pose model as a plain network, tensors in and out."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ Outputs = Tensor | tuple[Tensor, ...]
 
 
 def as_tuple(outputs: Outputs) -> tuple[Tensor, ...]:
-    """The outputs of a network, one or several."""
+    """Return a network's one or several outputs as a tuple."""
     return outputs if isinstance(outputs, tuple) else (outputs,)
 
 
@@ -54,7 +54,7 @@ class PlainNetwork(nn.Module):
 
 
 def plain_network(model: nn.Module) -> PlainNetwork:
-    """The network of a model; it shares the model's parts, nothing is copied.
+    """Make the plain network of a model; it shares the model's modules.
 
     Args:
         model: MMPretrain's ``ImageClassifier``, MMPose's ``TopdownPoseEstimator``, or
@@ -84,7 +84,7 @@ def plain_network(model: nn.Module) -> PlainNetwork:
 
 
 def _known_base(model: nn.Module) -> Any:
-    """The class of MMPretrain or MMPose that a model is of; None for another one."""
+    """Find the class of MMPretrain or MMPose that a model has; None for another one."""
     if isinstance(model, ImageClassifier):
         return ImageClassifier
     if has_mmpose():

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Modules of a network that the nodes of its ONNX graph stand for."""
+"""Map from nodes of an ONNX graph to modules of the exported network."""
 
 import ast
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _SCOPES = 'pkg.torch.onnx.name_scopes'
 
 
 def node_modules(model: 'ModelProto') -> dict[str, str]:
-    """The module of each convolution and matrix product, by the name of its node.
+    """Module name of each convolution and matrix product, by the name of its node.
 
     The name is that of the weight, which is looked for behind ``DequantizeLinear`` as
     well, so that it works for quantized networks. Products of two activations have
@@ -58,7 +58,7 @@ def name_weights_(graph: 'GraphProto') -> None:
 
 
 def drop_notes_(graph: 'GraphProto') -> None:
-    """Take away the notes of the exporter on each node, in place.
+    """Remove the exporter's metadata from each node, in place.
 
     These are stack traces with paths of the machine that exported; of a small network
     they make half of the file.

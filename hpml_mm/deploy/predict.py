@@ -42,7 +42,7 @@ class ClassPrediction:
 
     @property
     def best(self) -> str:
-        """The class of the highest score."""
+        """Name of the class with the highest score."""
         return max(self.scores, key=lambda name: self.scores[name])
 
 
@@ -53,7 +53,7 @@ class PosedObject:
     Attributes:
         box: x1, y1, x2, y2 in pixels of the image, within which it was looked for.
         keypoints: Places in pixels of the image, shape (K, 2).
-        scores: Of each keypoint, shape (K,); those of heatmaps are their maxima.
+        scores: Scores of each keypoint, shape (K,); those of heatmaps are their maxima.
     """
 
     box: Box
@@ -75,15 +75,15 @@ class PosePrediction:
 
 
 class Predictor:
-    """A model with the steps from image files to its input.
+    """Model together with the steps from image files to its input.
 
     Args:
         model: As :func:`~hpml_mm.deploy.engine_model.model_of` gives it, or as it was
             trained; put into evaluation mode.
         reader: Gives the samples that it takes.
         task: ``'classify'`` or ``'pose'``.
-        names: Of the classes or keypoints; empty for classes without names.
-        metainfo: Of a pose, what its drawing needs: skeleton and colours.
+        names: Names of the classes or keypoints; empty for classes without names.
+        metainfo: Skeleton and colours of a pose, for its drawing.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Predictor:
 
         Args:
             image: Path of the file.
-            boxes: Of the objects, for a pose model; None for one that fills the image.
+            boxes: Boxes for a pose model; None for one object that fills the image.
 
         Raises:
             FileNotFoundError: If there is no such file.
@@ -140,7 +140,7 @@ class Predictor:
 
 
 def load_predictor(path: str | Path, config: str | None = None) -> Predictor:
-    """A predictor for any file that holds a trained model.
+    """Load a predictor from a checkpoint, an ONNX or an OpenVINO file.
 
     Args:
         path: ``.pth`` or ``.safetensors``, whose config is found through the file
@@ -164,7 +164,7 @@ def load_predictor(path: str | Path, config: str | None = None) -> Predictor:
 
 
 def checkpoint_config(path: str | Path, config: str | None = None) -> Config:
-    """The config of a checkpoint: the given one, the one in it, or the one it names.
+    """Find the config of a checkpoint: the given, the embedded or the named one.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -216,6 +216,6 @@ def _from_checkpoint(path: str | Path, config: str | None) -> Predictor:
     return Predictor(model, reader, 'pose', names, metainfo)
 
 
-def damage(error: BrokenImageError) -> str:
-    """Damage of an image, without the advice for data sets."""
+def describe_damage(error: BrokenImageError) -> str:
+    """Describe the damage of an image, without the advice for data sets."""
     return str(error).partition(';')[0]

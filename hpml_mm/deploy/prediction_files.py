@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Files of predictions: images and boxes to read, drawings and records to write."""
+"""Input images and boxes, output drawings and records of predictions."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ MIN_SIDE = 256
 def find_images(
     places: Sequence[str | Path], out: str | Path
 ) -> list[tuple[Path, Path]]:
-    """Images and the names of their drawings.
+    """Find images, and choose names for their drawings.
 
     Args:
         places: Files, taken as they are, and folders, whose images are taken with those
@@ -108,7 +108,7 @@ def _check_names(pairs: list[tuple[Path, Path]]) -> None:
 
 
 def line_of(prediction: ClassPrediction | PosePrediction, min_score: float) -> str:
-    """A line to print; keypoints below ``min_score`` are not counted as found."""
+    """Sum a prediction up in one line; keypoints below ``min_score`` do not count."""
     if isinstance(prediction, ClassPrediction):
         best = prediction.best
         return f'{prediction.image}: {best} {prediction.scores[best]:.3f}'
@@ -122,11 +122,11 @@ def line_of(prediction: ClassPrediction | PosePrediction, min_score: float) -> s
 def record_of(
     prediction: ClassPrediction | PosePrediction, names: Sequence[str]
 ) -> dict[str, Any]:
-    """Record of an image, as strict JSON can hold it.
+    """Make the JSON record of an image.
 
     Args:
-        prediction: Of the image.
-        names: Of the keypoints.
+        prediction: Prediction of the image.
+        names: Names of the keypoints.
 
     Returns:
         ``image``, and for a class ``class``, ``score`` and ``scores``; for a pose
@@ -164,8 +164,8 @@ def draw_prediction(
     """Draw a prediction over its image.
 
     Args:
-        prediction: Of a file that is still there.
-        metainfo: Of a pose: its skeleton and colours, under MMPose's names.
+        prediction: Prediction of a file that is still there.
+        metainfo: Skeleton and colours of a pose, under MMPose's names.
         min_score: Keypoints below it are small grey dots.
 
     Returns:

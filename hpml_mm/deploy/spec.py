@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Description of a network in its file, so that images can be put through it."""
+"""Description of a model, stored in its file, by which it runs on images."""
 
 import dataclasses
 import json
@@ -18,7 +18,7 @@ VERSION = 1
 
 @dataclasses.dataclass(frozen=True)
 class PoseSpec:
-    """Decoding of the outputs of a top-down pose network into keypoints.
+    """Settings by which a top-down pose network's outputs are decoded into keypoints.
 
     Attributes:
         output: ``'heatmap'`` (N, K, h, w); ``'simcc'``, two of (N, K, bins); or
@@ -54,17 +54,17 @@ class PoseSpec:
 
 @dataclasses.dataclass(frozen=True)
 class DeploySpec:
-    """The description of a network that stands in its file.
+    """Description of a network: kind, classes, input, steps, and decoding.
 
     An input is made of an image by the steps of ``pipeline``; then its channels are
     brought into the order ``color``, ``mean`` is subtracted and ``std`` divides.
 
     Attributes:
         task: ``'classify'`` or ``'pose'``.
-        names: Of the classes or the keypoints, in order.
+        names: Names of the classes or the keypoints, in order.
         input_size: Width and height of the network's input.
-        channels: Of the network's input.
-        mean: Of each channel, in levels from 0 to 255.
+        channels: Number of input channels.
+        mean: Mean of each channel, in levels from 0 to 255.
         std: Likewise.
         color: ``'grey'``, ``'rgb'`` or ``'bgr'``: the channels as the network sees
             them.
@@ -170,7 +170,7 @@ def _check(spec: DeploySpec) -> None:
 
 
 def check_steps(task: str, steps: tuple[Mapping[str, Any], ...]) -> None:
-    """Refuse steps that a file may not ask for.
+    """Refuse transforms that a file must not name.
 
     Raises:
         ValueError: It names the place, and the steps that are known.
@@ -222,7 +222,7 @@ def _items(value: Any) -> tuple:
 
 
 def _numbers(value: Any, count: int, kind: Any = int | float) -> bool:
-    """True for a tuple of so many finite numbers."""
+    """True for a tuple of ``count`` finite numbers."""
     return (
         isinstance(value, tuple)
         and len(value) == count

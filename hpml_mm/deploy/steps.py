@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The steps from an image file to a network's input, as a config's test has them."""
+"""Steps from an image file to a network's input, from the test pipeline of a config."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -69,7 +69,7 @@ class ImageReader:
 
 
 def plain_type(part: Mapping[str, Any]) -> str:
-    """The type of a part without the package that is meant anyway."""
+    """Type name without a redundant package prefix."""
     kind = part['type']
     name = kind if isinstance(kind, str) else kind.__name__
     for scope in ('mmpretrain.', 'mmpose.', 'mmcv.', 'mmengine.'):
@@ -78,7 +78,7 @@ def plain_type(part: Mapping[str, Any]) -> str:
 
 
 def steps_of(cfg: Config) -> tuple[dict[str, Any], ...]:
-    """The steps of a config's test, for an image that has no annotations.
+    """Steps of a config's test pipeline, for images without annotations.
 
     Those which make only targets are left out. Where nothing resizes the faces of FER
     data, because all of them are of one size, other images are resized to that size:
@@ -111,8 +111,8 @@ def steps_of(cfg: Config) -> tuple[dict[str, Any], ...]:
 def metainfo_of(cfg: Config) -> dict[str, Any]:
     """Classes or keypoints of a config's test data set.
 
-    The data need not be there. MMPose's data sets would tell ``CocoMetric`` of their
-    file when they are built in test mode, so this one is not.
+    The data need not be there. In test mode MMPose's data sets announce their file to
+    ``CocoMetric`` when they are built, so this one is not in test mode.
     """
     data = {
         key: value
@@ -154,7 +154,7 @@ def _is_of_faces(data: Mapping[str, Any], cfg: Config) -> bool:
 
 
 def _array_steps(data: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Steps that give one face the input that an array's batched steps give all."""
+    """Steps that give one face the same input as an array's batched transforms."""
     steps: list[dict[str, Any]] = [{'type': 'hpml_mm.LoadFace'}]
     for step in data.get('augment', ()):
         kind, size = plain_type(step), step.get('size')
@@ -181,7 +181,7 @@ def _as_tuples(value: Any) -> Any:
 
 
 def as_json(value: Any) -> Any:
-    """Plain dicts and lists in place of a config's own."""
+    """Convert a config's dicts and lists to plain ones."""
     if isinstance(value, Mapping):
         return {str(key): as_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,2 +1,2 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Code around and inside a training step."""
+"""Training: precision, speed, weights, resuming, CPU set-up, profiling, and hooks."""

@@ -20,7 +20,7 @@ class Precision:
         device_type: Type of the device, such as ``'cuda'``.
         dtype: Type of matrix products and convolutions.
         name: Short name for logs and summaries.
-        loss_scaling: Whether gradients underflow without a scaled loss.
+        loss_scaling: True if gradients underflow without a scaled loss.
     """
 
     device_type: str
@@ -54,7 +54,7 @@ def resolve_precision(
     Args:
         dtype: ``'bfloat16'``, ``'float16'``, or ``'auto'`` for the best that the
             device computes natively.
-        device: Where the model is.
+        device: Device of the model.
 
     Raises:
         ValueError: If the dtype is unknown, or the device cannot do it.
@@ -243,7 +243,7 @@ def _scaler_args(loss_scale: str | float | dict) -> dict:
 
 
 class EvalAutocast:
-    """Runs a model's forward passes outside training in mixed precision.
+    """Patch that runs a model's validation and test passes in mixed precision.
 
     MMEngine's loops enter ``autocast(enabled=False)`` around each validation
     iteration, which would cancel any context entered from outside. So this one is
@@ -251,7 +251,7 @@ class EvalAutocast:
 
     Args:
         model: The model itself, not a distributed wrapper of it.
-        precision: What to run in.
+        precision: Precision to run in.
     """
 
     def __init__(self, model: nn.Module, precision: Precision) -> None:
@@ -263,7 +263,7 @@ class EvalAutocast:
         )
 
     def remove(self) -> None:
-        """Give the model its own precision back."""
+        """Restore the model's own precision."""
         for handle in self._handles:
             handle.remove()
 

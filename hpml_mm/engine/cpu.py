@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Threads, memory and cores of a process, set up before its first tensor."""
+"""CPU set-up of a process before its first tensor: threads, memory, cores."""
 
 import ctypes
 import os
@@ -18,12 +18,12 @@ _GIB = 2**30
 
 @dataclass(frozen=True)
 class CpuSetup:
-    """Settings that were made; as text, one line for a log.
+    """Settings that were applied; ``str()`` gives one line for a log.
 
     Args:
-        threads: What was done about threads.
-        memory: What was done about freed memory.
-        cores: What was done about cores.
+        threads: Text on threads.
+        memory: Text on freed memory.
+        cores: Text on cores.
     """
 
     threads: str
@@ -136,7 +136,7 @@ def thread_count(cores: int, quota: float | None, ranks: int) -> int:
 
 
 def own_cores(cores: Sequence[int], ranks: int, rank: int) -> list[int]:
-    """The cores of one rank: neighbours, none of them another rank's.
+    """Cores of one rank: adjacent, and shared with no other rank.
 
     Returns:
         At least one core where there are enough for all, else an empty list.
@@ -167,7 +167,7 @@ def _set_threads(environ: Mapping[str, str], cores: int, ranks: int) -> str:
 
 
 def _keep_memory(environ: Mapping[str, str]) -> str:
-    """Has glibc neither map large blocks on their own nor shrink its heap."""
+    """Make glibc keep freed memory instead of returning it to the system."""
     if platform.libc_ver()[0] != 'glibc':
         return 'memory as it is (no glibc)'
     if 'malloc' in environ.get('LD_PRELOAD', ''):

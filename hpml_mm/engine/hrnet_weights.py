@@ -34,7 +34,7 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class HRNetReport:
-    """Fate of a checkpoint's weights; BatchNorm's counters are left out.
+    """Weights of a checkpoint that were taken, missing, left over or misshapen.
 
     Attributes:
         matched: Weights of the model that the checkpoint holds.
@@ -126,7 +126,7 @@ def rename_hrnet(
 
 
 def _target_of(name: str) -> str | None:
-    """Give one of the original's weights MMPose's name; None where there is none."""
+    """MMPose's name of one of the original's weights; None if there is none."""
     if _NETWORK.match(name):
         return f'backbone.{name}'
     return f'head.{name}' if _HEATMAPS.fullmatch(name) else None
@@ -141,6 +141,6 @@ def _weights(names: Collection[str]) -> tuple[str, ...]:
 
 
 def some_names(names: Collection[str]) -> str:
-    """List the first six names, and tell how many more there are."""
+    """List the first six names, and the number of the others."""
     rest = f' and {len(names) - 6} more' if len(names) > 6 else ''
     return ', '.join(list(names)[:6]) + rest

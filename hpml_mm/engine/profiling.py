@@ -32,7 +32,7 @@ class ProfilerWindow:
         wait: Steps that pass unobserved.
         warmup: Steps traced and thrown away: the first traced ones are slower.
         active: Steps recorded.
-        cuda: Whether to record a GPU besides the CPU.
+        cuda: True to record a GPU besides the CPU.
         record_shapes: Keep the shapes of the operators' inputs in the trace.
         with_stack: Keep the Python lines that called the operators in the trace.
     """
@@ -84,7 +84,7 @@ class ProfilerWindow:
         self.profile.step()
 
     def stop(self) -> None:
-        """Stop in whatever state it is; the profile can be read from now on."""
+        """Stop in any state; the profile can be read from now on."""
         self.profile.stop()
 
 
@@ -111,7 +111,7 @@ def operator_rows(events: Iterable[FunctionEventAvg], cuda: bool) -> list[Operat
 
     Args:
         events: Averages of a stopped profile (``profile.key_averages()``).
-        cuda: Whether the device is a GPU.
+        cuda: True if the device is a GPU.
     """
     # On a GPU the profile also lists the kernels, whose time the operators that
     # launched them have already. The step marker is no operator.

@@ -68,7 +68,7 @@ def batches_done(loop: EpochBasedTrainLoop) -> int:
 
 
 def continue_epoch(loop: EpochBasedTrainLoop) -> None:
-    """Let the next ``run_epoch`` of a resumed loop do the rest of the epoch.
+    """Make the next ``run_epoch`` of a resumed loop train the rest of its epoch.
 
     Iteration count, schedule and order of the data become those of a run that
     was never interrupted; so do the weights where nothing draws from the

@@ -181,7 +181,7 @@ def _fusible(optimizer: Optimizer) -> bool:
 
 
 def use_implementation_(optimizer: Optimizer, name: str) -> None:
-    """Have an optimizer use one of PyTorch's implementations, in place.
+    """Switch an optimizer to one of PyTorch's implementations, in place.
 
     What it computes stays the same. Loading a state brings back the implementation
     that it was saved with, so this has to be done after a run is resumed, too.
@@ -209,7 +209,7 @@ def use_implementation_(optimizer: Optimizer, name: str) -> None:
 def _in_place_for(
     key: str, value: torch.Tensor, parameter: torch.Tensor, fused: bool
 ) -> torch.Tensor:
-    """Put a tensor of the state where a step expects it, in the layout it expects."""
+    """Move a state tensor to the device and layout that a step expects."""
     if key == 'step':  # fused kernels count on the device, the others on the CPU
         return value.to(parameter.device if fused else 'cpu', torch.float32)
     if value.shape != parameter.shape or value.stride() == parameter.stride():

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Weights as safetensors, and weights that really fit their model.
+"""Checkpoints: reading, checks that weights fit their model, export as safetensors.
 
 Importing this module lets MMEngine load ``.safetensors`` wherever it takes a
 checkpoint's path: ``load_from``, ``init_cfg``, ``tools/test.py``. Checkpoints of the
@@ -82,7 +82,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
 
 
 def check_readable(path: str) -> None:
-    """Refuse a local checkpoint that is cut off, before much is done for nothing.
+    """Refuse a truncated local checkpoint before the long work begins.
 
     Whole checkpoints of torch are ZIP files, whose table stands at their end, so only
     those of other formats are read here.
@@ -111,7 +111,7 @@ def weights_for(
     """Give a checkpoint's weights the model's names.
 
     Args:
-        model: What they are meant for, unwrapped.
+        model: Model that they are meant for, unwrapped.
         checkpoint: As MMEngine reads it.
         source: Its file, for errors.
 
@@ -145,13 +145,13 @@ def check_start(
     wanted: Mapping[str, Any],
     owner: str = 'this model',
 ) -> None:
-    """Make sure that a training starts from weights of its own network.
+    """Refuse start weights of another network.
 
     A head for other classes may stay as it was drawn. Another network, such as a wider
     one, has the same names and a few equal shapes, and MMEngine trains on from those.
 
     Args:
-        source: Where the weights come from, for errors.
+        source: Origin of the weights, for errors.
         state: They, by name.
         wanted: Those of the model, or of the part that takes them.
         owner: Name of that part.
@@ -173,7 +173,7 @@ def check_start(
 
 
 def check_pretrained(model: nn.Module) -> None:
-    """Make sure that no ``init_cfg`` of type ``Pretrained`` gives a module nothing.
+    """Refuse an ``init_cfg`` of type ``Pretrained`` that loads no weight of its module.
 
     MMEngine logs the names that do not match and trains on from random weights.
 
@@ -215,7 +215,7 @@ def _check_shared(name: str, module: nn.Module, init: Mapping[str, Any]) -> None
 
 
 def load_fitting(model: nn.Module, path: str) -> None:
-    """Load weights and make sure that none of the model stays as it was drawn.
+    """Load weights, and refuse a checkpoint that leaves some as initialised.
 
     Raises:
         FileNotFoundError: If there is no such file.

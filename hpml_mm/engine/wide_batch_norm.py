@@ -64,7 +64,7 @@ class WideBatchNorm2d(nn.BatchNorm2d):
 
 
 def widen_batch_norms_(model: nn.Module) -> int:
-    """Let the layers of a model that have few channels be :class:`WideBatchNorm2d`.
+    """Replace the model's BatchNorms over few channels by :class:`WideBatchNorm2d`.
 
     Subclasses of ``nn.BatchNorm2d`` are left alone.
 
@@ -82,7 +82,7 @@ def widen_batch_norms_(model: nn.Module) -> int:
 
 
 class _WideNorm(torch.autograd.Function):
-    """Normalises by the statistics of the batch, and keeps the running ones."""
+    """Autograd function: normalise by the batch, update the running statistics."""
 
     @staticmethod
     def forward(

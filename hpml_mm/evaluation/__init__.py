@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Metrics and their pure arithmetic."""
+"""Metrics of faces and poses, and their arithmetic."""
 
 from hpml_mm.compat import has_mmpose
 

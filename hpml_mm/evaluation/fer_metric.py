@@ -122,7 +122,7 @@ class FERMetric(BaseMetric):
         return metrics
 
     def _values(self, matrix: np.ndarray) -> dict[str, float]:
-        """Name what a confusion matrix says, as shares from 0 to 1."""
+        """Metrics of a confusion matrix by name, as shares from 0 to 1."""
         values = {
             'accuracy/top1': F.accuracy(matrix),
             'f1-score/macro': F.macro_average(F.f1_score(matrix), matrix),

@@ -14,7 +14,7 @@ import numpy as np
 def confusion_matrix(
     predictions: np.ndarray, targets: np.ndarray, num_classes: int
 ) -> np.ndarray:
-    """Count how often each class was taken for each.
+    """Count the samples of each true class that were predicted as each class.
 
     Args:
         predictions: Predicted class ids, shape (N,).

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Object keypoint similarity, the number that COCO's AP of poses counts with."""
+"""Object keypoint similarity (OKS), on which COCO's AP of poses is based."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -30,14 +30,14 @@ def oks(
     Args:
         predicted: Pixels, shape (N, K, 2).
         truth: Pixels, shape (N, K, 2).
-        visible: Whether the truth says where a keypoint is, shape (N, K): labelled
-            at all, be it hidden or not.
+        visible: True if a keypoint is labelled in the truth, hidden or not, shape
+            (N, K).
         area: Square pixels of each true object, shape (N,). What an annotation calls
             its area decides how strict the measure is: COCO's is that of the segment,
             about half the box, many animal data sets' is the whole box, and then the
             same distance costs half as much in the exponent.
-        sigmas: Spread of the annotators for each keypoint, as a share of the square
-            root of the area, shape (K,).
+        sigmas: Standard deviation of the annotators for each keypoint, as a share
+            of the square root of the area, shape (K,).
 
     Returns:
         0 to 1 for each pair, shape (N,); NaN where no keypoint is visible.
@@ -100,7 +100,7 @@ def _check_shapes(
     area: np.ndarray,
     sigmas: np.ndarray,
 ) -> None:
-    """Broadcasting would take some that do not agree, and be wrong."""
+    """Refuse shapes that disagree; broadcasting would accept some of them."""
     shape = (len(area), len(sigmas))
     if not (predicted.shape == truth.shape == (*shape, 2) and visible.shape == shape):
         raise ValueError(

@@ -1,2 +1,2 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Experiment rows, tables and summaries."""
+"""Results of experiments: rows, tables, summaries, and sweeps that make them."""

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Rows of ``results/*.csv``: one measured number each, with all that it needs."""
+"""Rows of ``results/*.csv``: one measured number each, with command and environment."""
 
 import csv
 import io
@@ -29,7 +29,7 @@ class ResultRow:
     """One number of one experiment.
 
     Attributes:
-        experiment: What was run, such as ``worker-sweep/workers=2``.
+        experiment: Experiment and variant, such as ``worker-sweep/workers=2``.
         metric: Name with its unit, such as ``throughput(img/s)``.
         unit: The unit alone.
         value: Median or mean over ``n`` runs.
@@ -37,9 +37,9 @@ class ResultRow:
             ``None`` where one run has none.
         n: Runs behind the value.
         baseline: Value of the run that this one is compared with.
-        command: What gives this number again.
+        command: Command that reproduces this number.
         commit: Commit of the code, with ``+dirty`` where it was changed.
-        device: What it ran on.
+        device: Device that it ran on.
         torch: Version of PyTorch.
         date: Day of the last run, as YYYY-MM-DD.
     """
@@ -136,7 +136,7 @@ def append_results(path: Path, rows: Iterable[ResultRow]) -> None:
 
 
 def unit_of(metric: str) -> str:
-    """The unit within a metric's name, or that of a known score; '1' is none.
+    """Unit of a metric, from its name or of a known score; '1' if it has none.
 
     Raises:
         ValueError: If the metric is not known, and its name holds no unit.
@@ -186,7 +186,7 @@ def result_row(
     argv: Sequence[str],
     baseline: float | None = None,
 ) -> ResultRow:
-    """Row of a metric whose name tells its unit.
+    """Make the row of a metric whose name holds its unit.
 
     ``centre`` is median and IQR, or mean and standard deviation, of ``n`` values;
     ``argv`` that of the command that gives the number again.

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The ``summary.json`` of a run: read, compared, asked for a number, and shown."""
+"""Reading, comparing and printing the ``summary.json`` of runs."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -22,7 +22,7 @@ _MEASURED = (
 
 
 def finished_summary(path: Path) -> Summary | None:
-    """Content of a ``summary.json``, if it is there and its run reached its end."""
+    """Read a ``summary.json``; None if it is missing or its run did not finish."""
     if not path.is_file():
         return None
     summary = json.loads(path.read_text())
@@ -54,7 +54,7 @@ def read_runs(places: Iterable[Path]) -> dict[str, Summary]:
 def refuse_mixed(
     values: Mapping[str, Any], what: str, remedy: str = 'compare those that are alike'
 ) -> None:
-    """Refuse to compare what differs in something that must be the same.
+    """Refuse to compare runs that differ in something that must be the same.
 
     Raises:
         ValueError: With the names of those that differ from the first one, and their
@@ -80,7 +80,7 @@ def check_same_environment(
     environments: Mapping[str, Mapping[str, Any]],
     remedy: str = 'compare those that are alike',
 ) -> None:
-    """Refuse to compare what ran on different code, PyTorch or devices.
+    """Refuse to compare runs on different code, PyTorch or devices.
 
     Raises:
         ValueError: If one differs from the first one; it names those that do.
@@ -90,7 +90,7 @@ def check_same_environment(
         refuse_mixed(found, key, remedy)
 
 
-def setting_of(summary: Summary, key: str) -> Any:
+def summary_value(summary: Summary, key: str) -> Any:
     """Value of a summary by its dotted key; None where there is none."""
     value: Any = summary
     for part in key.split('.'):
@@ -120,7 +120,7 @@ def metric_of(summary: Summary, metric: str) -> float:
 
 
 def summary_rows(summary: Summary) -> list[tuple[str, str]]:
-    """Name and value of what a person wants to know first.
+    """Rows of name and value that sum a run up.
 
     A measurement that is not known reads "unknown".
     """

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Compare configs by runs that alternate, so that drift hits all of them alike."""
+"""Compare configs by alternating runs, so that drift affects all of them alike."""
 
 import argparse
 import hashlib
@@ -56,7 +56,7 @@ class Run:
     """One training of a variant.
 
     Attributes:
-        variant: What is trained.
+        variant: Variant to train.
         number: Repeat, from 0, or the seed.
         seeded: True if ``number`` is a seed.
     """
@@ -92,7 +92,7 @@ class Run:
 def alternate(
     variants: Sequence[Variant], numbers: Sequence[int], seeded: bool
 ) -> Iterator[Run]:
-    """All runs in the order to run them: every variant once, then backwards."""
+    """Order all runs: every variant once, then backwards."""
     for number, order in zip(numbers, turns(variants, len(numbers)), strict=True):
         for variant in order:
             yield Run(variant, number, seeded)
@@ -119,7 +119,7 @@ def config_digest(arguments: Sequence[str]) -> str:
 def run_once(
     run: Run, directory: Path, script: Path, iters: int | None = None
 ) -> Summary:
-    """Train in a process of its own, unless the same run has been finished before.
+    """Train in a separate process, unless the same run is finished already.
 
     Beside the directory go its log, and its arguments with the digest of its config.
 
@@ -159,7 +159,7 @@ def run_once(
 
 
 def check_same(done: Sequence[tuple[Run, Summary]]) -> None:
-    """Refuse to go on with runs of different code, PyTorch or devices.
+    """Refuse to continue a sweep on different code, PyTorch or devices.
 
     Raises:
         ValueError: If a run differs from the first one; it names those that do.

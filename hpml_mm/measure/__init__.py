@@ -1,2 +1,2 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Pure measurement arithmetic: numbers in, dicts out; no hooks in here."""
+"""Arithmetic of measurements: numbers in, dicts out, without hooks or runner."""

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The time that training waits for its loader, taken at its own ``__next__``."""
+"""Waiting time for a loader, measured at its iterator's ``__next__``."""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ Clock = Callable[[], float]
 
 
 class Wait:
-    """The last wait for a batch, until somebody takes it.
+    """Slot for the last wait for a batch, emptied when it is taken.
 
     One slot is enough, and right: whoever iterates over the loader outside the
     training loop (a hook that recomputes BatchNorm statistics, say) is overwritten
@@ -22,7 +22,7 @@ class Wait:
         self.first = False
 
     def take(self) -> tuple[float, bool] | None:
-        """Seconds, and whether an iterator had to be started for this batch.
+        """Return seconds and whether an iterator was started, and empty the slot.
 
         Returns:
             None where no batch was drawn since the last call.
@@ -32,7 +32,7 @@ class Wait:
 
 
 class _Proxy:
-    """Passes everything on to another object and passes for it in isinstance."""
+    """Proxy of another object, also for ``isinstance``."""
 
     __slots__ = ('_proxied',)
 
@@ -58,14 +58,14 @@ class _Proxy:
 
 
 class TimedIterator(_Proxy):
-    """An iterator that notes the time for which each ``__next__`` blocked.
+    """Iterator that records how long each ``__next__`` blocked.
 
     A batch counts as first where the iterator, or the one within it, was new: with
     MMEngine's endless iterator that happens at each pass over the data.
 
     Args:
         iterator: The iterator to time.
-        wait: Where to leave the time.
+        wait: Slot for the time.
         clock: Returns seconds.
         started: Seconds that it took to make the iterator; they belong to its
             first batch.
@@ -101,11 +101,11 @@ class TimedIterator(_Proxy):
 
 
 class TimedLoader(_Proxy):
-    """A loader whose iterators are :class:`TimedIterator`.
+    """Loader whose iterators are :class:`TimedIterator`.
 
     Args:
         loader: The loader to time.
-        wait: Where to leave the times.
+        wait: Slot for the times.
         clock: Returns seconds.
     """
 
@@ -132,7 +132,7 @@ class WaitTotals(NamedTuple):
         steady: Time of the iterations with those waits, waits included.
         first_wait: Waits for first batches, worker start-up included.
         first_total: Time of the iterations with first batches.
-        firsts: How many first batches there were.
+        firsts: Number of first batches.
         idle: Time the device idled between steps.
         device: Time it idled or worked.
     """
@@ -151,7 +151,7 @@ class WaitTotals(NamedTuple):
 
 
 class WaitCounter:
-    """Adds iterations up into windows, epochs and a run.
+    """Counter that sums iterations over windows, epochs and a run.
 
     Processes in step wait for the slowest among them, so every value is that of the
     process with the largest share.
@@ -163,12 +163,12 @@ class WaitCounter:
         self._run: list[WaitTotals] = []
 
     def add(self, wait: float, total: float, first: bool) -> None:
-        """Takes one iteration.
+        """Add one iteration.
 
         Args:
             wait: Seconds that the loader blocked.
             total: Seconds of the whole iteration, this wait included.
-            first: Whether an iterator had to be started for its batch.
+            first: True if an iterator was started for its batch.
         """
         if first:
             one = WaitTotals(first_wait=wait, first_total=total, firsts=1)
@@ -181,7 +181,7 @@ class WaitCounter:
         return self._window._replace(idle=idle, device=device)
 
     def close_window(self, processes: Sequence[WaitTotals]) -> dict[str, float | None]:
-        """Closes the open window.
+        """Close the open window.
 
         Args:
             processes: ``window_totals`` of every process, always in one order.
@@ -195,12 +195,12 @@ class WaitCounter:
         return _report(processes)
 
     def close_epoch(self) -> dict[str, float | None]:
-        """Closes the epoch and returns its shares."""
+        """Close the epoch and return its shares."""
         epoch, self._epoch = self._epoch, []
         return _report(epoch)
 
     def summary(self) -> dict[str, float | None]:
-        """Shares of all closed windows; None where there is nothing to share."""
+        """Shares of all closed windows; None where nothing was measured."""
         return _report(self._run)
 
 

@@ -30,7 +30,7 @@ class StepFlops:
         self._stack = ExitStack()
 
     def start(self) -> None:
-        """Begins to count; costs a Python call per operation until ``stop``."""
+        """Begin to count, at a Python call per operation until ``stop``."""
         self._counter = FlopCounterMode(display=False)
         self._precisions = _PrecisionMode(self._counter.flop_registry)
         # The counter goes innermost: what it takes apart reaches the other as parts.
@@ -38,7 +38,7 @@ class StepFlops:
         self._stack.enter_context(self._counter)
 
     def stop(self) -> None:
-        """Ends and sets ``flops`` and ``precision``, None where nothing was counted."""
+        """End, and set ``flops`` and ``precision``; None if nothing was counted."""
         self._stack.close()
         self.flops = self._counter.get_total_flops() or None
         self.precision = dominant_precision(self._precisions.flops)

@@ -65,7 +65,7 @@ class StepTimer:
         return event
 
     def resume(self) -> None:
-        """Let the clock run."""
+        """Start the clock, or continue."""
         self._start = self._stamp()
 
     def pause(self) -> None:

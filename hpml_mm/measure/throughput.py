@@ -56,13 +56,13 @@ def mfu_percent(
 
 
 class ThroughputCounter:
-    """Adds up steps into windows and windows into a run.
+    """Counter that sums steps over windows and a run.
 
     It knows no clock and no device. The first steps are warm-up: they appear in no
     window and in no sum.
 
     Args:
-        warmup_steps: How many steps to leave out at the beginning.
+        warmup_steps: Number of first steps to leave out.
     """
 
     def __init__(self, warmup_steps: int) -> None:
@@ -77,7 +77,7 @@ class ThroughputCounter:
         self._all_seconds = 0.0
 
     def add(self, seconds: float, images: int | None) -> None:
-        """Takes one step.
+        """Add one step.
 
         Args:
             seconds: Time of the whole iteration.
@@ -99,7 +99,7 @@ class ThroughputCounter:
     def close_window(
         self, processes: Sequence[tuple[float | None, float]] | None = None
     ) -> dict[str, float | None]:
-        """Closes the open window, which must hold a step.
+        """Close the open window, which must hold a step.
 
         Args:
             processes: ``window_totals`` of every process, this one included. None
@@ -128,7 +128,7 @@ class ThroughputCounter:
         return _report(images, seconds, all_images, all_seconds, times)
 
     def summary(self) -> dict[str, float | None]:
-        """The same for all closed windows; all None where there was none."""
+        """Values of ``close_window`` over all closed windows; all None without any."""
         return _report(
             self._images,
             self._seconds,
@@ -155,7 +155,7 @@ def _report(
 
 
 def _add(total: float | None, part: float | None) -> float | None:
-    """Sum in which one unknown part makes the whole unknown."""
+    """Sum; None if one part is None."""
     return None if total is None or part is None else total + part
 
 

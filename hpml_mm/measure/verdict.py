@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""One line on what holds a training back, and what to change."""
+"""Verdict: the bottleneck of a training, and the setting to change."""
 
 from dataclasses import dataclass
 
@@ -16,9 +16,9 @@ class LoaderSetup:
 
     Attributes:
         num_workers: Worker processes of one loader.
-        persistent_workers: Whether they live on from epoch to epoch.
+        persistent_workers: True if workers live on from epoch to epoch.
         cpus: CPUs for each training process.
-        on_cpu: Whether the model trains on those CPUs as well.
+        on_cpu: True if the model trains on those CPUs as well.
     """
 
     num_workers: int
@@ -33,7 +33,7 @@ def verdict(
     first_batch: float | None = None,
     device_idle: float | None = None,
 ) -> str | None:
-    """Says whether training is input-bound or compute-bound, and what to change.
+    """Say in one line if training is input-bound or compute-bound, and what to change.
 
     Args:
         data_wait: Steady share of time waiting for the loader, percent.

@@ -20,7 +20,7 @@ DRAWN_FROM = 0.5
 
 @dataclass(frozen=True)
 class HeatmapSpec:
-    """Recipe by which keypoints become heatmaps.
+    """Settings by which a codec draws heatmaps.
 
     Attributes:
         kind: ``'msra'``: a Gaussian at the nearest cell, cut off after three sigmas;
@@ -28,7 +28,7 @@ class HeatmapSpec:
             itself, cut off.
         size: Width and height of a heatmap in cells.
         stride: Pixels of the input for a cell, along x and y.
-        sigma: Of the Gaussian, in cells.
+        sigma: Standard deviation of the Gaussian, in cells.
     """
 
     kind: str
@@ -72,7 +72,7 @@ def batched_heatmaps(
     Args:
         keypoints: Places in the input in pixels, float32, shape (N, K, 2).
         visible: Visibilities, shape (N, K).
-        spec: What to draw.
+        spec: Settings of the heatmaps.
 
     Returns:
         Heatmaps, float32, shape (N, K, H, W), and weights, shape (N, K).

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""A preprocessor of grey faces for models with one or three input channels."""
+"""Data preprocessor of grey faces for models with one or three input channels."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ class FacePreprocessor(ClsDataPreprocessor):
         return {'inputs': inputs, 'data_samples': data['data_samples']}
 
     def _is_simple(self, data: dict[str, Any]) -> bool:
-        """Return whether nothing but normalising is to do."""
+        """Return whether normalisation is all that is configured."""
         inputs, samples = data['inputs'], data.get('data_samples')
         if not (isinstance(inputs, Tensor) and inputs.shape[1] == 1 and samples):
             return False
@@ -70,7 +70,7 @@ def normalized(levels: Tensor, mean: Tensor, std: Tensor, channels: int) -> Tens
     """Subtract means, divide by standard deviations, in this order.
 
     Args:
-        levels: Of shape (N, 1, H, W).
+        levels: Shape (N, 1, H, W).
         mean: One value for all channels or one for each, of shape (1 or C, 1, 1).
         std: The same.
         channels: C, number of channels to make.

@@ -70,7 +70,7 @@ def every_second(x: Tensor) -> Tensor:
     that is channels-last takes a CPU ten times as long.
 
     Args:
-        x: Of shape (N, C, H, W).
+        x: Shape (N, C, H, W).
     """
     if not x.is_contiguous(memory_format=torch.channels_last):
         return x[..., ::2, ::2]
@@ -166,7 +166,7 @@ class ConvClsHead(ClsHead):
         kernel_size: Side of the kernel; odd, so that the size stays.
         loss: Loss module; MMPretrain's cross entropy if None.
         topk: Which top-k accuracies ``cal_acc`` computes.
-        cal_acc: Whether training steps report their accuracy.
+        cal_acc: True if training steps report their accuracy.
         init_cfg: Initialisation as MMEngine takes it.
 
     Raises:

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Images and targets of a pose model made ready on its device, a batch at a time."""
+"""Data preprocessor that makes a pose model's images and targets on its device."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -36,14 +36,14 @@ class PoseTargetPreprocessor(PoseDataPreprocessor):
     Args:
         encoder: Config of the codec that targets are made by, ``MSRAHeatmap`` or
             ``UDPHeatmap``. None for a model that is not trained.
-        channels_last: Whether the images come out in this memory format, which is
+        channels_last: True if the images come out in this memory format, which is
             how OpenCV makes them: on a CPU it is the cheaper one by far.
-        mean: Of the channels, in the order after the swap. None for images that stay
-            in levels.
+        mean: Mean of each channel, in the order after the swap. None for images that
+            stay in levels.
         std: Standard deviation, likewise.
-        bgr_to_rgb: Whether to swap BGR to RGB.
-        rgb_to_bgr: Whether to swap RGB to BGR.
-        non_blocking: Whether the host goes on while bytes travel.
+        bgr_to_rgb: True to swap BGR to RGB.
+        rgb_to_bgr: True to swap RGB to BGR.
+        non_blocking: True to copy to the device asynchronously.
         batch_augments: As for ``PoseDataPreprocessor``.
 
     Raises:
@@ -75,12 +75,12 @@ class PoseTargetPreprocessor(PoseDataPreprocessor):
         self.channels_last = channels_last
 
     def forward(self, data: dict, training: bool = False) -> dict:
-        """Make a batch ready.
+        """Normalise the images of a batch and draw its heatmaps.
 
         Args:
             data: ``inputs``, uint8 of shape (N, H, W, 3) or a list of (H, W, 3), and
                 ``data_samples``, a list.
-            training: Whether targets are wanted.
+            training: True to make targets.
 
         Returns:
             ``inputs``, float32 of shape (N, 3, H, W), and the data samples.
@@ -166,7 +166,7 @@ def _stacked(inputs: Any) -> torch.Tensor:
 
 
 def _swapped(images: torch.Tensor) -> torch.Tensor:
-    """Red and blue changed places: (N, H, W, 3)."""
+    """Swap red and blue, (N, H, W, 3)."""
     if images.device.type != 'cpu':
         return images.flip(-1)
     # OpenCV takes a tenth of torch's time for this; to it, a batch is one tall image.

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Search of a space for the networks with the best predicted scores within limits.
+"""Evolutionary search for the best predicted networks of a space within limits.
 
 Evolution as in `Once-for-All <https://arxiv.org/abs/1908.09791>`_: the best networks so
 far are crossed and mutated. Here those on the Pareto front have children too, so that
@@ -32,7 +32,7 @@ _PATIENCE = 200
 
 @dataclasses.dataclass(frozen=True)
 class Limits:
-    """Limits of a network's costs.
+    """Upper limits of a network's MACs and parameters.
 
     Attributes:
         macs: Multiply-accumulate operations for an image; None for no limit.
@@ -43,7 +43,7 @@ class Limits:
     params: int | None = None
 
     def excess(self, macs: int, params: int) -> float:
-        """Share by which a network is above the limit that it breaks most, or 0."""
+        """Largest relative excess of a network over its limits, or 0."""
         pairs = ((macs, self.macs), (params, self.params))
         over = [cost / limit - 1 for cost, limit in pairs if limit is not None]
         return max(0.0, *over) if over else 0.0
@@ -66,8 +66,8 @@ def search_archs(
 
     Args:
         space: Search space. Networks are reduced to what reaches their output.
-        predictor: Of their scores.
-        limits: Of their costs.
+        predictor: Predictor of the scores.
+        limits: Upper limits of the costs.
         trials: Different networks whose costs are counted; those within the limits are
             predicted too. Fewer where the space has no more.
         seed: Equal seeds find equal networks.
@@ -98,7 +98,7 @@ def search_archs(
 
 
 def pareto_front(found: Sequence[ScoredNetwork]) -> list[ScoredNetwork]:
-    """Those that no other beats at equal or fewer MACs, by their MACs."""
+    """Networks that no other one beats at equal or fewer MACs, sorted by MACs."""
     front: list[ScoredNetwork] = []
     for one in sorted(found, key=lambda one: (one.macs, -one.score, one.name)):
         if not front or one.score > front[-1].score:
@@ -106,8 +106,8 @@ def pareto_front(found: Sequence[ScoredNetwork]) -> list[ScoredNetwork]:
     return front
 
 
-def spread_out(front: Sequence[ScoredNetwork], count: int) -> list[ScoredNetwork]:
-    """At most so many of a front, at about equal distances in MACs."""
+def evenly_spaced(front: Sequence[ScoredNetwork], count: int) -> list[ScoredNetwork]:
+    """Choose at most ``count`` networks of a front, about evenly spaced in MACs."""
     macs = np.array([one.macs for one in front])
     if len(front) <= count:
         return list(front)
@@ -116,7 +116,7 @@ def spread_out(front: Sequence[ScoredNetwork], count: int) -> list[ScoredNetwork
 
 
 class _Evolution:
-    """The networks seen so far.
+    """Evolution state: the networks seen so far.
 
     Attributes:
         seen: Archs, and by how much each is above the limits.
@@ -135,7 +135,7 @@ class _Evolution:
         self._nearest = np.inf
 
     def step(self, count: int, at_random: bool) -> bool:
-        """Try so many new networks; False where there are no more."""
+        """Predict up to ``count`` new networks; False if there are no more."""
         batch = self._new(count, None if at_random else self._parents())
         if not batch:
             return False
@@ -155,7 +155,7 @@ class _Evolution:
 
     def _parents(self) -> list[Arch]:
         best = sorted(self.found, key=best_first)[:_PARENTS]
-        front = spread_out(pareto_front(self.found), _FRONT)
+        front = evenly_spaced(pareto_front(self.found), _FRONT)
         archs = dict.fromkeys(one.name for one in [*best, *front])
         if len(archs) < _PARENTS:  # Limits are tight: come nearer to them.
             near = sorted(self.seen, key=self.seen.__getitem__)

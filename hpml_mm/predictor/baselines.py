@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Baselines without graphs: costs alone, and ridge regression on the architecture.
+"""Baselines without graphs: regression on costs, ridge regression on architectures.
 
 A predictor from graphs is worth its effort only where it beats these.
 """
@@ -19,7 +19,7 @@ ALPHAS = np.logspace(-3, 3, 25)
 
 
 class CostLine:
-    """A line from the logarithm of one cost, MACs or parameters, to the label.
+    """Linear regression of the label on the logarithm of MACs or parameters.
 
     Its slope keeps the order of the costs, unless the sample shows the opposite.
     """
@@ -64,7 +64,7 @@ def one_hot(space: str, archs: Sequence[str]) -> np.ndarray:
 
 
 def blocks(home: SearchSpace, arch: str) -> tuple[str, ...]:
-    """Choices of an architecture: what its canonical string separates."""
+    """Split a canonical string into the choices of its architecture."""
     decoded = home.decode(arch)
     text = home.encode(decoded)
     if ';' in text:

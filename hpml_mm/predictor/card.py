@@ -22,13 +22,13 @@ class Card:
         label: Name of the label, as in a cache: 'imagenet/top1(%)'.
         method: One of ``training.METHODS``, or the name of a config.
         networks: Size of the training set.
-        seed: Of its draw, by ``protocol.draw``.
+        seed: Seed of its draw, by ``protocol.draw``.
         rest: Number of networks in the test set.
         scores: By method, 'predictor' the first, then the baselines: ``srcc(1)`` and
             ``mae(points)``, None where there is no such number.
         table: Checksum of the table's networks and labels, by ``table_checksum``.
         origin: Training set before the fine-tuning.
-        unit: Of scores and labels.
+        unit: Unit of scores and labels.
         note: Remark on the label: 'after 12 epochs'.
     """
 
@@ -46,7 +46,7 @@ class Card:
 
     @property
     def task(self) -> str:
-        """Label in words: 'ImageNet top-1 (%) after 12 epochs'."""
+        """Label in words, e.g. 'ImageNet top-1 (%) after 12 epochs'."""
         dataset, _, measure = self.label.partition('/')
         words = (_DATASETS.get(dataset, dataset), _MEASURES.get(measure, measure))
         return ' '.join(filter(None, (*words, self.note)))

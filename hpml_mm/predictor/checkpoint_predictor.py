@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""A checkpoint of ``tools/train.py configs/aiop/...`` as a predictor."""
+"""Predictors made from checkpoints of ``tools/train.py configs/aiop/...``."""
 
 from pathlib import Path
 from typing import Any
@@ -16,22 +16,22 @@ from hpml_mm.registry import DATASETS
 
 from .predictor import ScorePredictor
 from .predictor_file import GNNPredictor, check_parts
-from .training import described, scored
+from .training import card_and_range, with_scores
 from .training_range import TrainingRange
 
 
 def checkpoint_predictor(
     cache: str | Path, config: str | Path, checkpoint: str | Path
 ) -> ScorePredictor:
-    """A trained network of a run, with scores on networks that it was not trained on.
+    """Make a predictor of a training run, scored on the networks left out of it.
 
     The config's data set is built on the cache, and divides it. As for all predictors,
     networks that choose the best epoch are of the sample: no score is of them.
 
     Args:
         cache: Graphs of the table that the run was trained on.
-        config: Of the run, with label, networks and model.
-        checkpoint: Of the run.
+        config: Config of the run, with label, networks and model.
+        checkpoint: Checkpoint of the run.
 
     Returns:
         As ``train_predictor``.
@@ -59,11 +59,11 @@ def checkpoint_predictor(
         model.load_state_dict(state_dict_of(read_checkpoint(str(checkpoint))))
     except RuntimeError as error:
         raise ValueError(f'{checkpoint} is not of {config}: {error}') from error
-    card, _ = described(bench, drawn, Path(config).stem)
+    card, _ = card_and_range(bench, drawn, Path(config).stem)
     statistics, sizes = bench.statistics.take(fitted), bench.sizes[fitted]
     about = card, TrainingRange.of(statistics, sizes)
     fold = dataset.table.fold
-    return scored(GNNPredictor(*about, model.eval(), settings, fold), bench, drawn)
+    return with_scores(GNNPredictor(*about, model.eval(), settings, fold), bench, drawn)
 
 
 def _of_labelled(dataset: GraphDataset, drawn: Draw) -> tuple[Draw, np.ndarray]:

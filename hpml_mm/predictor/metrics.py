@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Metrics of predicted scores: their errors, and the order that they give."""
+"""Metrics of predicted scores: errors and rank correlations."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +28,7 @@ def mape(predicted: np.ndarray, labels: np.ndarray) -> float | None:
 
 
 def srcc(predicted: np.ndarray, labels: np.ndarray) -> float | None:
-    """Spearman's rank correlation; None where one side is the same everywhere.
+    """Spearman's rank correlation; None if one side is constant.
 
     Equal values share the mean of their ranks.
     """
@@ -41,7 +41,7 @@ def srcc(predicted: np.ndarray, labels: np.ndarray) -> float | None:
 
 
 def kendall_tau(predicted: np.ndarray, labels: np.ndarray) -> float | None:
-    """Kendall's tau-b; None where one side is the same everywhere."""
+    """Kendall's tau-b; None if one side is constant."""
     predicted, labels = _pair(predicted, labels)
     if _constant(predicted) or _constant(labels):
         return None

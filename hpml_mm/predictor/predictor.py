@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Base of all trained predictors, and what they predict."""
+"""Base class of trained predictors, and their predictions."""
 
 import abc
 import dataclasses
@@ -24,7 +24,7 @@ class Prediction:
     Attributes:
         scores: (G,) in percent, the median.
         std: (G,) standard deviation in points of a measurement: of the network's score
-            and of the noise together. None where a method does not tell.
+            and of the noise together. None where a method gives none.
         absolute: True for percentages, False for an order alone.
         relative_std: (G,) posterior over prior standard deviation of the score, 0 to 1;
             None as for ``std``.
@@ -45,7 +45,7 @@ class ScorePredictor(abc.ABC):
 
     Attributes:
         card: Its training set and scores.
-        range: Of the statistics of its training set.
+        range: Range of the statistics of its training set.
     """
 
     kind: ClassVar[str]
@@ -54,7 +54,7 @@ class ScorePredictor(abc.ABC):
 
     @abc.abstractmethod
     def predict(self, graphs: GraphSet, rows: np.ndarray) -> Prediction:
-        """Scores of some graphs, also of those out of distribution."""
+        """Predict the scores of graphs, also of those out of distribution."""
 
     @abc.abstractmethod
     def to_arrays(self) -> dict[str, np.ndarray]:
@@ -83,7 +83,7 @@ class ScorePredictor(abc.ABC):
         """Predict percentages, and mark networks that are out of distribution.
 
         Args:
-            graphs: Of networks.
+            graphs: Graphs of the networks.
             rows: Positions of those wanted; None for all.
 
         Returns:

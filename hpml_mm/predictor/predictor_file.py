@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The predictors that are kept in files, and their file."""
+"""Predictors that can be saved, and their file format."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -77,7 +77,7 @@ class GNNPredictor(ScorePredictor):
 
     Attributes:
         model: Ready to predict.
-        config: Of the model.
+        config: Config of the model.
         fold: True if its graphs have merged nodes, see ``GraphTable``.
     """
 
@@ -145,7 +145,7 @@ _KINDS: dict[str, type[ScorePredictor]] = {
 
 
 def save_score_predictor(path: str | Path, predictor: ScorePredictor) -> None:
-    """Write a predictor to a file, whole or not at all.
+    """Write a predictor to a file, atomically.
 
     Args:
         path: Target; its directory is made where it is missing.
@@ -164,7 +164,7 @@ def save_score_predictor(path: str | Path, predictor: ScorePredictor) -> None:
 
 
 def load_score_predictor(path: str | Path) -> ScorePredictor:
-    """Read the file of a predictor; nothing in it is ever run.
+    """Load a predictor from its file, which holds no code.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -181,8 +181,8 @@ def load_score_predictor(path: str | Path) -> ScorePredictor:
         raise ValueError(f'{path} is not a right predictor: {error}') from error
 
 
-def rounded(predictor: ScorePredictor) -> ScorePredictor:
-    """The predictor as its file gives it back: files hold fewer digits."""
+def as_stored(predictor: ScorePredictor) -> ScorePredictor:
+    """Predictor after a round trip through its file, which holds fewer digits."""
     arrays, settings = _arrays(predictor), predictor.settings()
     training_range = TrainingRange.from_arrays(arrays)
     return type(predictor).build(predictor.card, training_range, arrays, settings)

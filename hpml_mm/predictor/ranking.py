@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Networks with their predicted scores, in order, as a table."""
+"""Networks ranked by predicted score."""
 
 import dataclasses
 import math
@@ -19,11 +19,11 @@ class ScoredNetwork:
     """A network and its predicted score.
 
     Attributes:
-        name: Of the network.
+        name: Name of the network.
         macs: For one image.
         params: Parameters.
         score: In percent.
-        std: Standard deviation in points; None where the predictor tells none.
+        std: Standard deviation in points; None where the predictor gives none.
         ood: Reason why it is out of distribution, or ''.
     """
 
@@ -41,8 +41,8 @@ def rank_networks(
     """Predict all networks; the best first, of equal scores the cheaper one.
 
     Args:
-        predictor: Of their scores.
-        graphs: Of the networks.
+        predictor: Predictor of the scores.
+        graphs: Graphs of the networks.
         unfit: By name, reasons why networks are out of distribution whatever their
             graphs.
     """
@@ -59,7 +59,7 @@ def rank_networks(
 
 
 def best_first(network: ScoredNetwork) -> tuple:
-    """Key to sort by: higher scores, then fewer MACs."""
+    """Sort key: higher scores first, then fewer MACs."""
     return -network.score, network.macs, network.name
 
 

@@ -75,6 +75,6 @@ def draw_front(
 
 
 def _points(networks: Sequence[ScoredNetwork]) -> tuple[np.ndarray, np.ndarray]:
-    """Million MACs and scores."""
+    """Million MACs and scores of networks."""
     macs = np.array([one.macs / 1e6 for one in networks])
     return macs, np.array([one.score for one in networks])

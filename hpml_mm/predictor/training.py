@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Train, fine-tune and test the predictors that are kept in files."""
+"""Training, fine-tuning and testing of predictors that can be saved."""
 
 import copy
 import dataclasses
@@ -19,7 +19,7 @@ from .baselines import CostLine, one_hot, ridge
 from .card import Card
 from .metrics import mae, srcc
 from .predictor import ScorePredictor
-from .predictor_file import GNNPredictor, GPPredictor, rounded
+from .predictor_file import GNNPredictor, GPPredictor, as_stored
 from .training_range import TrainingRange
 
 METHODS = ('gp', 'residual-gnn', 'gnn')
@@ -36,7 +36,7 @@ def train_predictor(
     Args:
         bench: The table.
         count: Networks in the sample, as ``protocol.draw`` draws it.
-        seed: Of the sample, and of first weights.
+        seed: Seed of the sample, and of first weights.
         method: One of ``METHODS``.
 
     Returns:
@@ -45,24 +45,24 @@ def train_predictor(
     Raises:
         ValueError: There are too few networks, or their labels cannot be fitted.
     """
-    drawn = sampled(bench, count, seed)
-    about = described(bench, drawn, method)
+    drawn = draw_sample(bench, count, seed)
+    about = card_and_range(bench, drawn, method)
     if method == 'gp':
         gp, task = GaussianProcess(), Task.of(bench, drawn.train)
         gp.fit([task], seed=seed)
-        return scored(GPPredictor(*about, gp.condition_on(task)), bench, drawn)
+        return with_scores(GPPredictor(*about, gp.condition_on(task)), bench, drawn)
     if method not in _RECIPES:
         raise ValueError(f'no method {method!r}; there are {", ".join(METHODS)}')
     recipe = _RECIPES[method]
     network = recipes.train_new(bench, drawn.train, recipe, seed)
     config = {'type': 'hpml_mm.GraphRegressor', **recipe.model}
-    return scored(GNNPredictor(*about, network, config, recipe.fold), bench, drawn)
+    return with_scores(GNNPredictor(*about, network, config, recipe.fold), bench, drawn)
 
 
 def fine_tune_predictor(
     predictor: ScorePredictor, bench: Bench, count: int, seed: int = 0
 ) -> ScorePredictor:
-    """Fit a predictor to a few networks of another table, and test on its rest.
+    """Fine-tune a predictor on a sample of another table, and test it on the rest.
 
     The Gaussian process keeps its scales, which say what matters in a network, and is
     conditioned on the sample alone. The weights of a graph network are trained further.
@@ -71,7 +71,7 @@ def fine_tune_predictor(
         predictor: First state; it stays as it is.
         bench: The other table.
         count: Networks in the sample.
-        seed: Of the sample.
+        seed: Seed of the sample.
 
     Returns:
         As ``train_predictor``; scores have 'before tuning' too.
@@ -81,9 +81,9 @@ def fine_tune_predictor(
             table, so that its score on the rest would say nothing.
     """
     _refuse_known(predictor.card, bench)
-    drawn = sampled(bench, count, seed)
+    drawn = draw_sample(bench, count, seed)
     origin = predictor.card
-    about = described(bench, drawn, origin.method, origin.short)
+    about = card_and_range(bench, drawn, origin.method, origin.short)
     tuned: ScorePredictor
     if isinstance(predictor, GPPredictor):
         gp = copy.deepcopy(predictor.model).condition_on(Task.of(bench, drawn.train))
@@ -94,7 +94,7 @@ def fine_tune_predictor(
         network = recipes.tune(predictor.model, bench, drawn.train, recipe, seed)
         tuned = GNNPredictor(*about, network, predictor.config, predictor.fold)
     before = _measured(predictor, bench, drawn.test)
-    return scored(tuned, bench, drawn, {'before tuning': before})
+    return with_scores(tuned, bench, drawn, {'before tuning': before})
 
 
 def score_again(predictor: ScorePredictor, bench: Bench) -> dict[str, Scores]:
@@ -113,7 +113,7 @@ def score_again(predictor: ScorePredictor, bench: Bench) -> dict[str, Scores]:
             'the networks of the cache, or their labels, are not those that the '
             'predictor was trained and tested on: it is another table'
         )
-    drawn = sampled(bench, card.networks, card.seed)
+    drawn = draw_sample(bench, card.networks, card.seed)
     if len(drawn.test) != card.rest:
         raise ValueError(
             f'{len(drawn.test)} networks of the cache are left to test on, '
@@ -123,7 +123,7 @@ def score_again(predictor: ScorePredictor, bench: Bench) -> dict[str, Scores]:
 
 
 def table_checksum(cache: GraphCache, label: str) -> str:
-    """Checksum of names and labels, in whatever order."""
+    """Checksum of names and labels, independent of their order."""
     rows = sorted(zip(cache.names, cache.metric(label).tolist(), strict=True))
     return f'{zlib.crc32(repr(rows).encode()):08x}'
 
@@ -139,7 +139,7 @@ def _refuse_known(card: Card, bench: Bench) -> None:
         )
 
 
-def sampled(bench: Bench, count: int, seed: int) -> Draw:
+def draw_sample(bench: Bench, count: int, seed: int) -> Draw:
     """Draw the sample of a table, and the rest.
 
     Raises:
@@ -160,10 +160,10 @@ def sampled(bench: Bench, count: int, seed: int) -> Draw:
     return bench.draw(count, seed)
 
 
-def described(
+def card_and_range(
     bench: Bench, drawn: Draw, method: str, origin: str | None = None
 ) -> tuple[Card, TrainingRange]:
-    """Card without scores, and range, of a predictor of a sample."""
+    """Card, without scores, and training range of a sample's predictor."""
     card = Card(
         space=bench.space,
         label=bench.metric,
@@ -179,13 +179,13 @@ def described(
     return card, TrainingRange.of(bench.statistics.take(rows), bench.sizes[rows])
 
 
-def scored(
+def with_scores(
     predictor: ScorePredictor,
     bench: Bench,
     drawn: Draw,
     more: dict[str, Scores] | None = None,
 ) -> ScorePredictor:
-    """A predictor as its file will give it back, with scores on its card.
+    """Put scores on the card of a predictor, after a round trip through its file.
 
     Args:
         predictor: A trained one.
@@ -193,7 +193,7 @@ def scored(
         drawn: Its sample, and the rest.
         more: Scores to put beside its own.
     """
-    predictor = rounded(predictor)
+    predictor = as_stored(predictor)
     scores = _scores(predictor, bench, drawn) | (more or {})
     card = dataclasses.replace(predictor.card, scores=scores)
     return dataclasses.replace(predictor, card=card)

@@ -42,7 +42,7 @@ class TrainingRange:
         named.
 
         Args:
-            statistics: Of the networks.
+            statistics: Statistics of the networks.
             sizes: (G, 2) as in ``of``.
         """
         values = np.hstack(statistics.feature_sets)

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Real training images, made ready as for validation, to find ranges from."""
+"""Calibration data: training images with the validation pipeline."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -28,13 +28,13 @@ def calibration_batches(
     seed: int = 0,
     preprocessor: nn.Module | None = None,
 ) -> list[Tensor]:
-    """Images of the training split as the network sees them in validation.
+    """Batches of training images with the steps of validation.
 
     Args:
-        cfg: Of a run; its training data set is read by the pipeline of its validation.
-        count: How many images, at least 128.
-        batch_size: How many of them in one batch; the last one may be smaller.
-        seed: Of the choice.
+        cfg: Config of a run; its training data go through the validation pipeline.
+        count: Number of images, at least 128.
+        batch_size: Images in one batch; the last one may be smaller.
+        seed: Seed of the choice.
         preprocessor: The model's; built from the config where None.
 
     Returns:
@@ -72,13 +72,13 @@ def calibration_batches(
 
 
 def two_images(batches: Sequence[Tensor]) -> Tensor:
-    """An example of a batch; of one image, exporters would take the size for fixed."""
+    """Example batch of two images: exporters would take a size of one for fixed."""
     first = batches[0]
     return first[:2] if len(first) > 1 else torch.cat([first, first])
 
 
 def without_pretrained_(model: ConfigDict) -> None:
-    """Drop from a model's config, in place, the weights that it would read."""
+    """Remove pretrained weights from a model's config, in place."""
     for key, value in list(model.items()):
         for part in value if isinstance(value, list) else [value]:
             if isinstance(part, dict):
@@ -89,7 +89,7 @@ def without_pretrained_(model: ConfigDict) -> None:
 
 
 def estimate_statistics_(model: BaseModel, batches: Sequence[Tensor]) -> None:
-    """Make random weights fit for a measurement of speed and noise, in place.
+    """Estimate BatchNorm's statistics of a network with random weights, in place.
 
     Straight from their initialisation they say little of INT8: BatchNorm's statistics
     are neutral, and many residual branches end in a factor of zero. The branches are
@@ -148,7 +148,7 @@ def _evaluation_loader(cfg: Config) -> Mapping[str, Any]:
 
 
 def _preprocessor(cfg: Config) -> nn.Module:
-    """As ImageClassifier and TopdownPoseEstimator build theirs."""
+    """Build the data preprocessor as ImageClassifier and TopdownPoseEstimator do."""
     settings = cfg.model.get('data_preprocessor') or cfg.get('data_preprocessor')
     if not settings:
         raise ValueError('the config has no data_preprocessor, neither in its model')
@@ -157,7 +157,7 @@ def _preprocessor(cfg: Config) -> nn.Module:
 
 
 def _checked(batch: Mapping[str, Any]) -> Tensor:
-    """The images of a batch, which must be numbers all of them."""
+    """Return the images of a batch; refuse NaN and infinity."""
     images = batch['inputs'].float().cpu().contiguous()
     for image, sample in zip(images, batch.get('data_samples') or (), strict=False):
         if not image.isfinite().all():

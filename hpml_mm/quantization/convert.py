@@ -35,7 +35,7 @@ _INT8 = 'model_int8'
 
 
 class Conversion:
-    """One model on its way to INT8: it is calibrated and converted with all layers.
+    """Conversion of one model; the constructor calibrates and converts all layers.
 
     Args:
         model: On the CPU, in FP32.
@@ -170,7 +170,7 @@ class Conversion:
 
 
 def drop_in_points(before: Evaluation, after: Evaluation) -> float:
-    """The largest drop of any split, in percent or hundredths of AP.
+    """Largest drop over the splits, in points: percent, or hundredths of AP.
 
     Raises:
         ValueError: If there is neither an accuracy nor AP.
@@ -185,11 +185,11 @@ def drop_in_points(before: Evaluation, after: Evaluation) -> float:
 
 
 def remove_earlier(out: Path, backend: str | None) -> list[str]:
-    """Delete what an earlier run left and this one does not write.
+    """Delete files of an earlier run that this one does not write.
 
     Args:
         out: Folder; it need not be there.
-        backend: Of this run; None where it leaves no model, and no report of one.
+        backend: Backend of this run; None if it leaves neither model nor report.
 
     Returns:
         Names of the files that were there.

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Layers that a conversion turned into INT8, and those that stayed in FP32 and why."""
+"""Coverage of a conversion: layers in INT8, and layers in FP32 with the reasons."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,10 +17,10 @@ SQUEEZE_EXCITATION = (
 
 
 class NothingConverted(ValueError):
-    """A conversion ran through and left every layer in FP32.
+    """Error of a conversion that left every layer in FP32.
 
     Attributes:
-        layers: How many there are.
+        layers: Number of layers.
     """
 
     def __init__(self, message: str, layers: int) -> None:
@@ -92,7 +92,7 @@ def require_converted(coverage: Coverage, remedy: str) -> Coverage:
 
 
 def squeeze_excitation_layers(network: nn.Module, images: Tensor) -> list[str]:
-    """Names of the layers of squeeze-and-excitation, which are better left in FP32.
+    """Names of squeeze-and-excitation layers, which are better left in FP32.
 
     They belong to a module that takes a map and returns one of the same shape, but see
     themselves only its average. In EfficientNet-B0 they do .2 % of the work, and an

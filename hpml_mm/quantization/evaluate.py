@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Metrics of a validation, and the contribution of each single image to them."""
+"""Validation scores, with the contribution of each image to them."""
 
 import contextlib
 import io
@@ -43,7 +43,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Validation:
-    """A validation set, to run models on without the hooks of a loop.
+    """Validation set and metrics, to evaluate models without a runner.
 
     Attributes:
         loader: Its batches, in the same order each time.
@@ -61,22 +61,22 @@ class Validation:
     def run(self, model: BaseModel) -> Evaluation:
         """Evaluate a model, put into evaluation mode; its network may be an engine."""
         model.eval()
-        answers, evaluator = _Answers(), self.evaluator
-        with _asked(evaluator, answers) as read_matches, torch.no_grad():
+        recorder, evaluator = _CorrectImages(), self.evaluator
+        with _recording(evaluator, recorder) as read_matches, torch.no_grad():
             for batch in self.loader:
                 samples = model.val_step(batch)
                 evaluator.process(data_samples=samples, data_batch=batch)
             metrics = evaluator.evaluate(len(cast(Sized, self.loader.dataset)))
             matches = read_matches()
-        return Evaluation(metrics, answers.by_split(_split_names(evaluator)), matches)
+        return Evaluation(metrics, recorder.by_split(_split_names(evaluator)), matches)
 
 
 @dataclass(frozen=True)
-class Unjudged(Validation):
-    """A validation set whose metainfo is used; no model is run on it."""
+class MetainfoOnly(Validation):
+    """Validation set of which only the metainfo is used."""
 
     def run(self, model: BaseModel) -> Evaluation:
-        """No score at all."""
+        """Return an evaluation without scores."""
         return Evaluation({})
 
 
@@ -86,7 +86,7 @@ def compare(
     """Paired differences by metric, with the split in front where it has a name.
 
     Args:
-        before: In FP32, say.
+        before: For example in FP32.
         after: In INT8, on the same images.
         resamples: Draws behind the interval; None for the defaults.
 
@@ -103,8 +103,8 @@ def compare(
     return pairs
 
 
-class _Answers(BaseMetric):
-    """Records which images were classified right; computes nothing."""
+class _CorrectImages(BaseMetric):
+    """Metric that records which images were classified right, and computes nothing."""
 
     default_prefix = ''
 
@@ -150,14 +150,14 @@ def _split_names(evaluator: Evaluator) -> Mapping[str, str]:
 
 
 @contextlib.contextmanager
-def _asked(evaluator: Evaluator, answers: BaseMetric) -> Iterator[Any]:
-    """Add a metric, and have CocoMetric leave its detections in a file.
+def _recording(evaluator: Evaluator, recorder: BaseMetric) -> Iterator[Any]:
+    """Context that adds a metric and has CocoMetric write its detections to a file.
 
     Yields:
         A function that reads each image's matches after the evaluation.
     """
     coco = _coco_metric(evaluator)
-    evaluator.metrics.append(answers)
+    evaluator.metrics.append(recorder)
     with TemporaryDirectory() as folder:
         prefix = None if coco is None else coco.outfile_prefix
         file = Path(f'{prefix or Path(folder, "found")}.keypoints.json')
@@ -166,7 +166,7 @@ def _asked(evaluator: Evaluator, answers: BaseMetric) -> Iterator[Any]:
         try:
             yield lambda: () if coco is None else _image_matches(coco, file)
         finally:
-            evaluator.metrics.remove(answers)
+            evaluator.metrics.remove(recorder)
             if coco is not None:
                 coco.outfile_prefix = prefix
 

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Quantize what a runner has trained or loaded."""
+"""Quantization of a runner's model."""
 
 import copy
 import shlex
@@ -56,7 +56,7 @@ def quantize_in_runner(
     reference: BaseModel | None = None,
     validation: Validation | None = None,
 ) -> QuantizationReport:
-    """Convert and judge a model of the runner's config, and show the report.
+    """Convert and evaluate a model of the runner's config, and log the report.
 
     Besides the files of :class:`~hpml_mm.quantization.convert.Conversion`,
     ``out`` gets ``rows.csv``, and loses what an earlier run left there and this one
@@ -89,7 +89,7 @@ def quantize_in_runner(
     write_results(out / ROWS_FILE, result_rows(report, name, *origin))
     print_report(report)
     if report.search is not None and not report.search.met:
-        runner.logger.warning(missed(report, settings))
+        runner.logger.warning(drop_message(report, settings))
     show_in_tensorboard(report, runner.visualizer)
     return report
 
@@ -99,8 +99,8 @@ def _remove_earlier(runner: Runner, out: Path, backend: str | None) -> None:
         runner.logger.warning(f'removed {", ".join(names)} of an earlier run in {out}')
 
 
-def missed(report: QuantizationReport, settings: QuantizationSettings) -> str:
-    """Message where the score falls by more than is allowed."""
+def drop_message(report: QuantizationReport, settings: QuantizationSettings) -> str:
+    """Error message for a score that falls by more than ``max_drop``."""
     search = report.search
     assert search is not None  # or there would be no limit
     return (

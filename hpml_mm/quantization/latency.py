@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Latency of inference engines, measured in turns."""
+"""Latency of inference engines, measured in alternating turns."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -66,7 +66,7 @@ def measure_latency(
     budget: float = 30.0,
     clock: Clock = perf_counter,
 ) -> dict[str, Latency]:
-    """Time engines on the same batch, so that what slows the machine slows all.
+    """Time engines on the same batch in turns, so that noise affects all alike.
 
     In each round every engine has its turn, in an order that is reversed from round to
     round. The first calls of a turn are not measured: threads of the engine before may

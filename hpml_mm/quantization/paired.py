@@ -24,7 +24,7 @@ _RECALLS = np.linspace(0, 1, 101)
 
 @dataclass(frozen=True)
 class Paired:
-    """A score before and after a change, on the same images.
+    """Score before and after a change, on the same images, with a bootstrap interval.
 
     Attributes:
         before: Score before.
@@ -92,7 +92,7 @@ class ImageMatches:
     """Detections of one image, in one category, as COCO's evaluation counts them.
 
     Attributes:
-        scores: Of D detections, best first, shape (D,).
+        scores: Scores of D detections, best first, shape (D,).
         matched: True for one that meets an object, at T thresholds, shape (T, D).
         ignored: True for one that counts neither way, shape (T, D).
         objects: Objects to be found.

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Training with fake quantization, for any backend.
+"""Quantization-aware training, for any backend.
 
 Each convolution and linear layer computes with a rounded weight and a rounded input;
 the gradient passes through as if there were no rounding (straight-through, Jacob et
@@ -45,7 +45,7 @@ _SMALLEST_SCALE = 1e-12
 
 
 class InputFakeQuant(nn.Module):
-    """Rounds a tensor to 256 levels over the range that training has seen.
+    """Fake quantization of an activation to 256 levels over its observed range.
 
     The range is a moving average of each batch's, and holds zero, which padding needs.
     It follows while the module trains and ``observing`` is true. Before the first
@@ -108,7 +108,7 @@ class InputFakeQuant(nn.Module):
 
 
 class FakeQuantLayer(_Layer):
-    """A layer that rounds its weight and its input, in front of its own class."""
+    """Mixin of layers that round their weight and input."""
 
     input_fake_quant: InputFakeQuant
 
@@ -123,7 +123,7 @@ class FakeQuantLayer(_Layer):
 
 
 def fake_quant_layers(network: nn.Module) -> Iterator[tuple[str, FakeQuantLayer]]:
-    """Name and layer of those that round their weight and input."""
+    """Iterate over names and layers with fake quantization."""
     for name, module in network.named_modules():
         if isinstance(module, FakeQuantLayer):
             yield name, module
@@ -132,7 +132,7 @@ def fake_quant_layers(network: nn.Module) -> Iterator[tuple[str, FakeQuantLayer]
 def insert_fake_quant_(
     network: nn.Module, keep: Sequence[str] = (), percentile: float = 100.0
 ) -> list[str]:
-    """Have all convolutions and linear layers of a network round, in place.
+    """Insert fake quantization into all convolutions and linear layers, in place.
 
     Args:
         network: The network, or the model that holds it.
@@ -168,7 +168,7 @@ def insert_fake_quant_(
 
 
 def share_fake_quant_(copied: nn.Module, network: nn.Module) -> None:
-    """Have a copy of a network round as the network does, with the same ranges.
+    """Insert fake quantization into a copy of a network, with the network's own ranges.
 
     Meant for an average of a network's weights: ranges are averages already, and must
     not be averaged or exchanged once more.
@@ -186,7 +186,7 @@ def share_fake_quant_(copied: nn.Module, network: nn.Module) -> None:
 
 
 def remove_fake_quant_(network: nn.Module, on_grid: bool = True) -> None:
-    """Turn the layers back into what they were, in place.
+    """Remove fake quantization, in place.
 
     Args:
         network: The network with fake quantization.
@@ -202,7 +202,7 @@ def remove_fake_quant_(network: nn.Module, on_grid: bool = True) -> None:
 
 
 def freeze_observers_(network: nn.Module) -> None:
-    """Leave the ranges of all inputs as they are."""
+    """Freeze the ranges of all inputs."""
     for _, layer in fake_quant_layers(network):
         layer.input_fake_quant.observing = False
 
@@ -226,7 +226,7 @@ def _parameter(layer: nn.Module) -> nn.Parameter:
 
 @cache
 def _with_fake_quant(kind: Any) -> Any:
-    """One subclass for each kind of layer, so that equal layers have equal types."""
+    """Subclass of a layer's class with fake quantization, made once for each class."""
     return type(f'FakeQuant{kind.__name__}', (FakeQuantLayer, kind), {})
 
 
@@ -248,8 +248,8 @@ def fine_tune_(
 
     Args:
         cfg: A checked training config that counts epochs.
-        checkpoint: Of the FP32 model, which INT8 is compared with as well.
-        settings: Of the :class:`~hpml_mm.quantization.hooks.QATHook`.
+        checkpoint: Checkpoint of the FP32 model, which INT8 is compared with as well.
+        settings: Settings of the :class:`~hpml_mm.quantization.hooks.QATHook`.
         out: Folder of the INT8 model.
         epochs: To train; :data:`EPOCHS` where None.
         lr: Learning rate; a hundredth of the config's where None.

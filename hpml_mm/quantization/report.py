@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Gains and costs of a quantization: as JSON, table and text."""
+"""Report of a quantization as JSON, table and text."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -24,7 +24,7 @@ class EngineCost:
 
     Attributes:
         name: In tables, such as ``FP32 eager``.
-        size_mib: Of its file, or of its weights where it has none.
+        size_mib: Size mib of its file, or of its weights where it has none.
         latency: By batch size; empty where it was not measured.
     """
 
@@ -75,7 +75,7 @@ class QuantizationReport:
     pixel_sqnr: float | None = None
 
     def record(self) -> dict[str, Any]:
-        """All of it as nested dicts, for JSON."""
+        """Content as nested dicts, for JSON."""
         engines = (self.eager, self.fp32, self.int8)
         return {
             'method': self.method,
@@ -154,7 +154,7 @@ def print_report(report: QuantizationReport, console: Console | None = None) -> 
 
 
 def notes(report: QuantizationReport) -> list[str]:
-    """Sentences on what stayed in FP32, and on the search for it."""
+    """Sentences on the layers in FP32, and on the search for them."""
     lines = [
         f'In FP32: {", ".join(names)} ({reason})'
         for reason, names in report.coverage.reasons().items()
@@ -182,7 +182,7 @@ def markdown(report: QuantizationReport) -> str:
 
 
 def show_in_tensorboard(report: QuantizationReport, visualizer: Visualizer) -> None:
-    """Add the report to TensorBoard's texts, where that is used."""
+    """Add the report to TensorBoard's texts, if the run writes any."""
     backend = visualizer.get_backend('TensorboardVisBackend')
     if backend is not None:
         tag = f'quantization/{report.method}-{report.backend}'

@@ -26,10 +26,10 @@ def result_rows(
     row of its own. A score in INT8 is compared with that in FP32.
 
     Args:
-        report: Of the quantization.
+        report: Report of the quantization.
         name: Name of the experiment, such as the config's.
         command: Command that measures it again.
-        environment: Of :func:`hpml_mm.utils.env.environment`.
+        environment: Result of :func:`hpml_mm.utils.env.environment`.
     """
     int8 = report.int8.slug.replace('int8', f'int8-{report.method}')
     values = {

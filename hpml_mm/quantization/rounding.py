@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Layers with weights, and the INT8 grids that weights and activations are rounded to.
+"""INT8 grids of weights and activations, and the layers that have weights.
 
 Weights lie on a symmetric grid of 255 levels for each output channel, activations on
 an affine one of 256 levels for a whole tensor: ``q = round(x / scale) + zero_point``
@@ -43,12 +43,12 @@ def weighted_layers(network: nn.Module) -> dict[str, nn.Module]:
 
 
 def channel_axis(layer: Any) -> int:
-    """The dimension of a layer's weight that its output channels lie along."""
+    """Dimension of the output channels in a layer's weight."""
     return 1 if isinstance(layer, _TRANSPOSED) else 0
 
 
 def weight_scales(weight: Tensor, axis: int) -> Tensor:
-    """Distance of two levels, shape (channels,), for a weight of any shape."""
+    """Scale of each output channel of a weight, shape (channels,)."""
     largest = weight.detach().transpose(0, axis).flatten(1).abs().amax(1)
     return (largest / WEIGHT_MAX).clamp(min=_SMALLEST)
 
@@ -57,7 +57,7 @@ def round_weight(weight: Tensor, axis: int) -> Tensor:
     """Round a weight to its grid; gradients pass as if it had not been.
 
     Args:
-        weight: Of any shape.
+        weight: Any shape.
         axis: The dimension of its output channels.
     """
     scales = weight_scales(weight, axis)
@@ -93,14 +93,14 @@ def widen_(
     percentile: float,
     sample: int = _SAMPLE,
 ) -> None:
-    """Widen the range of a tensor, in place, by that of some more of its values.
+    """Widen the range of a tensor, in place, to cover more of its values.
 
     Args:
         ranges: Lower and upper end for each tensor seen so far.
         key: Which tensor.
-        values: Of any shape.
-        percentile: How many percent of the values are within their range.
-        sample: Of more values than these, some are taken at regular distances.
+        values: Any shape.
+        percentile: Percentage of the values within their range.
+        sample: Maximum number of values; of more, some are taken at regular distances.
     """
     low, high = _ends(values, percentile, sample)
     before = ranges.get(key, (low, high))

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Trial:
-    """One number of layers that was tried.
+    """One trial of the search: layers in FP32, and the drop.
 
     Attributes:
-        kept: How many of the worst layers stayed in FP32.
+        kept: Number of the worst layers that stayed in FP32.
         drop: Loss against FP32; below zero for a gain.
     """
 
@@ -21,7 +21,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """The layers to keep in FP32, and the way to them.
+    """Layers to keep in FP32, and the trials that led to them.
 
     Attributes:
         kept: Names of the layers, worst first.

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Signal to quantization noise: of each layer on its own, and of a whole network.
+"""Signal-to-quantization-noise ratio (SQNR) of each layer alone, and of a network.
 
 A network with random weights may turn noise of any origin into more noise, layer by
 layer. Pixels have noise as well, as they are whole numbers: how much of it arrives at
@@ -69,7 +69,7 @@ class SQNR:
 def layer_sqnr(
     network: nn.Module, batches: Sequence[Tensor], percentile: float = 99.98
 ) -> list[LayerSQNR]:
-    """Rank the layers of a network by the noise that INT8 makes in each of them alone.
+    """Rank layers by the SQNR of each when it alone is in INT8, the worst first.
 
     Each layer gets its own FP32 input, rounded to 256 levels of a range that is fixed
     before (the extremes of the batches' percentiles), and its weights rounded to 255
@@ -78,7 +78,7 @@ def layer_sqnr(
     Args:
         network: Takes one tensor, its BatchNorm folded; it stays as it is.
         batches: Inputs, of shape (N, C, H, W).
-        percentile: How many percent of an input's values are within its range.
+        percentile: Percentage of an input's values within its range.
 
     Returns:
         All layers with weights that took part, worst first.
@@ -113,7 +113,7 @@ def layer_sqnr(
 
 
 def output_sqnr(exact: _Network, rounded: _Network, batches: Sequence[Tensor]) -> float:
-    """SQNR, in decibels, at the outputs of two engines of the same weights."""
+    """SQNR, in dB, between the outputs of two engines of the same weights."""
     sqnr = SQNR()
     for batch in batches:
         outputs = exact(batch), rounded(batch)
@@ -125,7 +125,7 @@ def output_sqnr(exact: _Network, rounded: _Network, batches: Sequence[Tensor]) -
 def pixel_sqnr(
     exact: _Network, batches: Sequence[Tensor], std: Sequence[float]
 ) -> float:
-    """SQNR, in decibels, where every pixel is off by up to half a level, at random.
+    """SQNR, in dB, of random noise of half a level in every pixel.
 
     Args:
         exact: The network in FP32.

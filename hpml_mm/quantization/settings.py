@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Settings of a quantization, which a user decides."""
+"""User settings of a quantization."""
 
 import math
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class QuantizationSettings:
             hundredths of AP. The layers that suffer most stay in FP32 until it is met;
             None leaves all to INT8.
         keep: Layers that stay in FP32 in any case.
-        seed: Of the choice of images.
+        seed: Seed of the choice of images.
         latency_seconds: About how long each batch size is timed; 0 for not at all.
 
     Raises:

@@ -49,7 +49,7 @@ def bar_chart(
 
 
 def brief_names(experiments: Sequence[str]) -> list[str]:
-    """Names without what follows their first slash, if they can be told apart so."""
+    """Names cut off at their first slash, if they stay distinct."""
     brief = [name.split('/')[0] for name in experiments]
     return brief if len(set(brief)) == len(brief) else list(experiments)
 
@@ -62,22 +62,22 @@ class Line:
         label: Its name in the legend.
         x: Places, from left to right.
         y: A value for each place.
-        spreads: Half the height of the band around each value; None for none.
-        reference: Whether it is no measurement: dashed, grey and without marks.
+        yerr: Half the height of the band around each value; None for no band.
+        reference: True for a line without measurements: dashed, grey, no markers.
     """
 
     label: str
     x: Sequence[float]
     y: Sequence[float]
-    spreads: Sequence[float | None] | None = None
+    yerr: Sequence[float | None] | None = None
     reference: bool = False
 
     def __post_init__(self) -> None:
-        spreads = self.y if self.spreads is None else self.spreads
-        if not len(self.x) == len(self.y) == len(spreads) or not len(self.x):
+        yerr = self.y if self.yerr is None else self.yerr
+        if not len(self.x) == len(self.y) == len(yerr) or not len(self.x):
             raise ValueError(
                 f'line {self.label!r} has {len(self.x)} places, {len(self.y)} values '
-                f'and {len(spreads)} spreads: give one of each, and at least one'
+                f'and {len(yerr)} yerr: give one of each, and at least one'
             )
 
 
@@ -123,10 +123,10 @@ def _draw(axes: Axes, panel: Panel) -> None:
             axes.plot(line.x, line.y, '--', color='grey', label=line.label)
             continue
         (drawn,) = axes.plot(line.x, line.y, marker='o', markersize=4, label=line.label)
-        spreads = [spread or 0.0 for spread in line.spreads or []]
-        if any(spreads):
-            low = np.subtract(line.y, spreads)
-            high = np.add(line.y, spreads)
+        yerr = [value or 0.0 for value in line.yerr or []]
+        if any(yerr):
+            low = np.subtract(line.y, yerr)
+            high = np.add(line.y, yerr)
             colour = drawn.get_color()
             axes.fill_between(line.x, low, high, color=colour, alpha=0.2, linewidth=0)
     if panel.ticks is not None:

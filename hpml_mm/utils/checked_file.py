@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Arrays and notes in one safetensors file with a format, a version and a checksum.
+"""Safetensors files with a format, a version and a checksum.
 
 Graph caches and predictors are such files. Nothing in them is ever run.
 """
@@ -26,7 +26,7 @@ class FileFormat:
         name: Key of its notes; two formats differ in it.
         version: The only one that is read.
         title: With article, for messages: 'a graph cache'.
-        remedy: What to do with a damaged file, or one of another version.
+        remedy: Advice for a damaged file, or one of another version.
     """
 
     name: str
@@ -41,13 +41,13 @@ def write_checked(
     arrays: Mapping[str, np.ndarray],
     notes: Mapping[str, Any],
 ) -> None:
-    """Write a file, whole or not at all; equal content gives equal bytes.
+    """Write a file atomically; equal content gives equal bytes.
 
     Args:
         path: Target; its directory is made where it is missing.
-        kind: Of the file.
-        arrays: By name.
-        notes: What JSON can hold.
+        kind: Kind of the file.
+        arrays: Arrays by name.
+        notes: Content that JSON can hold.
 
     Raises:
         ValueError: The notes hold what JSON cannot, such as NaN.

@@ -20,14 +20,14 @@ _WIDTH = 140
 
 
 def table_console() -> Console:
-    """Make a console that is wide enough for a table where it is no terminal."""
+    """Make a console for tables, wide enough if the output is no terminal."""
     console = Console()
     return console if console.is_terminal else Console(width=_WIDTH)
 
 
 @contextlib.contextmanager
 def progress_bar(label: str) -> Iterator[Callable[[int, int], None]]:
-    """Show a bar as long as the context lasts; without a terminal its end alone.
+    """Context with a progress bar; without a terminal only its end is printed.
 
     Yields:
         What to call with how many are done, and of how many.

@@ -64,7 +64,7 @@ def peak_flops(name: str, precision: str) -> float | None:
 
 
 def cpu_name() -> str | None:
-    """The CPU's model name, None where the system does not tell."""
+    """Model name of the CPU; None if the system does not report it."""
     cpuinfo = Path('/proc/cpuinfo')
     if cpuinfo.is_file():
         with cpuinfo.open() as lines:
@@ -111,13 +111,13 @@ def peak_memory_gib(device: torch.device | str = 'cpu') -> float | None:
 
 
 class MemoryPeak:
-    """Keeps the peak of a run although others reset the device's counters.
+    """Memory peak of a run, although others reset the device's counters.
 
     ``mmengine.device.get_max_cuda_memory``, which the logger calls, resets CUDA's
     peak. Reading before each of its calls and keeping the maximum loses nothing.
 
     Args:
-        device: Where the model trains.
+        device: Device that the model trains on.
         cuda: The module that holds CUDA's counters; tests pass a fake.
     """
 
@@ -129,12 +129,12 @@ class MemoryPeak:
         self.reserved: float | None = None
 
     def restart(self) -> None:
-        """Forgets what the device counted since the last read; a CPU cannot."""
+        """Reset the device's counters; a CPU's cannot be reset."""
         if self.on_cuda:
             self._cuda.reset_peak_memory_stats(self._device)
 
     def read(self) -> None:
-        """Takes the counters into ``allocated`` and ``reserved`` (GiB)."""
+        """Update ``allocated`` and ``reserved`` (GiB) from the device's counters."""
         if self.on_cuda:
             allocated = self._cuda.max_memory_allocated(self._device) / GIB
             reserved = self._cuda.max_memory_reserved(self._device) / GIB

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Fingerprint of what a measurement ran on."""
+"""Environment of a measurement: code, software, hardware."""
 
 import os
 import platform
@@ -25,7 +25,7 @@ def environment(package: Path = _PACKAGE) -> dict[str, Any]:
         package: Directory of the code whose commit is asked for.
 
     Returns:
-        A JSON-ready dict; None stands for what is not known. ``dirty`` tells of
+        A JSON-ready dict; None stands for unknown values. ``dirty`` is about
         changes to tracked files only, as ``git describe --dirty`` does. ``device``
         is the GPU that is current, else the CPU.
     """

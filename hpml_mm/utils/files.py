@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""JSON that every parser reads, written so that no reader sees half a file."""
+"""Strict JSON, and atomic writes."""
 
 import json
 import math
@@ -14,7 +14,7 @@ import torch
 
 
 def to_strict(value: Any) -> Any:
-    """Turn a value into what strict JSON can hold.
+    """Convert a value to what strict JSON can hold.
 
     NaN and infinities become None, tensors and arrays numbers or lists, classes and
     functions their dotted name, sets sorted lists, anything else its ``str``.
@@ -44,7 +44,7 @@ def to_strict(value: Any) -> Any:
 
 
 def dump_strict(payload: Any) -> str:
-    """Write a payload as indented strict JSON text."""
+    """Format a payload as indented strict JSON."""
     return json.dumps(to_strict(payload), indent=2, allow_nan=False) + '\n'
 
 
@@ -72,6 +72,6 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:
-    """Write a file whole or not at all, see :func:`replacing`."""
+    """Write a file atomically, see :func:`replacing`."""
     with replacing(path) as beside:
         beside.write_bytes(content.encode() if isinstance(content, str) else content)

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Models and data sets of configs and runners, without what is wrapped around them."""
+"""Models and data sets without their wrappers, and the model of a config."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -17,7 +17,7 @@ def bare_model(model: nn.Module) -> nn.Module:
 
 
 def model_device(model: nn.Module) -> torch.device:
-    """Tell where the model's first parameter lies; the CPU if it has none."""
+    """Device of the model's first parameter; the CPU if it has none."""
     parameter = next(model.parameters(), None)
     return torch.device('cpu') if parameter is None else parameter.device
 

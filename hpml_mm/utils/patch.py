@@ -9,7 +9,7 @@ _MISSING = object()
 
 
 class _Patched:
-    """Stand-in for a bound method; calls its listeners around each call."""
+    """Stand-in for a bound method that calls listeners before and after it."""
 
     def __init__(self, method: Callable) -> None:
         self.method = method

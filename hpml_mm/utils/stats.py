@@ -16,7 +16,7 @@ T = TypeVar('T')
 
 @dataclass(frozen=True)
 class Quartiles:
-    """Median and middle half of repeated values.
+    """Median and quartiles of repeated values.
 
     Attributes:
         median: Half of the values are below it.
@@ -112,7 +112,7 @@ def turns(sides: Sequence[T], rounds: int) -> Iterator[Sequence[T]]:
 
 
 def calibrate(run: Callable[[int], float], seconds: float) -> int:
-    """Number of iterations that take about so many seconds.
+    """Number of iterations that take about ``seconds``.
 
     Runs 1, 2, 4, ... of them until one of these takes half of the time, and then what
     that comes to: one of the first iterations may have been slow.

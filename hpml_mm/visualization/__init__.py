@@ -1,2 +1,2 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Pictures: confusion matrices, bar charts, poses."""
+"""Pictures of confusion matrices and poses."""

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Cases: a true pose and a predicted one, with all that a picture of them needs."""
+"""Cases: the true and the predicted pose of an object, with its image."""
 
 import bisect
 import contextlib
@@ -17,7 +17,7 @@ from hpml_mm.utils.model import bare_model
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PoseCase:
-    """One object: the truth, what a model says, and how alike the two are.
+    """One object: the true pose, the predicted one, and their OKS.
 
     All places are pixels of the image.
 
@@ -26,7 +26,7 @@ class PoseCase:
         image: Path of the image.
         box: True box as x1, y1, x2, y2.
         truth: True keypoints, shape (K, 2).
-        visible: Whether the truth knows a keypoint, shape (K,).
+        visible: True if the truth knows a keypoint, shape (K,).
         predicted: Predicted keypoints, shape (K, 2).
         oks: See :func:`hpml_mm.evaluation.oks.oks`.
         center: Centre of the region that the network saw, shape (2,).
@@ -46,7 +46,7 @@ class PoseCase:
     heatmaps: torch.Tensor | np.ndarray | None
 
     def to_keep(self) -> 'PoseCase':
-        """The case without its hold on the heatmaps of the whole batch."""
+        """Copy of the case that does not keep the whole batch's heatmaps alive."""
         if not isinstance(self.heatmaps, torch.Tensor):
             return self
         heatmaps = self.heatmaps.detach().float().cpu().numpy().copy()
@@ -95,12 +95,12 @@ def read_cases(
 
 
 class WorstCases:
-    """The cases of the lowest OKS among all that were offered, the lowest first.
+    """Collection of the cases with the lowest OKS, the lowest first.
 
     Equal ones stay in the order in which they came. A case without an OKS is none.
 
     Args:
-        num: How many to keep.
+        num: Number of cases to keep.
     """
 
     def __init__(self, num: int) -> None:
@@ -118,7 +118,7 @@ class WorstCases:
 
 @contextlib.contextmanager
 def heatmaps_given(model: nn.Module) -> Iterator[None]:
-    """Have a pose estimator of MMPose return the heatmaps that it decodes.
+    """Context in which a pose estimator of MMPose returns its heatmaps.
 
     It computes them anyway. Its ``test_cfg`` is replaced for the while, not changed:
     the runner's config holds the same dict, and is written into checkpoints.

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""A trained pose model together with the objects it is to be looked at on."""
+"""Trained pose model with a data set, for drawing its predictions."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
@@ -21,7 +21,7 @@ from .pose_case import PoseCase, WorstCases, heatmaps_given, read_cases
 
 
 def check_request(out: str, num: int) -> None:
-    """Refuse what could not be drawn, before models are loaded in vain."""
+    """Refuse requests that cannot be drawn, before models are loaded."""
     if not cv2.haveImageWriter(out):
         raise ValueError(f'--out {out}: no kind of picture; end it in .png')
     if num < 1:
@@ -128,7 +128,7 @@ class PoseModel:
 
         Args:
             other: The other model.
-            cases: What it said of them.
+            cases: Cases of the other model.
 
         Raises:
             ValueError: If the data of this model lacks one of them.
@@ -144,7 +144,7 @@ class PoseModel:
         return self.at([places[case.id] for case in cases])
 
     def check_keypoints(self, other: 'PoseModel') -> None:
-        """Refuse to compare different skeletons.
+        """Refuse to compare models with different keypoints.
 
         Raises:
             ValueError: If the names of the keypoints differ, or their order.

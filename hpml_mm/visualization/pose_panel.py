@@ -43,7 +43,7 @@ class View:
     side: int
 
     @classmethod
-    def around(cls, cases: Sequence[PoseCase], side: int) -> 'View':
+    def enclosing(cls, cases: Sequence[PoseCase], side: int) -> 'View':
         """Find the square that holds an object's box and every case's keypoints."""
         first = cases[0]
         places = [first.box.reshape(2, 2), first.truth[first.visible]]
@@ -58,7 +58,7 @@ class View:
         return cls(float(x), float(y), side / length, side)
 
     def points(self, places: np.ndarray) -> np.ndarray:
-        """Places of the image, shape (..., 2), as places of the picture."""
+        """Map points of the image, shape (..., 2), to the picture."""
         return (np.asarray(places, float) - (self.x, self.y)) * self.zoom
 
     def picture(self, image: np.ndarray) -> np.ndarray:
@@ -120,7 +120,7 @@ def draw_pose(
 
 
 def _fine(points: np.ndarray) -> list[tuple[int, int]]:
-    """Places for OpenCV, in parts of a pixel; far ones would overflow its integers."""
+    """Points in OpenCV's fixed-point format, clipped to the range of its integers."""
     near = np.clip(points, -FAR, FAR)
     return [tuple(place) for place in (near * 2**SHIFT).round().astype(int).tolist()]
 
@@ -150,10 +150,10 @@ def draw_heatmap(
     heatmaps = np.nan_to_num(np.asarray(case.heatmaps))
     heat = heatmaps.max(axis=0) if keypoint is None else heatmaps[keypoint]
     peak = float(heat.max())
-    spread = revert_heatmap(
+    scaled = revert_heatmap(
         heat, view.points(case.center), case.scale * view.zoom, picture.shape[:2]
     )
-    share = np.clip(spread / peak, 0, 1) if peak > 0 else np.zeros_like(spread)
+    share = np.clip(scaled / peak, 0, 1) if peak > 0 else np.zeros_like(scaled)
     colors = cv2.applyColorMap((255 * share).astype(np.uint8), cv2.COLORMAP_TURBO)
     cover = COVER * share[..., None]
     mixed = (1 - cover) * picture + cover * colors[..., ::-1]

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Poses side by side on one sheet: the truth, and what models say."""
+"""Sheet of poses: the ground truth beside the predictions of models."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -46,7 +46,7 @@ def draw_pose_sheet(
     Args:
         rows: For each object the case of each model.
         meta: Metainfo of the data set: names, skeleton and colours.
-        models: What to call the models.
+        models: Names of the models.
         heatmaps: The maximum over all keypoints if :data:`ALL_KEYPOINTS`, those of
             one keypoint by its name, or None.
         side: Width and height of a picture.
@@ -92,7 +92,7 @@ def _draw_row(
     side: int,
 ) -> list[Panel]:
     first = cases[0]
-    view = View.around(cases, side)
+    view = View.enclosing(cases, side)
     picture = view.picture(mmcv.bgr2rgb(read_image(first.image, 'color')))
     box = view.points(first.box.reshape(2, 2)).ravel()
     truth = draw_pose(picture, view.points(first.truth), first.visible, meta, box)
@@ -109,7 +109,7 @@ def _draw_row(
 
 
 def lay_out(rows: Sequence[Sequence[Panel]], titles: Sequence[str]) -> np.ndarray:
-    """Put panels of one size into a table with a title above each column.
+    """Arrange panels of one size in a grid with a title above each column.
 
     Returns:
         RGB sheet of type uint8.
@@ -134,7 +134,7 @@ def lay_out(rows: Sequence[Sequence[Panel]], titles: Sequence[str]) -> np.ndarra
 
 
 def _shorten(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """The text, without its middle if it is too wide."""
+    """Shorten a text in the middle if it is too wide."""
     shown, half = text, len(text) // 2
     while half > 1 and font.getlength(shown) > width:
         half -= 1

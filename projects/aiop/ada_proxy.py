@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""AdaProxy: a trained predictor of which only the last weights are adapted."""
+"""AdaProxy: a trained predictor whose last weights alone are adapted."""
 
 import torch
 from torch import Tensor, nn

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""AIO-P's K-adapters: layers for other tasks beside a frozen predictor."""
+"""AIO-P's K-adapters: small networks for other tasks beside a frozen predictor."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -25,7 +25,7 @@ FINE_TUNE_GROUPS = {
 
 
 class Adapter(BaseModule):
-    """One task's own layers beside those of the base, and its head.
+    """Layers and head of one task, beside the frozen base.
 
     h_k^(i+1) = tanh(GraphConv(base's h^(i+1) ++ h_k^i)), where h_k^0 is the embedding
     of the nodes. The base comes first, as in AIO-P's program; its paper puts it last.
@@ -43,7 +43,7 @@ class Adapter(BaseModule):
         self.head = AIOPHead(2 * width, width)
 
     def vectors(self, base: Sequence[Tensor], batch: GraphBatch) -> Tensor:
-        """A vector of each graph, (G, 2 width).
+        """Vectors of the graphs, (G, 2 width).
 
         Args:
             base: States of the base's encoder, the embedding first.
@@ -113,7 +113,7 @@ class KAdapterRegressor(ScoreModel):
             self.train_task(learn)
 
     def train_task(self, task: str) -> None:
-        """Train one task's adapter from now on, and predict by it alone.
+        """Train one task's adapter, and predict with it alone.
 
         Raises:
             ValueError: There is no adapter for the task.
@@ -123,7 +123,7 @@ class KAdapterRegressor(ScoreModel):
         self.task = task
 
     def tune(self, group: int) -> None:
-        """Train on the target from now on, and predict by the mean of all heads.
+        """Fine-tune on the target, and predict the mean of all heads.
 
         Args:
             group: 0 trains the heads, 1 heads and the base's layers, 2 these and the

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Samples of tables to predict from, and the methods that are compared on them."""
+"""Cases of the comparison: a table, a sample size, and the methods."""
 
 import dataclasses
 
@@ -23,11 +23,11 @@ _AIOP = tuple(
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A sample of a table, from which its rest is predicted.
+    """Case: the rest of a table is predicted from a sample.
 
     Attributes:
-        name: Of the case, as in the rows of results.
-        space: Of the table.
+        name: Name of the case, as in the rows of results.
+        space: Space of the table.
         sample: Networks in it; below 1 a share of the table.
         methods: To compare. Others are measured against 'ridge', or where
             networks have no architecture to write down, against 'macs'.
@@ -41,7 +41,7 @@ class Case:
     sources: tuple[str, ...] = ()
 
     def count(self, networks: int) -> int:
-        """Networks of the sample, of a table of so many."""
+        """Size of the sample of a table of ``networks`` networks."""
         share = 0 < self.sample < 1
         return round(self.sample * networks) if share else int(self.sample)
 

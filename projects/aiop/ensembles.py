@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Several predictors as one, with a standard deviation."""
+"""Ensembles of predictors."""
 
 from collections.abc import Sequence
 from typing import cast
@@ -14,7 +14,7 @@ from hpml_mm.registry import MODELS
 
 @MODELS.register_module()
 class EnsembleRegressor(ScoreModel):
-    """The mean of several predictors; their standard deviation is its uncertainty.
+    """Mean of several predictors, with their standard deviation as uncertainty.
 
     The members differ in their first weights. They can be trained together, as one
     model, or each by itself.
@@ -42,7 +42,7 @@ class EnsembleRegressor(ScoreModel):
         self.members = nn.ModuleList(build_part(one, GraphRegressor) for one in members)
 
     def fit_scaler(self, labels: Tensor, macs: Tensor) -> None:
-        """Fit the scaling of all members."""
+        """Fit the label scalers of all members."""
         for member in self._models():
             member.fit_scaler(labels, macs)
 

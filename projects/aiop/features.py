@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Features of architectures for ridge regression, other than the one-hot encoding."""
+"""Features of architectures for ridge regression, beside the one-hot encoding."""
 
 import itertools
 from collections.abc import Sequence

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The methods that are compared: each predicts the rest of a table from a sample."""
+"""Methods of the comparison: each predicts the rest of a table from a sample."""
 
 import dataclasses
 from collections.abc import Callable, Mapping

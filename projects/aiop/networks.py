@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Graph networks among the compared methods: from scratch, pre-trained, adapted."""
+"""Graph networks as methods: from scratch, pre-trained, fine-tuned, with adapters."""
 
 import dataclasses
 from collections.abc import Callable
@@ -28,7 +28,7 @@ PRETRAIN_NETS, PRETRAIN_EPOCHS = 5000, 20
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Setting:
-    """The rest of a table, to be predicted from a sample.
+    """Input of a method: table, split, pre-training tables, seed.
 
     Attributes:
         bench: The table.
@@ -36,7 +36,7 @@ class Setting:
         sources: Tables to pre-train on, which hold none of its networks. Graph
             networks are pre-trained on the first.
         adapters: Other labels of the first source, for AIO-P's adapters.
-        seed: Of pre-training, first weights and order.
+        seed: Seed of pre-training, first weights and order.
         store: Folder of pre-trained weights, which several samples share.
     """
 
@@ -55,7 +55,7 @@ def from_scratch(setting: Setting, recipe: Recipe) -> Prediction:
 
 
 def zero_shot(setting: Setting, recipe: Recipe) -> Prediction:
-    """A pre-trained network as it is; a sample only sets the scale of the labels.
+    """Pre-trained network without fine-tuning; the sample only sets the labels' scale.
 
     Without a sample that of the source stays.
     """
@@ -102,7 +102,7 @@ def adapted(setting: Setting, tune: bool) -> Prediction:
 
 
 def pretrained(setting: Setting, recipe: Recipe) -> GraphRegressor:
-    """A network that is pre-trained on the first source, once for a seed."""
+    """Network pre-trained on the first source, once for each seed."""
     model = recipe.build(setting.seed)
     source = setting.sources[0]
 
@@ -121,7 +121,7 @@ def _source_rows(source: Bench, seed: int) -> np.ndarray:
 def _store(
     model: ScoreModel, setting: Setting, name: str, train: Callable[[], None]
 ) -> None:
-    """Load the weights of a model's file; if there is none, train and write it."""
+    """Load a model's weights from its file; without one, train and write it."""
     if setting.store is None:
         train()
         return

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Runs of a case as rows of results, and as a table to read."""
+"""Result rows of a case, and their table."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -78,7 +78,7 @@ def _rows(
     for method, metrics in found.items():
         for metric in METRICS:
             measured = metrics.get(metric)
-            if measured is None:  # None, or the method does not tell.
+            if measured is None:  # None, or the method gives none.
                 continue
             value, spread = measured
             beside = (baseline.get(metric) or (None,))[0]
@@ -101,7 +101,7 @@ def _rows(
 def _family_scores(
     records: Sequence[Record],
 ) -> dict[str, dict[str, tuple[float, float]]]:
-    """Of the families that are there, with an order, in each of the runs."""
+    """Mean and standard deviation of the families scored in every run."""
     held = [record['families'] for record in records]
     return {
         family: {_FAMILY_METRIC: mean_and_std(one[family] for one in held)}
@@ -128,7 +128,7 @@ def summarise(
     """Mean and standard deviation of each metric over several runs.
 
     Args:
-        scores: What ``score`` gave for each of them.
+        scores: Results of ``score``, one for each run.
 
     Returns:
         None for a metric that one of the runs does not have: the mean of the others

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Throughput of predictors in graphs a second: training and prediction."""
+"""Throughput of predictors in graphs/s, for training and prediction."""
 
 import copy
 import dataclasses
@@ -21,9 +21,9 @@ from hpml_mm.utils.env import environment
 from hpml_mm.utils.stats import quartiles, ratio, turns
 
 from .networks import AIOP_UNSCALED
-from .stock import StockRegressor, stock_fit, stock_graphs, stock_predict
+from .pyg import PyGRegressor, pyg_fit, pyg_graphs, pyg_predict
 
-STOCK = 'torch-geometric'
+PYG = 'torch-geometric'
 _RECIPES = {'gnn': AIOP_UNSCALED, 'residual-gnn': RESIDUAL}
 
 Work = Callable[[], object]
@@ -34,7 +34,7 @@ class Timed:
     """Measurement of one side.
 
     Attributes:
-        seconds: Of each round.
+        seconds: Seconds of each round.
         graphs: Number of graphs in a round.
     """
 
@@ -43,15 +43,15 @@ class Timed:
 
 
 def predicting(bench: Bench) -> dict[str, Work]:
-    """Predict a whole table, from its graphs as the cache has them.
+    """Sides that predict a whole table from the graphs of a cache.
 
     Features are computed anew each time, but for torch_geometric's ``Data`` objects,
     which are made before. The Gaussian process is conditioned on as many networks as
     the one that comes with the package.
     """
     rows = torch.arange(len(bench)).numpy()
-    stock = StockRegressor(AIOP_UNSCALED.build(seed=0))
-    graphs = stock_graphs(Labelled.of(bench, rows, fold=False))
+    baseline = PyGRegressor(AIOP_UNSCALED.build(seed=0))
+    graphs = pyg_graphs(Labelled.of(bench, rows, fold=False))
     shipped = find_predictor(predictor_name(bench.space))
     task = Task.of(bench, rows[: shipped.card.networks])
     gp = GaussianProcess().condition_on(task)
@@ -63,21 +63,21 @@ def predicting(bench: Bench) -> dict[str, Work]:
         return lambda: predict(model, GraphTable(bench.cache, recipe.fold))
 
     return {
-        STOCK: lambda: stock_predict(stock, graphs, PREDICT_BATCH),
+        PYG: lambda: pyg_predict(baseline, graphs, PREDICT_BATCH),
         **{name: network(recipe) for name, recipe in _RECIPES.items()},
         'kernel': lambda: gp.predict(graph_statistics(bench.cache)),
     }
 
 
 def training(bench: Bench, networks: int, epochs: int) -> dict[str, Work]:
-    """Train on the first networks of a table, each time from the same weights."""
+    """Sides that train on the first networks of a table, from equal weights."""
     rows = torch.arange(min(networks, len(bench))).numpy()
 
-    def stock() -> Work:
-        graphs = stock_graphs(Labelled.of(bench, rows, fold=False))
-        first = StockRegressor(AIOP_UNSCALED.build(seed=0))
+    def baseline() -> Work:
+        graphs = pyg_graphs(Labelled.of(bench, rows, fold=False))
+        first = PyGRegressor(AIOP_UNSCALED.build(seed=0))
         settings = dataclasses.replace(AIOP_UNSCALED.settings, epochs=epochs)
-        return lambda: stock_fit(copy.deepcopy(first), graphs, settings)
+        return lambda: pyg_fit(copy.deepcopy(first), graphs, settings)
 
     def network(recipe: Recipe) -> Work:
         first, data = recipe.build(seed=0), Labelled.of(bench, rows, recipe.fold)
@@ -85,12 +85,12 @@ def training(bench: Bench, networks: int, epochs: int) -> dict[str, Work]:
         return lambda: fit(copy.deepcopy(first), data, settings)
 
     return {
-        STOCK: stock(),
+        PYG: baseline(),
         **{name: network(recipe) for name, recipe in _RECIPES.items()},
     }
 
 
-def alternate(
+def time_in_turns(
     sides: Mapping[str, Work],
     graphs: int,
     rounds: int,
@@ -100,11 +100,11 @@ def alternate(
     """Time all sides in turn, round after round.
 
     Args:
-        sides: To be timed.
-        graphs: Of each round.
+        sides: Functions to time, by name.
+        graphs: Graphs in each round.
         rounds: That count.
         warmup: Rounds before these.
-        clock: In seconds.
+        clock: Clock in seconds.
 
     Raises:
         ValueError: There is no round.
@@ -132,8 +132,8 @@ def speed_rows(
     for name, values in rates.items():
         numbers = {'throughput(graph/s)': quartiles(values)}
         numbers['wall_time(s)'] = quartiles(found[name].seconds)
-        if STOCK in rates and name != STOCK:
-            numbers['speedup/torch_geometric(x)'] = ratio(values, rates[STOCK])
+        if PYG in rates and name != PYG:
+            numbers['speedup/torch_geometric(x)'] = ratio(values, rates[PYG])
         for metric, number in numbers.items():
             rows.append(
                 ResultRow(
@@ -152,7 +152,7 @@ def speed_rows(
 
 
 def choose(sides: Mapping[str, Work], names: Sequence[str] | None) -> dict[str, Work]:
-    """Some of the sides; None for all.
+    """Select sides by name; None for all.
 
     Raises:
         ValueError: One is not there.

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-r"""Time predictors in turn with the same network made of torch_geometric's parts.
+r"""Time predictors in turn with the same network in torch_geometric.
 
 python -m projects.aiop.speed_tool predict ofa-mbv3-w1.0 --caches work_dirs/graphs
 python -m projects.aiop.speed_tool train nas-bench-201 --caches work_dirs/graphs \
@@ -47,10 +47,10 @@ def main() -> None:
     with clear_errors():
         # It needs torch_geometric, or says what installs it.
         from projects.aiop.speed import (
-            alternate,
             choose,
             predicting,
             speed_rows,
+            time_in_turns,
             training,
         )
 
@@ -62,7 +62,9 @@ def main() -> None:
             networks = min(args.networks, len(bench))
             sides = training(bench, networks, args.epochs)
             name, graphs = f'train-{args.space}-{networks}', networks * args.epochs
-        found = alternate(choose(sides, args.sides), graphs, args.rounds, args.warmup)
+        found = time_in_turns(
+            choose(sides, args.sides), graphs, args.rounds, args.warmup
+        )
         command = shlex.join([*COMMAND, *sys.argv[1:]])
         rows = speed_rows(f'{name}-{args.threads}-threads', found, command)
         if args.out:

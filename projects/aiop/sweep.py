@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Run the methods of a case over seeds; what is done is not done again."""
+"""Runs of the methods of a case over seeds; finished runs are reused."""
 
 import dataclasses
 import functools
@@ -32,7 +32,7 @@ class Cell:
     Attributes:
         case: Sample and table.
         method: One of ``METHODS``.
-        seed: Of pre-training and first weights.
+        seed: Seed of pre-training and first weights.
         draw: Seed of the sample.
     """
 
@@ -53,7 +53,7 @@ def cells(
     seeds: Sequence[int] = PRETRAIN_SEEDS,
     draws: Sequence[int] = DRAW_SEEDS,
 ) -> list[Cell]:
-    """All runs of a case, without those that would only be repeated.
+    """All runs of a case, without repeats of deterministic methods.
 
     A method on which seeds have no influence has one for each sample, and an empty
     sample is always the same.
@@ -61,7 +61,7 @@ def cells(
     Args:
         case: Sample and table.
         methods: Some of the case's; None for all.
-        seeds: Of pre-training and first weights.
+        seeds: Seeds of pre-training and first weights.
         draws: Seeds of the samples.
 
     Raises:
@@ -83,10 +83,10 @@ def cells(
 
 
 class Benches:
-    """The tables, each read when it is asked for.
+    """Tables, each loaded on first use.
 
     Args:
-        folder: Of their caches.
+        folder: Folder of their caches.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -113,7 +113,7 @@ class Benches:
 def run_cells(
     todo: Sequence[Cell], benches: Benches, folder: Path
 ) -> Iterator[tuple[Cell, dict[str, Any]]]:
-    """Run what has not been run yet; each result is written at once.
+    """Run unfinished cells; write each result at once.
 
     Yields:
         Each run with its record: ``scores`` by metric, rank correlations of
@@ -159,7 +159,7 @@ def _run(cell: Cell, benches: Benches, store: Path) -> dict[str, Any]:
 
 
 def judge(found: Prediction, labels: np.ndarray) -> Mapping[str, float | None]:
-    """All metrics of a prediction, and share of labels within its standard deviation.
+    """Metrics of a prediction, and shares of labels within 1 and 2 standard deviations.
 
     Of a normal distribution 68.3 % are within one standard deviation, 95.4 % within
     two.

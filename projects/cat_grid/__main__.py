@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Table of a folder of configs, beside its source's.
+"""Print the table of a folder of configs, beside the published numbers.
 
 python -m projects.cat_grid [--write]
 """

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The table of a folder of configs: what a source reports, and what was measured."""
+"""Table of a folder of configs: published numbers beside measured ones."""
 
 import csv
 import re
@@ -22,7 +22,7 @@ _MARKS = ('<!-- grid -->\n', '<!-- /grid -->')
 
 
 def read_source(path: Path) -> dict[str, dict[str, str]]:
-    """A source's own numbers by experiment.
+    """Read the published numbers by experiment.
 
     Args:
         path: CSV with the columns :data:`SOURCE_COLUMNS`; an empty number is one that
@@ -49,7 +49,7 @@ def read_source(path: Path) -> dict[str, dict[str, str]]:
 
 
 def measured(rows: Iterable[ResultRow], metric: str) -> dict[str, ResultRow]:
-    """The last row of a metric for each config file that was trained unchanged.
+    """Last row of a metric of each config that was trained without overrides.
 
     A row's command says which config it is of: the one behind its own label in a
     sweep, or the one that was trained. Overrides on the command line make it another

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-r"""Metric by epoch and by samples seen, from the runs of a sweep over seeds.
+r"""Plot a metric by epoch and by samples seen, from the runs of a sweep over seeds.
 
     python -m projects.convergence work_dirs/sweep/cats-batch --metric coco/AP \
         --targets .05 .1 --out results/cats-batch.csv --figure results/cats-batch.png

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Growth of a metric, for settings with several seeds each."""
+"""Convergence of a metric for several settings, with several seeds each."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ Curves = Mapping[str, Sequence[Curve]]
 
 @dataclass(frozen=True)
 class Point:
-    """A setting after one epoch.
+    """Metric of a setting after one epoch, over its seeds.
 
     Attributes:
         epoch: Epochs trained.
@@ -79,7 +79,7 @@ def mean_curve(runs: Sequence[Curve]) -> list[Point]:
 
 
 def epochs_to(run: Curve, target: float) -> int | None:
-    """Epochs until a validation first finds the target or more; None if none does.
+    """Epochs until the metric first reaches the target; None if it never does.
 
     Nothing is interpolated: a run that is validated every five epochs knows no better.
     """
@@ -99,7 +99,7 @@ def convergence_rows(
     Args:
         name: Name of the experiment.
         curves: From :func:`read_sweep`.
-        metric: What they show.
+        metric: Name of the metric.
         targets: Values to reach.
         argv: ``sys.argv`` of the command.
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hpml_mm.experiments.runs import Summary, setting_of
+from hpml_mm.experiments.runs import Summary, summary_value
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def read_curve(name: str, summary: Summary, metric: str) -> Curve:
             validation has no such metric.
     """
     epochs, iters, size, batch, processes = (
-        setting_of(summary, key)
+        summary_value(summary, key)
         for key in (
             *('train.epochs', 'train.iters', 'train.dataset_size'),
             *('config.train_dataloader.batch_size', 'environment.processes'),

@@ -67,7 +67,7 @@ def light_fer(cfg: Config, batch_size: int | None, workers: int | None) -> DataL
 
 
 def training_folder(cfg: Config) -> Path:
-    """Folder of a config's training faces, which has a folder for each class.
+    """Folder of a config's training faces, with one folder for each class.
 
     Raises:
         ValueError: If they do not lie in folders.

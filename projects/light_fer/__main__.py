@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-r"""Wall time of light FER's own training until an accuracy on PublicTest.
+r"""Measure the wall time of light FER's own training to an accuracy on PublicTest.
 
     python -m projects.light_fer --target 60 --out results/fer-time-to-60.csv \
         --against fer-time-to-60/array
@@ -18,7 +18,7 @@ import torch
 import hpml_mm  # noqa: F401  # makes mmpretrain importable without compiled ops
 from hpml_mm.config.arguments import clear_errors
 from hpml_mm.datasets import FERFolderDataset
-from hpml_mm.datasets.fer.array.face_table import read_table
+from hpml_mm.datasets.fer.array.face_table import read_faces
 from hpml_mm.experiments.rows import (
     ResultRow,
     append_results,
@@ -53,7 +53,7 @@ def faces_by_split(root: str) -> dict[str, Faces]:
     """Faces for training, PublicTest and, where it is there, PrivateTest."""
     faces: dict[str, Faces] = {}
     for splits in (['train'], ['val'], ['val', 'test']):
-        table = read_table(FERFolderDataset(root, splits))
+        table = read_faces(FERFolderDataset(root, splits))
         last = [i for i, split in enumerate(table.splits) if split == splits[-1]]
         if last:
             faces[splits[-1]] = table.levels[last], [table.labels[i] for i in last]
@@ -61,13 +61,13 @@ def faces_by_split(root: str) -> dict[str, Faces]:
 
 
 def report(epoch: Epoch) -> None:
-    """One line an epoch, at once: a reader of a file should see how far it is."""
+    """Print one line for an epoch, unbuffered."""
     found = ', '.join(f'{k} {v:.2f} %' for k, v in epoch.accuracies.items())
     print(f'epoch {epoch.number}: {epoch.seconds:.0f} s, {found}', flush=True)
 
 
 def wall_time_of(path: Path, experiment: str) -> float:
-    """Seconds of another training, from its row."""
+    """Read the wall time of another training from its row, in seconds."""
     found = {r.experiment: r.value for r in read_results(path) if r.metric == WALL_TIME}
     if experiment not in found:
         raise ValueError(

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""light FER's training as its repository has it: a plain PyTorch program.
+"""Light FER's training as its repository has it, in plain PyTorch.
 
 It is what training times are compared with, so nothing in here is made faster: faces in
 memory, PIL transforms for each, one loader worker, fp32, both test splits evaluated
@@ -31,7 +31,7 @@ Faces = tuple[np.ndarray, Sequence[int]]
 
 
 class FacesInMemory(Dataset):
-    """Faces as an array, each made a PIL image and transformed when it is read.
+    """Data set of an array of faces, each transformed as a PIL image when read.
 
     Args:
         faces: Pixels of shape (N, 48, 48), uint8, and labels, N numbers.
@@ -51,7 +51,7 @@ class FacesInMemory(Dataset):
 
 
 class _StridedBlock(nn.Module):
-    """A residual block as it was: a stride of 2 in the shortcut's convolution."""
+    """Residual block of the original: a stride of 2 in the shortcut's convolution."""
 
     def __init__(self, block: nn.Module) -> None:
         super().__init__()
@@ -67,7 +67,7 @@ class _StridedBlock(nn.Module):
 
 
 class LightFERNet(nn.Module):
-    """The recipe's network: BatchNorm momentum .99, as its repository has it."""
+    """Network of the recipe, with BatchNorm momentum .99 as in its repository."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -83,7 +83,7 @@ class LightFERNet(nn.Module):
 
 @dataclass(frozen=True)
 class Epoch:
-    """End of one epoch.
+    """Measurements at the end of one epoch.
 
     Attributes:
         number: From 1.
@@ -97,7 +97,7 @@ class Epoch:
 
 
 def learning_rate(epoch: int) -> float:
-    """Rate of an epoch, from 0: constant, then times .9 every five epochs."""
+    """Learning rate of an epoch, from 0: constant, then times .9 every five epochs."""
     if epoch <= DECAY_START:
         return LEARNING_RATE
     return LEARNING_RATE * DECAY_RATE ** ((epoch - DECAY_START) // DECAY_EVERY)

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-r"""Speed-up and efficiency of several processes, from the summaries of runs.
+r"""Compute speed-up and efficiency of several processes from summaries of runs.
 
     python -m projects.scaling --name scaling-hrnet --out results/scaling-hrnet.csv \
         --figure results/scaling-hrnet.png work_dirs/scaling/*/

@@ -13,7 +13,7 @@ from hpml_mm.experiments.runs import (
     Summary,
     check_same_environment,
     refuse_mixed,
-    setting_of,
+    summary_value,
 )
 from hpml_mm.utils.charts import Line, Panel, line_chart
 from hpml_mm.utils.markdown import markdown_table
@@ -28,7 +28,7 @@ _THROUGHPUT = 'throughput/all(img/s)'
 
 @dataclass(frozen=True)
 class ScalingPoint:
-    """Repeats with one number of processes and one batch.
+    """Repeated runs with one number of processes and one batch size.
 
     Attributes:
         processes: Number of processes, N.
@@ -87,7 +87,7 @@ def scaling_points(runs: Mapping[str, Summary]) -> list[ScalingPoint]:
 def scaling_rows(
     name: str, points: Sequence[ScalingPoint], argv: Sequence[str]
 ) -> list[ResultRow]:
-    """Four rows a point; times and rates are compared with those of one process.
+    """Four rows for each point, with one process as the baseline.
 
     Args:
         name: Name of the experiment.
@@ -159,18 +159,18 @@ def draw_scaling(points: Sequence[ScalingPoint], title: str = '') -> np.ndarray:
 
 
 def _check_alike(runs: Mapping[str, Summary]) -> None:
-    """All but processes and batch must be the same; a comparison would be of those."""
+    """Refuse runs that differ in more than processes and batch."""
 
     def check(key: str, what: str) -> None:
-        refuse_mixed({n: setting_of(s, key) for n, s in runs.items()}, what)
+        refuse_mixed({n: summary_value(s, key) for n, s in runs.items()}, what)
 
     check_same_environment({n: s['environment'] for n, s in runs.items()})
-    if not any(setting_of(summary, 'environment.cuda') for summary in runs.values()):
+    if not any(summary_value(summary, 'environment.cuda') for summary in runs.values()):
         # A process with more threads is a faster one. torchrun sets one thread each.
         check('environment.threads', 'threads (set OMP_NUM_THREADS for all of them)')
     for key in ('model', 'custom_hooks'):
         check(f'config.{key}', key)
-    loaders = {n: setting_of(s, 'config.train_dataloader') for n, s in runs.items()}
+    loaders = {n: summary_value(s, 'config.train_dataloader') for n, s in runs.items()}
     for name, loader in loaders.items():
         loaders[name] = {k: v for k, v in (loader or {}).items() if k != 'batch_size'}
     refuse_mixed(loaders, 'train_dataloader')
@@ -179,7 +179,7 @@ def _check_alike(runs: Mapping[str, Summary]) -> None:
 
 
 def _number(name: str, summary: Summary, key: str) -> float:
-    value = setting_of(summary, key)
+    value = summary_value(summary, key)
     if isinstance(value, bool) or not isinstance(value, int | float) or value <= 0:
         raise ValueError(
             f'{name}/summary.json has {key}: {value!r}, not a number: train it again '

@@ -17,7 +17,7 @@ def test_our_hooks_go_and_others_stay():
             logger=dict(type='LoggerHook', interval=7),
         ),
     )
-    stock = stock_config(cfg, 'train')
+    stock = baseline_config(cfg, 'train')
     assert stock.custom_hooks == [dict(type='EMAHook')]
     assert stock.default_hooks == dict(logger=dict(type='LoggerHook', interval=7))
     assert len(cfg.custom_hooks) == 2
@@ -33,7 +33,7 @@ def test_the_optimizer_is_plain_and_in_full_precision(kind):
         accumulative_counts=2,
         optimizer=dict(type='SGD', lr=0.1, fused=True, foreach=False),
     )
-    stock = stock_config(config(optim_wrapper=wrapper, compile=True), 'train')
+    stock = baseline_config(config(optim_wrapper=wrapper, compile=True), 'train')
     assert stock.optim_wrapper == dict(
         type='OptimWrapper',
         accumulative_counts=2,
@@ -45,7 +45,7 @@ def test_the_optimizer_is_plain_and_in_full_precision(kind):
 def test_every_optimizer_of_several_and_validation_are_in_full_precision():
     part = dict(type='AmpOptimWrapper', optimizer=dict(type='SGD', lr=0.1, fused=True))
     wrapper = dict(constructor='Own', generator=part)
-    stock = stock_config(
+    stock = baseline_config(
         config(optim_wrapper=wrapper, test_cfg=dict(fp16=True)), 'infer'
     )
     assert stock.optim_wrapper.generator == dict(
@@ -61,10 +61,10 @@ def test_a_data_part_without_a_twin_asks_for_another_config():
     with pytest.raises(
         ValueError, match=r'test_baseline\.py.*hpml_mm\.FaceArrayDataset; give --ag'
     ):
-        stock_config(cfg, 'train')
+        baseline_config(cfg, 'train')
     # What is tested is read the stock way, and the engine has data of its own.
     for mode in ('infer', 'engine'):
-        stock = stock_config(cfg, mode)
+        stock = baseline_config(cfg, mode)
         assert stock.train_dataloader.dataset.type == data['type']
 
 
@@ -73,7 +73,7 @@ def test_a_preprocessor_without_a_twin_counts_wherever_it_stands(place):
     part = dict(data_preprocessor=dict(type='hpml_mm.PoseTargetPreprocessor'))
     cfg = config(model=part) if place == 'model' else config(**part)
     with pytest.raises(ValueError, match='PoseTargetPreprocessor'):
-        stock_config(cfg, 'train')
+        baseline_config(cfg, 'train')
 
 
 def test_only_an_input_that_a_hook_makes_fast_has_something_to_be_compared_with():

@@ -7,7 +7,7 @@ import torch
 
 from hpml_mm.benchmark import measurement
 from hpml_mm.benchmark.jobs import Side
-from hpml_mm.benchmark.measurement import axes_of, failed, measure_in
+from hpml_mm.benchmark.measurement import axes_of, failed_measurement, make_measure
 from hpml_mm.benchmark.process import Plan, SideFailedError, SideResult
 from hpml_mm.benchmark.session import Lap
 from hpml_mm.benchmark.tune import Measurement, Setting
@@ -35,7 +35,7 @@ def measured(tmp_path, monkeypatch):
 
         monkeypatch.setattr(measurement, 'measure', measure)
         cfg = load_config(str(CONFIG))
-        return measure_in(tmp_path, cfg, str(CONFIG), Plan(3, 1.0), limit)(SETTING)
+        return make_measure(tmp_path, cfg, str(CONFIG), Plan(3, 1.0), limit)(SETTING)
 
     return run
 
@@ -67,7 +67,7 @@ def test_a_side_that_fails_is_a_setting_with_a_problem(measured):
     ],
 )
 def test_a_lack_of_memory_is_told_apart(code, log):
-    found = failed(SETTING, SideFailedError('x', code, log))
+    found = failed_measurement(SETTING, SideFailedError('x', code, log))
     assert (found.problem, found.of_memory) == ('out of memory', True)
 
 

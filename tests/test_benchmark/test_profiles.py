@@ -43,7 +43,7 @@ def test_a_stage_stands_still_while_one_within_it_runs():
     time.wait(100)
     loader = SimpleNamespace(load=lambda: time.wait(3))
     plain = loader.load
-    undo = stages.around(loader, 'load', 'load')
+    undo = stages.time_calls(loader, 'load', 'load')
     loader.load()
     undo()
     loader.load()

@@ -9,11 +9,11 @@ import torch
 from hpml_mm.benchmark.session import (
     Session,
     endless,
+    first_batches,
     images_of,
-    loaded,
-    lying_ready,
-    made,
-    repeated,
+    load_batches,
+    prefetched,
+    repeat_step,
 )
 
 CPU = torch.device('cpu')
@@ -71,21 +71,22 @@ def test_warming_up_finds_the_iterations_of_a_round():
 
 def test_loading_prepares_the_batches_of_one_epoch_after_the_other():
     seen = []
-    steps = loaded([batch(4), batch(2)], lambda b: seen.append(len(b['inputs'])))
+    steps = load_batches([batch(4), batch(2)], lambda b: seen.append(len(b['inputs'])))
     assert [next(steps) for _ in range(3)] == [4, 2, 4]
     assert seen == [4, 2, 4]
 
 
-def test_made_batches_are_few_and_of_one_size():
-    assert len(made([batch(4)] * 9)) == 4
-    assert [images_of(b) for b in made([batch(4), batch(4), batch(1)])] == [4, 4]
+def test_first_batches_are_few_and_of_one_size():
+    assert len(first_batches([batch(4)] * 9)) == 4
+    batches = first_batches([batch(4), batch(4), batch(1)])
+    assert [images_of(b) for b in batches] == [4, 4]
 
 
 @pytest.mark.parametrize(
     ('use', 'problem'),
     [
         (lambda: next(endless([])), '--batch-size'),
-        (lambda: made([]), '--batch-size'),
+        (lambda: first_batches([]), '--batch-size'),
         (lambda: images_of('faces'), 'type str'),
     ],
 )
@@ -94,9 +95,9 @@ def test_what_gives_no_images_is_refused(use, problem):
         use()
 
 
-def test_steps_take_the_made_batches_in_turn():
+def test_steps_take_the_first_batches_in_turn():
     seen = []
-    steps = repeated([batch(3), batch(3)], lambda b: seen.append(id(b)))
+    steps = repeat_step([batch(3), batch(3)], lambda b: seen.append(id(b)))
     assert [next(steps) for _ in range(4)] == [3, 3, 3, 3]
     assert seen[:2] == seen[2:]
     assert seen[0] != seen[1]
@@ -104,6 +105,6 @@ def test_steps_take_the_made_batches_in_turn():
 
 def test_workers_may_have_batches_ready():
     loader = SimpleNamespace(num_workers=3, prefetch_factor=2)
-    assert lying_ready(loader) == 7
-    assert lying_ready(SimpleNamespace(num_workers=0, prefetch_factor=None)) == 1
-    assert lying_ready([]) == 1
+    assert prefetched(loader) == 7
+    assert prefetched(SimpleNamespace(num_workers=0, prefetch_factor=None)) == 1
+    assert prefetched([]) == 1

@@ -7,8 +7,8 @@ from hpml_mm.benchmark.tune import (
     Measurement,
     Setting,
     batch_choices,
+    check_memory,
     search,
-    within,
     worker_choices,
 )
 
@@ -87,7 +87,7 @@ def test_no_usable_setting_is_an_error():
     [(2.0, 2.0, True), (2.1, 2.0, False), (9.0, None, True), (None, 2.0, True)],
 )
 def test_more_memory_than_the_limit_is_a_problem(memory, limit, usable):
-    found = within(Measurement(START, speed=1.0, memory=memory), limit)
+    found = check_memory(Measurement(START, speed=1.0, memory=memory), limit)
     assert (found.problem == '') is usable
     assert found.of_memory is not usable
 

@@ -12,8 +12,8 @@ from mmengine.registry import HOOKS
 from torch.utils.data import DataLoader
 from toy_tools import DATA, ROOT, TOY
 
-from hpml_mm.benchmark.engine_cost import open_engine, toy_runner
 from hpml_mm.benchmark.jobs import Job, Side
+from hpml_mm.benchmark.loop_overhead import open_loop, toy_runner
 from hpml_mm.benchmark.workload import job_config, open_config, open_pipeline
 from hpml_mm.config.overrides import load_config
 
@@ -163,7 +163,7 @@ def test_a_config_that_cannot_be_trained_is_refused(toy):
 
 @pytest.mark.parametrize('kind', ['config', 'stock', 'none', 'plain'])
 def test_the_engine_runs_a_toy_model(toy, kind):
-    session, lap, profile = rounds(open_engine, toy('engine', kind=kind))
+    session, lap, profile = rounds(open_loop, toy('engine', kind=kind))
     assert lap.iterations == 3
     assert ('ThroughputHook' in profile) is (kind == 'config')
     assert ('RuntimeInfoHook' in profile) is (kind in ('config', 'stock'))

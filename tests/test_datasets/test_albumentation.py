@@ -9,7 +9,7 @@ import pytest
 from toy_crops import FLIP_INDICES, FLIPS, POINTS, SIZE, always, crop
 
 from hpml_mm.datasets.transforms import Albumentation
-from hpml_mm.datasets.transforms.albumentation_build import remapped
+from hpml_mm.datasets.transforms.albumentation_build import remap_points
 
 
 def dot(image, number) -> np.ndarray:
@@ -144,7 +144,7 @@ def test_a_point_is_followed_through_a_map_in_numbers():
     # A pixel at (x, y) comes from (2 x - 5.5, y + .25).
     rows, columns = np.indices((20, 20), np.float32)
     points = np.array([[4.5, 10.25, 0], [8.0, 3.0, 1], [39.0, 3.0, 2]])
-    moved = remapped(points, 2 * columns - 5.5, rows + 0.25)
+    moved = remap_points(points, 2 * columns - 5.5, rows + 0.25)
     # Only half a step of a pixel is taken as if the map were a shift.
     np.testing.assert_allclose(moved[0], [5, 10, 0])
     np.testing.assert_allclose(moved[1], [6.75, 2.75, 1], atol=0.5)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from hpml_mm.datasets.fer.array import face_table
-from hpml_mm.datasets.fer.array.face_table import cached_table, read_table
+from hpml_mm.datasets.fer.array.face_table import cached_table, read_faces
 from hpml_mm.registry import DATASETS
 
 GREYS = [10 * label + number for label in range(7) for number in range(2)]
@@ -38,9 +38,9 @@ def reads(monkeypatch) -> list:
 
     def read(source):
         seen.append(source.splits)
-        return read_table(source)
+        return read_faces(source)
 
-    monkeypatch.setattr(face_table, 'read_table', read)
+    monkeypatch.setattr(face_table, 'read_faces', read)
     return seen
 
 

@@ -12,8 +12,8 @@ from hpml_mm.experiments.runs import (
     print_table,
     read_runs,
     refuse_mixed,
-    setting_of,
     summary_rows,
+    summary_value,
 )
 
 SUMMARY = {
@@ -64,9 +64,9 @@ def test_only_finished_trainings_count(tmp_path, state):
 
 def test_settings_are_found_by_their_dotted_key():
     summary = {'train': {'epochs': 3}, 'seed': None}
-    assert setting_of(summary, 'train.epochs') == 3
-    assert setting_of(summary, 'train.epochs.deeper') is None
-    assert setting_of(summary, 'seed.deeper') is None
+    assert summary_value(summary, 'train.epochs') == 3
+    assert summary_value(summary, 'train.epochs.deeper') is None
+    assert summary_value(summary, 'seed.deeper') is None
 
 
 def test_those_that_differ_from_the_first_are_named():

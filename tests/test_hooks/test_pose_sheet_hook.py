@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from two_ranks import on_two_ranks
 
 from hpml_mm.visualization.hooks import PoseSheetHook
-from hpml_mm.visualization.hooks.pose_sheet_hook import SIDE, spread
+from hpml_mm.visualization.hooks.pose_sheet_hook import SIDE, objects_per_batch
 from hpml_mm.visualization.pose_case import heatmaps_given, read_cases
 from hpml_mm.visualization.pose_sheet import draw_pose_sheet
 
@@ -134,7 +134,7 @@ def test_without_heatmaps_a_sheet_has_two_columns(tmp_path, root):
 
 @pytest.mark.parametrize('num', [1, 4, 7])
 def test_fixed_objects_are_spread_over_the_batches(num):
-    counts = spread(num, batches=5)
+    counts = objects_per_batch(num, batches=5)
     assert counts.shape == (5,)
     assert counts.sum() == num
     assert counts.max() - counts[1:-1].min() <= 1

@@ -6,9 +6,9 @@ import pytest
 
 from hpml_mm.predictor.arch_search import (
     Limits,
+    evenly_spaced,
     pareto_front,
     search_archs,
-    spread_out,
 )
 from hpml_mm.predictor.data.graph_set import GraphSet
 from hpml_mm.predictor.ranking import ScoredNetwork

@@ -20,8 +20,8 @@ from hpml_mm.predictor.predictor_file import (
     FORMAT,
     GNNPredictor,
     GPPredictor,
+    as_stored,
     load_score_predictor,
-    rounded,
     save_score_predictor,
 )
 from hpml_mm.predictor.training_range import TrainingRange
@@ -57,7 +57,7 @@ def test_a_file_predicts_as_the_trained_model(kind, request, tmp_path):
     found, graphs = load_score_predictor(path), toy_graphs()
     assert type(found) is type(predictor)
     assert found.card == CARD
-    old, new, near = (p.score(graphs) for p in (predictor, found, rounded(predictor)))
+    old, new, near = (p.score(graphs) for p in (predictor, found, as_stored(predictor)))
     assert np.abs(new.scores - old.scores).max() < 0.01
     assert np.array_equal(new.scores, near.scores)
     assert new.ood == ('',) * 16

@@ -18,7 +18,7 @@ from hpml_mm.quantization.convert import (
 )
 from hpml_mm.quantization.coverage import SEARCHED
 from hpml_mm.quantization.evaluate import Evaluation
-from hpml_mm.quantization.from_runner import missed
+from hpml_mm.quantization.from_runner import drop_message
 from hpml_mm.quantization.search import SearchResult
 from hpml_mm.quantization.settings import QuantizationSettings
 
@@ -116,7 +116,9 @@ def test_settings_that_cannot_work_are_refused(values, message):
 
 def test_a_limit_that_is_not_met_says_what_was_reached():
     found = SearchResult(('a', 'b'), 1.25, False, ())
-    text = missed(SimpleNamespace(search=found), QuantizationSettings(max_drop=0.5))
+    text = drop_message(
+        SimpleNamespace(search=found), QuantizationSettings(max_drop=0.5)
+    )
     assert (
         'falls by 1.25 points with 2 layers in FP32, more than max_drop = 0.5' in text
     )

@@ -19,7 +19,7 @@ from test_evaluation.made_poses import (
 from torch.utils.data import DataLoader
 
 from hpml_mm.evaluation import FERMetric
-from hpml_mm.quantization.evaluate import AP, Unjudged, Validation, compare
+from hpml_mm.quantization.evaluate import AP, MetainfoOnly, Validation, compare
 from hpml_mm.quantization.paired import average_precision
 
 # (prediction, target, split) of each image.
@@ -86,7 +86,7 @@ def test_a_stock_metric_has_one_nameless_split():
 def test_images_with_several_labels_have_no_right_answer_and_some_no_judgement():
     made = DataSample().set_gt_label([0, 1]).set_pred_score(torch.tensor([0.2, 0.8]))
     assert evaluate(Told(), told_loader([made]), Evaluator([])).correct == {}
-    assert Unjudged(loader=None, evaluator=None).run(model=None).metrics == {}
+    assert MetainfoOnly(loader=None, evaluator=None).run(model=None).metrics == {}
 
 
 def cats(tmp_path, seed, images=7):

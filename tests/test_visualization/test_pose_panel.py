@@ -51,14 +51,14 @@ def test_a_view_holds_the_box_and_the_keypoints_of_every_model():
     second = dataclasses.replace(
         first, predicted=np.array([[-1e9, 50], [50, 26], [50, 50]])
     )
-    view = View.around([first, second], side=200)
+    view = View.enclosing([first, second], side=200)
     # From 20 to 60 across and from 26 to 66 downwards, in eight tenths of the square.
     assert view.zoom == pytest.approx(200 / (40 / 0.8))
     np.testing.assert_allclose(view.points([[20, 26], [60, 66]]), [[20, 20], [180] * 2])
 
 
 def test_a_view_of_a_single_place_is_a_square_too():
-    view = View.around([make_case()], side=100)
+    view = View.enclosing([make_case()], side=100)
     assert np.isfinite([view.x, view.y, view.zoom]).all()
 
 
@@ -139,5 +139,5 @@ def test_heatmaps_without_a_hot_place_leave_the_picture(value):
     flat = np.full((2, 8, 8), value, np.float32)
     seen = dataclasses.replace(make_case(), heatmaps=flat)
     picture = np.full((50, 50, 3), 100, np.uint8)
-    drawn, _ = draw_heatmap(picture, seen, View.around([seen], 50), None)
+    drawn, _ = draw_heatmap(picture, seen, View.enclosing([seen], 50), None)
     np.testing.assert_array_equal(drawn, picture)

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The commands of ``tools/predictor.py``, each in a module of its own.
+"""Commands of ``tools/predictor.py``, one module each.
 
 A module has ``add_arguments``, which fills a parser, and ``run``, which does the work.
 Put the name of a new one into ``COMMANDS``, with a line of help.
@@ -25,10 +25,10 @@ COMMANDS = {
 
 
 def make_parser(description: str, argv: Sequence[str]) -> argparse.ArgumentParser:
-    """Parser of all commands; the function of the chosen one is in ``run``.
+    """Build the parser; the chosen command's function is its ``run`` attribute.
 
     Args:
-        description: Of the program.
+        description: Description of the program.
         argv: Arguments to be parsed. Only the command that they begin with is imported,
             for some need seconds.
     """

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Arguments that several commands take."""
+"""Arguments shared by several commands, and their checks."""
 
 import argparse
 import contextlib
@@ -58,7 +58,7 @@ def input_size(args: argparse.Namespace) -> tuple[int, int] | None:
 
 
 def check_out(out: Path | None) -> None:
-    """Refuse a file that cannot be written, before the work for it is done.
+    """Refuse an output file that cannot be written, before the work is done.
 
     Raises:
         ValueError: It is a directory, or its directory cannot be written to.
@@ -71,7 +71,7 @@ def check_out(out: Path | None) -> None:
 
 
 def check_out_folder(out: Path) -> None:
-    """Refuse a directory that cannot be written to, before the work for it is done.
+    """Refuse an output directory that cannot be written to, before the work is done.
 
     Raises:
         ValueError: It is a file, or cannot be made or written to.
@@ -82,7 +82,7 @@ def check_out_folder(out: Path) -> None:
 
 
 def _check_writable(out: Path, folder: Path) -> None:
-    """Make a directory and a file in it, and take away again what was not there."""
+    """Try to write into a directory, and remove the traces."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -112,7 +112,7 @@ def read_source(source: str, args: argparse.Namespace) -> Entry:
 
 
 def no_classifier(source: str, entry: Entry) -> str:
-    """Reason why a network is no classifier, or ''; it is not known of ONNX files."""
+    """Reason why a network is no classifier, or ''; ONNX files are not checked."""
     if entry.arch is not None or Path(source).suffix.lower() == '.onnx':
         return ''
     # They import mmengine's registry, which an arch does without.

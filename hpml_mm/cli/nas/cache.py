@@ -31,7 +31,7 @@ _CONDITION = re.compile(rf'([^<>=!]+?)\s*({"|".join(_SIGNS)})\s*([^<>=!]+)')
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Arguments of the command's own commands."""
+    """Add the subcommands of ``cache``."""
     commands = parser.add_subparsers(metavar='WHAT', required=True)
     out = argparse.ArgumentParser(add_help=False)
     out.add_argument('--out', type=Path, required=True, metavar='FILE')
@@ -90,7 +90,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Do what the chosen one of its own commands does.
+    """Run the chosen subcommand.
 
     Raises:
         FileNotFoundError: A file is not there.
@@ -142,7 +142,7 @@ def _filter(args: argparse.Namespace) -> None:
 
 
 def _holds(cache: GraphCache, condition: str) -> np.ndarray:
-    """Compare a metric of each network with a number; a missing one never fits."""
+    """Mask of the networks whose metric fits a condition; NaN never does."""
     parts = _CONDITION.fullmatch(condition.strip())
     try:
         bound = float(parts[3]) if parts else np.nan
@@ -181,7 +181,7 @@ def _summary(args: argparse.Namespace) -> None:
 
 
 def _agreement(cache: GraphCache, first: str, second: str) -> str:
-    """Say how far the ranks of two metrics agree over the networks that have both."""
+    """Rank correlation of two metrics over the networks that have both, as text."""
     pair = np.stack([cache.metric(first), cache.metric(second)])
     pair = pair[:, ~np.isnan(pair).any(axis=0)]
     count = pair.shape[1]

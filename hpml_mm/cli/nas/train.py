@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""``train``: make a predictor of a table."""
+"""``train``: train a predictor on a table."""
 
 import argparse
 import dataclasses

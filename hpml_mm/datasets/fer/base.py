@@ -91,7 +91,7 @@ class BaseFERDataset(BaseDataset):
         return self._without_crossing(items, found) if self.drop_crossing else items
 
     def source_files(self) -> Iterable[str] | None:
-        """Name the files that the faces are read from; None if there are none."""
+        """List the files that the faces are read from; None if there are none."""
         return None
 
     @property
@@ -100,7 +100,7 @@ class BaseFERDataset(BaseDataset):
         return self.ann_file or self.data_root
 
     def _absence_hint(self) -> str:
-        """Guess what a user meant who asked for an absent split."""
+        """Hint for a user who asked for a split that is not there."""
         return ''
 
     def _without_crossing(

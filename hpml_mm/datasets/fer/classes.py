@@ -20,8 +20,8 @@ _SPLIT_OF = {
 }
 
 
-def nearest(name: str, known: Sequence[str]) -> str:
-    """Hint at the known name that looks most like ``name``.
+def did_you_mean(name: str, known: Sequence[str]) -> str:
+    """Hint at the known name that is most similar to ``name``.
 
     Returns:
         ``"; did you mean 'X'?"``, or an empty string where nothing is close.
@@ -56,7 +56,7 @@ def parse_splits(split: str | Sequence[str]) -> tuple[str, ...]:
             known = SPLITS + tuple(SPLIT_USAGE.values())
             raise ValueError(
                 f'unknown split {name!r} (known: {", ".join(known)})'
-                f'{nearest(name, known)}'
+                f'{did_you_mean(name, known)}'
             )
         if found in splits:
             raise ValueError(f'split {found!r} is named twice in {names}')

@@ -11,7 +11,7 @@ import numpy as np
 from hpml_mm.registry import DATASETS
 
 from .base import BaseFERDataset
-from .classes import FER_CLASSES, SPLIT_USAGE, SPLITS, nearest, split_of
+from .classes import FER_CLASSES, SPLIT_USAGE, SPLITS, did_you_mean, split_of
 
 COLUMNS = ('emotion', 'pixels', 'Usage')
 
@@ -127,7 +127,7 @@ def parse_usage(text: str | None) -> str:
         usages = tuple(SPLIT_USAGE.values())
         raise ValueError(
             f'Usage is {_show(text)}, not one of {", ".join(usages)}'
-            f'{nearest(text or "", usages)}'
+            f'{did_you_mean(text or "", usages)}'
         )
     return split
 

@@ -22,7 +22,7 @@ _CANVAS = SIDE * _SCALE
 
 @dataclass(frozen=True)
 class Expression:
-    """Looks of a face with one expression.
+    """Shape parameters of one expression.
 
     Lengths are in units of the head's half height.
 
@@ -31,7 +31,7 @@ class Expression:
         eye_open: Half height of the eye.
         pupil: Radius of the pupil.
         mouth_width: Half width of the mouth.
-        corner: How far the mouth's corners hang below its centre.
+        corner: Distance by which the mouth's corners hang below its centre.
         lips: Depth of the upper and of the lower lip's middle below the centre; a
             closed mouth has the same for both.
         teeth: Share of the open mouth, from above, that shows teeth.
@@ -110,7 +110,7 @@ def draw_face(expression: str, rng: np.random.Generator) -> np.ndarray:
 
 
 def _vary(look: Expression, rng: np.random.Generator) -> Expression:
-    """No two people show an expression equally strongly."""
+    """Vary the strength of an expression at random."""
     strength = rng.uniform(0.8, 1.15)
     calm = EXPRESSIONS['Neutral']
 

@@ -13,7 +13,7 @@ from hpml_mm.datasets.image_io import IMAGE_SUFFIXES, BrokenImageError, read_ima
 from hpml_mm.registry import DATASETS
 
 from .base import BaseFERDataset
-from .classes import FER_CLASSES, SPLITS, class_id, nearest, split_of
+from .classes import FER_CLASSES, SPLITS, class_id, did_you_mean, split_of
 
 # What file managers leave behind; hidden files are ignored anyway.
 _LITTER = frozenset(('thumbs.db', 'desktop.ini', '__macosx'))
@@ -154,7 +154,7 @@ def find_class_files(folder: Path, allow_empty: bool = False) -> list[list[str]]
 
     Args:
         folder: Folder of the split.
-        allow_empty: Whether a class folder may hold no image.
+        allow_empty: True if a class folder may hold no image.
 
     Raises:
         ValueError: A class folder is unknown, missing, empty or there twice.
@@ -167,7 +167,7 @@ def find_class_files(folder: Path, allow_empty: bool = False) -> list[list[str]]
         if label is None:
             raise ValueError(
                 f'unknown class folder {str(path)!r} (classes: '
-                f'{", ".join(FER_CLASSES)}){nearest(path.name, FER_CLASSES)}'
+                f'{", ".join(FER_CLASSES)}){did_you_mean(path.name, FER_CLASSES)}'
             )
         if label in class_folders:
             raise ValueError(

@@ -29,7 +29,7 @@ _ITEM_METAINFO = (
 
 
 class CheckedCocoDataset(BaseCocoStyleDataset):
-    """Keypoints in COCO's format, of which nothing is lost without a word.
+    """Keypoints in COCO's format, with every annotation checked.
 
     A bad annotation is an error that names file and id, see
     :func:`~hpml_mm.datasets.pose.coco_checks.check_annotations`. Annotations that
@@ -66,7 +66,7 @@ class CheckedCocoDataset(BaseCocoStyleDataset):
         self._item_metainfo: bytes | None = None
         super().__init__(ann_file=ann_file, **kwargs)
         # MMPose has just named the whole file to CocoMetric.
-        self._tell_metric()
+        self._set_metric_file()
 
     def get_data_info(self, idx: int) -> dict:
         """Read an item, with the metainfo that transforms and models need.
@@ -159,7 +159,7 @@ class CheckedCocoDataset(BaseCocoStyleDataset):
         self._report(problems)
         if self.test_mode and _is_part(content, whole):
             self._used_file = _write_temporary(content)
-            self._tell_metric()
+            self._set_metric_file()
         return content
 
     def _report(self, problems: list[Problem]) -> None:
@@ -179,8 +179,8 @@ class CheckedCocoDataset(BaseCocoStyleDataset):
             level=logging.WARNING,
         )
 
-    def _tell_metric(self) -> None:
-        """Tell ``CocoMetric`` the file to evaluate on, the way MMPose does."""
+    def _set_metric_file(self) -> None:
+        """Set the file that ``CocoMetric`` evaluates on, in MMEngine's message hub."""
         if self._used_file:
             key = f'{self.metainfo["dataset_name"]}_ann_file'
             MessageHub.get_current_instance().update_info(key, self._used_file)

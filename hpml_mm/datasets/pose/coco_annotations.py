@@ -70,7 +70,7 @@ def select_category(content: Mapping, name: str, path: str) -> dict:
     if not kept:
         names = ', '.join(str(each.get('name')) for each in content['categories'])
         raise ValueError(f'{path} has no category {name!r}; it has: {names or "none"}')
-    # An annotation without a category shows no other one: it is an error to be told.
+    # An annotation without a category shows no other one: it is reported as an error.
     ids = {_number(each, 'id') for each in kept} | {None}
     chosen, others = [], set()
     for annotation in content['annotations']:
@@ -106,7 +106,7 @@ def select_images(content: Mapping, number: int, category_id: int) -> dict:
 
 
 def _number(entry: Mapping, key: str) -> int | None:
-    """Read an entry's id; None for what is none, which the checks will tell."""
+    """Read an entry's id; None if it is malformed, which the checks report."""
     value = entry.get(key)
     return value if isinstance(value, int) else None
 

@@ -26,7 +26,7 @@ class Problem(NamedTuple):
         kind: Name for counting.
         entry: Name of the entry, such as ``'annotation 12 of image 3'``.
         text: The end of the sentence that starts with the entry.
-        error: The kind of exception that tells it.
+        error: Exception class that reports it.
     """
 
     kind: str
@@ -36,7 +36,7 @@ class Problem(NamedTuple):
 
 
 def describe(problems: Iterable[Problem]) -> str:
-    """Write one line on many problems: number and first entries of each kind."""
+    """Sum problems up in one line: number and first entries of each kind."""
     entries: dict[str, list[str]] = {}
     for problem in problems:
         entries.setdefault(problem.kind, []).append(problem.entry)
@@ -53,17 +53,17 @@ def check_annotations(
     image_folder: str,
     remedies: Mapping[int, str] | None = None,
 ) -> tuple[dict, list[Problem]]:
-    """Part an annotation file into what can be used and what is wrong.
+    """Divide an annotation file into usable entries and problems.
 
     A crowd or an annotation without a visible keypoint is no error: COCO has many, and
     MMPose leaves them out of training. Only their boxes are not looked at.
 
     Args:
         content: The file.
-        num_keypoints: How many keypoints each annotation must have.
+        num_keypoints: Number of keypoints of each annotation.
         image_folder: Folder that file names are relative to. It is listed once;
             images without annotation are not looked for.
-        remedies: What to do about another number of keypoints.
+        remedies: Advice for other numbers of keypoints.
 
     Returns:
         The content without the bad entries and without annotations of bad images, and
@@ -147,7 +147,7 @@ def _check_entries(
     for place, annotation in enumerate(entries):
         image_id = annotation.get('image_id')
         if isinstance(image_id, int) and image_id in bad_images:
-            continue  # The image has been told.
+            continue  # The image is reported already.
         found = (
             _form_problem(annotation, images)
             or _keypoint_problem(annotation['keypoints'], num_keypoints, remedies)
@@ -169,7 +169,7 @@ def _check_entries(
 
 
 def detection_problem(detection: Any, image_ids: Container) -> str | None:
-    """Tell what is wrong with a detected box, as the end of a sentence."""
+    """Describe the fault of a detected box, as the end of a sentence."""
     if not isinstance(detection, dict):
         return f'is no object but {detection!r:.40}'
     for key in ('category_id', 'image_id', 'bbox', 'score'):

@@ -32,11 +32,11 @@ def warp_matrix(
     """Make the matrix of MMPose's ``get_warp_matrix`` or ``get_udp_warp_matrix``.
 
     Args:
-        center: Of the box in the image, shape (2,), float32.
+        center: Centre of the box in the image, shape (2,), float32.
         scale: Width and height of the box, shape (2,), with the ratio of ``size``.
-        degrees: How far the box is turned.
+        degrees: Rotation of the box, in degrees.
         size: Width and height of the input.
-        use_udp: Whether lengths are counted from pixel centre to pixel centre.
+        use_udp: True if lengths are counted from pixel centre to pixel centre.
 
     Returns:
         Shape (2, 3): from places in the image to places in the input.
@@ -85,7 +85,7 @@ def after_flip(
 def needed_part(
     matrix: np.ndarray, image_size: tuple[int, int], size: tuple[int, int]
 ) -> tuple[slice, slice]:
-    """Find rows and columns of an image that a warp reads; all of it where none.
+    """Rows and columns of an image that a warp reads; all of them if it reads none.
 
     The matrix is that of ``cv2.warpAffine``; sizes are (width, height).
     """

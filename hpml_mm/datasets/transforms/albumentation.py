@@ -12,7 +12,7 @@ from mmcv.transforms.utils import cache_randomness
 
 from hpml_mm.registry import TRANSFORMS
 
-from .albumentation_build import build_transforms, moving
+from .albumentation_build import build_transforms, moving_transforms
 
 
 @TRANSFORMS.register_module()
@@ -52,7 +52,7 @@ class Albumentation(BaseTransform):
         transforms: Dicts such as ``dict(type='HorizontalFlip', p=.5)`` with names and
             arguments of albumentations. ``OneOf``, ``Sequential``, ``SomeOf`` and
             other compositions nest.
-        bgr: Whether a colour image is in BGR order, as MMCV loads it. It is given to
+        bgr: True if a colour image is in BGR order, as MMCV loads it. It is given to
             albumentations in RGB order and comes back in its own.
 
     Raises:
@@ -63,7 +63,7 @@ class Albumentation(BaseTransform):
         built = build_transforms(transforms)
         self.transforms = transforms
         self.bgr = bgr
-        self._moving = moving(built)
+        self._moving = moving_transforms(built)
         # A distortion may still drop points: a third column tells which remain.
         points = A.KeypointParams('xy', remove_invisible=False)
         # Albumentations warns of keypoints that no transform takes.

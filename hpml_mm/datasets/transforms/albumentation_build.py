@@ -55,8 +55,8 @@ def build_transforms(configs: Any, place: str = 'transforms') -> list[Transform]
     return [_build(cfg, f'{place}[{index}]') for index, cfg in enumerate(configs)]
 
 
-def moving(transforms: Sequence[Transform]) -> list[str]:
-    """Names of those transforms, nested ones too, that may move points."""
+def moving_transforms(transforms: Sequence[Transform]) -> list[str]:
+    """Names of the transforms, nested ones included, that may move keypoints."""
     return [
         type(leaf).__name__
         for leaf in _leaves(transforms)
@@ -73,7 +73,7 @@ def _leaves(transforms: Sequence[Transform]) -> Iterator[BasicTransform]:
 
 
 def _offered() -> dict[str, type]:
-    """Every transform of an image that a config may name."""
+    """Image transforms of albumentations that a config may name."""
     return {
         name: kind
         for name, kind in vars(A).items()
@@ -139,14 +139,14 @@ def _construct(kind: type, arguments: dict, place: str) -> Transform:
     if isinstance(built, BaseDistortion):
         # Its own two ways are off by a pixel on average (the top of a dot that is
         # looked for in the distorted image) or take hundreds of milliseconds.
-        built._key2func['keypoints'] = remapped
+        built._key2func['keypoints'] = remap_points
     return built
 
 
-def remapped(
+def remap_points(
     points: np.ndarray, map_x: np.ndarray, map_y: np.ndarray, **params: Any
 ) -> np.ndarray:
-    """Find points of an image after ``cv2.remap``, to a fraction of a pixel.
+    """Find points of an image after ``cv2.remap``, with subpixel accuracy.
 
     ``map_x`` and ``map_y`` (H, W) are where each pixel of the distorted image comes
     from. Of the points (P, 2 or more) x and y change.
@@ -169,7 +169,7 @@ def remapped(
 
 
 def _takes_strict(kind: type) -> bool:
-    """Tell if a class checks its arguments itself, which its signature hides."""
+    """Return whether a class checks its arguments by a schema."""
     owner = next(base for base in kind.__mro__ if '__init__' in vars(base))
     return 'InitSchema' in vars(owner)
 

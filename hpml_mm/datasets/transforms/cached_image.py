@@ -46,7 +46,7 @@ class LoadCachedImage(BaseTransform):
     - ori_shape
 
     Args:
-        memory_gib: How much memory the images may take, in GiB. Width times height
+        memory_gib: Memory that the images may take, in GiB. Width times height
             times three bytes each. It is taken as images come in, not at once. With
             0 nothing is kept.
 

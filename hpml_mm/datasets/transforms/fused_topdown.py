@@ -75,7 +75,7 @@ class FusedTopdownWarp(BaseTransform):
 
     Args:
         input_size: Width and height of the model's input.
-        use_udp: Whether lengths are counted from pixel centre to pixel centre, as
+        use_udp: True if lengths are counted from pixel centre to pixel centre, as
             the ``UDPHeatmap`` codec wants it.
         padding: Factor for the box, of ``GetBBoxCenterScale``.
         flip: Arguments of ``RandomFlip``; an empty dict for its defaults, None to

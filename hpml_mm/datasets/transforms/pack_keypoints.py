@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Pack a top-down sample without copying what nobody changes."""
+"""Pack a top-down sample for ``PoseTargetPreprocessor`` with few copies."""
 
 from collections.abc import Sequence
 

@@ -61,7 +61,7 @@ class AmpHook(Hook):
         self._eval_autocast: EvalAutocast | None = None
 
     def before_run(self, runner: Runner) -> None:
-        """Convert what is there to be converted: all is built, nothing has run."""
+        """Convert optimizer wrapper and loops, which are built and have not run yet."""
         let_mmpose_read_bfloat16()
         # In a test run the wrapper is still a config: nothing to train.
         if isinstance(runner.optim_wrapper, BaseOptimWrapper):

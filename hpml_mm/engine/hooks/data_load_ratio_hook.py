@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The share of training time that goes into waiting for data."""
+"""Share of the training time spent waiting for data."""
 
 import os
 from collections.abc import Mapping
@@ -73,7 +73,7 @@ class DataLoadRatioHook(TrainingClockHook):
         self._blind = False
 
     def before_train(self, runner: Runner) -> None:
-        """Start over."""
+        """Reset all counters."""
         self._reset()
         device = model_device(runner.model)
         self.timer = StepTimer.on_host(self.clock)
@@ -82,14 +82,14 @@ class DataLoadRatioHook(TrainingClockHook):
         self._setup = _loader_setup(runner.train_loop.dataloader, device.type)
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Puts the loader behind its proxy."""
+        """Put the loader behind its proxy."""
         self._install(runner.train_loop)
         super().before_train_epoch(runner)
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None
     ) -> None:
-        """Takes the wait for this batch."""
+        """Take the wait for this batch."""
         self._taken = self._wait.take()
         if self._gaps is not None:
             if self._taken is None or self._taken[1]:
@@ -103,7 +103,7 @@ class DataLoadRatioHook(TrainingClockHook):
         data_batch: DATA_BATCH = None,
         outputs: dict | None = None,
     ) -> None:
-        """Ends an iteration, and maybe a window."""
+        """End an iteration, and maybe a window."""
         if self._gaps is not None:
             self._gaps.end()
         self.timer.lap()
@@ -123,7 +123,7 @@ class DataLoadRatioHook(TrainingClockHook):
             self._gaps.skip_gap()
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Logs the epoch's verdict and takes the proxy away."""
+        """Log the epoch's verdict and remove the proxy."""
         if self._open:
             self._close_window(runner)
         self._uninstall(runner.train_loop)
@@ -132,16 +132,16 @@ class DataLoadRatioHook(TrainingClockHook):
         super().after_train_epoch(runner)
 
     def after_train(self, runner: Runner) -> None:
-        """Logs the run's verdict, unless the only epoch has said it already."""
+        """Log the run's verdict, unless it would repeat that of the only epoch."""
         if self._epochs != 1:
             self._log(runner, 'run', self._counter.summary())
 
     def loop_ended(self, runner: Runner) -> None:
-        """Take the proxy away."""
+        """Remove the proxy."""
         self._uninstall(runner.train_loop)
 
     def summary(self) -> dict[str, Any]:
-        """The run's numbers, or None each; asks no other process."""
+        """Numbers of the run, None where not measured; asks no other process."""
         shares = self._counter.summary()
         return {**shares, 'verdict': self._verdict(shares)}
 
@@ -162,7 +162,7 @@ class DataLoadRatioHook(TrainingClockHook):
         )
 
     def _install(self, loop: Any) -> None:
-        """Puts the loop's loader behind a proxy; an old proxy goes first."""
+        """Put the loop's loader behind a new proxy."""
         self._uninstall(loop)
         if hasattr(loop, 'dataloader_iterator'):
             name, original = 'dataloader_iterator', loop.dataloader_iterator
@@ -174,7 +174,7 @@ class DataLoadRatioHook(TrainingClockHook):
         self._proxy = name, proxy, original
 
     def _uninstall(self, loop: Any) -> None:
-        """Gives the loop its loader back, unless somebody gave it another one."""
+        """Restore the loop's loader, unless it was replaced by another one."""
         if self._proxy is not None:
             name, proxy, original = self._proxy
             if getattr(loop, name, None) is proxy:
@@ -211,8 +211,8 @@ class DataLoadRatioHook(TrainingClockHook):
 
 
 def _loader_setup(loader: Any, device_type: str) -> LoaderSetup:
-    """Tell the verdict about the loader and the machine."""
-    # torchrun tells how many processes share this machine.
+    """Describe the loader and the machine for the verdict."""
+    # torchrun sets the number of processes on this machine.
     processes = int(os.environ.get('LOCAL_WORLD_SIZE', get_world_size()))
     return LoaderSetup(
         num_workers=getattr(loader, 'num_workers', 0),

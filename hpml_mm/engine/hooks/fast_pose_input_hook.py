@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""A top-down model's images and targets by the fast way, in any MMPose config."""
+"""Fast images and targets of a top-down model, in any MMPose config."""
 
 import logging
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _PREPROCESSORS = ('PoseDataPreprocessor', 'mmpose.PoseDataPreprocessor')
 
 @HOOKS.register_module()
 class FastPoseInputHook(Hook):
-    """Gives a stock top-down config the cached, fused and batched input.
+    """Gives an MMPose top-down config cached, fused and batched input.
 
     Images are decoded once (``LoadCachedImage``), flipped, jittered and cropped in one
     warp (``FusedTopdownWarp``), sent as bytes (``PackKeypoints``), normalised and given
@@ -68,7 +68,7 @@ class FastPoseInputHook(Hook):
     def _plan(
         self, runner: Runner
     ) -> tuple[list[tuple[DataLoader, Any, Compose]], nn.Module]:
-        """Build all that is new, so that nothing is changed if some of it cannot be."""
+        """Build all replacements first, so that an error changes nothing."""
         # Here, because they import mmpose, which other hooks do without.
         from hpml_mm.datasets.pose.fused_pipeline import fuse_pipeline
 
@@ -94,7 +94,7 @@ class FastPoseInputHook(Hook):
 
 
 def _stack(loader: DataLoader) -> None:
-    """Have images of one size stacked where they are read, by workers if any."""
+    """Stack images of one size where they are read, in the workers if there are any."""
     if getattr(loader.collate_fn, 'func', loader.collate_fn) is pseudo_collate:
         loader.collate_fn = default_collate
 

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Stop at the next iteration, with a checkpoint, when asked to."""
+"""Stop with a checkpoint at the next iteration when a signal asks for it."""
 
 import os
 import signal
@@ -72,7 +72,7 @@ class GracefulStopHook(LoopHook):
         data_batch: DATA_BATCH = None,
         outputs: dict | None = None,
     ) -> None:
-        """Stop here if asked to and if a resume can go on exactly from here."""
+        """Stop if a signal asked for it and a resume can continue exactly from here."""
         done = runner.iter + 1
         if runner.world_size > 1 and done % self.agree_interval:
             return
@@ -109,7 +109,7 @@ class GracefulStopHook(LoopHook):
             raise KeyboardInterrupt
 
     def loop_started(self, runner: Runner) -> None:
-        """Install the handlers, and go on within an epoch that was stopped."""
+        """Install the handlers, and continue an epoch that was interrupted."""
         self._signum = 0
         self._pid = os.getpid()
         if isinstance(runner.train_loop, EpochBasedTrainLoop):
@@ -123,7 +123,7 @@ class GracefulStopHook(LoopHook):
             self._replace_handler(signum, self.request)
 
     def loop_ended(self, runner: Runner) -> None:
-        """Give the handlers back; stop where a signal killed the loader's workers."""
+        """Restore the handlers; stop if a signal killed the loader's workers."""
         self._restore_handlers()
         error = sys.exception()
         # The signal may have come while the loop waited for a batch that its killed

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Checkpoints of other code in ``load_from``, and none that gives nothing."""
+"""Checks of ``load_from`` checkpoints, which may be those of the original HRNet."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ from hpml_mm.utils.model import bare_model
 class LoadFromHook(Hook):
     """Has ``load_from`` take checkpoints of the original HRNet code.
 
-    Their weights get MMPose's names; the log tells which were taken, missing, left
+    Their weights get MMPose's names; the log lists which were taken, missing, left
     over or of another shape. A checkpoint of another network is an
     error, in ``load_from`` and in an ``init_cfg``: MMEngine would only warn, and train
     from nothing.
@@ -33,7 +33,7 @@ class LoadFromHook(Hook):
     priority = 'VERY_HIGH'
 
     def before_run(self, runner: Runner) -> None:
-        """Look at the file, which may have been cut off when it was fetched.
+        """Check the file, which may be truncated.
 
         Raises:
             ValueError: If it cannot be read as a checkpoint.
@@ -47,7 +47,7 @@ class LoadFromHook(Hook):
         Raises:
             ValueError: If the checkpoint is one of another model.
         """
-        if runner._resume:  # the runner tells it in no public way
+        if runner._resume:  # the runner has no public attribute
             return
         source = str(runner._load_from or 'the checkpoint')
         model = bare_model(runner.model)
@@ -60,7 +60,7 @@ class LoadFromHook(Hook):
         runner.logger.info(f'{source} is {report.text()}')
 
     def before_train(self, runner: Runner) -> None:
-        """Look at what ``init_cfg`` has given the model.
+        """Check that each ``Pretrained`` ``init_cfg`` has loaded weights.
 
         Raises:
             ValueError: If one is of another model.

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Base of hooks that hear of the end of a loop, however it ends."""
+"""Base of hooks that act before and after a loop, also one that fails."""
 
 from collections.abc import Callable
 from functools import partial
@@ -40,10 +40,10 @@ class LoopHook(Hook):
                 )
 
     def loop_started(self, runner: Runner) -> None:
-        """Do what is to be done right before a loop runs."""
+        """Run before the loop."""
 
     def loop_ended(self, runner: Runner) -> None:
-        """Do what is to be done when a loop has ended, by an error or not."""
+        """Run after the loop, also after an error."""
 
     def patch(
         self,
@@ -58,7 +58,7 @@ class LoopHook(Hook):
         return undo
 
     def on_end(self, undo: Callable[[], None]) -> None:
-        """Have something undone when the outermost loop ends."""
+        """Register a callback for the end of the outermost loop."""
         self._undo += (undo,)
 
     def _enter(self, runner: Runner) -> None:

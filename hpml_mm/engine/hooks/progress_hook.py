@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""A progress bar for a person at a terminal."""
+"""Progress bar at a terminal."""
 
 import logging
 import sys
@@ -70,7 +70,7 @@ class ProgressHook(LoopHook):
         data_batch: DATA_BATCH = None,
         outputs: dict | None = None,
     ) -> None:
-        """Redraw, if it has been long enough."""
+        """Redraw the bar, at most ``redraws_per_second`` times a second."""
         if self._bar is not None:  # to ask a runner for its epoch takes a while
             stage = f'epoch {runner.epoch + 1}/{runner.max_epochs}'
             self._draw(self._bar, runner, runner.iter + 1, stage)
@@ -82,7 +82,7 @@ class ProgressHook(LoopHook):
         data_batch: DATA_BATCH = None,
         outputs: list | None = None,
     ) -> None:
-        """Redraw with the validation's own count, if it has been long enough."""
+        """Redraw the bar with the validation's count."""
         if self._bar is not None:
             total = len(runner.val_dataloader)
             stage = f'validation {batch_idx + 1}/{total}'
@@ -129,7 +129,7 @@ class ProgressHook(LoopHook):
                 self._redirected.append((handler, handler.setStream(sys.stdout)))
 
     def loop_ended(self, runner: Runner) -> None:
-        """Take the bar away."""
+        """Remove the bar."""
         if self._bar is None:
             return
         self._bar.stop()
@@ -140,7 +140,7 @@ class ProgressHook(LoopHook):
 
 
 def _measured(hub: MessageHub) -> str:
-    """Latest loss, images/s and data-wait share, as far as these are known."""
+    """Latest loss, images/s and data-wait share, those that have been logged."""
     scalars = hub.log_scalars
     words = [
         text.format(scalars[name].current())

@@ -58,7 +58,7 @@ class RuntimeInfoHook(MMEngineRuntimeInfoHook):
         data_batch: DATA_BATCH = None,
         outputs: dict | None = None,
     ) -> None:
-        """Keep what the model logs, numbers as numbers and tensors where they are."""
+        """Keep the model's log values: numbers as they are, tensors on their device."""
         hub = runner.message_hub
         for key, value in (outputs or {}).items():
             name = f'train/{key}'
@@ -79,7 +79,7 @@ class RuntimeInfoHook(MMEngineRuntimeInfoHook):
             history.update(value)
 
     def after_train(self, runner: Runner) -> None:
-        """Fetch what is left, so that nothing stays on the device."""
+        """Fetch the remaining values from the device."""
         self._scalars.fetch()
         super().after_train(runner)
 
@@ -123,7 +123,7 @@ class DeviceScalars:
 
 
 class ScalarHistory(HistoryBuffer):
-    """A history that costs nothing until it is read.
+    """Log history that is assembled when it is read.
 
     MMEngine's own copies all that it holds with each new value, and can take a
     tensor only as a number, for which it waits for the device. This one keeps both
@@ -152,7 +152,7 @@ class ScalarHistory(HistoryBuffer):
 
         Args:
             log_val: The value; a tensor has one element.
-            count: By how much a mean weighs it.
+            count: Weight of the value in a mean.
 
         Raises:
             TypeError: If one of them is neither.
@@ -168,7 +168,7 @@ class ScalarHistory(HistoryBuffer):
         self._counts.append(count)
 
     def current(self) -> np.generic:
-        """The latest value; a float is told without putting the history together."""
+        """Latest value; a float is returned without assembling the history."""
         if self._values and isinstance(self._values[-1], float):
             return np.float64(self._values[-1])
         return super().current()

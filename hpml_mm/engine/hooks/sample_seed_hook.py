@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Augmentation that depends on seed, epoch and sample alone."""
+"""Augmentation that is a function of seed, epoch and sample index."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ class SampleSeedHook(LoopHook):
 
     A sampler with replacement that draws one index twice in an epoch gets the same
     picture twice. Validation is left as it is. A data set that makes its random numbers
-    itself, and therefore has a method ``seed_samples``, is told seed and epoch.
+    itself, and therefore has a method ``seed_samples``, gets seed and epoch.
 
     Args:
         seed: Instead of the runner's.
@@ -51,7 +51,7 @@ class SampleSeedHook(LoopHook):
         self._epoch = _SharedEpoch()
 
     def before_train(self, runner: Runner) -> None:
-        """Put the wrapper before the training data set; no worker runs yet."""
+        """Wrap the training data set, before workers start."""
         # Here, because that package imports mmpretrain, which other hooks do without.
         from hpml_mm.datasets.seeded_dataset import SeededDataset
 
@@ -81,7 +81,7 @@ class SampleSeedHook(LoopHook):
         self.on_end(lambda: _replace_dataset(loader, dataset))
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Tell the epoch to workers that are there or to come."""
+        """Share the epoch with present and future workers."""
         self._epoch.set(runner.epoch)
 
 
@@ -99,7 +99,7 @@ class _SharedEpoch:
 
 
 def _seed_of(runner: Runner, seed: int | None) -> int:
-    """Find the seed of all processes: a sample's index is the same in each of them."""
+    """Find the seed that all processes share."""
     if seed is not None:
         return seed
     # Only then has MMEngine added the rank, to tell the processes' models apart.

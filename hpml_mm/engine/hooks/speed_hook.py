@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The settings of speed for the model of any config."""
+"""Speed settings for the model and optimizer of any config."""
 
 from collections.abc import Iterator
 
@@ -92,7 +92,7 @@ class SpeedHook(Hook):
             runner.logger.info(f'SpeedHook: {type(optimizer).__name__} is {chosen}')
 
     def before_train(self, runner: Runner) -> None:
-        """Set the optimizer, which a resumed state may have set otherwise."""
+        """Set the optimizer's implementation, which resuming may have changed."""
         for optimizer, name in self._choices(runner):
             if name is not None:
                 use_implementation_(optimizer, name)

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""One JSON file that tells how a run went, what it measured, and on what."""
+"""JSON summary of a run: status, scores, measurements, environment."""
 
 import json
 import sys
@@ -62,56 +62,56 @@ class SummaryHook(LoopHook):
         self.path: Path | None = None
 
     def before_run(self, runner: Runner) -> None:
-        """Forget the wall time of another run."""
+        """Reset the wall time."""
         super().before_run(runner)
         self._earlier = 0.0
 
     def before_train(self, runner: Runner) -> None:
-        """Starts the clock."""
+        """Start the clock."""
         self._mode, self._metrics = 'train', {}
         self._started, self._seconds = self.clock(), None
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Has the checkpoint hold the wall time so far."""
+        """Store the wall time so far in the checkpoint."""
         if self._started is not None:
             checkpoint[_WALL_TIME] = self._wall_time()
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
-        """Goes on from the wall time of a training that is resumed."""
-        if runner._resume:  # the runner tells it in no public way
+        """Restore the wall time of the resumed training."""
+        if runner._resume:  # the runner has no public attribute
             self._earlier = checkpoint.get(_WALL_TIME)
 
     def after_val_epoch(
         self, runner: Runner, metrics: dict[str, Any] | None = None
     ) -> None:
-        """Keeps the metrics."""
+        """Keep the metrics."""
         self._metrics = dict(metrics or {})
 
     def after_train(self, runner: Runner) -> None:
-        """Writes the summary of a training."""
+        """Write the summary of a training."""
         self.write(runner, 'finished')
 
     def before_test(self, runner: Runner) -> None:
-        """A test run follows; times and metrics of a training are not its own."""
+        """Reset times and metrics for a test run."""
         self._mode, self._metrics = 'test', {}
         self._started = self._seconds = None
 
     def after_test_epoch(
         self, runner: Runner, metrics: dict[str, Any] | None = None
     ) -> None:
-        """Keeps the metrics."""
+        """Keep the metrics."""
         self._metrics = dict(metrics or {})
 
     def after_test(self, runner: Runner) -> None:
-        """Writes the summary of a test run."""
+        """Write the summary of a test run."""
         self.write(runner, 'finished')
 
     def write(self, runner: Runner, status: Status) -> Path | None:
-        """Writes the summary as it stands now, over one that was written before.
+        """Write the summary as it stands now; an earlier one is replaced.
 
         Args:
             runner: The runner; it need not have begun to train.
-            status: How the run ended.
+            status: End of the run.
 
         Returns:
             The file. None in all processes but the first, and where it could not
@@ -140,7 +140,7 @@ class SummaryHook(LoopHook):
         return path
 
     def loop_ended(self, runner: Runner) -> None:
-        """Write the summary of a training that broke off before its own end."""
+        """Write the summary of a training that failed or was interrupted."""
         if self._started is None:
             return
         stopped = isinstance(sys.exception(), KeyboardInterrupt | SystemExit) or any(
@@ -182,7 +182,7 @@ class SummaryHook(LoopHook):
 
 
 def best_scores(runner: Runner) -> dict[str, Any]:
-    """Best value of each metric by which a CheckpointHook keeps a checkpoint.
+    """Best value of each metric that a CheckpointHook keeps the best checkpoint of.
 
     Returns:
         Metric name to value, ``checkpoint`` to the file's name, or, with more than
@@ -206,7 +206,7 @@ def best_scores(runner: Runner) -> dict[str, Any]:
 
 
 def collect_measurements(runner: Runner) -> dict[str, Any]:
-    """Collect what all hooks with a ``summary`` measured, but for those that fail."""
+    """Merge the ``summary()`` of all hooks; one that fails is logged and left out."""
     measurements: dict[str, Any] = {}
     for hook in runner.hooks:
         if not callable(getattr(hook, 'summary', None)):
@@ -235,7 +235,7 @@ def _dataset_size(runner: Runner) -> int | None:
 
 
 def _keep_other_mode(path: Path, mode: str) -> None:
-    """Moves a summary of the other mode out of the way of this one."""
+    """Rename a summary of the other mode, so that it is not overwritten."""
     other = 'test' if mode == 'train' else 'train'
     try:
         found = json.loads(path.read_text(encoding='utf-8'))

@@ -67,7 +67,7 @@ class ThroughputHook(TrainingClockHook):
     Args:
         warmup_iters: Steps left out at the beginning.
         interval: Steps in a window.
-        count_flops: Whether to count the operations of the first step.
+        count_flops: True to count the operations of the first step.
     """
 
     priority = 'NORMAL'
@@ -106,7 +106,7 @@ class ThroughputHook(TrainingClockHook):
         self._memory_reserved: float | None = None
 
     def before_train(self, runner: Runner) -> None:
-        """Start over."""
+        """Reset all counters."""
         self._reset(model_device(runner.model))
         self._parameters = count_parameters(bare_model(runner.model))
         if self._memory.on_cuda:
@@ -122,7 +122,7 @@ class ThroughputHook(TrainingClockHook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None
     ) -> None:
-        """Has the operations of the first step counted."""
+        """Start to count the operations of the first step."""
         if self._steps == 0:
             self._start_counting(runner, data_batch)
 
@@ -133,7 +133,7 @@ class ThroughputHook(TrainingClockHook):
         data_batch: DATA_BATCH = None,
         outputs: dict | None = None,
     ) -> None:
-        """Ends a step, and maybe a window."""
+        """End a step, and maybe a window."""
         self.timer.lap()
         self._images.append(count_samples(data_batch))
         if self._steps == 0:
@@ -147,23 +147,23 @@ class ThroughputHook(TrainingClockHook):
                     self._memory.read()
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Ends the window that an epoch cut short leaves open."""
+        """End the window that an interrupted epoch leaves open."""
         if self._images:
             self._close_window(runner)
         super().after_train_epoch(runner)
 
     def before_val(self, runner: Runner) -> None:
-        """Stops the clock and keeps the memory peak of training."""
+        """Stop the clock and keep the memory peak of training."""
         super().before_val(runner)
         self._memory.read()
 
     def after_val(self, runner: Runner) -> None:
-        """Forgets the memory of validation and lets the clock run on."""
+        """Reset the memory peak after validation and resume the clock."""
         self._memory.restart()
         super().after_val(runner)
 
     def after_train(self, runner: Runner) -> None:
-        """Says so where the run was too short to measure."""
+        """Warn if the run was too short to measure."""
         if self._counter.summary()['step_time/n'] == 0:
             runner.logger.warning(
                 f'ThroughputHook: no step was measured: {self._steps} steps in all, '
@@ -171,7 +171,7 @@ class ThroughputHook(TrainingClockHook):
             )
 
     def summary(self) -> dict[str, Any]:
-        """The run's numbers, or None each; asks no other process."""
+        """Numbers of the run, None where not measured; asks no other process."""
         report = self._counter.summary()
         flops = self._step_flops.flops if self._step_flops else None
         return {

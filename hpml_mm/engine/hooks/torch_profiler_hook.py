@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""A profile of a few iterations."""
+"""Profile of a few iterations."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -134,13 +134,13 @@ class TorchProfilerHook(LoopHook):
         self._close(runner)
 
     def after_run(self, runner: Runner) -> None:
-        """Say so if there was nothing to write."""
+        """Warn if nothing was recorded."""
         for kind in sorted(self._missed):
             self._warn_short(runner, kind, recorded=0)
         self._missed = set()
 
     def _close(self, runner: Runner) -> None:
-        """Stop an open window and write what it has recorded."""
+        """Stop an open window and write its recorded steps."""
         if self._window is None:
             return
         window, self._window = self._window, None

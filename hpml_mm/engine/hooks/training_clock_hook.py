@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Base of the measuring hooks: when the clock runs, and windows."""
+"""Base of the measuring hooks: a clock that runs in training only, and windows."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence, Sized
@@ -45,12 +45,12 @@ class TrainingClockHook(LoopHook):
         self._epoch_length: int | None = None
 
     def loop_started(self, runner: Runner) -> None:
-        """Start over."""
+        """Reset the clock."""
         self._pauses = 1
         self.patch(runner, 'save_checkpoint', self.pause, self.resume)
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Let the clock run."""
+        """Start the clock."""
         loop = runner.train_loop
         if hasattr(loop, 'dataloader_iterator'):
             # One endless epoch, in which batch_idx counts all iterations.
@@ -68,17 +68,17 @@ class TrainingClockHook(LoopHook):
         self.pause()
 
     def after_val(self, runner: Runner) -> None:
-        """Let the clock run on."""
+        """Resume the clock."""
         self.resume()
 
     def pause(self) -> None:
-        """Stop the clock, if nothing has stopped it yet."""
+        """Stop the clock; calls nest."""
         self._pauses += 1
         if self._pauses == 1:
             self.timer.pause()
 
     def resume(self) -> None:
-        """Let the clock run, if nothing else stops it."""
+        """Start the clock when every ``pause`` has its ``resume``."""
         self._pauses -= 1
         if self._pauses == 0:
             self.timer.resume()
@@ -99,7 +99,7 @@ class TrainingClockHook(LoopHook):
 
     @staticmethod
     def publish(runner: Runner, values: Mapping[str, float | None]) -> None:
-        """Show values in the log line and in TensorBoard; None is left out.
+        """Add values to the log line and to TensorBoard; None is left out.
 
         They are not resumed: an old speed says nothing about the new process.
         """

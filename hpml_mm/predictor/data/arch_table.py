@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""A CSV table with archs, written again with columns more."""
+"""CSV tables of architectures, to which columns are added."""
 
 import csv
 import dataclasses
@@ -19,16 +19,16 @@ ARCH = 'arch'
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class ArchTable:
-    """A table whose columns stay as they are, followed by new ones.
+    """CSV table whose columns are kept and followed by new ones.
 
     Attributes:
-        path: Of the table.
-        out: Of the new one, if there is one.
+        path: Path of the table.
+        out: Path of the new table, if there is one.
         columns: Names of the new ones.
         space: Search space of its archs; empty where there are no rows.
         header: Names of its columns.
         rows: Cells of each row, with the number of its line.
-        ending: How its lines end.
+        ending: Line ending.
     """
 
     path: Path
@@ -103,10 +103,10 @@ class ArchTable:
             advanced(done, len(self.rows))
 
     def write(self, cells: Sequence[Sequence]) -> None:
-        """Write the new table, whole or not at all.
+        """Write the table with the new columns, atomically.
 
         Args:
-            cells: Of the new columns, for each row.
+            cells: Cells of the new columns, for each row.
 
         Raises:
             OSError: The disk is full, or the directory cannot be written to.

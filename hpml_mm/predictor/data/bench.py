@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""A published table of networks with their labels, and its networks that are equal."""
+"""Published tables of labelled networks, and groups of equal networks in them."""
 
 import functools
 from pathlib import Path
@@ -90,7 +90,7 @@ class Bench(GraphSet):
         return cls(space, cache, metric)
 
     def draw(self, count: int, seed: int) -> Draw:
-        """A sample of ``count`` networks, and those that equal none of it."""
+        """Split off a sample of ``count`` networks; the rest has no equal of one of them."""
         return draw(self.cache.names, count, seed, self.groups)
 
     @functools.cached_property
@@ -112,7 +112,7 @@ class Bench(GraphSet):
 
 
 def equal_groups(cache: GraphCache, space: str | None = None) -> list[str]:
-    """A text for each network, the same for equal ones.
+    """Key of each network, the same for equal networks.
 
     In a search space it is the simplest architecture: cells that differ only in edges
     without effect were trained one by one, but the score of one tells that of the

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""A graph cache of all networks of a table, built so that it may be interrupted.
+"""Building a graph cache of all networks of a table, with resume.
 
 Beside the file that is to be lies a folder of parts, each a small cache. What is done
 is done: a build that is started again goes on where it stopped.
@@ -35,7 +35,7 @@ class _Part:
         path: Its file.
         space: Name of the search space.
         size: Height and width of the images; None for the space's own.
-        rows: What the table says of its networks.
+        rows: Rows of the table.
     """
 
     path: Path
@@ -113,7 +113,7 @@ def build_cache(
 def _check_rows(
     table: Path, space: str, size: tuple[int, int] | None, rows: Sequence[Row]
 ) -> None:
-    """Find what is wrong before minutes of work, not after them."""
+    """Check all rows before the work begins."""
     home, seen = get_space(space), set[str]()
     for row in rows:
         try:
@@ -154,7 +154,7 @@ def _is_done(part: _Part) -> bool:
 
 
 def _built(parts: Sequence[_Part], workers: int) -> Iterator[tuple[int, str]]:
-    """Build parts; of each, its number of networks and what is wrong with it."""
+    """Build parts; yield each one's number of networks, and its error or ''."""
     if workers == 1 or len(parts) < 2:
         yield from map(_build, parts)
         return

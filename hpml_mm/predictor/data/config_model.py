@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The network of a config of MMPretrain or MMPose, and the input that it takes."""
+"""Models and input sizes of configs of MMPretrain and MMPose."""
 
 import difflib
 from collections.abc import Collection, Iterator, Mapping
@@ -63,7 +63,7 @@ def find_config(source: str) -> Config:
 
 
 def _config_files() -> dict[str, dict[str, Path]]:
-    """Find what installed packages bring, by name and by ``package::path``."""
+    """Find the configs of installed packages, by name and by ``package::path``."""
     found: dict[str, dict[str, Path]] = {}
     for package in _PACKAGES:
         spec = find_spec(package)
@@ -85,11 +85,11 @@ def _near(source: str, names: Collection[str]) -> list[str]:
 
 
 def config_model(cfg: Config, name: str) -> nn.Module:
-    """Build a config's model; its weights are as they are drawn.
+    """Build a config's model with random weights.
 
     Args:
         cfg: Config with a ``model``.
-        name: What to call it in errors.
+        name: Name for error messages.
 
     Raises:
         ValueError: It has no model, or the model cannot be built.
@@ -113,7 +113,7 @@ def input_shape(
     Args:
         cfg: Its config.
         model: The model; its first convolution tells whether images are grey.
-        name: What to call it in errors.
+        name: Name for error messages.
         size: Height and width instead of the config's.
 
     Raises:

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Graphs of different sizes as one batch: side by side, with no edge between them.
+"""Batches of graphs: one large graph of unconnected parts.
 
 Equal nodes are described once: a network's batch normalisations of one size look the
 same, wherever they are. ``Kinds`` of a cache holds each different node once, and so do
@@ -30,7 +30,7 @@ SIZE_NAMES = (
 
 
 class NodeFeatures(NamedTuple):
-    """Features of ``U`` different nodes.
+    """Features of ``U`` distinct nodes.
 
     Attributes:
         ops: (U,) int64, index into the vocabulary.
@@ -72,7 +72,7 @@ class Links(NamedTuple):
 
 
 class Members(NamedTuple):
-    """Nodes that each of ``S`` merged nodes consists of; see ``merging``.
+    """Members of each of ``S`` merged nodes; see ``merging``.
 
     Attributes:
         types: (M,) int64, ascending; each from 0 to S - 1 at least once.
@@ -89,7 +89,7 @@ class GraphBatch(NamedTuple):
     A graph's nodes follow each other, weighted ones first, as in ``Graph``.
 
     Attributes:
-        features: Of the different nodes of the networks.
+        features: Features of the different nodes of the networks.
         members: Which of these a type of node consists of; just one, if nodes were not
             merged.
         rows: (N,) int64, the type of each node.
@@ -149,7 +149,7 @@ def _sizes(kinds: Kinds) -> np.ndarray:
 
 
 def link(nodes: np.ndarray, neighbours: np.ndarray, count: int) -> Links:
-    """Arrange pairs of nodes by the first of them.
+    """Group pairs of nodes by their first node.
 
     Args:
         nodes: (E,) nodes that read.

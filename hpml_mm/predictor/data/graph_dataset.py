@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""A cache of graphs as a data set for training."""
+"""MMEngine data set of the labelled graphs of a cache."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,7 +44,7 @@ class GraphDataset(Dataset):
             rest, 'all' are all.
         train: Size of the sample: a number, or a share below 1.
         dev: Share of these that the best epoch is chosen by; 0 for none.
-        seed: Of the division.
+        seed: Seed of the division.
         fold: As in ``GraphTable``.
 
     Raises:
@@ -93,7 +93,7 @@ class GraphDataset(Dataset):
         return self.__getitems__([index])
 
     def __getitems__(self, indices: Sequence[int]) -> dict[str, Any]:
-        """A whole batch, by which torch's loader asks for it."""
+        """A whole batch, as torch's loader asks for it."""
         return {
             'inputs': self.table.batch(self.indices[indices]),
             'data_samples': torch.as_tensor(self.labels[indices]),

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Many graphs in the forms that predictors read: statistics, or batches of nodes."""
+"""Graphs as predictors read them: as statistics, or as batches of nodes."""
 
 import functools
 from collections.abc import Iterable, Sequence
@@ -20,8 +20,8 @@ class GraphTable:
     """Graphs whose features are computed once, and which are batched as arrays.
 
     Args:
-        columns: What a cache holds.
-        fold: Whether to merge nodes, see ``merging``. AIO-P's encoder reads all nodes.
+        columns: Cache of the graphs.
+        fold: True to merge nodes, see ``merging``. AIO-P's encoder reads all nodes.
 
     Raises:
         ValueError: A graph has no nodes.
@@ -45,7 +45,7 @@ class GraphTable:
         return len(self._node_starts)
 
     def batch(self, indices: Sequence[int] | np.ndarray) -> GraphBatch:
-        """These graphs, in this order, as one batch.
+        """Make a batch of these graphs, in this order.
 
         Raises:
             ValueError: No index is given.
@@ -85,10 +85,10 @@ class GraphTable:
 
 
 class GraphSet:
-    """Graphs in every form that some predictor reads, each made when it is asked for.
+    """Graphs with their statistics and node tables, each computed on first use.
 
     Args:
-        columns: What a cache holds.
+        columns: Cache of the graphs.
     """
 
     def __init__(self, columns: GraphCache) -> None:
@@ -96,7 +96,7 @@ class GraphSet:
 
     @classmethod
     def of(cls, graphs: Iterable[Graph]) -> 'GraphSet':
-        """A set of these graphs."""
+        """Make a set of some graphs."""
         return cls(
             GraphCache.from_entries(
                 Entry(str(i), graph) for i, graph in enumerate(graphs)
@@ -108,17 +108,17 @@ class GraphSet:
 
     @functools.cached_property
     def statistics(self) -> GraphStatistics:
-        """Of all graphs."""
+        """Statistics of all graphs."""
         return graph_statistics(self.cache)
 
     @functools.cached_property
     def table(self) -> GraphTable:
-        """All graphs, each node by itself: for AIO-P's encoder."""
+        """Table of all graphs without merged nodes, for AIO-P's encoder."""
         return GraphTable(self.cache)
 
     @functools.cached_property
     def folded(self) -> GraphTable:
-        """All graphs with merged nodes: for the stronger encoder."""
+        """Table of all graphs with merged nodes, for the residual encoder."""
         return GraphTable(self.cache, fold=True)
 
     @functools.cached_property
@@ -155,7 +155,7 @@ def _sums(columns: GraphCache, values: np.ndarray) -> np.ndarray:
 
 
 def _numbered(kinds: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows among those of ``count`` things that occur, and these; as np.unique."""
+    """Positions among the rows that occur, and these rows, as ``np.unique`` gives them."""
     present = np.zeros(count, np.bool_)
     present[kinds] = True
     return (np.cumsum(present) - 1)[kinds], np.flatnonzero(present)

@@ -75,12 +75,12 @@ class GraphStatistics:
         return self.layers, self.paths, self.costs
 
     def take(self, rows: np.ndarray) -> 'GraphStatistics':
-        """Those of some graphs."""
+        """Statistics of some of the graphs."""
         return GraphStatistics(*(part[rows] for part in self.feature_sets))
 
 
 def statistic_names() -> list[str]:
-    """Names of the columns of the three arrays, in words."""
+    """Column names of the three feature sets, in words."""
     places = [f'at 1/{2**level} of the size' for level in range(_LEVELS - 1)]
     places.append('at a single pixel')
     counts = [f'{kind} {place}' for place in places for kind in _TYPES]

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Merge what runs straight after one another: a convolution with its normalisation.
+"""Merging of consecutive nodes, such as a convolution and its normalisation.
 
 More than half of a network's nodes are normalisations and activations that have one
 input, from a node that nobody else reads. Merged with it they leave a graph in which
@@ -40,7 +40,7 @@ class Nodes:
 
 
 def plain_nodes(columns: GraphCache) -> Nodes:
-    """All nodes of a cache as they are: a type is a kind."""
+    """Nodes of a cache without merging: a type is a kind."""
     kinds = np.arange(len(columns.kinds))
     return Nodes(
         types=columns.node_kinds,
@@ -87,7 +87,7 @@ def merged_nodes(columns: GraphCache) -> Nodes:
 
 
 def _roots(columns: GraphCache, edges: np.ndarray) -> np.ndarray:
-    """For each node the first of the chain that it is merged with, maybe itself."""
+    """First node of the chain that each node is merged into, maybe itself."""
     count = len(columns.node_kinds)
     before = np.bincount(edges[:, 1], minlength=count)
     after = np.bincount(edges[:, 0], minlength=count)
@@ -107,7 +107,7 @@ def _roots(columns: GraphCache, edges: np.ndarray) -> np.ndarray:
 def _types(
     columns: GraphCache, groups: np.ndarray, count: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Give equal groups of kinds one number.
+    """Number the groups of kinds, equal groups alike.
 
     Returns:
         The type of each group, types and kinds of all members, a group of each type.

@@ -15,7 +15,7 @@ DEFAULT_SPACE = 'ofa-mbv3-w1.0'
 def load_source(
     source: str, space: str | None = None, size: tuple[int, int] | None = None
 ) -> Entry:
-    """Make the graph of a network, with what is counted on it as metrics.
+    """Make the graph of a network, with MACs and parameters as metrics.
 
     Args:
         source: One of
@@ -79,7 +79,7 @@ def split_arch(source: str, space: str | None = None) -> tuple[str, str] | None:
 
 
 def _refuse_near_arch(source: str) -> None:
-    """Say what is wrong with a text that is meant as an arch but is none."""
+    """Refuse a text that looks like an arch but is none."""
     if source.endswith('.py') or '::' in source:
         return
     named = re.match(r'([\w.-]+):', source)

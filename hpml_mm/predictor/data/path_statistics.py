@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The live part of graphs, and statistics of the paths through it.
+"""Live part of graphs, and statistics of random paths through it.
 
 A path is drawn at random, from the output back to the input: at a node that reads
 several others, each of them is as likely.
@@ -14,7 +14,7 @@ from hpml_mm.predictor.graphs.graph import OP_INDEX
 
 
 class LiveGraphs(NamedTuple):
-    """The live part of ``G`` graphs with together ``N`` nodes.
+    """Live part of ``G`` graphs, with ``N`` nodes in total.
 
     A node is live if the output depends on it, and it on the input. Products with zero
     and nodes that nobody reads have no effect.
@@ -99,7 +99,7 @@ def path_statistics(graphs: LiveGraphs, values: np.ndarray, count: int) -> np.nd
 
 
 def _chains(edges: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Chains of nodes of which each reads the one before alone.
+    """Chains of nodes, each of which reads only the one before it.
 
     Returns:
         (N,) head of each node's chain, a node that reads several others or none; and
@@ -149,7 +149,7 @@ def _shift(states: np.ndarray, values: np.ndarray) -> np.ndarray:
 def _mix(
     states: np.ndarray, starts: np.ndarray, counts: np.ndarray, width: int
 ) -> np.ndarray:
-    """States of random choices, each among ``counts`` of the given ones."""
+    """Moments of uniform random choices, each among ``counts`` of the given states."""
     share = (1 / counts)[:, None]
     rows, columns = np.triu_indices(width)
     mean, most, least, paths, skew, covariance = _split(states, width)

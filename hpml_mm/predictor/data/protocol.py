@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Division of a table into a sample to fit a predictor on, and a rest to test it on.
+"""Splits of a table into a sample to fit a predictor on, and a test set.
 
 As in AIO-P: networks are sorted by name, shuffled with the draw's seed, and the last N
 of them are the sample. Unlike in AIO-P, labels and their scale come from the sample
@@ -14,10 +14,10 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Draw:
-    """One division of a table.
+    """One split of a table.
 
     Attributes:
-        seed: What it was drawn with.
+        seed: Seed of the draw.
         train: Positions of the sample, sorted.
         test: Positions of the networks to test predictions on, sorted.
     """
@@ -33,7 +33,7 @@ def draw(
     seed: int,
     groups: Sequence[str] | None = None,
 ) -> Draw:
-    """Draw a sample of ``count`` networks of a table; the rest is to be predicted.
+    """Draw a sample of ``count`` networks of a table; the rest is the test set.
 
     Args:
         names: Names of the networks, each once. Their order has no influence.
@@ -69,7 +69,7 @@ def draw(
 def split_off(
     train: np.ndarray, share: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Divide a sample into a part to fit and a part to choose by.
+    """Split a sample into training and validation part.
 
     Args:
         train: Positions, as in ``Draw``.

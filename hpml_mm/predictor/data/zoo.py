@@ -58,7 +58,7 @@ def build_zoo(
     out: Path,
     advanced: Callable[[Published, str], None] = lambda model, problem: None,
 ) -> GraphCache:
-    """Trace all of ``published`` into a cache; goes on where it was interrupted.
+    """Trace all of ``published`` into a cache; resume an interrupted build.
 
     A record is called ``FAMILY/NAME``. What cannot be traced is left out, and listed
     with the reason in ``OUT.left-out.json``.

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Graph networks that predict a network's score from its graph."""
+"""Graph neural networks that predict a network's score."""
 
 from .encoders import GraphConvEncoder, GraphEncoder, ResidualEncoder
 from .readout import AIOPHead, SkipHead

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""First states of nodes, from their features."""
+"""Embeddings: first states of nodes, from their features."""
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +55,7 @@ class AIOPEmbedding(nn.Module):
         return self.of_nodes(batch.features).index_select(0, kinds)
 
     def of_nodes(self, nodes: NodeFeatures) -> Tensor:
-        """First states of nodes by themselves, (U, width)."""
+        """First states of distinct nodes, (U, width)."""
         sizes = self.resolution(nodes.resolutions)
         regular = torch.cat([self.regular(nodes.ops), sizes], dim=1)
         one_hot = nn.functional.one_hot(nodes.biased, _BIAS).to(sizes.dtype)
@@ -72,7 +72,7 @@ class AIOPEmbedding(nn.Module):
 
 
 class SizeEmbedding(nn.Module):
-    """Logarithms of a node's sizes, strides and costs, its operation, and its place.
+    """Embedding of a node's operation, log sizes, strides, costs and position.
 
     On a logarithmic scale a network twice as wide differs by the same amount
     everywhere, which a few labelled networks can teach. A merged node is the sum of
@@ -80,7 +80,7 @@ class SizeEmbedding(nn.Module):
 
     Args:
         width: Channels of a state.
-        op_width: Of which the table of operations has.
+        op_width: Width of the operations' embedding.
     """
 
     def __init__(self, width: int = 64, op_width: int = 16) -> None:

@@ -15,7 +15,7 @@ from .readout import graph_mean
 
 
 class _NeighbourSum(torch.autograd.Function):
-    """The derivative of a sum over predecessors is a sum over successors."""
+    """Autograd function: sum over predecessors; its gradient sums over successors."""
 
     @staticmethod
     def forward(ctx: Any, states: Tensor, links: Links, back: Links) -> Tensor:

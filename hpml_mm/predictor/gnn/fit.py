@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Train a graph network and predict with it, without a runner: seconds for a sample."""
+"""Training and prediction of graph networks without a runner."""
 
 import copy
 import dataclasses
@@ -35,7 +35,7 @@ class FitSettings:
         schedule: One of ``SCHEDULES``; 'cosine' rises over the first tenth, and falls
             to 0.
         clip: Largest norm of a gradient.
-        seed: Of the order of the networks.
+        seed: Seed of the order of the networks.
     """
 
     epochs: int = 40
@@ -74,7 +74,7 @@ class Labelled:
 
     @classmethod
     def of(cls, bench: Bench, rows: np.ndarray, fold: bool) -> 'Labelled':
-        """Some networks of a table, with merged nodes or without."""
+        """Select networks of a table."""
         table = bench.folded if fold else bench.table
         return cls(table, rows, bench.labels[rows])
 
@@ -93,12 +93,12 @@ def fit(
     settings: FitSettings,
     dev: Labelled | None = None,
 ) -> list[float]:
-    """Train a model in place; its labels' scale is fitted on the training networks.
+    """Train a model in place; the scale of labels is fitted on the training networks.
 
     Args:
         model: Parameters without ``requires_grad`` stay as they are.
         train: Networks to fit the model to.
-        settings: Of the training.
+        settings: Settings of the training.
         dev: Networks by whose mean absolute error in points the best epoch is chosen;
             None for the last one.
 

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Readouts and heads: from the states of a graph's nodes to a vector, to a number."""
+"""Readouts (node states to a graph's vector) and heads (vector to score)."""
 
 from collections.abc import Sequence
 
@@ -27,11 +27,11 @@ def graph_mean(states: Tensor, batch: GraphBatch) -> Tensor:
 
 
 class Readout(nn.Module):
-    """One vector of a graph: the chosen sums of its nodes' states side by side.
+    """Concatenation of means, sums or maxima of a graph's node states.
 
     Args:
-        kinds: Of ``READOUTS``: 'mean' is AIO-P's; 'sum' (over 100) knows the size of a
-            network too.
+        kinds: Some of ``READOUTS``. 'mean' is AIO-P's; 'sum' (over 100) depends on the
+            size of a network too.
 
     Raises:
         ValueError: A kind is unknown, or there is none.
@@ -48,7 +48,7 @@ class Readout(nn.Module):
         self.kinds = tuple(kinds)
 
     def forward(self, states: Tensor, batch: GraphBatch) -> Tensor:
-        """(G, C times kinds) of states (N, C)."""
+        """Map states (N, C) to vectors (G, C times kinds)."""
         total = graph_sum(states, batch)
         parts = {'sum': total * _SUM_SCALE, 'mean': total / batch.counts[:, None]}
         if 'max' in self.kinds:
@@ -82,13 +82,13 @@ class AIOPHead(BaseModule):
         self.last = nn.Linear(width, 1)
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """(G,) of vectors (G, in_channels)."""
+        """Map vectors (G, in_channels) to scores (G,)."""
         return self.last(self.layers(vectors)).squeeze(1)
 
 
 @MODELS.register_module()
 class SkipHead(BaseModule):
-    """A hidden layer beside a linear path: what is additive need not pass it.
+    """Head with a hidden layer beside a linear path.
 
     Args:
         in_channels: Channels of a graph's vector.
@@ -106,6 +106,6 @@ class SkipHead(BaseModule):
         self.last = nn.Linear(width, 1)
 
     def forward(self, vectors: Tensor) -> Tensor:
-        """(G,) of vectors (G, in_channels)."""
+        """Map vectors (G, in_channels) to scores (G,)."""
         hidden = self.last(self.hidden(self.norm(vectors)))
         return (hidden + self.skip(vectors)).squeeze(1)

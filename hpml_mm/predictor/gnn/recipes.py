@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Graph networks to choose from, and how each is trained on a table."""
+"""Recipes: graph networks and their training settings."""
 
 import dataclasses
 import math
@@ -24,14 +24,14 @@ _STEPS, _MOST_EPOCHS, _FEWEST_EPOCHS = 1500, 200, 40
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """A graph network and how it is trained.
+    """Graph network with its training settings.
 
     Attributes:
         name: Part of the names of files.
         model: Arguments of ``GraphRegressor``.
         fold: True to merge nodes.
-        settings: Of the training; the number of epochs follows from the sample.
-        tuning: Of the fine-tuning, but for the number of epochs.
+        settings: Training settings; the number of epochs follows from the sample.
+        tuning: Fine-tuning settings, but for the number of epochs.
     """
 
     name: str
@@ -41,7 +41,7 @@ class Recipe:
     tuning: FitSettings
 
     def build(self, seed: int) -> GraphRegressor:
-        """The network with its first weights."""
+        """Build the network with random weights."""
         torch.manual_seed(seed)
         return GraphRegressor(**self.model)
 
@@ -75,7 +75,7 @@ def train(
     epochs: int,
     seed: int,
 ) -> None:
-    """Train a network on some rows; of many, a tenth chooses the best epoch."""
+    """Train a network on some rows; of many rows, a tenth chooses the best epoch."""
     settings = dataclasses.replace(recipe.settings, epochs=epochs, seed=seed)
     dev = None
     if len(rows) >= _DEV_FROM:

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""A model that predicts a network's score from its graph."""
+"""Models that predict a network's score from its graph."""
 
 import abc
 from collections.abc import Mapping, Sequence
@@ -77,11 +77,11 @@ class ScoreModel(BaseModel):
 
     @property
     def current_scaler(self) -> TargetScaler:
-        """Scale of the labels that are fitted and predicted now."""
+        """Label scaler in use."""
         return self.scaler
 
     def fit_scaler(self, labels: Tensor, macs: Tensor) -> None:
-        """Fit the scale of the labels, see ``TargetScaler.fit``."""
+        """Fit the label scaler, see ``TargetScaler.fit``."""
         self.current_scaler.fit(labels, macs)
 
     def loss(self, batch: GraphBatch, labels: Tensor) -> Tensor:
@@ -99,7 +99,7 @@ class ScoreModel(BaseModel):
         data_samples: Tensor | None = None,
         mode: str = 'tensor',
     ) -> Tensor | dict[str, Tensor] | list[dict[str, float]]:
-        """As MMEngine calls a model.
+        """Return losses or predictions, as MMEngine's models do.
 
         Args:
             inputs: A batch of graphs.
@@ -137,7 +137,7 @@ class GraphRegressor(ScoreModel):
 
     Args:
         encoder: Config of an encoder, or one.
-        readout: Of ``readout.READOUTS``.
+        readout: Some of ``readout.READOUTS``.
         head: Config of a head, whose ``in_channels`` follow from encoder and readout.
         scaling: As in ``ScoreModel``.
         data_preprocessor: As for any of MMEngine's models.
@@ -172,14 +172,14 @@ class GraphRegressor(ScoreModel):
 
 @HOOKS.register_module()
 class TargetScalingHook(Hook):
-    """Fits the scale of the labels on the training data set.
+    """Fits the label scaler on the training data set.
 
     Before the first step, so that what is loaded from a checkpoint of another data set
     gives way. Validation and test labels are never looked at.
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Fit the scale.
+        """Fit the scaler.
 
         Raises:
             TypeError: The model is no ``ScoreModel``.

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Labels on the scale on which a graph network is trained, and back.
+"""Scaling of labels for the training of graph networks.
 
 AIO-P's equations 4 and 5. Labels are in percent; AIO-P's are shares from 0 to 1.
 """
@@ -24,7 +24,7 @@ def flops_factor(macs: Tensor) -> Tensor:
 
 
 class TargetScaler(nn.Module):
-    """Scales labels; what it was fitted on is saved with the model.
+    """Scaler of labels; its statistics are buffers of the model.
 
     ``none`` only divides by 100. ``stand`` subtracts the mean and divides by the
     standard deviation (that of the population). ``flops`` divides by ``flops_factor``,
@@ -86,7 +86,7 @@ class TargetScaler(nn.Module):
         return self
 
     def transform(self, labels: Tensor, macs: Tensor) -> Tensor:
-        """Labels in percent, (G,), as the model is fitted to them, float32.
+        """Scale labels, (G,) in percent, for the loss; float32.
 
         Raises:
             ValueError: The scaler was not fitted.
@@ -95,7 +95,7 @@ class TargetScaler(nn.Module):
         return ((self._raw(labels, macs) - self.mean) / self.std).float()
 
     def inverse(self, scaled: Tensor, macs: Tensor) -> Tensor:
-        """Outputs of the model, (G,), as labels in percent, float64.
+        """Scale outputs of the model, (G,), back to percent; float64.
 
         Raises:
             ValueError: The scaler was not fitted.

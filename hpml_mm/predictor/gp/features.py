@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Labelled networks of one task, as a Gaussian process sees them."""
+"""Feature sets and training set of a Gaussian process."""
 
 import dataclasses
 import math
@@ -23,10 +23,10 @@ _STEPS = np.iinfo(np.int16).max
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Task:
-    """Networks with labels on one scale.
+    """Labelled networks of one task: their labels have one scale.
 
     Attributes:
-        statistics: Of (G,) graphs.
+        statistics: Statistics of (G,) graphs.
         labels: (G,) in percent, at least two of them different.
     """
 
@@ -48,7 +48,7 @@ class Task:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Axes:
-    """Principal axes of a feature set, in which it is as short as it can be.
+    """Principal axes of a feature set, which compress it without loss.
 
     Many columns follow from others. Lengths and products, which are all that kernels
     see, stay as they were: networks of the training set lie in the span of the axes,
@@ -90,10 +90,10 @@ class TrainingSet:
     """Labelled networks of one task, standardised.
 
     Attributes:
-        mean: Of -log(100 - label).
-        std: Of the same, that of the population.
+        mean: Mean of -log(100 - label).
+        std: Population standard deviation of the same.
         targets: (G,) the same with mean 0 and standard deviation 1.
-        axes: Of each feature set.
+        axes: Axes of each feature set.
         features: Coordinates of the networks on these.
     """
 

@@ -60,12 +60,12 @@ class GaussianProcess(nn.Module):
         self._training: TrainingSet | None = None
 
     def fit(self, tasks: Sequence[Task], steps: int = 60, seed: int = 0) -> None:
-        """Fit the scales: the most likely ones, given the tasks and a wide prior.
+        """Fit the kernel's scales to tasks: maximum a posteriori with a wide prior.
 
         Args:
             tasks: Each with labels of its own; they share the scales alone.
-            steps: Of Adam.
-            seed: Of the sample of a large task.
+            steps: Steps of Adam.
+            seed: Seed of the sample of a large task.
 
         Raises:
             ValueError: The labels of a task are no percentages, or do not differ.
@@ -180,7 +180,7 @@ class GaussianProcess(nn.Module):
 
 
 def _weighted(sets: list[Tensor], weights: Tensor) -> Tensor:
-    """All feature sets side by side, so that weights are in their products."""
+    """Concatenate the feature sets, each scaled by exp(weight / 2)."""
     parts = zip(sets, weights, strict=True)
     return torch.cat([one * (weight / 2).exp() for one, weight in parts], dim=1)
 

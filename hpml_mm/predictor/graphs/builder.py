@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Nodes, edges and parameters of a graph while a network is read, step by step."""
+"""Builder of a graph, node by node in the order of execution."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -10,7 +10,7 @@ from .layout import resolution
 
 @dataclasses.dataclass(frozen=True)
 class Value:
-    """The origin of a tensor.
+    """Origin of a tensor: the nodes or weights that it comes from.
 
     Attributes:
         sources: Nodes whose output it holds; none if it was made of constants alone.
@@ -27,7 +27,7 @@ CONSTANT = Value()
 
 
 def merged(values: Iterable[Value]) -> Value:
-    """Unite where several tensors come from."""
+    """Unite the origins of several tensors."""
     values = list(values)
     return Value(
         frozenset().union(*(value.sources for value in values)),
@@ -40,7 +40,7 @@ class GraphBuilder:
 
     Args:
         sizes: Number of elements of each parameter; a value names it by its position.
-        shape: Of the network's input.
+        shape: Shape of the network's input.
         axis: Dimension of the input's channels.
     """
 
@@ -51,7 +51,7 @@ class GraphBuilder:
         self._edges: set[tuple[int, int]] = set()
 
     def add(self, node: Node, values: Sequence[Value], axis: int) -> Value:
-        """Add a node with the values of its inputs; say where its result comes from.
+        """Add a node that reads these values, and return the value of its result.
 
         A parameter counts at the first node that it leads to. The result has its
         channels in dimension ``axis``.
@@ -64,7 +64,7 @@ class GraphBuilder:
         return Value(frozenset([index]), axis=axis)
 
     def merge_bias(self, data: Value, values: Sequence[Value]) -> bool:
-        """Make an added parameter the bias of the node before, if it can be one.
+        """Merge an added parameter into the preceding node as its bias, if possible.
 
         Args:
             data: The only one of ``values`` that was computed.
@@ -84,7 +84,7 @@ class GraphBuilder:
         return True
 
     def merge_gate(self, gate: Value, data: Value) -> bool:
-        """Make a gate and its product one activation: x * sigmoid(x) is a 'swish'."""
+        """Merge a gate and its product: x * sigmoid(x) becomes a 'swish'."""
         weights = (gate.weights | data.weights) - self._counted
         if len(gate.sources) > 1 or weights:
             return False
@@ -102,7 +102,7 @@ class GraphBuilder:
         outputs: Sequence[tuple[Sequence[int], Value]],
         count_unused: bool = True,
     ) -> Graph:
-        """Make the graph, closed by one 'output' node.
+        """Finish the graph with one 'output' node.
 
         Args:
             outputs: Shape and value of what the network returns.

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Many networks with their graphs and metrics, in one compact and safe file.
+"""Cache of many networks' graphs and metrics in one safetensors file.
 
 Networks of one search space are made of the same blocks, so most nodes of a graph occur
 in other graphs too. A table holds each different node, its *kind*, once; a graph is a
@@ -47,7 +47,7 @@ _TEXTS = ('labels', 'metric_names', 'names', 'archs')
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Kinds:
-    """The ``K`` different nodes of many graphs, by the fields of ``Graph``.
+    """The ``K`` distinct nodes of many graphs, with the fields of ``Graph``.
 
     Attributes:
         weighted: (K,) bool.
@@ -182,7 +182,7 @@ class GraphCache:
         return map(self.__getitem__, range(len(self)))
 
     def graph(self, index: int) -> Graph:
-        """Put the graph of one network together, by its place from 0 on."""
+        """Assemble the graph of one network, by its index."""
         nodes = slice(*self.node_offsets[index : index + 2])
         rows, kinds = self.node_kinds[nodes], self.kinds
         weighted = rows[kinds.weighted[rows]]
@@ -218,7 +218,7 @@ class GraphCache:
 
 
 def merge(caches: Iterable[GraphCache]) -> GraphCache:
-    """Make one cache of all records; a network in several has the metrics of all.
+    """Merge caches; a network in several of them gets the metrics of all.
 
     Raises:
         ValueError: Two records of one name have different graphs, archs, or values of a
@@ -258,7 +258,7 @@ def _rows(graph: Graph) -> np.ndarray:
 
 
 def _smallest(count: int) -> np.dtype:
-    """The smallest type that can tell so many things apart."""
+    """Smallest unsigned type for ``count`` different values."""
     return np.min_scalar_type(max(count - 1, 0))
 
 
@@ -268,7 +268,7 @@ def _kinds(table: Mapping[str, np.ndarray] | np.ndarray) -> Kinds:
 
 
 def _check_parts(cache: GraphCache) -> None:
-    """Every index must point at something, so that no later look-up can go astray."""
+    """Check that every index is in range."""
     count, nodes = len(cache.names), len(cache.node_kinds)
     for name, array in vars(cache.kinds).items():
         field = np.zeros(len(cache.kinds), _KIND)[name]

@@ -37,7 +37,7 @@ _FONT = 'Helvetica,Arial,sans-serif'
 
 @dataclasses.dataclass
 class _Box:
-    """One box of the picture: a node, or a weighted one with what follows it.
+    """Box of the picture: a node, or a weighted one with its followers.
 
     Attributes:
         nodes: Their profiles in running order.
@@ -95,7 +95,7 @@ def draw(
 
 
 def check_svg(path: Path) -> None:
-    """Refuse a file that is not called an SVG.
+    """Refuse a file name without the suffix .svg.
 
     Raises:
         ValueError: It is not.
@@ -136,7 +136,7 @@ def to_svg(graph: Graph, title: str = '', fold: bool | None = None) -> str:
 
 
 def _boxes(graph: Graph, fold: bool) -> tuple[list[_Box], dict[int, int]]:
-    """The boxes, and for each node that of its box."""
+    """Boxes, and the box of each node."""
     order, rows = running_order(graph), profile(graph)
     followers, sources = neighbours(graph)
     boxes: list[_Box] = []

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Read the pickled caches of AIO-P and GENNAPE as records of ours.
+"""Import of AIO-P's and GENNAPE's pickled caches, without running pickles.
 
 Theirs are lists of dicts with a 'compute graph' of their classes (tf_comp_graph.py),
 'acc' as a share of 1, 'flops', 'n_params' or 'params', and 'original config'. AIO-P's
@@ -39,7 +39,7 @@ _NUMBERS = ('b1', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f
 
 
 class Record:
-    """A foreign object without its methods: its attributes alone."""
+    """Attributes of a foreign object, without its methods."""
 
     # With it no pickle can set the attributes of a class: one has no such method.
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -47,7 +47,7 @@ class Record:
 
 
 class _Numbers(Record):
-    """Stands for ``numpy.dtype``; plain numbers only."""
+    """Stand-in for ``numpy.dtype``; plain numbers only."""
 
     def __init__(self, code: object, *rest: object) -> None:
         if code not in _NUMBERS:
@@ -67,7 +67,7 @@ def _read(numbers: object, content: bytes) -> np.ndarray:
 
 
 class _Array(Record):
-    """Stands for ``numpy.ndarray``; its content is in ``array``."""
+    """Stand-in for ``numpy.ndarray``; its content is in ``array``."""
 
     def __setstate__(self, state: Any) -> None:
         _, shape, numbers, fortran, content = state
@@ -78,7 +78,7 @@ class _Array(Record):
 
 
 class _Fields(tuple):
-    """Stands for a tuple with names, whose fields come one by one."""
+    """Stand-in for a named tuple, whose fields come one by one."""
 
     __slots__ = ()
     __setstate__ = Record.__setstate__
@@ -88,7 +88,7 @@ class _Fields(tuple):
 
 
 class _Unpickler(pickle.Unpickler):
-    """Finds the stand-ins and nothing else.
+    """Unpickler that finds the stand-ins and nothing else.
 
     Those for functions are methods: unlike a function's, no pickle can set theirs.
     """
@@ -134,7 +134,7 @@ class _Unpickler(pickle.Unpickler):
 
 
 class _ForeignNameError(Exception):
-    """Holds a name that is not on the list."""
+    """Error with a name that is not on the list."""
 
 
 def read_pickle(path: str | Path) -> Any:
@@ -284,7 +284,7 @@ def _text(config: object) -> str:
 
 
 def _plain(value: object) -> object:
-    """Turn what a config holds beside lists and texts into lists, for JSON."""
+    """Convert a config's other containers into lists, for JSON."""
     if isinstance(value, _Array):
         return value.array.tolist()
     if isinstance(value, set | frozenset):

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""A network as a computational graph, as AIO-P's predictor sees it."""
+"""Computational graph of a network, with AIO-P's node types."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -92,7 +92,7 @@ class Entry:
     """Graph of a network, with its arch and metrics: one record of a cache.
 
     Attributes:
-        name: What the network is called.
+        name: Name of the network.
         arch: Its canonical string in its search space; None outside of them.
         metrics: Numbers by name and unit, as 'imagenet/top1(%)' or 'macs'.
     """
@@ -105,7 +105,7 @@ class Entry:
 
 @dataclasses.dataclass(frozen=True)
 class Node:
-    """One node while a graph is put together; its fields are those of ``Graph``.
+    """Node of a graph under construction, with the fields of ``Graph``.
 
     Attributes:
         shape: None for a regular node.
@@ -122,7 +122,7 @@ class Node:
 
 
 def assemble(nodes: Sequence[Node], edges: Iterable[tuple[int, int]]) -> Graph:
-    """Put nodes in the order of a graph: weighted ones first.
+    """Assemble a graph of nodes, weighted ones first.
 
     Args:
         nodes: Nodes in the order in which they run.
@@ -158,7 +158,7 @@ def _array(rows: list, dtype: type, columns: int) -> np.ndarray:
 
 
 def neighbours(graph: Graph) -> tuple[list[list[int]], list[list[int]]]:
-    """List for each node those that read it, and those that it reads."""
+    """Lists of each node's readers, and of the nodes that it reads."""
     readers: list[list[int]] = [[] for _ in range(graph.num_nodes)]
     inputs: list[list[int]] = [[] for _ in range(graph.num_nodes)]
     for start, end in graph.edges.tolist():
@@ -168,7 +168,7 @@ def neighbours(graph: Graph) -> tuple[list[list[int]], list[list[int]]]:
 
 
 def running_order(graph: Graph) -> list[int]:
-    """Order the nodes as they can run, one branch after the other; none of a cycle."""
+    """Topological order of the nodes, branch by branch, without those of cycles."""
     readers, inputs = neighbours(graph)
     waiting = [len(each) for each in inputs]
     ready = [node for node, count in enumerate(waiting) if not count][::-1]
@@ -184,7 +184,7 @@ def running_order(graph: Graph) -> list[int]:
 
 
 def same(first: Graph, second: Graph, names: bool = False) -> bool:
-    """Compare two graphs in every array, and by request in names too."""
+    """Return whether two graphs are equal in every array, on request in names too."""
     arrays = [name for name, _, _ in (*_NODE_ARRAYS, *_WEIGHT_ARRAYS)] + ['edges']
     return all(
         np.array_equal(getattr(first, name), getattr(second, name)) for name in arrays
@@ -192,7 +192,7 @@ def same(first: Graph, second: Graph, names: bool = False) -> bool:
 
 
 def validate(graph: Graph) -> None:
-    """Check that a graph keeps the rules that its readers rely on.
+    """Check the invariants of a graph.
 
     Raises:
         ValueError: A rule is broken; the message names the node or edge.

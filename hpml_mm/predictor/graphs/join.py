@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Graphs of a network's parts, put together.
+"""Joining the graphs of a network's parts.
 
 A searched network is made of a few kinds of blocks: each kind is traced once, and a
 network is joined of them a hundred times faster than it could be traced.

@@ -15,7 +15,7 @@ def default_axis(shape: Sequence[int]) -> int:
 
 
 def extent(shape: Sequence[int], axis: int) -> tuple[int, int, int]:
-    """Take apart one image's tensor: height, width, channels in dimension ``axis``.
+    """Height, width and channels of one image's tensor with channels in ``axis``.
 
     The batch of 1 in front is left out. If more than two other dimensions remain (the
     windows of a Swin transformer, the heads of an attention), height is the product of
@@ -37,7 +37,7 @@ def extent(shape: Sequence[int], axis: int) -> tuple[int, int, int]:
 def resolution(
     source: Sequence[int], before: int, output: Sequence[int], after: int
 ) -> tuple[int, int, int, int, int, int]:
-    """Put together a node's (Hin, Hout, Win, Wout, Cin, Cout).
+    """Make a node's (Hin, Hout, Win, Wout, Cin, Cout).
 
     What goes in has its channels in dimension ``before``, what comes out in ``after``.
     """
@@ -49,7 +49,7 @@ def resolution(
 def axis_after(
     op: str, args: Sequence, before: Sequence[int], axis: int, after: Sequence[int]
 ) -> int:
-    """Follow the channels, in dimension ``axis``, through an operator of PyTorch.
+    """Dimension of the channels after a PyTorch operator, ``axis`` before it.
 
     ``op`` is its plain name, without underscores; ``before`` and ``after`` are the
     shapes of the tensor that it works on and of its result.

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Nodes of operators by the shapes of their tensors, wherever these come from."""
+"""Graph nodes of operators, made from the shapes of their tensors."""
 
 import math
 from collections.abc import Sequence

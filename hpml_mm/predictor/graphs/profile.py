@@ -12,7 +12,7 @@ from .graph import Graph, neighbours, running_order
 
 @dataclasses.dataclass(frozen=True)
 class NodeProfile:
-    """One node in words.
+    """Description and cost of one node.
 
     Attributes:
         name: Module path, or operator.
@@ -34,7 +34,7 @@ class NodeProfile:
 
 
 def profile(graph: Graph) -> list[NodeProfile]:
-    """All nodes of a graph, in an order in which they can run."""
+    """Profile all nodes of a graph, in topological order."""
     labels, rows = graph.labels, []
     for index in running_order(graph):
         h_in, h_out, w_in, w_out, c_in, c_out = graph.resolutions[index].tolist()
@@ -71,7 +71,7 @@ def print_profile(graph: Graph, title: str, top: int | None = None) -> None:
 
     Args:
         graph: The network.
-        title: What to call it.
+        title: Heading.
         top: Only so many nodes, the most expensive first; None for all that have MACs
             or parameters, in the order in which they run.
     """

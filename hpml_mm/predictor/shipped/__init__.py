@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The trained predictors that come with the package, named by their search space."""
+"""Trained predictors shipped with the package, named by their search space."""
 
 from pathlib import Path
 
@@ -12,13 +12,13 @@ DEFAULT = 'ofa-mbv3-w1.0'
 
 
 def shipped_names() -> list[str]:
-    """Names of all of them, the default one first."""
+    """Names of the shipped predictors, the default first."""
     names = {path.stem for path in _FOLDER.glob('*.safetensors')}
     return [DEFAULT, *sorted(names - {DEFAULT})]
 
 
 def find_predictor(name: str) -> ScorePredictor:
-    """A shipped predictor by its name, or one of a file.
+    """Load a shipped predictor by its name, or one from a file.
 
     Raises:
         FileNotFoundError: It is neither.
@@ -35,5 +35,5 @@ def find_predictor(name: str) -> ScorePredictor:
 
 
 def predictor_name(space: str | None) -> str:
-    """Name of the one for networks of a search space; None for any other network."""
+    """Name of the shipped predictor for a search space; None if there is none."""
     return space if space in shipped_names() else DEFAULT

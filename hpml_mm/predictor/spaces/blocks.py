@@ -31,7 +31,7 @@ class ConvLayer(nn.Sequential):
         kernel: Side of the kernel; odd.
         stride: Stride in both directions.
         act: A name in ``ACTIVATIONS``, or None for none.
-        norm: Whether a BatchNorm follows; there is never a bias.
+        norm: True if a BatchNorm follows; there is never a bias.
         groups: Groups of the convolution.
     """
 
@@ -159,7 +159,7 @@ class Bottleneck(nn.Module):
         mid_channels: Channels of the 3x3 convolution.
         out_channels: Channels of the output.
         stride: Stride of the block.
-        project: Whether the shortcut has its own convolution.
+        project: True if the shortcut has its own convolution.
     """
 
     def __init__(

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Networks as chains of layers: as modules, or as graphs of blocks seen before."""
+"""Networks as chains of layers, built as modules or joined from layers' graphs."""
 
 import dataclasses
 import functools
@@ -19,7 +19,7 @@ PLACE = '@'
 
 @dataclasses.dataclass(frozen=True)
 class Layer:
-    """One link of a network: its module and its place.
+    """Layer of a chain: its module, its name and its stage.
 
     Attributes:
         path: Its place in the network, such as ``blocks.3``.
@@ -43,11 +43,11 @@ class Layer:
 
 
 def build_chain(layers: Sequence[Layer], bn_eps: float = 1e-5) -> nn.Sequential:
-    """Build the network in which each layer reads what the one before it wrote.
+    """Build the network that runs the layers one after the other.
 
     Args:
-        layers: In order. Layers ``blocks.0``, ``blocks.1``... that follow each other
-            become one ``nn.Sequential`` called ``blocks``.
+        layers: In order. Consecutive layers ``blocks.0``, ``blocks.1``... become one
+            ``nn.Sequential`` called ``blocks``.
         bn_eps: Added to the variance in every BatchNorm.
     """
     children: OrderedDict[str, nn.Module] = OrderedDict()
@@ -66,10 +66,10 @@ def build_chain(layers: Sequence[Layer], bn_eps: float = 1e-5) -> nn.Sequential:
 
 
 def chain_graph(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> Graph:
-    """Join the graph of the network of those of its layers.
+    """Join the graph of the network from its layers' graphs.
 
     Args:
-        layers: In order.
+        layers: Layers in order.
         input_shape: Channels, height and width.
 
     Raises:

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The base of all search spaces; a space itself says only what its networks are."""
+"""Base class of search spaces."""
 
 import abc
 import dataclasses
@@ -17,10 +17,10 @@ from .chain import Layer, build_chain, chain_graph
 
 @dataclasses.dataclass(frozen=True)
 class Slot:
-    """One decision of a search space.
+    """One choice of a search space.
 
     Attributes:
-        name: Where it is, for people: 'stage 2 block 1 kernel'.
+        name: Readable name, e.g. 'stage 2 block 1 kernel'.
         choices: Its allowed values.
     """
 
@@ -65,14 +65,14 @@ class SearchSpace(abc.ABC):
 
     @abc.abstractmethod
     def _parse(self, form: str | Mapping | Sequence) -> Sequence:
-        """Read the values that a written form stands for, not yet checked."""
+        """Parse a written form into values, which are not checked yet."""
 
     @abc.abstractmethod
     def _format(self, arch: Arch) -> str:
         """Write an architecture in canonical form as a string."""
 
     def used(self, values: Sequence) -> list[bool]:
-        """Mark the slots that decide anything, given the values of all."""
+        """Mask of the slots that have an effect, given the values of all."""
         return [True] * len(values)
 
     def decode(self, form: str | Mapping | Sequence | Arch) -> Arch:
@@ -113,7 +113,7 @@ class SearchSpace(abc.ABC):
         return self._format(self.canonical(arch))
 
     def canonical(self, arch: Arch) -> Arch:
-        """Put None in each slot that decides nothing: the same network."""
+        """Put None into each slot without effect; the network stays the same."""
         rows = zip(self.slots, arch.values, self.used(arch.values), strict=True)
         # The choice itself, as 3 and 3.0 are equal but written differently.
         values = (
@@ -123,7 +123,7 @@ class SearchSpace(abc.ABC):
         return Arch(self.name, tuple(values))
 
     def simplify(self, arch: Arch) -> Arch:
-        """Leave out what cannot reach the output: the network computes the same.
+        """Drop parts that cannot reach the output; the network computes the same.
 
         Its graph may be smaller than that of ``arch``, and is what its accuracy depends
         on: the better input for a predictor. Here that is the canonical form.
@@ -177,7 +177,7 @@ class SearchSpace(abc.ABC):
         """Draw a neighbour of an architecture, in canonical form.
 
         Args:
-            arch: Where to start.
+            arch: Architecture to start from.
             rng: Source of all draws.
             p: Chance of each slot to take another of its values. A slot that begins to
                 decide something is drawn uniformly.
@@ -237,7 +237,7 @@ class SearchSpace(abc.ABC):
         resolution: int | None = None,
         num_classes: int | None = None,
     ) -> Graph:
-        """Join the network's graph of blocks that are traced once each.
+        """Join the network's graph from the graphs of its blocks, each traced once.
 
         It equals the traced graph of ``build(arch)``.
 

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Cut a network's weights out of those of a Once-for-All supernet.
+"""Weights of a network cut out of a Once-for-All supernet.
 
 A supernet holds the largest network of its space, its channels sorted by importance. A
 smaller network has the first channels of each tensor. A smaller depthwise kernel is

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Readers of tables that say how well the networks of a search space do."""
+"""Readers of published tables of a search space's networks and scores."""
 
 import contextlib
 import csv
@@ -77,7 +77,7 @@ def read_text(path: Path) -> str:
 
 @contextlib.contextmanager
 def csv_errors(path: Path) -> Iterator[None]:
-    """Say of which file what the csv module cannot read is part.
+    """Context that adds file and remedy to errors of the csv module.
 
     Raises:
         ValueError: A cell is too long, as one whose quote is never closed.

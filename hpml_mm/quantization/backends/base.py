@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The one way to quantize a network, whichever inference engine runs the result."""
+"""Base classes of quantization backends."""
 
 import contextlib
 import io
@@ -52,7 +52,7 @@ class Quantized:
 
 
 class Backend(ABC):
-    """INT8 models of one network, as often as wanted with other layers in FP32.
+    """Backend that makes INT8 models of one network, with any layers kept in FP32.
 
     A network that was trained with fake quantization is converted as any other: its
     weights are on the grid already.
@@ -71,7 +71,7 @@ class Backend(ABC):
         name: In settings and on the command line.
         methods: Among ``'ptq'``, ``'qat'`` and ``'dynamic'``.
         known_ranges: Ways to find ranges of activations, the default first.
-        suffixes: Of the files that make an INT8 model, the one to open first.
+        suffixes: Suffixes of the files that make an INT8 model, the one to open first.
         extras: Packages that the project itself does not require.
         remedy: For a network of which nothing is converted.
 
@@ -106,7 +106,7 @@ class Backend(ABC):
 
     @classmethod
     def check(cls, method: str, ranges: str | None = None) -> str:
-        """Return the ranges to use; '' where there is nothing to calibrate.
+        """Check method and ranges; return the ranges to use, '' for a dynamic method.
 
         Raises:
             ValueError: The backend has no such method or ranges.
@@ -141,7 +141,7 @@ class Backend(ABC):
 
     @abstractmethod
     def prepare(self, folded: nn.Module | None) -> None:
-        """Do what is done once for all conversions."""
+        """Prepare the network once for all conversions."""
 
     @abstractmethod
     def convert(
@@ -164,7 +164,7 @@ class Backend(ABC):
     def fp32_engine(
         self, path: Path, reference: nn.Module | None = None
     ) -> Engine | None:
-        """Run FP32 in the graph of INT8, so that nothing else makes a difference.
+        """Engine that runs FP32 in the graph that INT8 starts from, for comparison.
 
         Args:
             path: ONNX file to write.
@@ -214,7 +214,7 @@ class FileBackend(Backend):
         self.calibrate(node_modules(require('onnx').load(self.fp32)))
 
     def adapt(self, folded: nn.Module) -> nn.Module:
-        """Replace what the engine has in FP32 only by what it has in INT8."""
+        """Replace layers that the engine lacks in INT8 by equivalent ones, in place."""
         return folded
 
     @abstractmethod
@@ -263,13 +263,13 @@ class FileBackend(Backend):
 
 
 def needs_reduced_range(cpuinfo: Path = Path('/proc/cpuinfo')) -> bool:
-    """True if weights must do with 7 bits on this machine; then it warns.
+    """True if weights must have 7 bits on this CPU; logs a warning then.
 
     Without VNNI, x86 adds two products of a byte and a signed byte in 16 bits, and
     what does not fit is cut off. Half the range of weights is enough to avoid it.
 
     Args:
-        cpuinfo: Where Linux tells the CPU's flags.
+        cpuinfo: File with the CPU's flags.
     """
     # Elsewhere it is not known, or no x86 and the question is moot.
     if platform.machine().lower() not in ('x86_64', 'amd64') or not cpuinfo.is_file():
@@ -292,13 +292,13 @@ def needs_reduced_range(cpuinfo: Path = Path('/proc/cpuinfo')) -> bool:
 
 @contextlib.contextmanager
 def silent() -> Iterator[None]:
-    """Calibrators print what they do, a line for each batch."""
+    """Silence calibrators, which print a line for each batch."""
     with contextlib.redirect_stdout(io.StringIO()):
         yield
 
 
 def _copy(path: Path, out: Path) -> None:
-    """Copy a model and its weights; only what is whole takes its name."""
+    """Copy a model and its weights atomically."""
     out.parent.mkdir(parents=True, exist_ok=True)
     with TemporaryDirectory(dir=out.parent, prefix='.hpml_mm-') as folder:
         for suffix in ('.bin', path.suffix):

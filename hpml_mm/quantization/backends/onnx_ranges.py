@@ -84,9 +84,9 @@ def _percentiles(
 
     Args:
         calibrate: ONNX Runtime's module.
-        calibrator: Of the model.
+        calibrator: Calibrator of the model.
         pieces: Inputs, by the name of the input.
-        percentile: How many percent of the values are within a range.
+        percentile: Percentage of the values within a range.
         same: Tensors that have the range of another one, which is observed instead.
     """
     session = calibrator.infer_session

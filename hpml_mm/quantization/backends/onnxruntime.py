@@ -36,7 +36,7 @@ class OnnxRuntime(FileBackend):
 
     Weights get a scale for each output channel, symmetric about zero, but for naive
     ranges; activations one scale and zero point for a tensor. Ways to find ranges are
-    told by :func:`~hpml_mm.quantization.backends.onnx_ranges.write_ranges`.
+    explained in :func:`~hpml_mm.quantization.backends.onnx_ranges.write_ranges`.
     """
 
     name = 'onnxruntime'

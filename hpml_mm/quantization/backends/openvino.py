@@ -72,7 +72,7 @@ class OpenVino(FileBackend):
         return self._coverage(model, keep)
 
     def _read(self) -> Any:
-        """The model without the sums that shapes are computed by.
+        """Read the model, without the operations that compute shapes.
 
         There are eight for each bias, most of what NNCF would search for patterns.
         """
@@ -103,7 +103,7 @@ class OpenVino(FileBackend):
         return model
 
     def _placed(self, ignored: list[str], pieces: Sequence[Tensor]) -> Any:
-        """The model as NNCF quantizes it, with ranges of some images."""
+        """Model with NNCF's rounding operations and their ranges of a few images."""
         nncf = self._nncf
         logging.getLogger('nncf').setLevel(logging.ERROR)
         overflow = nncf.quantization.advanced_parameters.OverflowFix

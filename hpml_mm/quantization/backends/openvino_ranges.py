@@ -37,7 +37,7 @@ _JOINING = (
 
 
 def activation_rounding(model: Any) -> dict[Source, list[Any]]:
-    """The operations that round activations, by the tensor that they round.
+    """FakeQuantize operations of activations, by the tensor that they round.
 
     There are several of one tensor where something else needs it as it is: NNCF then
     rounds before each use, not once for all.
@@ -62,7 +62,7 @@ def observe(
         model: In FP32; it gets more outputs.
         sources: The tensors.
         batches: Images of shape (N, C, H, W).
-        percentile: How many of a tensor's values are within its range, in percent.
+        percentile: Percentage of a tensor's values within its range.
     """
     openvino = require('openvino', EXTRA)
     sources = list(sources)
@@ -88,7 +88,7 @@ def observe(
 
 
 def set_ranges_(model: Any, ranges: Mapping[Source, Range]) -> None:
-    """Give the operations that round activations these ranges, in place.
+    """Set the ranges of the operations that round activations, in place.
 
     What is concatenated for a layer must have one scale, and NNCF gives it one range:
     it shares one here too, the widest. So does what is rounded, moved (as by nearest
@@ -97,7 +97,7 @@ def set_ranges_(model: Any, ranges: Mapping[Source, Range]) -> None:
 
     Args:
         model: As NNCF has quantized it.
-        ranges: Of all tensors that it rounds.
+        ranges: Ranges of all tensors that it rounds.
     """
     sources = {
         operation.get_friendly_name(): (source, operation)
@@ -112,7 +112,7 @@ def set_ranges_(model: Any, ranges: Mapping[Source, Range]) -> None:
 
 
 def _sharing(model: Any, names: Sequence[str]) -> list[set[str]]:
-    """Names of operations that round, in sets of one range.
+    """Groups of rounding operations that must share one range, by name.
 
     NNCF shares only where a layer with weights takes what was concatenated: that its
     ranges are equal tells it from a concatenation without such a layer.

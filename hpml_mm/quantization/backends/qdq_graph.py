@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Questions to an ONNX graph: who makes a tensor, who takes it, what has weights."""
+"""Queries on an ONNX graph: producers, consumers, layers, and INT8 coverage."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ _ACTIVATIONS = (
 
 
 def producers(graph: GraphProto) -> dict[str, NodeProto]:
-    """The node that makes a tensor, by the tensor's name."""
+    """Producer of each tensor, by the tensor's name."""
     return {name: node for node in graph.node for name in node.output}
 
 
 def consumers(graph: GraphProto) -> dict[str, list[NodeProto]]:
-    """The nodes that take a tensor, by the tensor's name."""
+    """Consumers of each tensor, by the tensor's name."""
     found: dict[str, list[NodeProto]] = {}
     for node in graph.node:
         for name in dict.fromkeys(node.input):
@@ -44,14 +44,14 @@ def consumers(graph: GraphProto) -> dict[str, list[NodeProto]]:
 
 
 def with_activations(graph: GraphProto, names: Iterable[str]) -> list[str]:
-    """Nodes, and the activations that take nothing but what these give.
+    """Nodes, and the activations whose only inputs are their outputs.
 
     An activation between an FP32 layer and the next rounding stays in FP32 with it:
     rounding its input as well would lose precision and save nothing.
 
     Args:
-        graph: Where they are.
-        names: Of nodes with weights.
+        graph: Graph that they are in.
+        names: Names of nodes with weights.
     """
     chosen = dict.fromkeys(names)
     made = {out for node in graph.node if node.name in chosen for out in node.output}
@@ -131,7 +131,7 @@ def qdq_coverage(
         model: The quantized model.
         layers: Module names by node name.
         reasons: Why a layer was left in FP32 on purpose, by module name.
-        operations: Of what ONNX Runtime makes of it, with their numbers.
+        operations: Counts of the operations that ONNX Runtime executes.
     """
     graph = model.graph
     makers, takers = producers(graph), consumers(graph)
@@ -162,7 +162,7 @@ def _why_not(node: NodeProto) -> str:
 
 
 def executed_operations(path: str | Path) -> dict[str, int]:
-    """Count the operations in what ONNX Runtime makes of a model."""
+    """Count the operations of a model after ONNX Runtime's graph optimizations."""
     onnx, ort = require('onnx'), require('onnxruntime')
     with TemporaryDirectory() as folder:
         options = ort.SessionOptions()

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Transposed convolutions as ordinary ones, which engines compute in INT8."""
+"""Transposed convolutions as convolution and pixel shuffle, which run in INT8."""
 
 from typing import TypeGuard
 

@@ -82,7 +82,7 @@ class QATHook(QuantizationHook):
         self.reference = reference
 
     def before_train(self, runner: Runner) -> None:
-        """Refuse epochs that do not come.
+        """Check the epochs of the settings against the run's.
 
         Raises:
             ValueError: If training ends before, counts iterations only, or is compiled.
@@ -107,12 +107,12 @@ class QATHook(QuantizationHook):
             )
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Insert fake quantization that the checkpoint to resume from had."""
+        """Insert fake quantization if the checkpoint to resume from has it."""
         if runner._resume and any(_MARK in key for key in checkpoint['state_dict']):
             self._insert(runner)
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Insert fake quantization, or freeze its ranges, if it is time."""
+        """Insert fake quantization or freeze its ranges, in the epochs set for them."""
         epoch = runner.epoch + 1
         if epoch >= self.start:
             self._insert(runner)
@@ -151,7 +151,7 @@ class QATHook(QuantizationHook):
 
 
 def _share(runner: Runner, model: nn.Module) -> None:
-    """Have averaged copies of the model round as it does."""
+    """Share fake quantization with averaged copies of the model."""
     for hook in runner.hooks:
         if isinstance(hook, EMAHook):
             share_fake_quant_(hook.ema_model.module, model)

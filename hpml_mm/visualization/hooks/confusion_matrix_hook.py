@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Shows the confusion matrix of each evaluation as a picture."""
+"""Hook that draws confusion matrices."""
 
 from pathlib import Path
 
@@ -42,17 +42,17 @@ class ConfusionMatrixHook(Hook):
         self.interval = interval
 
     def before_train(self, runner: Runner) -> None:
-        """Fail now rather than after the first epoch."""
+        """Look the metric up now, rather than fail after the first epoch."""
         if runner.val_loop is not None:
             _find_metric(runner.val_loop.evaluator)
 
     def before_test(self, runner: Runner) -> None:
-        """Fail now rather than after the test."""
+        """Look the metric up now, rather than fail after the test."""
         _find_metric(runner.test_loop.evaluator)
 
     @master_only
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
-        """Draw, unless this epoch is between two that are drawn.
+        """Draw every ``interval`` epochs.
 
         A validation on its own (``runner.val()``) is always drawn.
         """

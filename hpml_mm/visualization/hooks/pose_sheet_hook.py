@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Shows poses beside the ground truth after each validation."""
+"""Hook that draws predicted poses beside the ground truth."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -44,7 +44,7 @@ class PoseSheetHook(Hook):
         num: Rows of a sheet.
         interval: Draw after every so many epochs of training; the last epoch is
             always drawn.
-        heatmaps: Whether to lay the heatmaps over the images, as their maximum over
+        heatmaps: True to lay the heatmaps over the images, as their maximum over
             the keypoints.
 
     Raises:
@@ -68,7 +68,7 @@ class PoseSheetHook(Hook):
         self._wanted = np.zeros(0, int)
 
     def before_train(self, runner: Runner) -> None:
-        """Fail now rather than after the first epoch."""
+        """Refuse unsuitable data or models before the first epoch."""
         if runner.val_loop is None:
             return
         dataset = runner.val_loop.dataloader.dataset
@@ -88,7 +88,7 @@ class PoseSheetHook(Hook):
         if not self._drawing:
             return
         self._fixed, self._worst = [], WorstCases(self.num)
-        self._wanted = spread(self.num, len(runner.val_dataloader))
+        self._wanted = objects_per_batch(self.num, len(runner.val_dataloader))
         if self.heatmaps:
             self._model_changes.enter_context(heatmaps_given(runner.model))
 
@@ -99,7 +99,7 @@ class PoseSheetHook(Hook):
         data_batch: dict | None = None,
         outputs: Sequence[PoseDataSample] | None = None,
     ) -> None:
-        """Keep what may be drawn of a batch."""
+        """Keep the cases of a batch that may be drawn."""
         if not self._drawing or outputs is None:
             return
         sigmas = runner.val_dataloader.dataset.metainfo['sigmas']
@@ -128,8 +128,8 @@ class PoseSheetHook(Hook):
         self._fixed, self._worst = [], WorstCases(self.num)
 
 
-def spread(num: int, batches: int) -> np.ndarray:
-    """Count the objects to take of each batch, so that ``num`` are evenly spaced.
+def objects_per_batch(num: int, batches: int) -> np.ndarray:
+    """Number of objects to take of each batch, so that ``num`` are evenly spaced.
 
     Returns:
         Counts of shape (batches,) whose sum is ``num``.

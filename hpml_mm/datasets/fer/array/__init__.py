@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Faces as one array, from which whole batches are cut and augmented at once."""
+"""Faces as one array in memory, indexed and augmented in whole batches."""
 
 from .dataset import FaceArrayDataset, keep_batch
 

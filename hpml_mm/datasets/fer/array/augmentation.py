@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Batched augmentations in a row, applied piece by piece."""
+"""Composition of batched augmentations, applied to a few faces at a time."""
 
 from collections.abc import Sequence
 
@@ -27,7 +27,7 @@ class Augmentation:
         ValueError: One of them cannot take faces of the size that comes to it.
 
     Attributes:
-        num_draws: How many random numbers a face takes.
+        num_draws: Number of random numbers for each face.
         out_size: (height, width) of the faces that leave.
     """
 

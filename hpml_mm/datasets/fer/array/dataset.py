@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Faces without a loader: batches are cut out of one array."""
+"""Data set that indexes whole batches out of one array of faces."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -19,7 +19,7 @@ from hpml_mm.datasets.fer.base import BaseFERDataset
 from hpml_mm.registry import DATASETS, FUNCTIONS
 
 from .augmentation import Augmentation
-from .face_table import FaceTable, cached_table, read_table
+from .face_table import FaceTable, cached_table, read_faces
 
 
 @DATASETS.register_module()
@@ -79,7 +79,7 @@ class FaceArrayDataset(Dataset):
                 'for: put batched augmentations into `augment`'
             )
         if config is source:
-            self._table = read_table(source)
+            self._table = read_faces(source)
         else:
             self._table = cached_table(source, config, cache_dir)
         self.metainfo = source.metainfo
@@ -121,7 +121,7 @@ class FaceArrayDataset(Dataset):
         }
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """Return all about a face but its pixels."""
+        """Return a face's metadata, without pixels."""
         table = self._table
         return {
             'gt_label': table.labels[idx],
@@ -147,7 +147,7 @@ class FaceArrayDataset(Dataset):
         return '\n    '.join(lines)
 
     def _place(self) -> tuple[Tensor, 'FaceSamples']:
-        """Bring the faces to their device, when the first batch is asked for."""
+        """Move the faces to their device, before the first batch."""
         if self._placed is not None:
             device = self._placed[0].device
         else:
@@ -183,14 +183,14 @@ class FaceArrayDataset(Dataset):
 
 
 class FaceSamples:
-    """Makes the ``DataSample`` of each face.
+    """Factory of the faces' ``DataSample`` objects.
 
     Setting the fields of one by its own methods takes longer than cropping and flipping
     the face, so one is made that way and the others are made like it.
 
     Args:
         table: Whose faces.
-        device: Where the labels are kept.
+        device: Device of the labels.
     """
 
     def __init__(self, table: FaceTable, device: torch.device) -> None:
@@ -221,7 +221,7 @@ class FaceSamples:
 
 @FUNCTIONS.register_module()
 def keep_batch(batch: dict | list) -> dict:
-    """Collate what is collated already.
+    """Collate function that returns a finished batch as it is.
 
     Samples come in a list where something stands before the data set that reads one at
     a time.

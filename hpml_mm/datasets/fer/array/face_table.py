@@ -38,7 +38,7 @@ class FaceTable:
         levels: uint8 of shape (N, H, W).
         labels: One class id a face.
         splits: The split of each face.
-        paths: Where each face is from.
+        paths: Path of each face.
         num_skipped: Damaged items that were left out.
         num_crossing: Training faces that were left out because they occur in another
             split.
@@ -55,7 +55,7 @@ class FaceTable:
         return len(self.labels)
 
 
-def read_table(source: BaseFERDataset) -> FaceTable:
+def read_faces(source: BaseFERDataset) -> FaceTable:
     """Load every face of a data set.
 
     Raises:
@@ -87,7 +87,7 @@ def read_table(source: BaseFERDataset) -> FaceTable:
 def cached_table(
     source: BaseFERDataset, config: Mapping, cache_dir: str | Path | None
 ) -> FaceTable:
-    """Load every face of a data set, from the cache where that is still right.
+    """Load every face of a data set, from its cache file if that is up to date.
 
     A file that is absent, damaged, of another version or older than the data is written
     anew. Where that is impossible the table is used from memory, with a warning. Two
@@ -96,7 +96,7 @@ def cached_table(
     """
     key = _fingerprint(source)
     if key is None:
-        return read_table(source)
+        return read_faces(source)
     base = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
     folder = Path(cache_dir or Path(base, 'hpml_mm', 'faces')).expanduser()
     path = folder / _file_name(source, config)
@@ -113,7 +113,7 @@ def cached_table(
             logger='current',
         )
         return table
-    table = read_table(source)
+    table = read_faces(source)
     about = dict(vars(table))
     levels = about.pop('levels')
     # In an array, as only those count for the checksum.
@@ -145,7 +145,7 @@ def _file_name(source: BaseFERDataset, config: Mapping) -> str:
 
 
 def _fingerprint(source: BaseFERDataset) -> str | None:
-    """Tell two states of a data set's files apart; None where these are not known."""
+    """Digest of the state of a data set's files; None if they are not known."""
     files = source.source_files()
     if files is None:
         return None

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Batched augmentation: its base class, what it changes, and a random group."""
+"""Base class of batched augmentations, their batch of faces, and a random group."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ class FaceBatch:
 
     @property
     def levels(self) -> Tensor:
-        """Faces with all done that was asked for; may be set."""
+        """Faces after the pending resizing; may be set."""
         if self._pending is not None:
             self.levels = self._pending(self._levels)
         return self._levels
@@ -48,7 +48,7 @@ class FaceBatch:
         return self._levels.device
 
     def resize(self, new: Size) -> None:
-        """Resize to (height, width), sooner or later."""
+        """Resize to (height, width), deferred until the faces are read."""
         self.levels = self.levels
         self._pending = self._resizing(new)
 
@@ -100,7 +100,7 @@ class BatchTransform(ABC):
     """Changes the faces of a batch, each by random numbers of its own.
 
     Attributes:
-        num_draws: How many random numbers a face takes.
+        num_draws: Number of random numbers for each face.
     """
 
     num_draws = 0
@@ -148,7 +148,7 @@ class BatchRandomApply(BatchTransform):
 
     Args:
         transforms: Configs of batched augmentations that keep the size.
-        prob: How probable it is that they are applied.
+        prob: Probability that they are applied.
     """
 
     def __init__(self, transforms: Sequence[dict], prob: float = 0.5) -> None:
@@ -177,18 +177,18 @@ class BatchRandomApply(BatchTransform):
 
 
 def _is_known(values: Tensor) -> bool:
-    """Tell whether they can be asked for without waiting for a device."""
+    """Return whether they can be read without a device synchronisation."""
     return values.device.type == 'cpu'
 
 
 def uniform(draws: Tensor, bounds: Sequence[float]) -> Tensor:
-    """Spread numbers from [0, 1) over an interval."""
+    """Map numbers from [0, 1) to an interval."""
     low, high = bounds
     return draws * (high - low) + low
 
 
 def integers(draws: Tensor, count: int | Tensor) -> Tensor:
-    """Spread numbers from [0, 1) over 0 ... count - 1, as int64.
+    """Map numbers from [0, 1) to 0 ... count - 1, as int64.
 
     A multiple of 2**-24 below 1, times a count of at most 2**23, rounds to a float32
     below the count.

@@ -93,7 +93,7 @@ class BatchRandomFlip(BatchTransform):
     """Flip faces left to right, as ``RandomFlip(direction='horizontal')``.
 
     Args:
-        prob: How probable that is for a face.
+        prob: Probability for each face.
     """
 
     num_draws = 1
@@ -139,7 +139,7 @@ class BatchRotate(BatchTransform):
 
     Args:
         degrees: Angles are from ``-degrees`` to ``degrees``, all equally probable.
-        prob: How probable it is that a face is turned.
+        prob: Probability that a face is turned.
         pad_val: Level outside of the face.
     """
 
@@ -165,7 +165,7 @@ class BatchRandomErasing(BatchTransform):
     both directions is drawn again, ten times at most; then the face stays whole.
 
     Args:
-        prob: How probable it is that this is tried.
+        prob: Probability that this is tried.
         scale: Smallest and largest share of the face's area.
         ratio: Smallest and largest height by width.
         value: Level from 0 to 255 to fill with.
@@ -221,7 +221,7 @@ def rotate(levels: Tensor, angles: Tensor, pad_val: float = 0) -> Tensor:
     """Turn images about their centres.
 
     Args:
-        levels: Of shape (N, H, W).
+        levels: Shape (N, H, W).
         angles: Clockwise, in radians, of shape (N,).
         pad_val: Level outside of the images.
 

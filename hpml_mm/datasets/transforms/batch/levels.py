@@ -57,7 +57,7 @@ class BatchRandomAdjustSharpness(BatchTransform):
 
     Args:
         sharpness_factor: 0 smooths, 1 does nothing, 2 sharpens.
-        prob: How probable that is for a face.
+        prob: Probability for each face.
     """
 
     num_draws = 1

@@ -23,7 +23,7 @@ class SeparableMap:
     Args:
         rows: R, float64 of shape (H', H), on the CPU.
         cols: C, float64 of shape (W', W), on the CPU.
-        device: Where the images are.
+        device: Device of the images.
     """
 
     def __init__(self, rows: Tensor, cols: Tensor, device: torch.device) -> None:
@@ -64,7 +64,7 @@ class SeparableMap:
         return (_weighted(taps[0], rows.matrices) @ parts).flatten(1, 2).round_()
 
     def _moved(self, counts: tuple[int, int]) -> tuple['_Blocks', Tensor]:
-        """R and C, moved for a blur of so many rows and columns; made once."""
+        """R and C, shifted for each tap of a blur; cached by the blur's size."""
         if counts not in self._shifted:
             device = self._exact[0].device
             blocks = in_blocks(moved(self.rows.float(), counts[0]))
@@ -102,7 +102,7 @@ def in_blocks(matrices: Tensor) -> _Blocks:
     with an image then takes less than a third of the time.
 
     Args:
-        matrices: Of shape (taps, H', H).
+        matrices: Shape (taps, H', H).
     """
     taps, new, length = matrices.shape
     count = next(n for n in range(_MOST_BLOCKS, 0, -1) if new % n == 0)
@@ -154,12 +154,12 @@ def gaussian_taps(count: int, sigma: Tensor) -> Tensor:
 
 
 def moved(matrix: Tensor, count: int) -> Tensor:
-    """Move the rows of a matrix by each offset of a blur's taps.
+    """Shift the rows of a matrix by each offset of a blur's taps.
 
     Moved out at one end, a row comes back in as the reflection about the last one.
 
     Args:
-        matrix: Of shape (H', H).
+        matrix: Shape (H', H).
         count: Odd number of taps.
 
     Returns:

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""An ONNX file with the shape of each of its tensors, for one image."""
+"""ONNX files with the shapes of all tensors, for one image."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from hpml_mm.compat import require
 
-from .fold import drop_weights_, fold_numbers_
+from .constants import drop_weights_, fold_numbers_
 
 if TYPE_CHECKING:
     from onnx import GraphProto, ModelProto, ValueInfoProto

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""An ONNX file as a computational graph.
+"""Conversion of an ONNX file to a computational graph.
 
 Rules and words are those of a trace. Besides, as ONNX has no such operators, x times
 sigmoid(x) is read as one 'swish', and what is multiplied by its own error function as
@@ -53,7 +53,7 @@ class _Step:
 
     Attributes:
         inputs: Names of the tensors that it works on.
-        values: Where these come from.
+        values: Origins of the inputs.
         main: Position in ``inputs`` of the first one that was computed; None if there
             is none.
     """
@@ -106,7 +106,7 @@ class _Reader:
         self._errors: frozenset[int] = frozenset()
 
     def read(self, node: 'NodeProto') -> None:
-        """Note where each output of a node comes from.
+        """Record the origin of each output of a node.
 
         Raises:
             ValueError: Its cost cannot be counted, or a shape is missing.
@@ -165,7 +165,7 @@ class _Reader:
         return _Step(node, inputs, values, main)
 
     def _node(self, step: _Step) -> Value | None:
-        """Add a node for a step, and say where its result comes from; None without."""
+        """Add a node for a step and return its value; None if it has no node."""
         if step.op in ('Conv', 'ConvTranspose'):
             return self._builder.add(self._convolution(step), step.values, axis=1)
         if step.op in ('Gemm', 'MatMul'):

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The running module of a network, and names of nodes after it."""
+"""Path of the running module, by which nodes are named."""
 
 import collections
 import contextlib
@@ -54,7 +54,7 @@ class ModulePaths:
 
     @contextlib.contextmanager
     def watch(self) -> Iterator[None]:
-        """Follow every call of a module as long as the context lasts."""
+        """Context in which every call of a submodule is followed."""
 
         def enter(module: nn.Module, args: object) -> None:
             self._stack.append(module)
@@ -77,7 +77,7 @@ class ModulePaths:
 
 @contextlib.contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put a module and its parts in evaluation mode, and each back as it was.
+    """Context in which a module and its parts are in evaluation mode.
 
     By its own method: some attentions of MMPretrain prepare a tensor then. What is in
     evaluation mode already is not asked again, and keeps what it has prepared.

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Turn the operators of a running network into nodes, as they come."""
+"""Recording of the operators of a running network as nodes of a graph."""
 
 import dataclasses
 import functools
@@ -77,7 +77,7 @@ class Recorder(TorchDispatchMode):
         self._values.set(source, Value(frozenset([0]), axis=axis))
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        """Run an operator, and note what it did."""
+        """Run an operator and record it."""
         self.running = func
         kwargs = kwargs or {}
         out = _known(func, args)
@@ -90,10 +90,10 @@ class Recorder(TorchDispatchMode):
         return out
 
     def finish(self, outputs: Iterable[Tensor]) -> Graph:
-        """Make the graph of what was recorded, closed by one 'output' node.
+        """Make the graph of the recorded nodes, with one 'output' node.
 
         Args:
-            outputs: What the network returned.
+            outputs: Outputs of the network.
 
         Raises:
             ValueError: Nothing that it returned depends on its input.
@@ -123,7 +123,7 @@ class Recorder(TorchDispatchMode):
             self._values.write(args[0], self._values.get(outputs[0]))
 
     def _node(self, call: _Call, out: Tensor) -> Value | None:
-        """Add a node for a call, and say where its result comes from; None without."""
+        """Add a node for a call and return its value; None if it has no node."""
         if call.op == 'convolution':
             source, weight, bias, stride, _, _, transposed, _, groups = call.args[:9]
             node = node_kinds.convolution(
@@ -186,7 +186,7 @@ def _operator(func: Any) -> tuple[str, bool]:
 
 
 def _known(func: Any, args: tuple) -> Tensor | tuple[Tensor, ...] | None:
-    """Make what a plain operator gives; None if PyTorch has to find out.
+    """Result of a simple operator, made without PyTorch; None for other operators.
 
     PyTorch finds the shape of a batch normalisation by taking it apart, which takes
     longer than all the rest of a small block.

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Any PyTorch module as a computational graph.
+"""Tracing of PyTorch modules to computational graphs.
 
 The module runs once on fake tensors, which have a shape and no data: nothing is
 computed, and its weights are neither read nor copied. What it calls is recorded by the
@@ -56,7 +56,7 @@ def trace(
             of which the network up to its head's raw output is taken. Its training
             flags are put back afterwards.
         input_shape: Shape of the input without the batch.
-        call: How to run the module, if ``module(image)`` does not do.
+        call: Function that runs the module, if not ``module(image)``.
 
     Raises:
         ValueError: It cannot be traced; the message names the operator and the module
@@ -86,7 +86,7 @@ def trace(
 
 @contextmanager
 def uninitialised() -> Iterator[None]:
-    """Build modules without random weights: they get whatever was in memory.
+    """Context in which modules are built without initialising their weights.
 
     To draw weights takes most of the time in which a large network is built, and fills
     its memory: a network of a billion parameters that is only traced needs neither.

@@ -12,7 +12,7 @@ from hpml_mm.predictor.graphs.builder import CONSTANT, Value
 
 
 class Values:
-    """The values of all tensors met while a network runs.
+    """Origins of all tensors of a running network.
 
     Tensors are kept alive, so that no identity is used twice.
 
@@ -36,13 +36,13 @@ class Values:
         return value
 
     def set(self, tensor: Tensor, value: Value) -> None:
-        """Note where a new tensor comes from."""
+        """Record the origin of a new tensor."""
         if id(tensor) not in self._values:
             self._sharing.setdefault(_storage(tensor), []).append(tensor)
         self._values[id(tensor)] = value
 
     def write(self, target: Tensor, value: Value) -> None:
-        """Note that a tensor was overwritten, and with it all that share its memory."""
+        """Record an in-place write to a tensor and to all that share its memory."""
         self.set(target, value)
         start, end = _span(target)
         for other in self._sharing[_storage(target)]:

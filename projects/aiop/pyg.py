@@ -1,8 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""AIO-P's predictor as one writes it with torch_geometric: to compare speeds with.
+"""AIO-P's predictor written with torch_geometric, as a baseline for speed.
 
-The same parameters, and the same outputs; graphs are its ``Data``, batched by its
-loader, and the layers are its ``GraphConv``.
+Parameters and outputs are the same. Graphs are ``Data`` objects, batched by
+torch_geometric's loader; layers are its ``GraphConv``.
 """
 
 from collections.abc import Iterable
@@ -23,8 +23,8 @@ from torch_geometric.loader import DataLoader  # noqa: E402
 from torch_geometric.nn import GraphConv, global_mean_pool  # noqa: E402
 
 
-class StockRegressor(nn.Module):
-    """A copy of an ``aiop-gnn``, of torch_geometric's parts.
+class PyGRegressor(nn.Module):
+    """Copy of an ``aiop-gnn`` made of torch_geometric's layers.
 
     Args:
         model: With AIO-P's encoder, whose targets are not scaled.
@@ -50,8 +50,8 @@ class StockRegressor(nn.Module):
         return self.head(global_mean_pool(states, batch.batch))
 
 
-def stock_graph(table: GraphTable, index: int, label: float) -> Data:
-    """One graph of a table, without merged nodes, as torch_geometric has it."""
+def pyg_graph(table: GraphTable, index: int, label: float) -> Data:
+    """Convert one graph of a table, without merged nodes."""
     batch = table.batch([index])
     kinds = batch.members.kinds.index_select(0, batch.rows)
     links, count = batch.sources, len(batch.rows)
@@ -66,15 +66,15 @@ def stock_graph(table: GraphTable, index: int, label: float) -> Data:
     )
 
 
-def stock_graphs(data: Labelled) -> list[Data]:
-    """Networks with their labels, as torch_geometric has them."""
+def pyg_graphs(data: Labelled) -> list[Data]:
+    """Convert labelled networks."""
     rows = zip(data.indices, data.labels, strict=True)
-    return [stock_graph(data.table, index, label) for index, label in rows]
+    return [pyg_graph(data.table, index, label) for index, label in rows]
 
 
 @torch.no_grad()
-def stock_predict(
-    model: StockRegressor, graphs: Iterable[Data], batch_size: int
+def pyg_predict(
+    model: PyGRegressor, graphs: Iterable[Data], batch_size: int
 ) -> np.ndarray:
     """Scores of all graphs, (G,)."""
     model.eval()
@@ -82,10 +82,8 @@ def stock_predict(
     return torch.cat([model(batch) for batch in loader]).numpy()
 
 
-def stock_fit(
-    model: StockRegressor, graphs: Iterable[Data], settings: FitSettings
-) -> None:
-    """The same training as ``fit`` with a constant rate."""
+def pyg_fit(model: PyGRegressor, graphs: Iterable[Data], settings: FitSettings) -> None:
+    """Train as ``gnn.fit.fit`` does with a constant learning rate."""
     torch.manual_seed(settings.seed)
     loader = DataLoader(graphs, settings.batch_size, shuffle=True)
     optimizer = torch.optim.Adam(model.parameters(), lr=settings.lr)

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Work out the sizes that an ONNX file computes from constants and shapes.
+"""Constant folding of the sizes that an ONNX file computes.
 
 PyTorch's older exporter writes a padding, or one half of the channels, as a chain of
 nodes through which the inference of shapes does not see.
@@ -26,7 +26,7 @@ _MOST = 64
 
 
 def drop_weights_(graph: GraphProto) -> None:
-    """Take the numbers out of large weights, whose shapes are all that counts."""
+    """Drop the data of large weights, of which only shapes matter, in place."""
     for tensor in graph.initializer:
         if np.prod(tensor.dims) > _MOST:
             for field in ('raw_data', 'float_data', 'int32_data', 'int64_data'):

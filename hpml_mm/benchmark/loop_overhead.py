@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Cost of the training loop beside the model: hooks around a toy network."""
+"""Overhead of the training loop and its hooks, measured with a toy network."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -19,7 +19,7 @@ from hpml_mm.utils.model import model_device
 from .baseline import class_name
 from .jobs import Job
 from .profiles import hook_profile
-from .session import Session, Steps, endless, looped
+from .session import Session, Steps, endless, loop_steps
 from .workload import job_config
 
 _BATCH = 4
@@ -36,7 +36,7 @@ _OF_THE_MODEL = frozenset(
 
 
 class ToyNet(BaseModel):
-    """Linear layer, so that nearly all of the time is the loop's."""
+    """Linear layer so small that an iteration is nearly all overhead of the loop."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class ToyNet(BaseModel):
 
 
 class ToyData(Dataset):
-    """One vector over and over.
+    """Data set that repeats one vector.
 
     Seeding each sample (SampleSeedHook) is work of a loader, whose workers do it beside
     the loop. There are none here, so this data set says that it seeds itself.
@@ -70,7 +70,7 @@ class ToyData(Dataset):
     def seed_samples(
         self, seed: int | None, epoch: Callable[[], int] | None = None
     ) -> None:
-        """Take note of nothing: nothing here is random."""
+        """Do nothing: the data are not random."""
 
     def __len__(self) -> int:
         return _SIZE
@@ -79,11 +79,11 @@ class ToyData(Dataset):
         return self._item
 
 
-def open_engine(job: Job, serve: Callable[[Session], None]) -> None:
-    """Serve a loop over the toy network with the hooks of a side."""
+def open_loop(job: Job, serve: Callable[[Session], None]) -> None:
+    """Serve the training loop of the toy network with one side's hooks."""
     if job.side.kind == 'plain':
         device = torch.device(get_device())
-        serve(Session(partial(plain, device), device, lambda session: ''))
+        serve(Session(partial(plain_pytorch, device), device, lambda session: ''))
         return
     runner = toy_runner(job)
     runner.train_loop.run = lambda: _serve(runner, serve)
@@ -120,8 +120,8 @@ def toy_runner(job: Job) -> Runner:
     )
 
 
-def plain(device: torch.device) -> Steps:
-    """Train the same network without MMEngine."""
+def plain_pytorch(device: torch.device) -> Steps:
+    """Train the toy network in plain PyTorch."""
     net = ToyNet().linear.to(device)
     optimizer = torch.optim.SGD(net.parameters(), lr=0.01, momentum=0.9)
     for batch in endless(DataLoader(ToyData(), batch_size=_BATCH)):
@@ -136,7 +136,7 @@ def plain(device: torch.device) -> Steps:
 def _serve(runner: Runner, serve: Callable[[Session], None]) -> nn.Module:
     runner.call_hook('before_train')
     device = model_device(runner.model)
-    serve(Session(partial(looped, runner), device, partial(hook_profile, runner)))
+    serve(Session(partial(loop_steps, runner), device, partial(hook_profile, runner)))
     return runner.model
 
 
