@@ -108,7 +108,7 @@ def _parts_without_twin(cfg: Config, mode: str) -> set[str]:
         cfg.get('data_preprocessor'),
         model.get('data_preprocessor') if isinstance(model, Mapping) else None,
     )
-    kinds = {str(each.get('type')) for each in dicts_of(parts)}
+    kinds = {str(each.get('type')) for each in nested_dicts(parts)}
     return {kind for kind in kinds if class_name(kind) in _WITHOUT_TWIN}
 
 

@@ -105,7 +105,7 @@ def is_better(found: Measurement, best: Measurement) -> bool:
     return found.speed > WORTH * best.speed
 
 
-def within(found: Measurement, limit: float | None) -> Measurement:
+def check_memory(found: Measurement, limit: float | None) -> Measurement:
     """Refuse a setting that took more GiB of memory than it may."""
     if limit is None or found.memory is None or found.memory <= limit:
         return found

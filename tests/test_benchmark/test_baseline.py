@@ -2,7 +2,7 @@
 import pytest
 from mmengine.config import Config
 
-from hpml_mm.benchmark.baseline import check_other_input, stock_config
+from hpml_mm.benchmark.baseline import baseline_config, check_other_input
 
 
 def config(**parts):
@@ -81,4 +81,4 @@ def test_only_an_input_that_a_hook_makes_fast_has_something_to_be_compared_with(
         check_other_input(config())
     cfg = config(custom_hooks=[dict(type='hpml_mm.FastPoseInputHook')])
     check_other_input(cfg)
-    assert stock_config(cfg, 'data').custom_hooks == []
+    assert baseline_config(cfg, 'data').custom_hooks == []

@@ -67,5 +67,5 @@ def test_the_front_is_what_nothing_beats_at_its_costs():
     front = pareto_front(found)
     assert [(f.macs, f.score) for f in front] == [(3, 60), (5, 71), (9, 80)]
     long = [one(macs, macs) for macs in (1, 2, 3, 4, 50, 99, 100)]
-    assert [f.macs for f in spread_out(long, 3)] == [1, 50, 100]
-    assert spread_out(long, 7) == long
+    assert [f.macs for f in evenly_spaced(long, 3)] == [1, 50, 100]
+    assert evenly_spaced(long, 7) == long
