@@ -30,7 +30,7 @@ PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 test: env-extras  ## Install what is missing, the optional extras too, then test everything.
 	$(PYTEST) -m "not system" $(ARGS)
 
-test-quick: env-extras  ## Test what takes two minutes: no training, no process of its own.
+test-quick: env-extras  ## Test in two minutes what takes less than a second.
 	$(PYTEST) -m "not slow and not system" $(ARGS)
 
 test-system: env-extras  ## Test what needs a browser, a cluster or minutes.

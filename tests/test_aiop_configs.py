@@ -60,6 +60,7 @@ def summary(work_dir):
     return json.loads((work_dir / 'summary.json').read_text())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('leaf', TRAINED)
 def test_a_leaf_trains_with_all_hooks(leaf, graphs):
     work_dir, runner = train_leaf(CONFIGS / leaf, graphs)

@@ -32,6 +32,7 @@ def test_there_are_leaves():
     assert len(LEAVES) > 80
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('leaf', LEAVES)
 def test_name_tells_the_truth(leaf):
     problems = name_problems(CONFIGS / leaf)
@@ -49,6 +50,7 @@ def failures(check, cases):
     return '\n'.join(found)
 
 
+@pytest.mark.slow
 def test_no_key_is_unknown_and_no_schedule_ends_elsewhere():
     def check(cfg):
         check_config(cfg)

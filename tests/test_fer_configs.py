@@ -55,6 +55,7 @@ def test_pipelines_give_the_size_in_the_name():
     assert len(seen) > 8
 
 
+@pytest.mark.slow
 def test_models_build_and_know_the_classes():
     init_default_scope('mmpretrain')
     seen = set()

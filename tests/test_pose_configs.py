@@ -151,6 +151,7 @@ def test_pipelines_give_the_size_in_the_name():
     assert len(seen) > 10
 
 
+@pytest.mark.slow
 def test_models_give_the_heatmaps_in_the_name():
     init_default_scope('mmpose')
     networks, seen = {}, set()

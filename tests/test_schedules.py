@@ -45,6 +45,7 @@ def test_delayed_step_decay_of_every_epoch(variant, lr, start, every, rate):
     assert learning_rates(leaf) == pytest.approx(expected)
 
 
+@pytest.mark.slow
 def test_one_cycle_is_a_line_and_a_cosine_of_mmengine():
     """To the last bit: with these two schedulers the committed results were made."""
     leaves = [leaf for leaf in LEAVES if 'OneCycle' in str(load(leaf).param_scheduler)]

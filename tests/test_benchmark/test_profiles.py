@@ -86,6 +86,7 @@ def test_transforms_are_found_below_a_wrapper():
     assert list(pipelines_of([])) == []
 
 
+@pytest.mark.slow
 def test_the_stages_of_a_pipeline_are_named_and_it_is_left_as_it_was():
     dataset, prepared = Numbers(), []
     (transform,) = dataset.pipeline.transforms

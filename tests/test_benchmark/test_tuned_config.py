@@ -21,6 +21,7 @@ PLAIN = CONFIGS / 'fer/efficientnet-b0_1xb16-30e_fer2013-224px.py'
 CPU = torch.device('cpu')
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('path', [FAST, PLAIN], ids=['fast', 'plain'])
 @pytest.mark.parametrize(
     'setting',

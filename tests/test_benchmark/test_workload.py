@@ -17,6 +17,8 @@ from hpml_mm.benchmark.loop_overhead import open_loop, toy_runner
 from hpml_mm.benchmark.workload import job_config, open_config, open_pipeline
 from hpml_mm.config.overrides import load_config
 
+pytestmark = pytest.mark.slow
+
 PRETRAINED = ROOT / 'configs/fer/efficientnet-b0_1xb16-pretrained-30e_fer2013-224px.py'
 REMEMBER = "custom_hooks = [dict(type='RememberRunnerHook')]"
 

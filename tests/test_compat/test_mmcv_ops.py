@@ -164,6 +164,7 @@ def test_every_op_name_is_answered():
         stand_in.any_name_at_all(1, key=2)
 
 
+@pytest.mark.slow
 def test_importing_hpml_mm_is_cheap_and_opens_mmpose():
     heavy = ('torch', 'torchvision', 'mmcv', 'mmengine', 'mmpose', 'numpy')
     code = (

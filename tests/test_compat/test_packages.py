@@ -91,6 +91,7 @@ def test_require_keeps_errors_of_an_installed_module(tmp_path, monkeypatch):
         require('half_made', extra='quant')
 
 
+@pytest.mark.slow
 def test_faces_do_without_mmpose():
     code = (
         'import sys\n'

@@ -81,6 +81,7 @@ STOCK = [
 ]
 
 
+@pytest.mark.slow
 def test_stock_recipes_pass():
     refused = []
     for name in STOCK:

@@ -165,6 +165,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('case', CASES)
 def test_the_distribution_is_that_of_single_samples(case):
     features, ours, theirs, wrong = CASES[case]

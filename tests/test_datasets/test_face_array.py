@@ -280,6 +280,7 @@ def test_a_gpu_gives_the_same_pictures_without_being_waited_for():
     assert (difference > 0).float().mean() < 0.01
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_all_faces_of_fer2013(real_data, tmp_path):
     source = {

@@ -9,6 +9,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from two_ranks import on_two_ranks
 
+pytestmark = pytest.mark.slow
+
 CENTRE = {'type': 'hpml_mm.BatchCenterCrop', 'size': 44}
 AUGMENT = [
     {'type': 'hpml_mm.BatchRandomCrop', 'size': 44},
@@ -163,7 +165,6 @@ def _pictures_on_a_rank(rank, folder):
     torch.save(album.epochs, folder / f'rank{rank}.pt')
 
 
-@pytest.mark.slow
 def test_two_processes_see_the_pictures_of_one(tmp_path):
     on_two_ranks(_pictures_on_a_rank, tmp_path)
     pages = [torch.load(tmp_path / f'rank{rank}.pt') for rank in (0, 1)]

@@ -177,6 +177,7 @@ def run(work, cats, way: dict, workers: int = 0) -> tuple[Recorder, dict]:
 
 
 # Where images are flipped, places are rounded once and not twice.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('augment', 'workers', 'tolerance'), [(False, 2, 1e-5), (True, 0, 1e-3)]
 )

@@ -222,6 +222,7 @@ def test_nothing_to_compare_with_is_an_error(tmp_path, make_split):
         FERFolderDataset(str(tmp_path), drop_crossing=True)
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_fer2013_has_its_known_counts(real_data):
     root = str(real_data / 'fer2013')

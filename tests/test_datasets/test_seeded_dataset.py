@@ -91,6 +91,7 @@ def test_the_gpu_generators_are_left_alone(monkeypatch):
     assert calls == []
 
 
+@pytest.mark.slow
 def test_another_sample_for_a_broken_one_is_always_the_same():
     chosen = [seeded(Noise(broken=(3,)))[3]['sample_idx'] for _ in range(5)]
     assert len(set(chosen)) == 1

@@ -146,6 +146,7 @@ OTHERS = {
 del OTHERS['coordinates']['head']['out_channels']
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('kind', OTHERS)
 def test_other_heads_are_decoded_alike(kind, tmp_path):
     cfg = leaf(CATS)

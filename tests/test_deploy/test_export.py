@@ -101,6 +101,7 @@ def by_value(features):
     return features if features.sum().item() > 0 else -features
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('work', 'message'),
     [
@@ -121,6 +122,7 @@ def test_what_cannot_be_exported_is_named_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_another_result_is_an_error_and_the_old_file_stays(tmp_path, spec, monkeypatch):
     path = tmp_path / 'a.onnx'
     path.write_bytes(b'old')

@@ -67,6 +67,7 @@ def saved(content, tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_every_weight_of_w32_has_its_place(original, tmp_path):
     """Heatmaps are bit-equal to those of the weights put into place by hand."""
     runner = runner_with(hrnet_config(), saved(original, tmp_path), tmp_path)
@@ -84,6 +85,7 @@ def test_every_weight_of_w32_has_its_place(original, tmp_path):
     assert WEIGHTS == 1462
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('prefix', ['', 'module.'])
 def test_each_weight_does_what_it_does_in_the_original(
     narrow, expected, tmp_path, prefix
@@ -104,6 +106,7 @@ def test_each_weight_does_what_it_does_in_the_original(
     assert torch.equal(averaged[f'backbone.{name}'], narrow[name])
 
 
+@pytest.mark.slow
 def test_a_last_layer_for_other_keypoints_is_left_out_and_told(narrow, tmp_path):
     path = saved(narrow, tmp_path)
     runner = runner_with(hrnet_config(8, keypoints=20), path, tmp_path)
@@ -153,6 +156,7 @@ def test_what_is_missing_is_named(narrow):
     assert (len(fitting), report.missing, report.unused) == (WEIGHTS, (), ())
 
 
+@pytest.mark.slow
 def test_another_width_or_backbone_is_refused(narrow):
     with pytest.raises(ValueError, match='a.pth is an HRNet of another width'):
         weights_for(build_pose_model(hrnet_config(16)), narrow, 'a.pth')
@@ -169,6 +173,7 @@ def test_a_checkpoint_that_gives_nothing_is_refused(tmp_path):
         runner_with(hrnet_config(8), path, tmp_path)
 
 
+@pytest.mark.slow
 def test_a_test_run_takes_the_original_and_wants_all_of_it(narrow, expected, tmp_path):
     path = str(saved(narrow, tmp_path))
     model = build_pose_model(hrnet_config(8))

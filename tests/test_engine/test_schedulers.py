@@ -50,6 +50,7 @@ def trained(work_dir, batches=5, scheduler=None, stop=None, **changes):
 ONCE = {'type': 'hpml_mm.OneCycle', 'convert_to_iter_based': True}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('changes', 'expected'),
     [

@@ -126,6 +126,7 @@ def model_and_images():
     return Model(), torch.randn(6, 1, 8, 8)
 
 
+@pytest.mark.slow
 def test_losses_gradients_and_keys_stay_and_a_copy_has_its_own_weights(graphs):
     model, images = model_and_images()
     plain = copy.deepcopy(model)
@@ -154,6 +155,7 @@ def test_losses_gradients_and_keys_stay_and_a_copy_has_its_own_weights(graphs):
     assert model.loss(images) != 0
 
 
+@pytest.mark.slow
 def test_both_ways_of_calling_a_head_are_compiled_once_and_validation_never(graphs):
     seen, backend = graphs
     model, images = model_and_images()

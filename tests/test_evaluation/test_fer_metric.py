@@ -104,5 +104,6 @@ def _evaluate_on_one_of_two(rank, folder):
         assert matrix.tolist() == [[1, 1, 0], [0, 1, 0], [1, 0, 1]]
 
 
+@pytest.mark.slow
 def test_two_processes_see_the_whole_set_once(tmp_path):
     on_two_ranks(_evaluate_on_one_of_two, tmp_path)

@@ -32,6 +32,8 @@ from hpml_mm.predictor.gnn.regressor import ScoreModel
 from hpml_mm.predictor.gnn.targets import TargetScaler
 from hpml_mm.registry import HOOKS
 
+pytestmark = pytest.mark.slow
+
 STOP = {'type': 'hpml_mm.GracefulStopHook', 'agree_interval': 1}
 
 

@@ -90,6 +90,7 @@ def root(tmp_path_factory):
     return write_spots(tmp_path_factory.mktemp('spots'), [0, 2, 1, 9, 0, 3, 6, 1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('repeat', [False, True])
 def test_the_model_sees_what_the_stock_input_would_show(tmp_path, root, repeat):
     epochs = 1 if repeat else 2
@@ -111,6 +112,7 @@ def test_the_model_sees_what_the_stock_input_would_show(tmp_path, root, repeat):
     assert not torch.equal(first, second)
 
 
+@pytest.mark.slow
 def test_one_step_in_the_way_leaves_all_as_it_was(tmp_path, root):
     _, runner = run(tmp_path, root, [FAST], spoil={'type': 'YOLOXHSVRandomAug'})
     steps = runner.train_dataloader.dataset.pipeline.transforms
@@ -125,6 +127,7 @@ def test_one_step_in_the_way_leaves_all_as_it_was(tmp_path, root):
     ) in log
 
 
+@pytest.mark.slow
 def test_images_take_the_memory_format_of_the_weights(tmp_path, root):
     speed = {'type': 'hpml_mm.SpeedHook', 'channels_last': True}
     watch, _ = run(tmp_path, root, [FAST, speed], resnet=True)

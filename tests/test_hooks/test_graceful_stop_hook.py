@@ -58,6 +58,7 @@ def unbroken(request, tmp_path_factory):
     return train(tmp_path_factory.mktemp('whole'), **request.param)[0], request.param
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('iteration', [1, 4, 6, 9])
 def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path, unbroken, iteration):
     whole, by = unbroken

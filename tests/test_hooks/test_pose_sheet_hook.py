@@ -93,6 +93,7 @@ def expected_sheet(runner, numbers):
     return draw_pose_sheet(rows, meta, ['prediction'], side=SIDE)
 
 
+@pytest.mark.slow
 def test_training_shows_fixed_and_worst_objects_in_tensorboard(tmp_path, root):
     watch = Watch()
     hook = {'type': 'hpml_mm.PoseSheetHook', 'num': 2, 'interval': 2}
@@ -123,6 +124,7 @@ def test_training_shows_fixed_and_worst_objects_in_tensorboard(tmp_path, root):
     ]
 
 
+@pytest.mark.slow
 def test_without_heatmaps_a_sheet_has_two_columns(tmp_path, root):
     hook = {'type': 'hpml_mm.PoseSheetHook', 'num': 3, 'heatmaps': False}
     build_runner(tmp_path / 'run', root, [hook]).val()
@@ -140,6 +142,7 @@ def test_fixed_objects_are_spread_over_the_batches(num):
     assert counts.max() - counts[1:-1].min() <= 1
 
 
+@pytest.mark.slow
 def test_boxes_without_truth_stop_the_training_before_it_starts(tmp_path, root):
     (root / 'boxes.json').write_text(
         '[{"image_id": 0, "category_id": 1, "bbox": [6, 10, 44, 44], "score": 0.9}]'

@@ -14,6 +14,8 @@ from hpml_mm.experiments.rows import read_results
 from hpml_mm.quantization.from_runner import trained_model, validation_of
 from hpml_mm.quantization.hooks import PTQHook
 
+pytestmark = pytest.mark.slow
+
 PTQ = dict(type='hpml_mm.PTQHook', settings=dict(latency_seconds=0, max_drop=None))
 
 

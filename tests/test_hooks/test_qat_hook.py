@@ -12,6 +12,8 @@ from hpml_mm.quantization.from_runner import trained_model, validation_of
 from hpml_mm.quantization.hooks import QATHook
 from hpml_mm.quantization.qat import fake_quant_layers
 
+pytestmark = pytest.mark.slow
+
 COMPILED = dict(type='hpml_mm.SpeedHook', compile=dict(backend='eager'))
 ITERATIONS = dict(_delete_=True, by_epoch=False, max_iters=2)
 EMA = dict(type='EMAHook', momentum=0.5, update_buffers=True)
@@ -92,7 +94,6 @@ def test_a_checkpoint_is_that_of_a_plain_model_with_ranges(trained):
     assert all('.input_fake_quant.' in name for name in extra)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize('epoch', [1, 2])
 def test_a_resumed_training_ends_where_a_whole_one_does(trained, tmp_path, epoch):
     runner, folder = trained
@@ -108,7 +109,6 @@ def test_a_resumed_training_ends_where_a_whole_one_does(trained, tmp_path, epoch
     assert after[0] == after[1]
 
 
-@pytest.mark.slow
 def test_a_reference_to_compare_with_and_layers_that_do_not_round(tmp_path):
     demo_runner(tmp_path / 'fp32').train()
     checkpoint = str(tmp_path / 'fp32/epoch_1.pth')

@@ -8,6 +8,8 @@ from toy_runs import ToyNet, for_testing, for_validation, toy_runner
 from hpml_mm.engine.speed import CompiledForward
 from hpml_mm.engine.wide_batch_norm import WideBatchNorm2d
 
+pytestmark = pytest.mark.slow
+
 HOOK = {'type': 'hpml_mm.SpeedHook'}
 # Traces as the default backend does, but needs no compiler and no time.
 COMPILE = {**HOOK, 'compile': {'backend': 'aot_eager'}}

@@ -18,6 +18,8 @@ import pytest
 from pose_spots import write_spots
 from python_process import run_python
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 
 TRAIN = """
@@ -176,7 +178,6 @@ def test_pose_by_custom_imports(train, tmp_path):
 
 
 @pytest.mark.real_data
-@pytest.mark.slow
 def test_pose_on_real_persons(train, real_data, tmp_path):
     root = real_data / 'coco_person'
     names = [f'{split}2017' for split in ('train', 'val')]

@@ -22,6 +22,7 @@ def error(model, data):
     return np.abs(predict(model, data.table, data.indices) - data.labels).mean()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('settings', [{}, STRONG], ids=['aiop', 'residual'])
 def test_labels_are_fitted(settings):
     torch.manual_seed(0)

@@ -124,6 +124,7 @@ def test_moved_identities_leave_the_same_network(macro):
     torch.testing.assert_close(nets[0](x), nets[1](x))
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_macs_and_parameters_of_the_whole_published_table(macro, real_data):
     path = real_data / 'nas' / 'nas_bench_macro_cifar10.json'

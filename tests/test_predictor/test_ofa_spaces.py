@@ -63,6 +63,7 @@ def test_the_fixed_last_stage_of_proxylessnas():
         space.decode(text.replace('7-6', '0-0'))
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_macs_and_parameters_of_the_whole_published_table(mbv3, real_data):
     path = real_data / 'nas' / 'ofa_mbv3_w1.0_imagenet.csv'

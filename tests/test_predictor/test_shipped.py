@@ -61,6 +61,7 @@ def test_networks_out_of_distribution_are_told(source, reason, monkeypatch):
     assert 0 <= found.std[0] <= 100
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_the_card_is_true_and_training_gives_the_file_again(tmp_path, real_data):
     table = real_data / 'nas' / 'ofa_mbv3_w1.0_imagenet.csv'

@@ -93,6 +93,7 @@ def test_a_table_that_is_not_utf8_is_an_error(tmp_path, space):
         read_table(path, space)
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.parametrize(
     ('space', 'file', 'count', 'metrics'),

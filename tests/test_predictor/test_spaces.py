@@ -73,6 +73,7 @@ def test_a_string_is_read_back_and_names_one_network(space):
             assert space.encode(simple) == text
 
 
+@pytest.mark.slow
 def test_the_joined_graph_is_the_traced_one_and_counts_what_pytorch_counts(space):
     (arch,) = samples(space, 1)
     side = space.resolution // 2

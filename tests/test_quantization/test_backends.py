@@ -32,6 +32,8 @@ from hpml_mm.quantization.coverage import (
 )
 from hpml_mm.quantization.sensitivity import output_sqnr
 
+pytestmark = pytest.mark.slow
+
 IMAGES = toy_batches(1, seed=5)
 FILES = [name for name, backend in BACKENDS.items() if backend.suffixes]
 NETWORKS = {'swish': swish_net, 'pose': pose_net}

@@ -42,6 +42,7 @@ def by_hand(cfg, seed):
     return (torch.stack(faces)[:, None].float() - mean) / std
 
 
+@pytest.mark.slow
 def test_training_faces_go_through_the_pipeline_of_validation(cfg):
     state = torch.get_rng_state()
     batches = calibration_batches(cfg, 128, batch_size=50, seed=3)
@@ -54,6 +55,7 @@ def test_training_faces_go_through_the_pipeline_of_validation(cfg):
     assert not torch.equal(other[0], batches[0])
 
 
+@pytest.mark.slow
 def test_an_array_of_faces_and_repetitions_give_the_same(cfg):
     expected = torch.cat(calibration_batches(cfg, 128))
     again = Config(cfg.to_dict())

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 main = runpy.run_path(str(ROOT / 'tools' / 'draw_faces.py'))['main']
 
 
+@pytest.mark.slow
 def test_drawn_files_are_the_faces_of_the_data_set(tmp_path):
     out = tmp_path / 'faces'
     main([str(out), '--num-per-class', '2', '--seed', '3'])

@@ -54,6 +54,7 @@ COUNTS = {
 }
 
 
+@pytest.mark.slow
 def test_groups_of_a_folder_are_reported_and_listed(find, faces, tmp_path):
     output = find(faces, '--json', tmp_path / 'list.json')
     lines = [line.strip() for line in output.splitlines()]
@@ -74,12 +75,14 @@ def test_groups_of_a_folder_are_reported_and_listed(find, faces, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_a_csv_file_gives_the_same_counts(find, faces, tmp_path):
     folder_to_csv(faces, tmp_path / 'faces.csv')
     find(tmp_path / 'faces.csv', '--json', tmp_path / 'list.json')
     assert json.loads((tmp_path / 'list.json').read_text())['counts'] == COUNTS
 
 
+@pytest.mark.slow
 def test_a_damaged_image_is_named_or_left_out(find, faces):
     (faces / 'val' / 'Sad' / 'x.jpg').touch()
     with pytest.raises(SystemExit, match=r'error: .*val/Sad/x\.jpg is empty'):
@@ -87,6 +90,7 @@ def test_a_damaged_image_is_named_or_left_out(find, faces):
     assert '18 faces, of which 4' in find(faces, '--on-error', 'skip')
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_fer2013_holds_its_known_duplicates(find, real_data, tmp_path):
     find(real_data / 'fer2013', '--json', tmp_path / 'list.json')

@@ -22,6 +22,8 @@ from hpml_mm.engine.weights import export_weights, load_fitting
 from hpml_mm.quantization.backends import BACKENDS
 from hpml_mm.utils.model import build_model
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 main = runpy.run_path(str(ROOT / 'tools' / 'predict.py'))['main']
 

@@ -155,6 +155,7 @@ def test_rows_out_of_distribution_say_why(capsys):
     assert reasons == ['images of 64x64, trained on 32x32'] * 2
 
 
+@pytest.mark.slow
 def test_what_is_no_classifier_is_told(capsys):
     pytest.importorskip('mmpose')
     reason = ': a TopdownPoseEstimator is no classifier'

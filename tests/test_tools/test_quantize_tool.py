@@ -11,6 +11,8 @@ from toy_tools import ROOT
 
 from hpml_mm.experiments.rows import read_results
 
+pytestmark = pytest.mark.slow
+
 main = runpy.run_path(str(ROOT / 'tools' / 'quantize.py'))['main']
 # Few faces, and no process to load them.
 SHORT = ['--cfg-options'] + [
@@ -67,7 +69,6 @@ def test_post_training_leaves_models_report_and_rows(quantize, checkpoint, tmp_p
         assert (tmp_path / 'out' / name).is_file()
 
 
-@pytest.mark.slow
 def test_training_for_int8_starts_from_the_checkpoint(quantize, checkpoint, tmp_path):
     options = [checkpoint, '--method', 'qat', '--epochs', 1]
     assert quantize(*options)[0] == 0
@@ -107,7 +108,6 @@ def test_random_weights_are_timed_and_not_judged(quantize, tmp_path):
     assert not [metric for metric in values if 'accuracy' in metric]
 
 
-@pytest.mark.slow
 @pytest.mark.real_data
 def test_real_faces_lose_at_most_half_a_point(
     quantize, tmp_path, real_data, monkeypatch

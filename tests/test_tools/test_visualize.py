@@ -9,6 +9,8 @@ import pytest
 import torch
 from pose_spots import save_weights, write_config, write_spots
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 main = runpy.run_path(str(ROOT / 'tools' / 'visualize.py'))['main']
 

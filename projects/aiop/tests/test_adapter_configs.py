@@ -61,6 +61,7 @@ def moved(one, other, start):
     }
 
 
+@pytest.mark.slow
 def test_adapters_one_after_another_and_a_target(graphs):
     gnn = BASE / 'aiop-gnn_1xb32-stand-flops-40e_nas-bench-201-cifar10-32px.py'
     done = [train_leaf(gnn, graphs)[0] / 'epoch_2.pth']
@@ -86,6 +87,7 @@ def test_adapters_one_after_another_and_a_target(graphs):
         checkpoint_predictor(cache, config, done[-1])
 
 
+@pytest.mark.slow
 def test_an_ensemble_trains_by_config(graphs):
     (leaf,) = BASE.glob('residual-gnn_1xb32-40e_nas-bench-macro*')
     member = load_config(str(leaf)).model.to_dict()

@@ -50,6 +50,7 @@ def test_a_face_is_cropped_and_scaled_to_one():
     assert (face.size, face.mode, label) == ((48, 48), 'L', labels[1])
 
 
+@pytest.mark.slow
 def test_training_stops_at_the_target():
     seen = []
     splits = {'train': bright_and_dark(0), 'val': bright_and_dark(1, 64)}
@@ -60,6 +61,7 @@ def test_training_stops_at_the_target():
     assert seen == sorted(seen, key=lambda epoch: epoch.seconds)
 
 
+@pytest.mark.slow
 def test_training_ends_without_the_target():
     splits = {'train': bright_and_dark(0, 128), 'val': bright_and_dark(1, 64)}
     last = train(splits, 'val', 101, epochs=2, workers=0, report=lambda epoch: None)

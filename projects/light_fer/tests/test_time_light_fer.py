@@ -34,6 +34,7 @@ def run(folder, *options):
     return call_tool('projects.light_fer', *words, cwd=folder)
 
 
+@pytest.mark.slow
 def test_a_row_tells_how_many_times_as_long_it_took(faces):
     write_results(faces / 'times.csv', [OURS])
     done = run(faces, '--target', 0, '--against', 'time/ours')
@@ -46,6 +47,7 @@ def test_a_row_tells_how_many_times_as_long_it_took(faces):
     assert '--target 0' in rows['epochs'].command
 
 
+@pytest.mark.slow
 def test_privatetest_need_not_be_there(faces):
     shutil.rmtree(faces / 'fer' / 'test')
     done = run(faces, '--target', 0)
@@ -53,6 +55,7 @@ def test_privatetest_need_not_be_there(faces):
     assert 'test' not in done.stdout.split('epoch 1: ')[1]
 
 
+@pytest.mark.slow
 def test_a_target_that_is_not_reached_leaves_no_row(faces):
     done = run(faces, '--target', 101, '--epochs', 1)
     assert done.returncode == 1
