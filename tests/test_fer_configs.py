@@ -5,6 +5,7 @@ import json
 
 import hpml_mm  # noqa: F401  # isort: skip
 import numpy as np
+import pytest
 import torch
 from fer_leaves import faces
 from leaf_content import kind

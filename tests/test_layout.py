@@ -66,7 +66,6 @@ def test_every_room_has_its_floor():
     assert max(floors().values()) <= 9
 
 
-@pytest.mark.slow
 def test_imports_lead_down():
     """From a floor to one below it, so never in a circle."""
     floor_of = floors() | {'__init__': 9}

@@ -45,8 +45,9 @@ def check_schedule(cfg: Config, changes: Iterable[str]) -> None:
 def schedule_problems(cfg: Config) -> list[str]:
     """Find the schedules that do not end with the run.
 
-    Warm-ups may end before, schedulers without an ``end`` take the run's, and those
-    that count in another unit than the run cannot be compared before there is data.
+    Warm-ups may end before, and schedulers without an ``end`` take the run's. Those
+    that count in another unit than the run cannot be compared before there is data; of
+    them, a run of iterations gives one without an ``end`` a single epoch.
     """
     run = cfg.get('train_cfg') or {}
     unit = next((u for u in ('epochs', 'iters') if run.get(f'max_{u}')), None)
@@ -57,6 +58,11 @@ def schedule_problems(cfg: Config) -> list[str]:
         same = [s for s in group if s.get('by_epoch', True) == (unit == 'epochs')]
         ends = [s['end'] for s in same if 'end' in s and not _is_warmup(s)]
         places = {'ends at': ends and max(ends) != length and max(ends)}
+        if unit == 'iters' and any('end' not in s for s in group if s not in same):
+            problems.append(
+                f'the schedule of {name} counts epochs, and the run ends at {length} '
+                'iters (train_cfg.max_iters): by_epoch=False is missing'
+            )
         steps = [step for s in same for step in s.get('milestones', ())]
         places['has a milestone at'] = max(steps, default=0) > length and max(steps)
         problems += [

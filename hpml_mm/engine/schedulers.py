@@ -57,6 +57,12 @@ class OneCycle(LRSchedulerMixin, _ParamScheduler):
             )
         if end >= INF:
             raise ValueError('hpml_mm.OneCycle has no end: build it by a Runner')
+        if by_epoch and end - begin < 2:  # as in a run that counts iterations
+            raise ValueError(
+                f'hpml_mm.OneCycle: a cycle from epoch {begin} to {end} has one rate: '
+                'set convert_to_iter_based=True, or by_epoch=False in a run of '
+                'iterations'
+            )
         warmup = int(pct_start * (end - begin)) if warmup is None else warmup
         self.warmup = warmup if warmup > 1 else 0
         self.start_factor = 1 / div_factor

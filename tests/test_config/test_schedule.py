@@ -88,6 +88,10 @@ def test_iterations_are_compared_with_iterations():
     (problem,) = problems(poly, max_iters=1000)
     assert '900' in problem
     assert '1000 (train_cfg.max_iters)' in problem
+    assert problems([WARM, poly], max_iters=900) == []
+    for forgotten in (STEP, {'type': 'hpml_mm.OneCycle', **CONVERT}):
+        (problem,) = problems(forgotten, max_iters=900)
+        assert 'by_epoch=False is missing' in problem
 
 
 @pytest.fixture

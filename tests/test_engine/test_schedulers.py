@@ -99,8 +99,15 @@ def test_a_resumed_run_goes_on_in_the_cycle_and_in_no_other(tmp_path):
     [
         ({'pct_start': 1.0}, 'pct_start'),
         ({'div_factor': 0.5}, 'div_factor'),
+        ({'convert_to_iter_based': False, 'end': 1}, 'from epoch 0 to 1'),
     ],
 )
 def test_settings_that_are_no_cycle_are_refused(tmp_path, settings, key):
     with pytest.raises(ValueError, match=key):
         trained(tmp_path, scheduler={**ONCE, **settings})
+
+
+def test_epochs_in_a_run_of_iterations_are_refused(tmp_path):
+    iters = {'by_epoch': False, 'max_iters': 10, 'val_interval': 10}
+    with pytest.raises(ValueError, match='by_epoch=False'):
+        trained(tmp_path, scheduler={'type': 'hpml_mm.OneCycle'}, train_cfg=iters)

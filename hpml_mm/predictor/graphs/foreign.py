@@ -78,7 +78,7 @@ class _Array(Record):
 
 
 class _Fields(tuple):
-    """Stand-in for a named tuple, whose fields come one by one."""
+    """Stand-in for a tuple with names, whose fields come one by one."""
 
     __slots__ = ()
     __setstate__ = Record.__setstate__
@@ -87,50 +87,80 @@ class _Fields(tuple):
         return super().__new__(cls, fields)
 
 
-class _Unpickler(pickle.Unpickler):
-    """Unpickler that finds the stand-ins and nothing else.
+# Functions have classes as stand-ins, too: even a method would lend its function's
+# attributes to a pickle that sets some.
 
-    Those for functions are methods: unlike a function's, no pickle can set theirs.
-    """
 
-    def find_class(self, module: str, name: str) -> Any:
-        graphs, numpy = 'model_src.comp_graph.tf_comp_graph', 'multiarray'
-        if module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-            module = numpy  # numpy 2 renamed it; caches of both are about
-        known: dict[tuple[str, str], Any] = {
-            **{(graphs, kind): Record for kind in ('ComputeGraph', 'Node')},
-            **{(graphs, kind): Record for kind in ('RegularNode', 'WeightedNode')},
-            # Of DARTS, by which GENNAPE's NAS-Bench-301 names its networks.
-            ('model_src.darts.model_darts', 'Genotype'): _Fields,
-            ('numpy', 'dtype'): _Numbers,
-            ('numpy', 'ndarray'): _Array,
-            (numpy, '_reconstruct'): lambda *arguments: _Array(),
-            (numpy, 'scalar'): self._scalar,
-            ('_codecs', 'encode'): self._encode,
-            ('builtins', 'range'): self._range,
-            ('collections', 'defaultdict'): lambda *factory: {},
-            ('collections', 'OrderedDict'): dict,
-            **{('builtins', k.__name__): k for k in (set, frozenset, list)},
-        }
-        if (module, name) not in known:
-            raise _ForeignNameError(f'{module}.{name}')
-        return known[module, name]
+class _Reconstruct(Record):
+    """Stand-in for numpy's function that makes an empty array."""
 
-    def _scalar(self, numbers: _Numbers, content: bytes = b'') -> Any:
+    def __new__(cls, *arguments: object) -> Any:
+        return _Array()
+
+
+class _Scalar(Record):
+    """Stand-in for numpy's function that makes a number."""
+
+    def __new__(cls, numbers: object, content: bytes = b'') -> Any:
         (number,) = _read(numbers, content).tolist()
         return number
 
-    def _encode(self, text: str, encoding: str) -> bytes:
-        # Old protocols write bytes as text of this encoding.
+
+class _Encode(Record):
+    """Stand-in for ``_codecs.encode``, by which old protocols write bytes."""
+
+    def __new__(cls, text: str, encoding: str) -> Any:
         if encoding != 'latin1':
             raise ValueError('bytes of an unknown encoding')
         return str.encode(text, 'latin1')
 
-    def _range(self, *bounds: int) -> list[int]:
+
+class _Range(Record):
+    """Stand-in for ``range``; a list."""
+
+    def __new__(cls, *bounds: int) -> Any:
         numbers = range(*bounds)
         if len(numbers) > _LONGEST_RANGE:
             raise ValueError(f'{numbers} is longer than any of theirs')
         return list(numbers)
+
+
+class _DefaultDict(Record):
+    """Stand-in for ``collections.defaultdict``; a dict without defaults."""
+
+    def __new__(cls, *factory: object) -> Any:
+        return {}
+
+
+_KNOWN: dict[str, type] = {
+    'numpy.dtype': _Numbers,
+    'numpy.ndarray': _Array,
+    'numpy.core.multiarray._reconstruct': _Reconstruct,
+    'numpy.core.multiarray.scalar': _Scalar,
+    '_codecs.encode': _Encode,
+    'builtins.range': _Range,
+    'collections.defaultdict': _DefaultDict,
+    'collections.OrderedDict': dict,
+    **{f'builtins.{kind.__name__}': kind for kind in (set, frozenset, list)},
+    # Of DARTS, by which GENNAPE's NAS-Bench-301 names its networks.
+    'model_src.darts.model_darts.Genotype': _Fields,
+    **{
+        f'model_src.comp_graph.tf_comp_graph.{name}': Record
+        for name in ('ComputeGraph', 'Node', 'RegularNode', 'WeightedNode')
+    },
+}
+
+
+class _Unpickler(pickle.Unpickler):
+    """Unpickler that finds the stand-ins and nothing else."""
+
+    def find_class(self, module: str, name: str) -> Any:
+        # numpy 2 renamed it; caches of both are about.
+        place = module.replace('numpy._core', 'numpy.core')
+        found = _KNOWN.get(f'{place}.{name}')
+        if found is None or '.' in name:
+            raise _ForeignNameError(f'{module}.{name}')
+        return found
 
 
 class _ForeignNameError(Exception):
