@@ -28,7 +28,9 @@ COMMAND = ('python', '-m', 'projects.aiop')
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=' '.join(COMMAND),
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('case', choices=CASES)
     parser.add_argument('--caches', type=Path, required=True, help='folder of caches')

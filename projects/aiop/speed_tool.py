@@ -1,9 +1,11 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 r"""Time predictors in turn with the same network in torch_geometric.
 
-python -m projects.aiop.speed_tool predict ofa-mbv3-w1.0 --caches work_dirs/graphs
-python -m projects.aiop.speed_tool train nas-bench-201 --caches work_dirs/graphs \
+    python -m projects.aiop.speed_tool predict ofa-mbv3-w1.0 --caches work_dirs/graphs
+    python -m projects.aiop.speed_tool train nas-bench-201 --caches work_dirs/graphs \
         --networks 14000 --out results/predictor-speed.csv
+
+The folder of caches is that of `python -m projects.aiop`.
 """
 
 import argparse
@@ -25,7 +27,9 @@ COMMAND = ('python', '-m', 'projects.aiop.speed_tool')
 def parse_args() -> argparse.Namespace:
     """Arguments of the command."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=' '.join(COMMAND),
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('what', choices=('predict', 'train'))
     parser.add_argument('space', choices=LABELS)

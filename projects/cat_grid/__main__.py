@@ -15,7 +15,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog='python -m projects.cat_grid', description=__doc__
+    )
     parser.add_argument('--configs', type=Path, default=ROOT / 'configs' / 'cat_pose')
     parser.add_argument('--metric', default='coco/AP')
     parser.add_argument('--write', action='store_true', help="into the folder's README")

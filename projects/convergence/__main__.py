@@ -24,7 +24,9 @@ from projects.outputs import add_outputs, write_outputs
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog='python -m projects.convergence',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('sweep', type=Path, help='folder of LABEL/seedN work dirs')
     parser.add_argument('--metric', required=True, help='a metric of the validation')

@@ -33,7 +33,9 @@ WALL_TIME = 'wall_time(s)'
 
 def parse_args() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog='python -m projects.light_fer',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('--data-root', default='data/fer2013', help='folders of faces')
     parser.add_argument('--target', type=float, default=60.0, help='in per cent')

@@ -25,7 +25,9 @@ from projects.scaling.scaling import (
 
 def main() -> None:
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog='python -m projects.scaling',
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument('runs', nargs='+', type=Path, help='work directories')
     parser.add_argument('--name', required=True, help='name of the experiment')
