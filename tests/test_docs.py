@@ -198,7 +198,7 @@ def test_the_documents_hold_commands():
 
 
 @pytest.mark.real_data
-@pytest.mark.slow
+@pytest.mark.system
 @pytest.mark.parametrize('command', RUN)
 def test_command(command, checkout, real_data, request):
     if any(model in command for model in ('hrnet', 'res50', 'efficientnet')):
