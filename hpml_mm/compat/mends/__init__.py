@@ -1,9 +1,15 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Mends of faults that stock packages show with the libraries of today."""
 
+ALBUMENTATIONS = 'hpml_mm.compat.mends.albumentations'
+
 # Stock module -> what mends it. Each looks for the fault and not for a version, and
 # leaves alone what is right.
 MENDS = {
     # imports imgaug, which is dead, whatever is used of mmdet.datasets
     'mmdet.datasets.transforms.generate_line': 'hpml_mm.compat.mends.imgaug',
+    # arguments of albumentations 1, a module that 2 lacks, a generator of its own
+    'mmpose.datasets.transforms.common_transforms': ALBUMENTATIONS,
+    'mmdet.datasets.transforms.transforms': ALBUMENTATIONS,
+    'mmpretrain.datasets.transforms.processing': ALBUMENTATIONS,
 }

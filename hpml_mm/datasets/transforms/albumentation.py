@@ -1,7 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Augmentation by albumentations 2 that keeps keypoints right."""
 
-import random
 from collections.abc import Sequence
 
 import albumentations as A
@@ -10,6 +9,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 
+from hpml_mm.compat.mends.albumentations import seed_from_numpy
 from hpml_mm.registry import TRANSFORMS
 
 from .albumentation_build import build_transforms, moving_transforms
@@ -73,7 +73,7 @@ class Albumentation(BaseTransform):
 
     def transform(self, results: dict) -> dict:
         """Change the image, and the keypoints where there are any."""
-        self._seed(self._draw_seed())
+        seed_from_numpy(self._compose, self._draw_seed())
         image = results['img']
         if not self._moving:
             results['img'] = self._apply(image)['image']
@@ -128,11 +128,6 @@ class Albumentation(BaseTransform):
     @cache_randomness
     def _draw_seed(self) -> int:
         return int(np.random.randint(2**32, dtype=np.uint32))
-
-    def _seed(self, seed: int) -> None:
-        # One generator for all. ``set_random_seed`` would give each transform one of
-        # its own with the same seed: two flips of p=.5 would come together always.
-        self._compose.set_random_state(np.random.default_rng(seed), random.Random(seed))
 
     def __repr__(self) -> str:
         return f'{type(self).__name__}(transforms={self.transforms}, bgr={self.bgr})'

@@ -5,19 +5,23 @@ Albumentations 2 only warns about an argument that it does not know and goes on 
 its default, so a config written for version 1 silently becomes another augmentation.
 """
 
-import difflib
 import inspect
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import albumentations as A
 import numpy as np
-from albumentations.augmentations.dropout.transforms import BaseDropout
 from albumentations.augmentations.geometric.distortion import BaseDistortion
 from albumentations.core.composition import BaseCompose
 from albumentations.core.transforms_interface import BasicTransform, Transform3D
 from mmengine.config import ConfigDict
+
+from hpml_mm.compat.mends.albumentations import (
+    check_arguments,
+    did_you_mean,
+    may_move_points,
+)
 
 Transform: TypeAlias = BasicTransform | BaseCompose
 
@@ -31,8 +35,6 @@ _NOT_OFFERED = frozenset(
 )
 # Arguments of compositions that hold transforms.
 _CHILDREN = ('transforms', 'first', 'second')
-# They change masks beside the image, which makes them "dual", but move no point.
-_STILL = (A.Morphological, A.NoOp, A.OverlayElements, A.PixelDropout, BaseDropout)
 
 
 def build_transforms(configs: Any, place: str = 'transforms') -> list[Transform]:
@@ -60,7 +62,7 @@ def moving_transforms(transforms: Sequence[Transform]) -> list[str]:
     return [
         type(leaf).__name__
         for leaf in _leaves(transforms)
-        if isinstance(leaf, A.DualTransform) and not isinstance(leaf, _STILL)
+        if may_move_points(type(leaf))
     ]
 
 
@@ -96,10 +98,10 @@ def _build(config: Any, place: str) -> Transform:
     if name not in offered:
         raise ValueError(
             f'{place}: albumentations {A.__version__} has no transform {name!r} for '
-            f'images{_did_you_mean(str(name), offered)}'
+            f'images{did_you_mean(str(name), offered)}'
         )
     kind = offered[name]
-    _check_arguments(kind, plain, place)
+    check_arguments(kind, plain, place)
     if issubclass(kind, BaseCompose):
         for key in _CHILDREN:
             child = plain.get(key)
@@ -108,17 +110,6 @@ def _build(config: Any, place: str) -> Transform:
                 build = _build if isinstance(child, Mapping) else build_transforms
                 plain[key] = build(child, f'{place}.{key}')
     return _construct(kind, plain, place)
-
-
-def _check_arguments(kind: type, arguments: Mapping, place: str) -> None:
-    known = list(inspect.signature(kind).parameters)
-    for name, value in arguments.items():
-        if name not in known:
-            raise ValueError(
-                f'{place}: {kind.__name__} of albumentations {A.__version__} has no '
-                f'argument {name!r} (value {value!r}){_did_you_mean(name, known)} '
-                f'It takes {", ".join(known)}'
-            )
 
 
 def _construct(kind: type, arguments: dict, place: str) -> Transform:
@@ -172,11 +163,3 @@ def _takes_strict(kind: type) -> bool:
     """Return whether a class checks its arguments by a schema."""
     owner = next(base for base in kind.__mro__ if '__init__' in vars(base))
     return 'InitSchema' in vars(owner)
-
-
-def _did_you_mean(name: str, known: Iterable[str]) -> str:
-    by_lower = {other.lower(): other for other in known}
-    close = difflib.get_close_matches(name.lower(), by_lower, n=3, cutoff=0.45)
-    return (
-        f': did you mean {" or ".join(by_lower[c] for c in close)}?' if close else '.'
-    )
