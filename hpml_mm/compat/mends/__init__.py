@@ -2,6 +2,7 @@
 """Mends of faults that stock packages show with the libraries of today."""
 
 ALBUMENTATIONS = 'hpml_mm.compat.mends.albumentations'
+NUMPY = 'hpml_mm.compat.mends.numpy2'
 
 # Stock module -> what mends it. Each looks for the fault and not for a version, and
 # leaves alone what is right.
@@ -12,4 +13,10 @@ MENDS = {
     'mmpose.datasets.transforms.common_transforms': ALBUMENTATIONS,
     'mmdet.datasets.transforms.transforms': ALBUMENTATIONS,
     'mmpretrain.datasets.transforms.processing': ALBUMENTATIONS,
+    # int(array of one element), of 2.4 a TypeError, and so two hooks that draw
+    'mmpose.visualization.opencv_backend_visualizer': NUMPY,
+    # such an array assigned to one element
+    'mmpose.datasets.datasets.wholebody3d.ubody3d_dataset': NUMPY,
+    # np.count_nonzero, which returned an int: the panoptic hands and six others
+    'mmpose.datasets.datasets.base.base_coco_style_dataset': NUMPY,
 }
