@@ -14,6 +14,7 @@ import json
 import sys
 import tempfile
 import traceback
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,16 @@ HOOKS = [
     dict(type='hpml_mm.TorchProfilerHook', wait=0, warmup=1, active=1),
     dict(type='hpml_mm.SummaryHook'),
 ]
+# Keys of sizes in pixels or cells, and the sizes to train with: half of them for poses,
+# where a heatmap must go with its image, and at most 160 pixels for detectors.
+SIZES = {
+    *('input_size', 'heatmap_size', 'in_featuremap_size', 'img_size', 'img_scale'),
+    *('scale', 'scales', 'crop_size', 'size', 'random_size_range'),
+}
+SMALLER = {
+    'mmpose': lambda size: size // 2,
+    'mmdet': lambda size: min(160, round(size / 160) * 32) if size > 320 else size,
+}
 BODY = 'mmpose::body_2d_keypoint'
 HEATMAP = f'{BODY}/topdown_heatmap/coco/td-hm_'
 
@@ -161,8 +172,8 @@ def write_data(root: Path, keypoints: int = 17) -> None:
 def toy_config(name: str, root: Path) -> Config:
     """Stock config that trains two steps on toy data below a folder.
 
-    What is changed: the data, without weights to download, at most 160 pixels for
-    detectors, no reduced precision, which MMEngine refuses on a CPU.
+    What is changed: the data, smaller sizes, no weights to download, no reduced
+    precision, which MMEngine refuses on a CPU, and no checkpoint.
     """
     cfg = get_config(name)
     remove_weights(cfg.model)
@@ -172,9 +183,9 @@ def toy_config(name: str, root: Path) -> Config:
     data.pop('prefetch_factor', None)
     with DATASETS.switch_scope_and_registry(cfg.default_scope) as registry:
         write_data(root / 'data', point_to(data.dataset, root / 'data', registry))
-    if name.startswith('mmdet::'):
-        shrink(cfg.train_dataloader)
-        shrink(cfg.model)
+    if smaller := SMALLER.get(name.partition('::')[0]):
+        shrink(cfg.model, smaller)
+        shrink(cfg.train_dataloader, smaller)
     for part in ('val', 'test'):
         for suffix in ('dataloader', 'cfg', 'evaluator'):
             cfg[f'{part}_{suffix}'] = None
@@ -230,26 +241,20 @@ def point_to(dataset: dict, root: Path, registry: Registry) -> int:
     return 17
 
 
-def shrink(part: Any) -> None:
-    """Make the sizes of images in a detector's config a fifth, and at most 160."""
-    if not isinstance(part, dict):
-        for value in part if isinstance(part, list | tuple) else ():
-            shrink(value)
-        return
-    for key, value in part.items():
-        sizes = {'scale', 'img_scale', 'crop_size', 'size', 'scales'}
-        if key in sizes and isinstance(value, list | tuple):
-            part[key] = smaller(value)
-        else:
-            shrink(value)
+def shrink(part: Any, smaller: Callable[[int], int], sized: bool = False) -> Any:
+    """Change the sizes of images and feature maps in a part of a config.
 
-
-def smaller(value: Any) -> Any:
-    """Divide sizes above 320 by five, in steps of 32 pixels."""
-    if isinstance(value, list | tuple):
-        return type(value)(smaller(item) for item in value)
-    large = isinstance(value, int) and value > 320
-    return min(160, round(value / 5 / 32) * 32) if large else value
+    Args:
+        part: Any value of a config; dicts in it are changed in place.
+        smaller: Gives the new size for one in the config.
+        sized: True if the part itself is a size.
+    """
+    if isinstance(part, dict):
+        for key, value in part.items():
+            part[key] = shrink(value, smaller, sized=key in SIZES)
+    elif isinstance(part, list | tuple):
+        return type(part)(shrink(item, smaller, sized) for item in part)
+    return smaller(part) if sized and isinstance(part, int) else part
 
 
 def train(name: str, root: Path) -> dict[str, Any]:
