@@ -257,7 +257,7 @@ def shrink(part: Any, smaller: Callable[[int], int], sized: bool = False) -> Any
     return smaller(part) if sized and isinstance(part, int) else part
 
 
-def train(name: str, root: Path) -> dict[str, Any]:
+def train_steps(name: str, root: Path) -> dict[str, Any]:
     """Train two steps in a folder; the summaries of the hooks, and the loss."""
     runner = Runner.from_cfg(toy_config(name, root))
     runner.train()
@@ -282,7 +282,7 @@ def main() -> None:
         numbers: dict[str, Any] = {'steps': 0, 'step(GMACs)': None}
         with tempfile.TemporaryDirectory() as folder:
             try:
-                numbers |= train(name, Path(folder))
+                numbers |= train_steps(name, Path(folder))
                 print(f'{kind}: loss {numbers["loss"]:.4g}', flush=True)
             # Whatever stops it is its reason.
             except Exception as error:
@@ -293,15 +293,19 @@ def main() -> None:
             append_results(args.out, rows_of(name, numbers))
 
 
+def experiment_of(name: str) -> str:
+    """Experiment of a config in the results file."""
+    return f'stock-configs/{name.replace("::", "/").removesuffix(".py")}'
+
+
 def rows_of(name: str, numbers: dict[str, Any]) -> list[ResultRow]:
     """Rows of one config: steps that were trained, and the cost of one if known."""
     values = {
         'trained(steps)': numbers['steps'], 'step(GMACs)': numbers['step(GMACs)']
     }  # fmt: skip
-    experiment = f'stock-configs/{name.replace("::", "/").removesuffix(".py")}'
     return [
         result_row(
-            experiment, metric, (value, None), 1,
+            experiment_of(name), metric, (value, None), 1,
             environment=environment(), argv=sys.argv,
         )
         for metric, value in values.items()
