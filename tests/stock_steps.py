@@ -41,7 +41,7 @@ HOOKS = [
 # where a heatmap must go with its image, and at most 160 pixels for detectors.
 SIZES = {
     *('input_size', 'heatmap_size', 'in_featuremap_size', 'img_size', 'img_scale'),
-    *('scale', 'scales', 'crop_size', 'size', 'random_size_range'),
+    *('out_shape', 'scale', 'scales', 'crop_size', 'size', 'random_size_range'),
 }
 SMALLER = {
     'mmpose': lambda size: size // 2,

@@ -14,7 +14,8 @@ from mmdet.structures.mask import BitmapMasks
 from mmpose.datasets.transforms import Albumentation
 from mmpretrain.datasets.transforms import Albumentations
 
-from hpml_mm.compat.mends.albumentations import mend, translate_arguments
+from hpml_mm.compat.albumentation_arguments import translate_arguments
+from hpml_mm.compat.mends.albumentations import mend
 
 WRAPPERS = (Albumentation, Albu, Albumentations)
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from python_process import run_python
 
+from hpml_mm.compat import MENDS
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -110,3 +112,22 @@ def test_imgaug_that_numpy_2_breaks_is_answered(lines, tmp_path):
     here, error = lines(STAND_IN)[-2:]
     assert here == 'False'
     assert '`np.sctypes` was removed' in error
+
+
+@pytest.mark.slow
+def test_without_albumentations_the_libraries_are_as_they_were(lines):
+    printed = lines("""
+        import sys; sys.modules['albumentations'] = None
+        import hpml_mm
+        from mmpose.datasets.transforms.common_transforms import Albumentation
+        try:
+            Albumentation([dict(type='Blur')])
+        except RuntimeError as error:
+            print(error)
+    """)
+    assert printed[-1] == 'albumentations is not installed'
+
+
+def test_the_document_names_each_module():
+    text = (ROOT / 'docs' / 'stock-packages.md').read_text(encoding='utf-8')
+    assert [name for name in MENDS if f'`{name}`' not in text] == []

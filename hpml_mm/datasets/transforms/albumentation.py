@@ -9,7 +9,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 
-from hpml_mm.compat.mends.albumentations import seed_from_numpy
+from hpml_mm.compat.albumentation_arguments import seed_from_numpy
 from hpml_mm.registry import TRANSFORMS
 
 from .albumentation_build import build_transforms, moving_transforms

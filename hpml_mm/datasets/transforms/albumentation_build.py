@@ -17,7 +17,7 @@ from albumentations.core.composition import BaseCompose
 from albumentations.core.transforms_interface import BasicTransform, Transform3D
 from mmengine.config import ConfigDict
 
-from hpml_mm.compat.mends.albumentations import (
+from hpml_mm.compat.albumentation_arguments import (
     check_arguments,
     did_you_mean,
     may_move_points,
