@@ -5,13 +5,16 @@ import hpml_mm  # noqa: F401  # isort: skip  # makes mmpose importable
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from mmengine.runner import Runner
 from mmengine.structures import InstanceData
 from mmpose.datasets.datasets import PanopticHand2DDataset, UBody3dDataset
 from mmpose.datasets.datasets.wholebody3d import ubody3d_dataset
 from mmpose.structures import PoseDataSample
 from mmpose.visualization import PoseLocalVisualizer
+from pose_spots import spot_loader, spot_model, write_spots
 
 from hpml_mm.compat.mends.numpy2 import passes_for_a_number
 
@@ -63,6 +66,34 @@ def test_keypoints_without_the_mend(visualizer, monkeypatch):
     monkeypatch.setattr(PoseLocalVisualizer, 'draw_circles', original)
     with pytest.raises(TypeError, match='0-dimensional'):
         draw(visualizer)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ('hook', 'drawn'),
+    [
+        (dict(type='PoseVisualizationHook'), '?_0.png'),
+        (dict(type='BadCaseAnalysisHook', badcase_thr=-1), '?_bbox*.png'),
+    ],
+)
+def test_hooks_that_draw(tmp_path, hook, drawn):
+    data = write_spots(tmp_path / 'data', [0, 1, 2])
+    runner = Runner(
+        model=spot_model(),
+        work_dir=str(tmp_path / 'work'),
+        test_dataloader=spot_loader(data),
+        test_cfg={},
+        test_evaluator=dict(type='CocoMetric'),
+        default_scope='mmpose',
+        default_hooks=dict(badcase=hook | dict(enable=True, out_dir='drawn')),
+        visualizer=dict(type='PoseLocalVisualizer', name=tmp_path.name),
+        experiment_name=tmp_path.name,
+    )
+    runner.test()
+    pictures = list(tmp_path.glob(f'work/*/drawn/{drawn}'))
+    assert len(pictures) == 3
+    # The spots are white, and what is drawn has colours.
+    assert all(np.ptp(cv2.imread(str(path)), axis=2).any() for path in pictures)
 
 
 def ubody(folder: Path) -> UBody3dDataset:
