@@ -132,7 +132,7 @@ def _cross(a: Tensor, b: Tensor) -> Tensor:
 
 
 def _inside(points: Tensor, corners: Tensor) -> Tensor:
-    """Mask of the points (..., P, 2) inside a convex polygon (..., 4, 2) or on its edge."""
+    """Mask of points (..., P, 2) in a convex polygon (..., 4, 2) or on its edge."""
     start = corners[..., None, :, :]
     edge = start.roll(-1, -2) - start
     side = _cross(edge, points[..., None, :] - start)
