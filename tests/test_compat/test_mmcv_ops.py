@@ -4,9 +4,11 @@
 The numeric tests call MMCV's own functions, so they hold with compiled ops too.
 """
 
+import ast
 import importlib.util
 import inspect
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +18,7 @@ import torch
 from torchvision import ops
 
 from hpml_mm.compat import install_mmcv_ops
-from hpml_mm.compat.mmcv_ops import MMCVOps
+from hpml_mm.compat.mmcv_ops import SERVED, MMCVOps
 
 ROOT = Path(__file__).resolve().parents[2]
 needs_stand_in = pytest.mark.skipif(
@@ -133,14 +135,41 @@ def test_half_precision_is_computed_in_float32():
 
 @needs_stand_in
 def test_other_ops_name_themselves_when_called():
-    from mmcv.ops import roi_align, soft_nms
+    from mmcv.ops import min_area_polygons
 
-    boxes = torch.tensor([[0.0, 0, 10, 10]])
-    with pytest.raises(NotImplementedError, match=r'softnms needs compiled.*pip inst'):
-        soft_nms(boxes, torch.ones(1))
-    rois = torch.tensor([[0.0, 0, 0, 2, 2]])
-    with pytest.raises(NotImplementedError, match="roi_align with pool_mode='max'"):
-        roi_align(ramp(), rois, 1, 1.0, 1, 'max', True)
+    with pytest.raises(NotImplementedError, match=r'min_area_polygons needs.*pip inst'):
+        min_area_polygons(torch.rand(1, 18))
+
+
+def names_of_mmcv() -> set[str]:
+    """Each compiled op that a module of ``mmcv.ops`` looks up when it is imported."""
+    package = Path(importlib.util.find_spec('mmcv').origin).parent
+    names = set()
+    for path in (package / 'ops').glob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+            if isinstance(node, ast.Call) and 'load_ext' in ast.unparse(node.func):
+                names.update(ast.literal_eval(node.args[1]))
+    return names
+
+
+def test_the_document_tells_every_op_once():
+    text = (ROOT / 'docs' / 'mmcv-ops.md').read_text(encoding='utf-8')
+    _, served, missing = text.split('|---|---|')[0:3]
+    rows = [
+        [line.split('|')[1] for line in part.splitlines() if line.startswith('| `')]
+        for part in (served, missing)
+    ]
+    told, not_served = (re.findall(r'`(\w+)`', ' '.join(part)) for part in rows)
+    answered = {'get_compiler_version', 'get_compiling_cuda_version'}
+    computed = [name for names in SERVED.values() for name in names]
+    assert sorted(told) == sorted([*computed, *answered])
+    assert sorted(told + not_served) == sorted(names_of_mmcv())
+
+
+def test_every_served_op_is_found():
+    for place, names in SERVED.items():
+        module = importlib.import_module(f'hpml_mm.compat.mmcv_ops.{place}')
+        assert all(callable(getattr(module, name)) for name in names)
 
 
 @needs_stand_in

@@ -1,0 +1,112 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Deformable and masked convolutions of MMCV.
+
+The expected values are those of loops or of other libraries, and hold with compiled ops
+too.
+"""
+
+import plain_ops as plain
+import pytest
+import torch
+from plain_ops import close, double, gradcheck
+from torch.nn import functional as F
+
+CONVOLUTIONS = [
+    # in, out, kernel, stride, padding, dilation, groups, deform groups
+    (2, 2, 3, 1, 1, 1, 1, 1),
+    (4, 4, 3, 2, 1, 1, 2, 2),
+    (4, 2, 2, 1, 1, 2, 2, 1),
+    (3, 3, 1, 1, 0, 1, 3, 3),
+]
+
+
+def deform_inputs(case, height=4, width=5):
+    channels, out, kernel, stride, padding, dilation, groups, deform = case
+    image = double(2, channels, height, width)
+    size = [
+        (n + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
+        for n in (height, width)
+    ]
+    offset = double(2, 2 * deform * kernel**2, *size) * 1.5
+    mask = torch.rand(2, deform * kernel**2, *size, dtype=torch.float64)
+    weight = double(out, channels // groups, kernel, kernel)
+    return image, offset, mask, weight
+
+
+@pytest.mark.parametrize('case', CONVOLUTIONS)
+def test_deformable_convolution(case):
+    from mmcv.ops import deform_conv2d
+
+    image, offset, _, weight = deform_inputs(case)
+    *_, stride, padding, dilation, groups, deform = case
+    output = deform_conv2d(
+        image, offset, weight, stride, padding, dilation, groups, deform
+    )
+    for found, one, its in zip(output, image, offset, strict=True):
+        close(found, plain.deform_conv(one, its, weight, stride, padding, dilation))
+
+
+@pytest.mark.parametrize('case', CONVOLUTIONS)
+def test_modulated_deformable_convolution(case):
+    from mmcv.ops import modulated_deform_conv2d
+
+    image, offset, mask, weight = deform_inputs(case)
+    bias = double(len(weight))
+    *_, stride, padding, dilation, groups, deform = case
+    output = modulated_deform_conv2d(
+        image, offset, mask, weight, bias, stride, padding, dilation, groups, deform
+    )
+    for k, found in enumerate(output):
+        expected = plain.deform_conv(
+            image[k], offset[k], weight, stride, padding, dilation, mask[k]
+        )
+        close(found, expected + bias[:, None, None])
+
+
+@pytest.mark.parametrize('case', [(2, 2, 2, 2, 1, 1, 2, 2), (2, 2, 2, 1, 0, 2, 1, 1)])
+def test_gradients_of_deformable_convolutions(case):
+    from mmcv.ops import deform_conv2d, modulated_deform_conv2d
+
+    *_, stride, padding, dilation, groups, deform = case
+    settings = (stride, padding, dilation, groups, deform)
+    image, offset, mask, weight = (
+        each.requires_grad_() for each in deform_inputs(case, 4, 3)
+    )
+    bias = double(len(weight)).requires_grad_()
+    first = lambda *inputs: deform_conv2d(*inputs, *settings)  # noqa: E731
+    second = lambda *inputs: modulated_deform_conv2d(*inputs, *settings)  # noqa: E731
+    assert gradcheck(first, (image, offset, weight))
+    assert gradcheck(second, (image, offset, mask, weight, bias))
+    assert gradcheck(
+        lambda *inputs: second(*inputs, None), (image, offset, mask, weight)
+    )
+
+
+def test_layers_start_as_plain_convolutions():
+    from mmcv.ops import DeformConv2dPack, ModulatedDeformConv2dPack
+
+    image = torch.randn(2, 4, 7, 6)
+    first = DeformConv2dPack(4, 6, 3, padding=1)
+    close(first(image), F.conv2d(image, first.weight, padding=1))
+    second = ModulatedDeformConv2dPack(4, 6, 3, padding=1)
+    # Its masks begin at a half.
+    expected = F.conv2d(image, second.weight, padding=1) / 2
+    close(second(image), expected + second.bias[:, None, None])
+    with torch.autocast('cpu', torch.bfloat16):
+        output = second(image)
+    output.float().sum().backward()
+    assert output.dtype == torch.bfloat16
+    assert second.weight.grad.dtype == torch.float32
+
+
+def test_masked_convolution():
+    from mmcv.ops import MaskedConv2d
+
+    layer = MaskedConv2d(3, 2, 3, padding=1)
+    image, mask = torch.randn(1, 3, 5, 6), torch.randint(0, 2, (1, 5, 6))
+    with torch.no_grad():
+        close(
+            layer(image, mask),
+            F.conv2d(image, layer.weight, layer.bias, padding=1) * mask,
+        )
+    assert not layer(image, torch.zeros(1, 5, 6)).any()
