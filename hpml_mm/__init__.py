@@ -7,7 +7,8 @@ from .version import __version__
 __all__ = ['__version__']
 
 # The one piece of work at import: mmpose looks for MMCV's compiled ops when it is
-# imported, so whoever names hpml_mm in a config needs them answered by then.
+# imported, so whoever names hpml_mm in a config needs them answered by then. The mends
+# wait for their modules, and nothing is imported for them.
 check_packages()
 install_mmcv_ops()
 install_mends(MENDS)
