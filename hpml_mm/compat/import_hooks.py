@@ -9,7 +9,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 
-# Of a module with ``mend(module)``, with ``around(module)``, or with both.
+# Module to mend -> module of this project that mends it.
 Table = Mapping[str, str]
 
 
@@ -20,7 +20,7 @@ class MendingFinder(MetaPathFinder):
     their module gains a step.
 
     Args:
-        table: Module to mend -> module of this project that mends it. The latter has
+        table: Module to mend -> module that mends it. The latter has
             ``around(module)``, a context manager for the execution, or
             ``mend(module)``, called after it.
     """
@@ -37,7 +37,8 @@ class MendingFinder(MetaPathFinder):
         """Return the specification that the next finder gives, with the step added."""
         if fullname not in self.table:
             return None
-        others = (finder for finder in sys.meta_path if finder is not self)
+        # Two of its kind would ask each other for ever.
+        others = (one for one in sys.meta_path if not isinstance(one, MendingFinder))
         specs = (finder.find_spec(fullname, path, target) for finder in others)
         spec = next((spec for spec in specs if spec is not None), None)
         if spec is not None and spec.loader is not None:
