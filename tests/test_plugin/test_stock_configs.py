@@ -1,9 +1,11 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Stock configs of other projects, trained with this project's hooks.
 
-Each test is somebody else's project: a folder elsewhere, a config that inherits an
-upstream one, and MMEngine's own Runner in a fresh process. Only data paths,
+The first tests are each somebody else's project: a folder elsewhere, a config that
+inherits an upstream one, and MMEngine's own Runner in a fresh process. Only data paths,
 ``init_cfg``, batch size and the number of epochs are overridden; hooks are added.
+
+The others train ten of the sixty configs in ``stock_steps.py``, which trains them all.
 """
 
 import gzip
@@ -17,6 +19,9 @@ import numpy as np
 import pytest
 from pose_spots import write_spots
 from python_process import run_python
+from stock_steps import CONFIGS, DO_NOT_TRAIN, STEPS, experiment_of, train_steps
+
+from hpml_mm.experiments.rows import read_results
 
 pytestmark = pytest.mark.slow
 
@@ -187,3 +192,33 @@ def test_pose_on_real_persons(train, real_data, tmp_path):
     assert report['iters'] == 4
     assert 0 <= report['scalars']['val/coco/AP'] <= 1
     check_hooks(report, train.project)
+
+
+@pytest.mark.parametrize(
+    'kind',
+    [
+        *('RTMPose-t', 'SimCC', 'MobileNet, pose', 'regression, RLE'),
+        *('ShuffleNet', 'DeiT, distilled', 'SimSiam'),
+        *('RetinaNet', 'YOLOX', 'DETR'),
+    ],
+)
+def test_two_steps_of_a_kind(kind, tmp_path):
+    numbers = train_steps(CONFIGS[kind], tmp_path)
+    assert numbers['steps'] == STEPS
+    assert math.isfinite(numbers['loss'])
+    assert numbers['step(GMACs)'] > 0
+    assert numbers['throughput(img/s)'] > 0
+    assert 0 <= numbers['data_wait(%)'] <= 100
+    assert numbers['traces'] == 1
+
+
+def test_committed_counts_name_each_config_that_does_not_train():
+    rows = read_results(ROOT / 'results' / 'stock-configs.csv')
+    steps = {
+        row.experiment: row.value for row in rows if row.metric == 'trained(steps)'
+    }
+    expected = {
+        experiment_of(name): 0 if kind in DO_NOT_TRAIN else STEPS
+        for kind, name in CONFIGS.items()
+    }
+    assert steps == expected
