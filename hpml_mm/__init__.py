@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Measured, fast and comparable training for MMEngine, MMPretrain and MMPose."""
 
-from .compat import check_packages, install_mmcv_ops
+from .compat import MENDS, check_packages, install_mends, install_mmcv_ops
 from .version import __version__
 
 __all__ = ['__version__']
@@ -10,3 +10,4 @@ __all__ = ['__version__']
 # imported, so whoever names hpml_mm in a config needs them answered by then.
 check_packages()
 install_mmcv_ops()
+install_mends(MENDS)
