@@ -60,10 +60,6 @@ def _train_loop(cfg: Mapping) -> Callable:
     return EpochBasedTrainLoop if by_epoch else IterBasedTrainLoop
 
 
-def _evaluator(cfg: Mapping) -> Callable | None:
-    return Evaluator if 'metrics' in cfg else None
-
-
 IMPLIED = frozenset({'type', '_scope_', '_delete_'})
 RUNNER_KEYS = (accepted(Runner).names - {'cfg'}) | {
     'activation_checkpointing',
@@ -128,14 +124,14 @@ BUILT = {
     'train_cfg': Section(reg.LOOPS, frozenset({'by_epoch'}), _train_loop),
     'val_cfg': Section(reg.LOOPS, default=ValLoop),
     'test_cfg': Section(reg.LOOPS, default=TestLoop),
-    'val_evaluator': Section(reg.METRICS, default=_evaluator),
-    'test_evaluator': Section(reg.METRICS, default=_evaluator),
     'visualizer': Section(reg.VISUALIZERS, frozenset({'name'}), 'Visualizer'),
     'log_processor': Section(reg.LOG_PROCESSORS, default=LogProcessor),
     'model_wrapper_cfg': Section(
         reg.MODEL_WRAPPERS, frozenset({'module'}), 'MMDistributedDataParallel'
     ),
 }
+METRIC = Section(reg.METRICS)
+EVALUATOR = Section(reg.EVALUATOR, default=Evaluator)
 # Parts that are called with, as keywords: the names, and whether these are all.
 CALLED = {
     'auto_scale_lr': (frozenset({'enable', 'base_batch_size'}), True),
