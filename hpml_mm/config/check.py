@@ -19,17 +19,20 @@ from .codec import codec_problems
 from .lookup import all_registries, find, misspelt, names, nearest
 from .signature import accepted, keys_read
 from .slips import is_installed, own_slips
+from .values import value_problems
 
 
 def check_config(cfg: Config) -> None:
     """Compare every key and ``type`` of a config with what would be built.
 
     Where the accepted keys cannot all be known (a ``**kwargs`` that leads
-    somewhere unknown) only a near miss of a known one is refused.
+    somewhere unknown) only a near miss of a known one is refused. Values are
+    checked if all keys are right.
 
     Raises:
         ValueError: For each key or type that is unknown, one line with the
-            value, its place as a dotted path, and the nearest right name.
+            value, its place as a dotted path, and the nearest right name; for each
+            wrong value, one with what is right.
     """
     check = _Check(sure='default_scope' in cfg)
     check.problems += own_slips(cfg)
@@ -43,7 +46,7 @@ def check_config(cfg: Config) -> None:
         for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
             check.dataloader(cfg.get(key), key)
         check.optim_wrapper(cfg.get('optim_wrapper'), 'optim_wrapper')
-        check.param_scheduler(cfg.get('param_scheduler'), 'param_scheduler')
+        check.param_scheduler(cfg.get('param_scheduler'))
         check.hooks(cfg)
         for registry in (r for r in all_registries() if r.name == 'KEYPOINT_CODECS'):
             check.section(cfg.get('codec'), 'codec', known.Section(registry))
@@ -54,17 +57,10 @@ def check_config(cfg: Config) -> None:
         for key, target in known.CALLED.items():
             check.keys(cfg.get(key), key, *target)
         check.env(cfg.get('env_cfg'))
+        if not check.problems:
+            check.problems += value_problems(cfg)
     if check.problems:
         raise ValueError('\n'.join(dict.fromkeys(check.problems)))
-
-
-def _entries(value: Any, path: str) -> Iterable[tuple[Mapping, str]]:
-    """The dicts of a dict or a (nested) list of dicts, each with its place."""
-    if isinstance(value, Mapping):
-        yield value, path
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _entries(item, f'{path}.{index}')
 
 
 def _holds(node: Any, value: Any) -> bool:
@@ -97,17 +93,17 @@ class _Check:
         path: str,
         allowed: Iterable[str],
         complete: bool = True,
-        read: Iterable[str] = (),
+        owners: Sequence = (),
     ) -> None:
         """Compare the keys of one dict with those allowed.
 
-        Keys in ``read`` pass as well, but are no names to suggest.
+        ``owners`` may take the dict to be for: what they read passes as well.
         """
         if not isinstance(cfg, Mapping):
             return
-        allowed, read = set(allowed), set(read)
+        allowed = set(allowed)
         for key, value in cfg.items():
-            if key in allowed or key in read:
+            if key in allowed or any(key in keys_read(owner) for owner in owners):
                 continue
             right = nearest(key, allowed) if complete else misspelt(key, allowed)
             if not complete and right is None:
@@ -156,7 +152,7 @@ class _Check:
         path: str,
         targets: list,
         extra: Iterable[str],
-        read: Iterable[str] = (),
+        owners: Sequence = (),
     ) -> None:
         """Compare a dict's keys with the signatures it may be meant for."""
         allowed = known.IMPLIED.union(extra)
@@ -168,19 +164,16 @@ class _Check:
             passed = [accepted(r) for group in receivers for r in group]
             allowed |= taken.names.union(*(other.names for other in passed))
             complete &= taken.complete or bool(passed)
-        self.keys(cfg, path, allowed, complete, read)
+        self.keys(cfg, path, allowed, complete, owners)
 
     def children(self, cfg: Mapping, path: str, owners: Sequence = ()) -> None:
-        """Check every dict below this one that says what it is.
-
-        ``owners`` may take the dict to be for: they may read keys of its parts.
-        """
+        """Check every dict below this one, which ``owners`` take, that has a type."""
         kind = str(cfg.get('type')).rpartition('.')[2]
         unchecked = known.UNCHECKED | known.UNCHECKED_OF.get(kind, frozenset())
         for key, value in cfg.items():
             if key in unchecked:
                 continue
-            for entry, place in _entries(value, f'{path}.{key}'):
+            for entry, place in known.entries(value, f'{path}.{key}'):
                 if 'type' in entry:
                     self.nested(entry, place, key, owners)
                 else:
@@ -190,14 +183,13 @@ class _Check:
         """Check a dict with a ``type`` whose registry is a guess from its place."""
         section = known.BY_NAME.get(key)
         extra = section.extra if section else ()
-        read = frozenset().union(*map(keys_read, owners))
         kind = cfg['type']
         with DefaultScope.overwrite_default_scope(cfg.get('_scope_')):
             registries = [section.registry] if section else all_registries()
             found = [find(registry, kind) for registry in registries]
             targets = list({id(t): t for t in found if t is not None}.values())
             if targets:
-                self.arguments(cfg, path, targets, extra, read)
+                self.arguments(cfg, path, targets, extra, owners)
             elif section:
                 self.unknown_type(kind, path, section.registry, section.certain)
             self.children(cfg, path, targets)
@@ -236,7 +228,7 @@ class _Check:
         self.section(cfg, path, known.EVALUATOR if whole else known.METRIC)
 
     def dataloader(self, cfg: Any, path: str) -> None:
-        for entry, place in _entries(cfg, path):
+        for entry, place in known.entries(cfg, path):
             if 'type' in entry:  # built by a runner of its own
                 continue
             self.keys(entry, place, known.DATALOADER_KEYS)
@@ -264,13 +256,9 @@ class _Check:
         if isinstance(clip, Mapping):
             self.keys(clip, f'{path}.clip_grad', known.clip_keys(clip))
 
-    def param_scheduler(self, cfg: Any, path: str) -> None:
-        if isinstance(cfg, Mapping) and 'type' not in cfg:  # one list per optimizer
-            for key, value in cfg.items():
-                self.param_scheduler(value, f'{path}.{key}')
-            return
+    def param_scheduler(self, cfg: Any) -> None:
         section = known.PARAM_SCHEDULER
-        for entry, place in _entries(cfg, path):
+        for entry, place in known.schedules_of(cfg):
             self.typed(entry, place, section.registry, section.extra)
 
     def hooks(self, cfg: Config) -> None:
@@ -285,12 +273,12 @@ class _Check:
                 continue
             kind = known.DEFAULT_HOOKS.get(name)
             self.typed(entry, path, hook.registry, hook.extra, kind)
-        for entry, path in _entries(cfg.get('custom_hooks'), 'custom_hooks'):
+        for entry, path in known.entries(cfg.get('custom_hooks'), 'custom_hooks'):
             self.typed(entry, path, hook.registry, hook.extra)
 
     def section(self, cfg: Any, path: str, section: known.Section) -> None:
         """Check one of the parts that a registry builds."""
-        for entry, place in _entries(cfg, path):
+        for entry, place in known.entries(cfg, path):
             default = section.default
             if callable(default) and not isinstance(default, type):
                 default = default(entry)
