@@ -275,7 +275,7 @@ def _parameter() -> torch.nn.Parameter:
 
 
 def _trial(target: Any, cfg: Mapping, path: str, *arguments: Any) -> Iterable[str]:
-    """What a class has against its arguments, which are built and thrown away."""
+    """List what a class has against its arguments; the object is thrown away."""
     keywords = {k: copy.deepcopy(v) for k, v in cfg.items() if k not in _TAKEN_OUT}
     try:
         target(*arguments, **keywords)

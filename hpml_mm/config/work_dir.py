@@ -165,7 +165,7 @@ def checkpoint_hooks(cfg: Config) -> list[Mapping]:
 
 
 class _Store:
-    """Where a CheckpointHook writes, on any of MMEngine's file backends.
+    """Folder that a CheckpointHook writes to, on any of MMEngine's file backends.
 
     Args:
         work_dir: The run's directory.
