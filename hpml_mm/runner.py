@@ -9,11 +9,11 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
-from hpml_mm.engine.hooks import LoadFromHook
+from hpml_mm.engine.hooks import LoadFromHook, MonitoredMetricHook
 
 
 def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
-    """Build the runner that ``cfg`` asks for, with a :class:`LoadFromHook`.
+    """Build the runner that ``cfg`` asks for, with checks of weights and metrics.
 
     Args:
         cfg: A checked config.
@@ -24,6 +24,7 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
         _join_processes(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.register_hook(LoadFromHook())
+    runner.register_hook(MonitoredMetricHook())
     return runner
 
 

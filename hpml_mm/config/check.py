@@ -7,7 +7,7 @@ from a signature is compared with it before anything is built.
 """
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config
@@ -16,20 +16,23 @@ from mmengine.registry import DefaultScope, Registry
 
 from . import sections as known
 from .codec import codec_problems
-from .lookup import MISSPELT, SUGGEST, all_registries, find, names, nearest
-from .signature import accepted
+from .lookup import all_registries, find, misspelt, names, nearest
+from .signature import accepted, keys_read
 from .slips import is_installed, own_slips
+from .values import value_problems
 
 
 def check_config(cfg: Config) -> None:
     """Compare every key and ``type`` of a config with what would be built.
 
     Where the accepted keys cannot all be known (a ``**kwargs`` that leads
-    somewhere unknown) only a near miss of a known one is refused.
+    somewhere unknown) only a near miss of a known one is refused. Values are
+    checked if all keys are right.
 
     Raises:
         ValueError: For each key or type that is unknown, one line with the
-            value, its place as a dotted path, and the nearest right name.
+            value, its place as a dotted path, and the nearest right name; for each
+            wrong value, one with what is right.
     """
     check = _Check(sure='default_scope' in cfg)
     check.problems += own_slips(cfg)
@@ -43,26 +46,32 @@ def check_config(cfg: Config) -> None:
         for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
             check.dataloader(cfg.get(key), key)
         check.optim_wrapper(cfg.get('optim_wrapper'), 'optim_wrapper')
-        check.param_scheduler(cfg.get('param_scheduler'), 'param_scheduler')
+        check.param_scheduler(cfg.get('param_scheduler'))
         check.hooks(cfg)
         for registry in (r for r in all_registries() if r.name == 'KEYPOINT_CODECS'):
             check.section(cfg.get('codec'), 'codec', known.Section(registry))
         for key, section in known.BUILT.items():
             check.section(cfg.get(key), key, section)
+        for key in ('val_evaluator', 'test_evaluator'):
+            check.evaluator(cfg.get(key), key)
         for key, target in known.CALLED.items():
             check.keys(cfg.get(key), key, *target)
         check.env(cfg.get('env_cfg'))
+        if not check.problems:
+            check.problems += value_problems(cfg)
     if check.problems:
         raise ValueError('\n'.join(dict.fromkeys(check.problems)))
 
 
-def _entries(value: Any, path: str) -> Iterable[tuple[Mapping, str]]:
-    """The dicts of a dict or a (nested) list of dicts, each with its place."""
-    if isinstance(value, Mapping):
-        yield value, path
-    elif isinstance(value, list | tuple):
-        for index, item in enumerate(value):
-            yield from _entries(item, f'{path}.{index}')
+def _holds(node: Any, value: Any) -> bool:
+    """True if a dict or list, not empty, is part of another."""
+    if not (isinstance(value, Mapping | list | tuple) and value):
+        return False
+    if isinstance(node, Mapping):
+        node = list(node.values())
+    if not isinstance(node, list | tuple):
+        return False
+    return any(part is value or part == value or _holds(part, value) for part in node)
 
 
 def _shown(value: Any) -> str:
@@ -79,16 +88,24 @@ class _Check:
         self.problems: list[str] = []
 
     def keys(
-        self, cfg: Any, path: str, allowed: Iterable[str], complete: bool = True
+        self,
+        cfg: Any,
+        path: str,
+        allowed: Iterable[str],
+        complete: bool = True,
+        owners: Sequence = (),
     ) -> None:
-        """Compare the keys of one dict with those allowed."""
+        """Compare the keys of one dict with those allowed.
+
+        ``owners`` may take the dict to be for: what they read passes as well.
+        """
         if not isinstance(cfg, Mapping):
             return
         allowed = set(allowed)
         for key, value in cfg.items():
-            if key in allowed:
+            if key in allowed or any(key in keys_read(owner) for owner in owners):
                 continue
-            right = nearest(key, allowed, SUGGEST if complete else MISSPELT)
+            right = nearest(key, allowed) if complete else misspelt(key, allowed)
             if not complete and right is None:
                 continue
             place = f'{path}.{key}' if path else key
@@ -127,10 +144,15 @@ class _Check:
                 self.unknown_type(kind, path, registry)
             else:
                 self.arguments(cfg, path, [target], extra)
-            self.children(cfg, path)
+            self.children(cfg, path, [target] if target else [])
 
     def arguments(
-        self, cfg: Mapping, path: str, targets: list, extra: Iterable[str]
+        self,
+        cfg: Mapping,
+        path: str,
+        targets: list,
+        extra: Iterable[str],
+        owners: Sequence = (),
     ) -> None:
         """Compare a dict's keys with the signatures it may be meant for."""
         allowed = known.IMPLIED.union(extra)
@@ -142,22 +164,22 @@ class _Check:
             passed = [accepted(r) for group in receivers for r in group]
             allowed |= taken.names.union(*(other.names for other in passed))
             complete &= taken.complete or bool(passed)
-        self.keys(cfg, path, allowed, complete)
+        self.keys(cfg, path, allowed, complete, owners)
 
-    def children(self, cfg: Mapping, path: str) -> None:
-        """Check every dict below this one that says what it is."""
+    def children(self, cfg: Mapping, path: str, owners: Sequence = ()) -> None:
+        """Check every dict below this one, which ``owners`` take, that has a type."""
         kind = str(cfg.get('type')).rpartition('.')[2]
         unchecked = known.UNCHECKED | known.UNCHECKED_OF.get(kind, frozenset())
         for key, value in cfg.items():
             if key in unchecked:
                 continue
-            for entry, place in _entries(value, f'{path}.{key}'):
+            for entry, place in known.entries(value, f'{path}.{key}'):
                 if 'type' in entry:
-                    self.nested(entry, place, key)
+                    self.nested(entry, place, key, owners)
                 else:
-                    self.children(entry, place)
+                    self.children(entry, place, owners)
 
-    def nested(self, cfg: Mapping, path: str, key: str) -> None:
+    def nested(self, cfg: Mapping, path: str, key: str, owners: Sequence) -> None:
         """Check a dict with a ``type`` whose registry is a guess from its place."""
         section = known.BY_NAME.get(key)
         extra = section.extra if section else ()
@@ -167,14 +189,14 @@ class _Check:
             found = [find(registry, kind) for registry in registries]
             targets = list({id(t): t for t in found if t is not None}.values())
             if targets:
-                self.arguments(cfg, path, targets, extra)
+                self.arguments(cfg, path, targets, extra, owners)
             elif section:
                 self.unknown_type(kind, path, section.registry, section.certain)
-            self.children(cfg, path)
+            self.children(cfg, path, targets)
 
     def missing_type(self, cfg: Mapping, path: str) -> None:
         """Report a key that was probably meant to be ``type``."""
-        right = next((k for k in cfg if nearest(k, ['type'], MISSPELT)), None)
+        right = next((k for k in cfg if misspelt(k, ['type'])), None)
         hint = f'; is {right!r} meant to be it?' if right else ''
         self.problems.append(f"no key 'type' at {path}{hint}")
 
@@ -185,7 +207,7 @@ class _Check:
         sure &= self.sure
         scope = Registry.split_scope_key(kind)[0] if isinstance(kind, str) else None
         pool = names(registry, scope)
-        right = nearest(str(kind), pool, SUGGEST if sure else MISSPELT)
+        right = (nearest if sure else misspelt)(str(kind), pool)
         if not sure and right is None:
             return
         hint = f'did you mean {right!r}?' if right else 'nothing alike is registered'
@@ -193,11 +215,20 @@ class _Check:
 
     def top_level(self, cfg: Config) -> None:
         """Refuse near misses of known top-level keys; other variables are allowed."""
-        own = {k: v for k, v in cfg.items() if k not in known.LOOKALIKES}
-        self.keys(own, '', known.RUNNER_KEYS, complete=False)
+        used = [value for key, value in cfg.items() if key in known.RUNNER_KEYS]
+        for key, value in cfg.items():
+            if key in known.RUNNER_KEYS | known.LOOKALIKES:
+                continue
+            if misspelt(key, known.RUNNER_KEYS) and not _holds(used, value):
+                self.keys({key: value}, '', known.RUNNER_KEYS, complete=False)
+
+    def evaluator(self, cfg: Any, path: str) -> None:
+        """Check metrics, or the evaluator that a dict with ``metrics`` describes."""
+        whole = isinstance(cfg, Mapping) and 'metrics' in cfg
+        self.section(cfg, path, known.EVALUATOR if whole else known.METRIC)
 
     def dataloader(self, cfg: Any, path: str) -> None:
-        for entry, place in _entries(cfg, path):
+        for entry, place in known.entries(cfg, path):
             if 'type' in entry:  # built by a runner of its own
                 continue
             self.keys(entry, place, known.DATALOADER_KEYS)
@@ -225,13 +256,9 @@ class _Check:
         if isinstance(clip, Mapping):
             self.keys(clip, f'{path}.clip_grad', known.clip_keys(clip))
 
-    def param_scheduler(self, cfg: Any, path: str) -> None:
-        if isinstance(cfg, Mapping) and 'type' not in cfg:  # one list per optimizer
-            for key, value in cfg.items():
-                self.param_scheduler(value, f'{path}.{key}')
-            return
+    def param_scheduler(self, cfg: Any) -> None:
         section = known.PARAM_SCHEDULER
-        for entry, place in _entries(cfg, path):
+        for entry, place in known.schedules_of(cfg):
             self.typed(entry, place, section.registry, section.extra)
 
     def hooks(self, cfg: Config) -> None:
@@ -240,18 +267,18 @@ class _Check:
             path = f'default_hooks.{name}'
             if not isinstance(entry, Mapping):
                 continue
-            right = nearest(name, known.DEFAULT_HOOKS, MISSPELT)
+            right = misspelt(name, known.DEFAULT_HOOKS)
             if name not in known.DEFAULT_HOOKS and right:
                 self.keys({name: entry}, 'default_hooks', known.DEFAULT_HOOKS)
                 continue
             kind = known.DEFAULT_HOOKS.get(name)
             self.typed(entry, path, hook.registry, hook.extra, kind)
-        for entry, path in _entries(cfg.get('custom_hooks'), 'custom_hooks'):
+        for entry, path in known.entries(cfg.get('custom_hooks'), 'custom_hooks'):
             self.typed(entry, path, hook.registry, hook.extra)
 
     def section(self, cfg: Any, path: str, section: known.Section) -> None:
         """Check one of the parts that a registry builds."""
-        for entry, place in _entries(cfg, path):
+        for entry, place in known.entries(cfg, path):
             default = section.default
             if callable(default) and not isinstance(default, type):
                 default = default(entry)

@@ -29,6 +29,24 @@ def nearest(name: str, known: Iterable[str], cutoff: float = SUGGEST) -> str | N
     return by_lower[close[0]] if close else None
 
 
+def misspelt(name: str, known: Iterable[str]) -> str | None:
+    """The one of ``known`` names that ``name`` very likely misspells, or ``None``.
+
+    A name with another number, or with more or fewer words, is a name of its own:
+    ``test100_dataloader``, ``val_evaluator_abs``.
+    """
+    right = nearest(name, known, MISSPELT)
+    if right is None or _digits(name) != _digits(right):
+        return None
+    same_words = name.count('_') == right.count('_')
+    joined = name.replace('_', '').lower() == right.replace('_', '').lower()
+    return right if same_words or joined else None
+
+
+def _digits(name: str) -> list[str]:
+    return [letter for letter in name if letter.isdigit()]
+
+
 def find(registry: Registry, key: Any) -> Any:
     """Look ``key`` up as ``registry.build`` would, in the current default scope.
 

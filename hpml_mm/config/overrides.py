@@ -11,7 +11,7 @@ from mmengine.hub import get_config
 
 from .check import check_config
 from .codec import codec_problems, rebind_codec
-from .lookup import MISSPELT, nearest
+from .lookup import misspelt, nearest
 from .sections import RUNNER_KEYS, UPSTREAM_SLIPS
 
 _ABSENT = object()
@@ -137,7 +137,7 @@ def _refuse_near_miss(cfg: Config, key: str) -> None:
     held = _value(cfg, parent) if parent else _ABSENT
     if not isinstance(held, Mapping) or leaf in held or 'type' in held:
         return
-    right = nearest(leaf, held, MISSPELT)
+    right = misspelt(leaf, held)
     if right:
         raise ValueError(
             f'--cfg-options {key}: no key {leaf!r} at {parent}; did you mean {right!r}?'

@@ -12,7 +12,12 @@ from .check import check_config
 from .overrides import apply_options, changed_options, read_config
 from .schedule import check_schedule
 from .tta import add_tta
-from .work_dir import claim_work_dir, derive_work_dir, find_checkpoint
+from .work_dir import (
+    checkpoint_hooks,
+    claim_work_dir,
+    derive_work_dir,
+    find_checkpoint,
+)
 
 AMP_HOOK = 'hpml_mm.AmpHook'
 
@@ -50,9 +55,15 @@ def configure_training(
     plain, own = cfg.get('work_dir'), own_processes(cfg)
     work_dir, changes = _override(cfg, options, work_dir)
     changes |= _apply_flags(cfg, amp, seed)
-    if (processes := int(os.environ.get('WORLD_SIZE', 1))) != own:
+    # One process is the plain run of any config, and so is the number it is made for.
+    if (processes := int(os.environ.get('WORLD_SIZE', 1))) not in (1, own):
         changes['processes'] = processes
     check_config(cfg)
+    loop = cfg.get('train_cfg')
+    if isinstance(loop, Mapping) and not {'by_epoch', 'type'} & loop.keys():
+        raise ValueError(
+            'train_cfg has neither by_epoch nor type: add by_epoch=True to count epochs'
+        )
     if not cut_short:
         check_schedule(cfg, changes)
     place = derive_work_dir(
@@ -62,7 +73,7 @@ def configure_training(
     if resume:
         _resume(cfg, place, resume)
     elif not cfg.get('resume'):
-        claim_work_dir(place, overwrite)
+        claim_work_dir(place, overwrite, checkpoint_hooks(cfg))
     return cfg
 
 
@@ -115,8 +126,11 @@ def own_processes(cfg: Config) -> int:
     ``auto_scale_lr`` holds the batch size of all of them together.
     """
     total = (cfg.get('auto_scale_lr') or {}).get('base_batch_size')
-    each = (cfg.get('train_dataloader') or {}).get('batch_size')
-    return total // each if total and each and total % each == 0 else 1
+    loader = cfg.get('train_dataloader')
+    each = loader.get('batch_size') if isinstance(loader, Mapping) else None
+    if not (isinstance(total, int) and isinstance(each, int)):  # checked later
+        return 1
+    return total // each if each > 0 and total % each == 0 else 1
 
 
 def _override(
@@ -146,11 +160,11 @@ def _apply_flags(cfg: Config, amp: bool, seed: int | None) -> dict[str, Any]:
 
 def _resume(cfg: Config, place: Path, resume: str) -> None:
     if resume == 'auto':
-        found = find_checkpoint(place)
+        found = find_checkpoint(place, checkpoint_hooks(cfg))
         if found is None:
             print(f'{place} holds no checkpoint yet: starting from the beginning')
             return
-        resume = str(found)
-    elif not Path(resume).is_file():
+        resume = found
+    elif '://' not in resume and not Path(resume).exists():
         raise FileNotFoundError(f'--resume: no checkpoint {resume!r}')
     cfg.resume, cfg.load_from = True, resume

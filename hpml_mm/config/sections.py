@@ -6,12 +6,13 @@ written down here by name.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch.distributed
 from mmengine import registry as reg
+from mmengine.config import Config
 from mmengine.dist import init_dist
 from mmengine.evaluator import Evaluator
 from mmengine.hooks import CheckpointHook, EMAHook
@@ -60,8 +61,34 @@ def _train_loop(cfg: Mapping) -> Callable:
     return EpochBasedTrainLoop if by_epoch else IterBasedTrainLoop
 
 
-def _evaluator(cfg: Mapping) -> Callable | None:
-    return Evaluator if 'metrics' in cfg else None
+def entries(value: Any, path: str) -> Iterator[tuple[Mapping, str]]:
+    """Iterate over the dicts of a dict or a (nested) list, each with its place."""
+    if isinstance(value, Mapping):
+        yield value, path
+    elif isinstance(value, list | tuple):
+        for index, item in enumerate(value):
+            yield from entries(item, f'{path}.{index}')
+
+
+def schedules_of(
+    value: Any, path: str = 'param_scheduler'
+) -> Iterator[tuple[Mapping, str]]:
+    """Iterate over the schedules of one or several optimizers, each with its place."""
+    if isinstance(value, Mapping) and 'type' not in value:  # one list per optimizer
+        for key, part in value.items():
+            yield from schedules_of(part, f'{path}.{key}')
+    else:
+        yield from entries(value, path)
+
+
+def hooks_of(cfg: Config) -> Iterator[tuple[Mapping, str, Any]]:
+    """Iterate over a config's hooks, each with its place and its type."""
+    for name, hook in (cfg.get('default_hooks') or {}).items():
+        if isinstance(hook, Mapping):
+            kind = hook.get('type', DEFAULT_HOOKS.get(name))
+            yield hook, f'default_hooks.{name}', kind
+    for hook, path in entries(cfg.get('custom_hooks'), 'custom_hooks'):
+        yield hook, path, hook.get('type')
 
 
 IMPLIED = frozenset({'type', '_scope_', '_delete_'})
@@ -128,14 +155,14 @@ BUILT = {
     'train_cfg': Section(reg.LOOPS, frozenset({'by_epoch'}), _train_loop),
     'val_cfg': Section(reg.LOOPS, default=ValLoop),
     'test_cfg': Section(reg.LOOPS, default=TestLoop),
-    'val_evaluator': Section(reg.METRICS, default=_evaluator),
-    'test_evaluator': Section(reg.METRICS, default=_evaluator),
     'visualizer': Section(reg.VISUALIZERS, frozenset({'name'}), 'Visualizer'),
     'log_processor': Section(reg.LOG_PROCESSORS, default=LogProcessor),
     'model_wrapper_cfg': Section(
         reg.MODEL_WRAPPERS, frozenset({'module'}), 'MMDistributedDataParallel'
     ),
 }
+METRIC = Section(reg.METRICS)
+EVALUATOR = Section(reg.EVALUATOR, default=Evaluator)
 # Parts that are called with, as keywords: the names, and whether these are all.
 CALLED = {
     'auto_scale_lr': (frozenset({'enable', 'base_batch_size'}), True),

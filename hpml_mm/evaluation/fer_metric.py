@@ -51,6 +51,12 @@ class FERMetric(BaseMetric):
 
     # Not None, or MMEngine warns that it is unset: the keys are complete already.
     default_prefix = ''
+    # The split stands before a name where there are several.
+    name_patterns = tuple(
+        prefix + name
+        for prefix in ('', '*/')
+        for name in ('accuracy/top1', 'f1-score/macro', 'recall/*')
+    )
     UNNAMED = 'all'
 
     def __init__(

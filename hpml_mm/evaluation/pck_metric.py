@@ -39,6 +39,7 @@ class KeypointPCK(PCKAccuracy):
 
     # Not None, or MMEngine warns that it is unset: the keys are complete already.
     default_prefix = ''
+    name_patterns = ('PCK@*',)
 
     def __init__(
         self,

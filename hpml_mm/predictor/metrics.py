@@ -103,6 +103,7 @@ class ScoreMetric(BaseMetric):
 
     # Not None, or MMEngine warns that it is unset: the keys are complete already.
     default_prefix = ''
+    name_patterns = ('mae(points)', 'mape(%)', 'srcc(1)', 'kendall(1)', 'top*(%)')
 
     def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
         """Keep prediction and label of each network.

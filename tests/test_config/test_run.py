@@ -47,8 +47,10 @@ def test_an_override_has_another_directory(changes):
         (None, '2', 'toy--processes=2'),
         (4, '2', 'toy--processes=2'),
         (8, '2', 'toy'),
-        (8, '1', 'toy--processes=1'),
+        (8, '1', 'toy'),
+        (8, '4', 'toy--processes=4'),
         (6, '1', 'toy'),  # no whole number of batches of 4
+        (6, '2', 'toy--processes=2'),
     ],
 )
 def test_another_number_of_processes_has_another_directory(
@@ -100,6 +102,32 @@ def test_a_new_run_refuses_the_directory_of_an_earlier_one(tmp_path):
     assert configure_training(CONFIG, BATCH)
     assert configure_training(CONFIG, {}, overwrite=True)
     assert list(place.iterdir()) == []
+
+
+def test_checkpoints_in_an_out_dir_are_not_overwritten_either(tmp_path):
+    text = f"_base_ = '{TOY}'\ndefault_hooks = dict(checkpoint=dict(out_dir='out'))\n"
+    (tmp_path / 'toy.py').write_text(text)
+    saved = tmp_path / 'out' / 'toy' / 'epoch_1.pth'
+    saved.parent.mkdir(parents=True)
+    saved.touch()
+    with pytest.raises(FileExistsError, match=r'out/toy holds an earlier run'):
+        configure_training('toy.py', {})
+    with pytest.raises(FileNotFoundError, match=r'out/toy holds epoch_1.pth'):
+        configure_training('toy.py', {}, resume='auto')
+    pointer = tmp_path / 'work_dirs' / 'toy' / 'last_checkpoint'
+    pointer.parent.mkdir(parents=True)
+    pointer.write_text('out/toy/epoch_1.pth')
+    cfg = configure_training('toy.py', {}, resume='auto')
+    assert cfg.load_from == 'out/toy/epoch_1.pth'
+    configure_training('toy.py', {}, overwrite=True)
+    assert not saved.exists()
+
+
+def test_a_loop_that_counts_nothing_is_refused(tmp_path):
+    text = f"_base_ = '{TOY}'\ntrain_cfg = dict(_delete_=True, max_epochs=2)\n"
+    (tmp_path / 'toy.py').write_text(text)
+    with pytest.raises(ValueError, match='neither by_epoch nor type'):
+        configure_training('toy.py', {})
 
 
 def test_resume_finds_the_directory_of_the_same_overrides(tmp_path):

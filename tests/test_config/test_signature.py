@@ -1,5 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import pytest
+from mmengine.utils import deprecated_api_warning
 from torch import nn
 
 from hpml_mm.config.signature import Accepted, accepted
@@ -59,6 +60,38 @@ class ByName(Base):
         Base.__init__(self, **options)
 
 
+class Other(Base):
+    def __init__(self, height=1, **kwargs):
+        super().__init__(2, **kwargs)
+
+
+class SkipsOne(Forwards, Other):
+    def __init__(self, width=1, **kwargs):
+        super(Other, self).__init__(**kwargs)
+
+
+class CallsBoth(Forwards, Other):
+    def __init__(self, **kwargs):
+        Forwards.__init__(self, **kwargs)
+        Other.__init__(self, **kwargs)
+
+
+class Renamed(Base):
+    @deprecated_api_warning({'shade': 'colour'}, cls_name='Renamed')
+    def __init__(self, size, colour='red'):
+        super().__init__(size, colour=colour)
+
+
+class ForwardsToRenamed(Renamed):
+    def __init__(self, depth, **kwargs):
+        super().__init__(**kwargs)
+
+
+@deprecated_api_warning({'alpha': 'a'})
+def renamed(a):
+    pass
+
+
 def function(a, b=1, *, c=2):
     pass
 
@@ -76,6 +109,11 @@ def open_function(a, **kwargs):
         (Inherits, {'width', 'depth', 'size', 'colour'}, True),
         (Takes, {'old_name', 'flag', 'size', 'colour'}, True),
         (ByName, {'depth', 'size', 'colour'}, True),
+        (SkipsOne, {'width', 'size', 'colour'}, True),
+        (CallsBoth, {'depth', 'height', 'size', 'colour'}, True),
+        (Renamed, {'size', 'colour', 'shade'}, True),
+        (ForwardsToRenamed, {'depth', 'size', 'colour', 'shade'}, True),
+        (renamed, {'a', 'alpha'}, True),
         (Keeps, {'depth'}, False),
         (KeepsAndForwards, set(), False),
         (Swallows, {'depth'}, False),

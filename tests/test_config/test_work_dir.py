@@ -2,8 +2,11 @@
 from pathlib import Path
 
 import pytest
+from mmengine.config import Config
+from mmengine.fileio import LocalBackend, register_backend
 
 from hpml_mm.config.work_dir import (
+    checkpoint_hooks,
     claim_work_dir,
     derive_work_dir,
     find_checkpoint,
@@ -111,12 +114,143 @@ def test_weights_of_the_users_own_are_no_earlier_run(tmp_path):
 
 def test_the_last_checkpoint_is_found_even_after_a_move(tmp_path):
     assert find_checkpoint(tmp_path) is None
+    (tmp_path / 'last_checkpoint').write_text('')
+    with pytest.raises(FileNotFoundError, match='is gone'):
+        find_checkpoint(tmp_path)
     (tmp_path / 'last_checkpoint').write_text('/gone/epoch_3.pth')
     with pytest.raises(FileNotFoundError, match='/gone/epoch_3.pth'):
         find_checkpoint(tmp_path)
     (tmp_path / 'epoch_3.pth').touch()
-    assert find_checkpoint(tmp_path) == tmp_path / 'epoch_3.pth'
+    assert find_checkpoint(tmp_path) == str(tmp_path / 'epoch_3.pth')
     other = tmp_path / 'epoch_4.pth'
     other.touch()
     (tmp_path / 'last_checkpoint').write_text(f'{other}\n')
-    assert find_checkpoint(tmp_path) == other
+    assert find_checkpoint(tmp_path) == str(other)
+
+
+def test_a_pointer_that_is_gone_is_no_run_without_checkpoints(tmp_path):
+    (tmp_path / 'epoch_3.pth').touch()
+    with pytest.raises(
+        FileNotFoundError, match=r'last_checkpoint is gone.*epoch_3\.pth'
+    ):
+        find_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ('hook', 'name'),
+    [
+        ({}, 'epoch_4.pth'),
+        ({'file_client_args': {'backend': 'disk'}}, 'best_accuracy_top1_epoch_4.pth'),
+        ({'backend_args': {'backend': 'local'}}, 'iter_4.pth'),
+        ({'filename_tmpl': 'model_{}.pth'}, 'model_4.pth'),
+        ({'filename_tmpl': '{:03d}.pth'}, '004.pth'),
+        ({'filename_tmpl': 'run/{}.pth'}, 'run/4.pth'),
+        ({'filename_tmpl': 'run/{}.pth'}, 'best_coco_AP_run_4.pth'),
+        ({'filename_tmpl': 'model_{}.pth'}, 'best_coco_AP_model_4.pth'),
+    ],
+)
+@pytest.mark.parametrize('elsewhere', [True, False])
+def test_checkpoints_are_found_wherever_they_lie(tmp_path, hook, name, elsewhere):
+    work_dir, out_dir = tmp_path / 'work' / 'toy', tmp_path / 'out'
+    if elsewhere:
+        hook = {**hook, 'out_dir': str(out_dir)}
+    folder = out_dir / 'toy' if elsewhere else work_dir
+    file, other = folder / name, folder / 'imagenet.pth'
+    file.parent.mkdir(parents=True)
+    file.touch()
+    other.touch()
+    with pytest.raises(FileExistsError, match=rf'{folder} holds .*{name}.*--overwrite'):
+        claim_work_dir(work_dir, hooks=[hook])
+    claim_work_dir(tmp_path / 'work' / 'toy--tag', hooks=[hook])
+    claim_work_dir(work_dir, overwrite=True, hooks=[hook])
+    assert (file.exists(), other.exists()) == (False, True)
+    claim_work_dir(work_dir, hooks=[hook])
+
+
+def test_a_folder_of_deepspeed_is_a_checkpoint(tmp_path):
+    (tmp_path / 'epoch_3.pth').mkdir()
+    with pytest.raises(FileExistsError, match='epoch_3.pth'):
+        claim_work_dir(tmp_path)
+    claim_work_dir(tmp_path, overwrite=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_resume_finds_a_checkpoint_that_lies_elsewhere(tmp_path):
+    hook = {'out_dir': str(tmp_path / 'out')}
+    work_dir, saved = tmp_path / 'toy', tmp_path / 'out' / 'toy' / 'epoch_3.pth'
+    assert find_checkpoint(work_dir, [hook]) is None
+    saved.parent.mkdir(parents=True)
+    saved.touch()
+    with pytest.raises(FileNotFoundError, match=r'give --resume CHECKPOINT'):
+        find_checkpoint(work_dir, [hook])
+    work_dir.mkdir()
+    for recorded in (saved, '/moved/toy/epoch_3.pth'):
+        (work_dir / 'last_checkpoint').write_text(str(recorded))
+        assert find_checkpoint(work_dir, [hook]) == str(saved)
+
+
+@register_backend('toystore', prefixes='toystore')
+class ToyStore(LocalBackend):
+    """A store with names such as ``toystore://bucket/run``, below one folder."""
+
+    root = None
+
+    def _local(self, path):
+        return str(self.root / str(path).removeprefix('toystore://'))
+
+    def join_path(self, first, *rest):
+        return '/'.join([str(first).rstrip('/'), *map(str, rest)])
+
+    def isdir(self, path):
+        return super().isdir(self._local(path))
+
+    def isfile(self, path):
+        return super().isfile(self._local(path))
+
+    def remove(self, path):
+        super().remove(self._local(path))
+
+    def list_dir_or_file(self, path, **options):
+        return super().list_dir_or_file(self._local(path), **options)
+
+
+def test_a_store_that_is_no_disk_is_looked_into(tmp_path, monkeypatch):
+    monkeypatch.setattr(ToyStore, 'root', tmp_path / 'store')
+    hook = {'out_dir': 'toystore://runs'}
+    work_dir = tmp_path / 'toy'
+    work_dir.mkdir()
+    saved = tmp_path / 'store' / 'runs' / 'toy' / 'epoch_3.pth'
+    saved.parent.mkdir(parents=True)
+    saved.touch()
+    with pytest.raises(FileExistsError, match=r'toystore://runs/toy holds .*epoch_3'):
+        claim_work_dir(work_dir, hooks=[hook])
+    (work_dir / 'last_checkpoint').write_text('toystore://runs/toy/epoch_3.pth')
+    found = find_checkpoint(work_dir, [hook])
+    assert found == 'toystore://runs/toy/epoch_3.pth'
+    claim_work_dir(work_dir, overwrite=True, hooks=[hook])
+    assert not saved.exists()
+
+
+def test_a_store_that_cannot_be_listed_is_no_error(tmp_path, monkeypatch):
+    def refuse(*_, **__):
+        raise NotImplementedError
+
+    monkeypatch.setattr(ToyStore, 'root', tmp_path)
+    monkeypatch.setattr(ToyStore, 'list_dir_or_file', refuse)
+    (tmp_path / 'runs' / 'toy').mkdir(parents=True)
+    claim_work_dir(tmp_path / 'toy', hooks=[{'out_dir': 'toystore://runs'}])
+
+
+def test_every_hook_that_writes_checkpoints_counts():
+    hooks = {
+        'default_hooks': {'checkpoint': {'interval': 1}, 'logger': {}},
+        'custom_hooks': [
+            {'type': 'CheckpointHook', 'out_dir': 'a'},
+            {'type': 'EMAHook'},
+            {'type': 'hpml_mm.SummaryHook'},
+        ],
+    }
+    assert checkpoint_hooks(Config(hooks)) == [
+        {'interval': 1},
+        {'type': 'CheckpointHook', 'out_dir': 'a'},
+    ]

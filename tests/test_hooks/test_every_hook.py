@@ -130,6 +130,7 @@ CASES = {
     'FastPoseInputHook': Case({'memory_gib': 0.01}, poses),
     'GracefulStopHook': Case({'agree_interval': 1}),
     'LoadFromHook': Case(),
+    'MonitoredMetricHook': Case(),
     'PTQHook': Case(PTQ, faces, slow=True),
     'PoseSheetHook': Case({'num': 2}, poses),
     'ProgressHook': Case(),

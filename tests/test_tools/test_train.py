@@ -76,6 +76,49 @@ def test_a_mistake_is_one_line_and_code_2(tmp_path, arguments, message):
     assert not (tmp_path / 'work_dirs' / 'toy_2e').exists()
 
 
+@pytest.mark.parametrize(
+    ('option', 'message'),
+    [
+        (
+            'optim_wrapper.optimizer.lr=abc',
+            "optim_wrapper.optimizer.lr is 'abc': it must be a number from 0",
+        ),
+        (
+            'train_dataloader.batch_size=-3',
+            'train_dataloader.batch_size is -3: it must be a whole number from 1',
+        ),
+        (
+            'train_cfg.val_interval=0',
+            'train_cfg.val_interval is 0: it must be a number, not 0',
+        ),
+    ],
+)
+def test_a_wrong_value_is_one_line_and_leaves_nothing(tmp_path, option, message):
+    done = run_tool('train.py', TOY, '--cfg-options', option, cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr == f'error: {message}\n'
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_metric_that_does_not_come_costs_no_epoch(tmp_path):
+    options = ['--cfg-options', 'default_hooks.checkpoint.save_best=accuracy/top2']
+    done = run_tool('train.py', TOY, *options, '--tag', 'best', cwd=tmp_path)
+    assert done.returncode == 2
+    place = tmp_path / 'work_dirs' / 'toy_2e--best'
+    assert done.stderr.splitlines()[-1] == (
+        "error: save_best is 'accuracy/top2', and the validation gave accuracy/top1; "
+        f'{place / "interrupted.pth"} keeps the training: correct the name and add '
+        '--resume'
+    )
+    assert 'Traceback' not in done.stderr + done.stdout
+    options[1] = 'default_hooks.checkpoint.save_best=accuracy/top1'
+    done = run_tool(
+        'train.py', TOY, *options, '--tag', 'best', '--resume', cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert summary(place)['train']['iters'] == 12
+
+
 @pytest.mark.parametrize('content', [b'no checkpoint', b'PK\x03\x04 the first half'])
 def test_a_checkpoint_that_is_cut_off_is_named(tmp_path, content):
     (tmp_path / 'half.pth').write_bytes(content)

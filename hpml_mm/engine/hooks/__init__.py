@@ -8,6 +8,7 @@ from .class_weight_hook import ClassWeightHook
 from .data_load_ratio_hook import DataLoadRatioHook
 from .graceful_stop_hook import GracefulStopHook
 from .load_from_hook import LoadFromHook
+from .monitored_metric_hook import MonitoredMetricHook
 from .progress_hook import ProgressHook
 from .runtime_info_hook import RuntimeInfoHook
 from .sample_seed_hook import SampleSeedHook
@@ -26,6 +27,7 @@ __all__ = [
     'FastPoseInputHook',
     'GracefulStopHook',
     'LoadFromHook',
+    'MonitoredMetricHook',
     'ProgressHook',
     'RuntimeInfoHook',
     'SampleSeedHook',

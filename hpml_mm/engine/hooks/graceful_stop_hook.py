@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, barrier, master_only
+from mmengine.dist import all_reduce, barrier, is_main_process, master_only
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, Runner
@@ -36,6 +36,23 @@ class StoppedBySignalError(SystemExit):
 
     def __init__(self, signum: int) -> None:
         super().__init__(128 + signum)
+
+
+def save_interrupted(runner: Runner, iteration: int) -> Path:
+    """Save a checkpoint beside the last one, then make it the last one.
+
+    Args:
+        runner: One that trains. Its first process writes.
+        iteration: Iterations that are done.
+    """
+    path = Path(runner.work_dir, CHECKPOINT)
+    if not is_main_process():
+        return path
+    meta = {'epoch': runner.epoch, 'iter': iteration}
+    with replacing(path) as beside:
+        runner.save_checkpoint(runner.work_dir, beside.name, meta=meta, by_epoch=False)
+    write_atomic(path.with_name('last_checkpoint'), str(path))
+    return path
 
 
 @HOOKS.register_module()
@@ -171,14 +188,8 @@ class GracefulStopHook(LoopHook):
 
     @master_only
     def _save(self, runner: Runner, iteration: int) -> None:
-        """Write the checkpoint beside the last one, then make it the last one."""
-        path = Path(runner.work_dir, CHECKPOINT)
-        meta = {'epoch': runner.epoch, 'iter': iteration}
-        with replacing(path) as beside:
-            runner.save_checkpoint(
-                runner.work_dir, beside.name, meta=meta, by_epoch=False
-            )
-        write_atomic(path.with_name('last_checkpoint'), str(path))
+        """Save, and say how to go on."""
+        path = save_interrupted(runner, iteration)
         setting = f'resume=True and load_from={str(path)!r} in the config'
         how = self.resume_command or setting
         runner.logger.info(
