@@ -58,6 +58,9 @@ class TimedIterator(Proxy):
         object.__setattr__(self, '_started', started)
         object.__setattr__(self, '_source', None)
 
+    def __len__(self) -> int:
+        return len(self._proxied)
+
     def __iter__(self) -> 'TimedIterator':
         return self
 
@@ -91,6 +94,9 @@ class TimedLoader(Proxy):
         super().__init__(loader)
         object.__setattr__(self, '_wait', wait)
         object.__setattr__(self, '_clock', clock)
+
+    def __len__(self) -> int:
+        return len(self._proxied)
 
     def __iter__(self) -> TimedIterator:
         begin = self._clock()

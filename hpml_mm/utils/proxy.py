@@ -7,8 +7,10 @@ from typing import Any
 class Proxy:
     """Stand-in that has another object's attributes and class.
 
-    A subclass overrides what it changes. Attributes are set on the other object, so its
-    own ones need ``object.__setattr__`` and ``__slots__``.
+    A subclass overrides what it changes; special methods such as ``__len__`` need to be
+    passed on there. Attributes are set on the other object (a hook that switches a
+    pipeline resets ``_iterator`` of the loader it sees), so that its own ones need
+    ``__slots__`` and ``object.__setattr__``.
 
     Args:
         proxied: The other object.
@@ -27,11 +29,7 @@ class Proxy:
         return getattr(object.__getattribute__(self, '_proxied'), name)
 
     def __setattr__(self, name: str, value: Any) -> None:
-        # Hooks that switch a pipeline reset `_iterator` on the loader they see.
         setattr(self._proxied, name, value)
 
     def __delattr__(self, name: str) -> None:
         delattr(self._proxied, name)
-
-    def __len__(self) -> int:
-        return len(self._proxied)
