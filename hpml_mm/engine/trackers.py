@@ -56,10 +56,7 @@ def prepare_trackers(runner: Runner) -> None:
     for key, backend in backends.items():
         # Two runners with one experiment name share their backends.
         original = backend._proxied if isinstance(backend, Tracker) else backend
-        kinds = (kind for kind in _STAND_INS if isinstance(original, kind))
-        backends[key] = _STAND_INS.get(next(kinds, object), Tracker)(original, run)
-        if isinstance(original, WandbVisBackend) and is_main_process():
-            _use_iterations_as_axis(original)
+        backends[key] = _stand_in(original)(original, run)
 
 
 def trained_iters(runner: Runner) -> int:
@@ -144,6 +141,12 @@ class _Wandb(Tracker):
 
     __slots__ = ()
 
+    def __init__(self, backend: WandbVisBackend, run: _Run) -> None:
+        super().__init__(backend, run)
+        # Its client runs in the main process alone.
+        if backend._define_metric_cfg is None and is_main_process():
+            backend.experiment.define_metric('*', step_metric='iter')
+
     def add_scalars(
         self,
         scalar_dict: Mapping[str, Any],
@@ -175,11 +178,16 @@ class _LocalFiles(Tracker):
         super().add_image(name, image, step, **kwargs)
 
 
-_STAND_INS: dict[type, type[Tracker]] = {
-    LocalVisBackend: _LocalFiles,
-    MLflowVisBackend: _MLflow,
-    WandbVisBackend: _Wandb,
-}
+def _stand_in(backend: object) -> type[Tracker]:
+    kinds: dict[type, type[Tracker]] = {
+        LocalVisBackend: _LocalFiles,
+        MLflowVisBackend: _MLflow,
+        WandbVisBackend: _Wandb,
+    }
+    for kind, stand_in in kinds.items():
+        if isinstance(backend, kind):
+            return stand_in
+    return Tracker
 
 
 def _belongs_to(runner: Runner, backend: object) -> bool:
@@ -191,8 +199,3 @@ def _with_mode(name: str, mode: str) -> str:
     if not mode or name in _AXES or name.startswith(f'{mode}/'):
         return name
     return f'{mode}/{name}'
-
-
-def _use_iterations_as_axis(backend: WandbVisBackend) -> None:
-    if backend._define_metric_cfg is None:
-        backend.experiment.define_metric('*', step_metric='iter')
