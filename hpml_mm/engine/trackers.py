@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Names, steps and pictures that the experiment trackers of a run accept."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -105,7 +105,7 @@ class Tracker(Proxy):
     ) -> None:
         """Log scalars, named by their loop if LoggerHook hands them over."""
         mode, step = self._run.mode, self._run.step(step)
-        names = [_with_mode(name, mode) for name in scalar_dict]
+        names = [_with_mode(name, mode, scalar_dict) for name in scalar_dict]
         translated = self._run.names.translate(names).values()
         scalars = dict(zip(translated, scalar_dict.values(), strict=True))
         self._proxied.add_scalars(scalars, step, file_path, **kwargs)
@@ -194,8 +194,10 @@ def _belongs_to(runner: Runner, backend: object) -> bool:
     return isinstance(backend, Tracker) and backend._run.runner is runner
 
 
-def _with_mode(name: str, mode: str) -> str:
-    # With log_with_hierarchy, MMEngine has named the loop already.
-    if not mode or name in _AXES or name.startswith(f'{mode}/'):
+def _with_mode(name: str, mode: str, others: Collection[str]) -> str:
+    if not mode or name in _AXES:
         return name
-    return f'{mode}/{name}'
+    # With log_with_hierarchy, MMEngine has named the loop already. A metric may be
+    # called like that, too, and stand beside the one without.
+    named = name.startswith(f'{mode}/') and name.removeprefix(f'{mode}/') not in others
+    return name if named else f'{mode}/{name}'

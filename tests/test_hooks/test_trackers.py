@@ -5,9 +5,10 @@ import json
 
 import numpy as np
 import pytest
+from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-from toy_runs import for_testing, for_validation, loader, toy_runner
+from toy_runs import ToyMetric, for_testing, for_validation, loader, toy_runner
 from toy_tools import toy_config
 
 from hpml_mm.runner import build_runner
@@ -163,3 +164,15 @@ def test_the_tools_need_no_hook_of_ours(tmp_path):
     names = {name for names, _ in calls_of(runner) for name in names}
     assert {'train/time', 'val/time'} < names
     assert [step for _, step in calls_of(runner)] == [2, 4, 6, 6, 8, 10, 12, 12]
+
+
+def test_a_metric_may_be_called_like_its_loop(tmp_path):
+    class Twice(ToyMetric):
+        def compute_metrics(self, results):
+            return {'top1': 0.5, 'val/top1': 0.25, 'val/top5': 1.0}
+
+    settings = {**for_validation(), 'val_evaluator': Evaluator(Twice())}
+    runner = logged(tmp_path, backends=['Recorder'], **settings)
+    runner.val()
+    (names, _) = calls_of(runner)[0]
+    assert names[:3] == ('val/top1', 'val/val/top1', 'val/top5')
