@@ -10,6 +10,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from hpml_mm.engine.hooks import LoadFromHook, MonitoredMetricHook
+from hpml_mm.engine.trackers import prepare_trackers
 
 
 def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
@@ -25,6 +26,7 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.register_hook(LoadFromHook())
     runner.register_hook(MonitoredMetricHook())
+    prepare_trackers(runner)
     return runner
 
 

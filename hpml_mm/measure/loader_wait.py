@@ -4,6 +4,8 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
+from hpml_mm.utils.proxy import Proxy
+
 Clock = Callable[[], float]
 
 
@@ -31,33 +33,7 @@ class Wait:
         return None if seconds is None else (seconds, self.first)
 
 
-class _Proxy:
-    """Proxy of another object, also for ``isinstance``."""
-
-    __slots__ = ('_proxied',)
-
-    def __init__(self, proxied: Any) -> None:
-        object.__setattr__(self, '_proxied', proxied)
-
-    @property  # type: ignore[misc]  # the class is the other object's
-    def __class__(self) -> type:
-        return type(self._proxied)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(object.__getattribute__(self, '_proxied'), name)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        # Hooks that switch a pipeline reset `_iterator` on the loader they see.
-        setattr(self._proxied, name, value)
-
-    def __delattr__(self, name: str) -> None:
-        delattr(self._proxied, name)
-
-    def __len__(self) -> int:
-        return len(self._proxied)
-
-
-class TimedIterator(_Proxy):
+class TimedIterator(Proxy):
     """Iterator that records how long each ``__next__`` blocked.
 
     A batch counts as first where the iterator, or the one within it, was new: with
@@ -82,6 +58,9 @@ class TimedIterator(_Proxy):
         object.__setattr__(self, '_started', started)
         object.__setattr__(self, '_source', None)
 
+    def __len__(self) -> int:
+        return len(self._proxied)
+
     def __iter__(self) -> 'TimedIterator':
         return self
 
@@ -100,7 +79,7 @@ class TimedIterator(_Proxy):
         return batch
 
 
-class TimedLoader(_Proxy):
+class TimedLoader(Proxy):
     """Loader whose iterators are :class:`TimedIterator`.
 
     Args:
@@ -115,6 +94,9 @@ class TimedLoader(_Proxy):
         super().__init__(loader)
         object.__setattr__(self, '_wait', wait)
         object.__setattr__(self, '_clock', clock)
+
+    def __len__(self) -> int:
+        return len(self._proxied)
 
     def __iter__(self) -> TimedIterator:
         begin = self._clock()

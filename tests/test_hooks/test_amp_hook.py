@@ -243,8 +243,8 @@ def test_skipped_steps_and_scale_are_logged_and_restored(tmp_path):
     assert amp_hook(runner).summary()['amp/skipped_steps'] == 2
     assert amp_hook(runner).summary()['amp/scale'] == 256.0
     board = EventAccumulator(f'{runner.log_dir}/vis_data').Reload()
-    scales = [(e.step, e.value) for e in board.Scalars('amp/scale')]
-    skipped = [(e.step, e.value) for e in board.Scalars('amp/skipped_steps')]
+    scales = [(e.step, e.value) for e in board.Scalars('train/amp/scale')]
+    skipped = [(e.step, e.value) for e in board.Scalars('train/amp/skipped_steps')]
     assert scales == [(2, 256.0), (4, 256.0)]
     assert skipped == [(2, 2.0), (4, 2.0)]
 

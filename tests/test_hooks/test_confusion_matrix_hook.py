@@ -49,13 +49,14 @@ class Parrot(BaseModel):
         return data_samples
 
 
-def build_runner(work_dir, metric='hpml_mm.FERMetric', **hook):
+def build_runner(work_dir, metric=None, **hook):
     loader = {
         'dataset': Told(),
         'batch_size': 2,
         'num_workers': 0,
         'sampler': {'type': 'DefaultSampler', 'shuffle': False},
     }
+    metric = metric or {'type': 'hpml_mm.FERMetric'}
     return Runner(
         Parrot(),
         str(work_dir),
@@ -65,8 +66,8 @@ def build_runner(work_dir, metric='hpml_mm.FERMetric', **hook):
         train_cfg={'by_epoch': True, 'max_epochs': 5},
         val_cfg={},
         test_cfg={},
-        val_evaluator={'type': metric},
-        test_evaluator={'type': metric},
+        val_evaluator=metric,
+        test_evaluator=dict(metric),
         optim_wrapper={'optimizer': {'type': 'SGD', 'lr': 0.1}},
         custom_hooks=[{'type': 'hpml_mm.ConfusionMatrixHook', **hook}],
         visualizer={
@@ -98,14 +99,16 @@ def test_training_shows_each_split_in_tensorboard(tmp_path):
     build_runner(tmp_path, interval=2).train()
     found = pictures(tmp_path)
     assert set(found) == {'confusion/PublicTest', 'confusion/PrivateTest'}
-    # Every second epoch, and the last one.
-    assert list(found['confusion/PublicTest']) == [2, 4, 5]
+    # Every second epoch of two iterations, and the last one.
+    assert list(found['confusion/PublicTest']) == [4, 8, 10]
     expected = draw_confusion_matrix(
         np.array([[1, 1], [0, 1]]), CLASSES, 'PublicTest, epoch 5'
     )
-    np.testing.assert_array_equal(found['confusion/PublicTest'][5], expected)
+    np.testing.assert_array_equal(found['confusion/PublicTest'][10], expected)
     saved = cv2.imread(str(tmp_path / 'confusion/PublicTest.png'))
     np.testing.assert_array_equal(saved[..., ::-1], expected)
+    (local,) = tmp_path.glob('*/vis_data/vis_image/confusion/PublicTest_10.png')
+    np.testing.assert_array_equal(cv2.imread(str(local)), saved)
 
 
 def test_a_test_run_shows_it_too(tmp_path):
@@ -117,9 +120,20 @@ def test_a_test_run_shows_it_too(tmp_path):
     assert (tmp_path / 'confusion_test/PrivateTest.png').is_file()
 
 
+def test_a_split_of_any_name_stays_in_its_folder(tmp_path):
+    metric = {'type': 'hpml_mm.FERMetric', 'split_names': {'val': '../Held out?'}}
+    build_runner(tmp_path, metric).test()
+    pictures = {path.relative_to(tmp_path) for path in tmp_path.rglob('*Held*.png')}
+    (log_dir,) = {path.parts[0] for path in pictures} - {'confusion_test'}
+    assert {path.as_posix() for path in pictures} == {
+        'confusion_test/_/Held out.png',
+        f'{log_dir}/vis_data/vis_image/confusion_test/_/Held out_0.png',
+    }
+
+
 @pytest.mark.parametrize('mode', ['train', 'test'])
 def test_without_a_metric_to_draw_nothing_starts(tmp_path, mode):
-    runner = build_runner(tmp_path, metric='mmpretrain.Accuracy')
+    runner = build_runner(tmp_path, metric={'type': 'mmpretrain.Accuracy'})
     with pytest.raises(ValueError, match='FERMetric in the evaluator.*: Accuracy'):
         getattr(runner, mode)()
     assert runner.iter == 0

@@ -1,12 +1,16 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What holds for every hook: no patch is left, a resume is exact, two ranks agree."""
+"""What holds for every hook: no patch is left, a resume is exact, two ranks agree,
+trackers accept its names.
+"""
 
 import contextlib
+import re
 import signal
 import sys
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 
 import pytest
 import torch
@@ -18,6 +22,7 @@ from pose_spots import spot_loader, spot_model, write_spots
 from toy_runs import (
     FailAt,
     NoisyImages,
+    Recorder,
     StopAt,
     Terminal,
     ToyNet,
@@ -34,6 +39,8 @@ from hpml_mm.registry import HOOKS
 
 pytestmark = pytest.mark.slow
 
+# TensorBoard, MLflow, W&B and ClearML take these; MLflow no more than 250 characters.
+ACCEPTED = re.compile(r'(?=.{1,250}$)[\w .-]+(/[\w .-]+)*')
 STOP = {'type': 'hpml_mm.GracefulStopHook', 'agree_interval': 1}
 
 
@@ -151,6 +158,7 @@ EVERY = [
     pytest.param(name, marks=[pytest.mark.slow] * case.slow)
     for name, case in CASES.items()
 ]
+QUICK = [name for name, case in CASES.items() if not case.slow]
 
 
 def test_every_hook_is_tried_here():
@@ -235,11 +243,32 @@ def test_a_stopped_run_ends_as_an_unbroken_one(tmp_path, name):
         assert torch.equal(rest.model.state_dict()[key], value), key
 
 
+def logged_names(runner):
+    recorder = Recorder('')
+    runner.visualizer._vis_backends = {'recorder': recorder}
+    runner.train()
+    return {name for names, _ in recorder.calls for name in names}
+
+
+@pytest.fixture(scope='module')
+def stock_names(tmp_path_factory):
+    """Names that a run logs without the hook, by what it is tried on."""
+    return cache(
+        lambda build: logged_names(build(tmp_path_factory.mktemp('stock'), []))
+    )
+
+
+# The slow ones log a text and nothing else; test_quantization_report reads its tag.
+@pytest.mark.parametrize('name', QUICK)
+def test_trackers_accept_its_names(tmp_path, stock_names, name):
+    case = CASES[name]
+    own = logged_names(case.runner(name, tmp_path)) - stock_names(case.build)
+    assert {name for name in own if not ACCEPTED.fullmatch(name)} == set()
+
+
 def _train_on_a_rank(rank, folder):
-    for name, case in CASES.items():
-        if case.slow:  # they refuse several processes
-            continue
-        runner = case.runner(name, folder / name / str(rank), epochs=1)
+    for name in QUICK:  # the others refuse several processes
+        runner = CASES[name].runner(name, folder / name / str(rank), epochs=1)
         runner.model = MMDistributedDataParallel(runner.model)
         with contextlib.chdir(folder), contextlib.redirect_stdout(Terminal()):
             runner.train()
@@ -254,7 +283,7 @@ def ranks(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize('name', [name for name in CASES if not CASES[name].slow])
+@pytest.mark.parametrize('name', QUICK)
 def test_two_ranks_end_with_the_same_weights(ranks, name):
     (iters, first), other = (torch.load(ranks / f'{name}{rank}.pt') for rank in (0, 1))
     assert iters == other[0] > 0

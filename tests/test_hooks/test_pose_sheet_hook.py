@@ -100,18 +100,18 @@ def test_training_shows_fixed_and_worst_objects_in_tensorboard(tmp_path, root):
     runner = build_runner(tmp_path / 'run', root, [hook, watch])
     runner.train()
     found = pictures(tmp_path / 'run')
-    # Every second epoch, and the last one.
+    # Every second epoch of three iterations, and the last one.
     assert {tag: list(steps) for tag, steps in found.items()} == {
-        'pose_fixed': [2, 3],
-        'pose_worst': [2, 3],
+        'pose_fixed': [6, 9],
+        'pose_worst': [6, 9],
     }
     worst = expected_sheet(runner, [3, 6])
-    np.testing.assert_array_equal(found['pose_worst'][2], worst)
-    np.testing.assert_array_equal(found['pose_worst'][3], worst)
+    np.testing.assert_array_equal(found['pose_worst'][6], worst)
+    np.testing.assert_array_equal(found['pose_worst'][9], worst)
     assert (worst != expected_sheet(runner, [6, 3])).any()
     # The first one of the first and of the last of three batches.
     np.testing.assert_array_equal(
-        found['pose_fixed'][3], expected_sheet(runner, [0, 6])
+        found['pose_fixed'][9], expected_sheet(runner, [0, 6])
     )
     assert len(list((tmp_path / 'run').rglob('vis_image/pose_*.png'))) == 4
     # The model gives heatmaps in drawn validations alone: three batches of training,

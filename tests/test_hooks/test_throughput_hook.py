@@ -83,16 +83,15 @@ def test_logged_and_in_tensorboard_with_the_wait_for_data(tmp_path, clock):
     log = next(tmp_path.glob('*/*.log')).read_text()
     assert 'throughput(img/s): 20.0000' in log
     assert 'data_wait(%): 40.0000' in log
-    # Torch's SummaryWriter keeps brackets, slashes and percent signs in tags.
     events = EventAccumulator(str(next(tmp_path.glob('*/vis_data')))).Reload()
     for tag, values in {
-        'throughput(img/s)': [20, 10],
-        'data_wait(%)': [40, 40],
-        'data_wait/first_batch(s)': [1.08, 1.08],
+        'train/throughput_img_per_s': [20, 10],
+        'train/data_wait_percent': [40, 40],
+        'train/data_wait/first_batch_s': [1.08, 1.08],
     }.items():
         shown = {s.step: s.value for s in events.Scalars(tag)}
         assert shown == dict(zip((5, 10), map(pytest.approx, values), strict=True))
-    assert 'memory/peak(GiB)' in events.Tags()['scalars']
+    assert 'train/memory/peak_GiB' in events.Tags()['scalars']
 
 
 def test_cost_of_a_step(tmp_path, clock):

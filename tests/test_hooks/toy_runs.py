@@ -12,7 +12,9 @@ from mmengine.config import Config
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.hooks import Hook
 from mmengine.model import BaseModel
+from mmengine.registry import VISBACKENDS
 from mmengine.runner import Runner
+from mmengine.visualization import BaseVisBackend
 from torch import nn
 from torch.utils.data import Dataset
 
@@ -90,6 +92,29 @@ class StopAt(FailAt):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if runner.iter + 1 == self.iteration:
             signal.raise_signal(signal.SIGTERM)
+
+
+@VISBACKENDS.register_module()
+class Recorder(BaseVisBackend):
+    """A tracker that keeps the names and the step of each call."""
+
+    experiment = None
+
+    def __init__(self, save_dir):
+        super().__init__(save_dir)
+        self.calls = []
+
+    def _init_env(self):
+        pass
+
+    def add_scalars(self, scalar_dict, step=0, file_path=None):
+        self.calls.append((tuple(scalar_dict), step))
+
+    def add_scalar(self, name, value, step=0):
+        self.calls.append(((name,), step))
+
+    def add_image(self, name, image, step=0):
+        self.calls.append(((name,), step))
 
 
 class Terminal(io.StringIO):

@@ -14,6 +14,7 @@ from hpml_mm.engine.amp import (
     cpu_has_bf16,
     resolve_precision,
 )
+from hpml_mm.engine.trackers import prepare_trackers
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.model import bare_model, model_device
 
@@ -63,6 +64,7 @@ class AmpHook(Hook):
     def before_run(self, runner: Runner) -> None:
         """Convert optimizer wrapper and loops, which are built and have not run yet."""
         let_mmpose_read_bfloat16()
+        prepare_trackers(runner)  # a key of an OptimWrapperDict may be any text
         # In a test run the wrapper is still a config: nothing to train.
         if isinstance(runner.optim_wrapper, BaseOptimWrapper):
             self._convert(runner)

@@ -43,7 +43,8 @@ class ThroughputHook(TrainingClockHook):
     Each window shows ``throughput(img/s)`` (of this process),
     ``throughput/all(img/s)`` (images of all processes over the slowest one's time;
     with more than one process only), ``memory/peak(GiB)`` and, where known,
-    ``mfu(%)`` in the log line and in TensorBoard. Step times are left to the
+    ``mfu(%)`` in the log line and, as ``train/throughput_img_per_s``, in trackers (see
+    :func:`hpml_mm.engine.trackers.prepare_trackers`). Step times are left to the
     summary: the log processor would average any name with "time" in it over windows.
 
     :meth:`summary` holds the run's:

@@ -17,6 +17,7 @@ from hpml_mm.engine.profiling import (
     time_table,
     write_csv,
 )
+from hpml_mm.engine.trackers import prepare_trackers
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.charts import bar_chart
 from hpml_mm.utils.model import model_device
@@ -97,6 +98,7 @@ class TorchProfilerHook(LoopHook):
     def before_run(self, runner: Runner) -> None:
         """Choose what to profile."""
         super().before_run(runner)
+        prepare_trackers(runner)
         self._pending = set(LOOPS[self.mode]) if runner.rank in self.ranks else set()
         self._missed = set()
 

@@ -9,6 +9,7 @@ import torch
 from mmengine.dist import all_gather, get_world_size
 from mmengine.runner import Runner
 
+from hpml_mm.engine.trackers import prepare_trackers
 from hpml_mm.measure.step_timer import StepTimer
 
 from .loop_hook import LoopHook
@@ -43,6 +44,11 @@ class TrainingClockHook(LoopHook):
         # Reasons for the clock to stand still; outside an epoch is one.
         self._pauses = 1
         self._epoch_length: int | None = None
+
+    def before_run(self, runner: Runner) -> None:
+        """Prepare the run's trackers for what this hook publishes."""
+        super().before_run(runner)
+        prepare_trackers(runner)
 
     def loop_started(self, runner: Runner) -> None:
         """Reset the clock."""
@@ -99,7 +105,7 @@ class TrainingClockHook(LoopHook):
 
     @staticmethod
     def publish(runner: Runner, values: Mapping[str, float | None]) -> None:
-        """Add values to the log line and to TensorBoard; None is left out.
+        """Add values to the log line and to trackers; None is left out.
 
         They are not resumed: an old speed says nothing about the new process.
         """

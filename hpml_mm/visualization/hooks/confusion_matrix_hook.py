@@ -9,6 +9,8 @@ from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from hpml_mm.engine.tracker_names import tracker_name
+from hpml_mm.engine.trackers import prepare_trackers, trained_iters
 from hpml_mm.evaluation import FERMetric
 from hpml_mm.registry import HOOKS
 from hpml_mm.visualization.confusion import draw_confusion_matrix
@@ -41,6 +43,10 @@ class ConfusionMatrixHook(Hook):
             )
         self.interval = interval
 
+    def before_run(self, runner: Runner) -> None:
+        """Prepare the run's trackers for pictures."""
+        prepare_trackers(runner)
+
     def before_train(self, runner: Runner) -> None:
         """Look the metric up now, rather than fail after the first epoch."""
         if runner.val_loop is not None:
@@ -72,10 +78,10 @@ class ConfusionMatrixHook(Hook):
         for split, matrix in metric.confusion_matrices.items():
             title = f'{split}, epoch {epoch}' if epoch else split
             picture = draw_confusion_matrix(matrix, metric.classes, title)
-            runner.visualizer.add_image(f'{tag}/{split}', picture, step=epoch)
-            path = Path(runner.work_dir, tag, f'{split}.png')
-            # MMEngine's local backend does not make the tag's folder, so the
-            # picture is written here.
+            step = trained_iters(runner)
+            runner.visualizer.add_image(f'{tag}/{split}', picture, step=step)
+            # A split may have any name.
+            path = Path(runner.work_dir, tag, f'{tracker_name(split)}.png')
             mmcv.imwrite(mmcv.rgb2bgr(picture), str(path))
 
 

@@ -10,6 +10,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmpose.structures import PoseDataSample
 
+from hpml_mm.engine.trackers import prepare_trackers, trained_iters
 from hpml_mm.evaluation.oks import check_annotated
 from hpml_mm.registry import HOOKS
 from hpml_mm.visualization.pose_case import (
@@ -67,6 +68,10 @@ class PoseSheetHook(Hook):
         self._worst = WorstCases(num)
         self._wanted = np.zeros(0, int)
 
+    def before_run(self, runner: Runner) -> None:
+        """Prepare the run's trackers for pictures."""
+        prepare_trackers(runner)
+
     def before_train(self, runner: Runner) -> None:
         """Refuse unsuitable data or models before the first epoch."""
         if runner.val_loop is None:
@@ -116,7 +121,6 @@ class PoseSheetHook(Hook):
         self._drawing = False
         meta = runner.val_dataloader.dataset.metainfo
         shown = ALL_KEYPOINTS if self.heatmaps else None
-        # No slash: MMEngine's local backend would not make the folder, and say nothing.
         for tag, cases in (
             ('pose_fixed', self._fixed),
             ('pose_worst', self._worst.kept),
@@ -124,7 +128,7 @@ class PoseSheetHook(Hook):
             if cases:
                 rows = [[case] for case in cases]
                 sheet = draw_pose_sheet(rows, meta, ['prediction'], shown, SIDE)
-                runner.visualizer.add_image(tag, sheet, step=runner.epoch)
+                runner.visualizer.add_image(tag, sheet, step=trained_iters(runner))
         self._fixed, self._worst = [], WorstCases(self.num)
 
 
