@@ -31,9 +31,13 @@ def main() -> None:
         rows = read_rows(args)
     print(results_table(rows))
     if args.chart:
-        names = brief_names([row.experiment for row in rows])
-        values = [row.value for row in rows]
-        chart = bar_chart(names, values, value_label=args.metric[0])
+        brief = brief_names([row.experiment for row in rows])
+        chart = bar_chart(
+            [f'{name}, n={row.n}' for name, row in zip(brief, rows, strict=True)],
+            [row.value for row in rows],
+            value_label=f'{args.metric[0]}; whiskers and brackets: spread over n',
+            spreads=[row.spread for row in rows],
+        )
         Image.fromarray(chart).save(args.chart)
 
 

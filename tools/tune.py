@@ -4,9 +4,11 @@
     python tools/tune.py configs/fer/a.py --memory-limit 8
 
 Memory format, precision, compilation, batch size and workers are changed one after the
-other, and what gives 3 % more images/s stays. Each setting trains for some seconds in a
-process of its own, loader and hooks included; a run takes some minutes. The result is
-printed as a config that inherits the given one (progress goes to stderr).
+other. Each setting trains for some seconds in a process of its own, loader and hooks
+included; a run takes some minutes. Of the settings that a paired test in alternating
+rounds cannot tell from the fastest the cheapest is taken: the fewest workers, not
+compiled, no larger batch, the fewest changes to the config. The result is printed as a
+config that inherits the given one; progress and a table of ties go to stderr.
 
 Batch size and precision change the result, not only the speed: check the accuracy,
 and set the learning rate for the batch size.
@@ -24,14 +26,15 @@ import torch
 from mmengine.config import Config
 from mmengine.device import get_device
 
-from hpml_mm.benchmark.measurement import axes_of, make_measure
+from hpml_mm.benchmark.measurement import SettingBench, axes_of
 from hpml_mm.benchmark.memory import available_gib
 from hpml_mm.benchmark.process import Plan, stop
 from hpml_mm.benchmark.report import digits
-from hpml_mm.benchmark.tune import SETTINGS, Measurement, Setting, search
+from hpml_mm.benchmark.tune import SETTINGS, Measurement, Search, Setting, search
 from hpml_mm.benchmark.tuned_config import child_config, setting_of
 from hpml_mm.config.arguments import clear_errors
 from hpml_mm.config.overrides import load_config
+from hpml_mm.utils.console import table_console
 from hpml_mm.utils.device import device_name, usable_cpus
 from hpml_mm.utils.files import write_atomic
 
@@ -60,7 +63,7 @@ def parse_args() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def tune(args: argparse.Namespace, cfg: Config) -> Measurement:
+def tune(args: argparse.Namespace, cfg: Config) -> Search:
     device = torch.device(get_device())
     limit = args.memory_limit or available_gib()
     if limit is not None:
@@ -69,14 +72,14 @@ def tune(args: argparse.Namespace, cfg: Config) -> Measurement:
     axes = {name: axes[name] for name in args.only or axes}
     with tempfile.TemporaryDirectory(prefix='hpml_mm-') as place:
         plan = Plan(args.rounds, args.seconds)
-        measure = make_measure(Path(place), cfg, args.config, plan, limit)
+        bench = SettingBench(Path(place), cfg, args.config, plan, limit)
 
         def shown(setting: Setting) -> Measurement:
-            found = measure(setting)
+            found = bench.measure(setting)
             log(f'{found}')
             return found
 
-        return search(setting_of(cfg, device), axes, shown)
+        return search(setting_of(cfg, device), axes, shown, bench.compare)
 
 
 def log(line: str) -> None:
@@ -85,7 +88,7 @@ def log(line: str) -> None:
 
 
 def result(args: argparse.Namespace, cfg: Config, best: Measurement) -> str:
-    """Text of the config with the best setting."""
+    """Text of the config with the chosen setting."""
     note = (
         f'{digits(best.speed)} images/s on {device_name(get_device())}, '
         f'{usable_cpus()} cores, torch {torch.__version__}.'
@@ -104,9 +107,10 @@ def main() -> None:
         # Packages that are imported on the way print notes of their own.
         with clear_errors(), contextlib.redirect_stdout(sys.stderr):
             cfg = load_config(args.config)
-            best = tune(args, cfg)
-            text = result(args, cfg, best)
-            log(f'best: {best}')
+            found = tune(args, cfg)
+            text = result(args, cfg, found.best)
+            table_console().print(found.table())
+            log(f'chosen: {found.best}')
             if args.out:
                 write_atomic(args.out, text)
     except KeyboardInterrupt:

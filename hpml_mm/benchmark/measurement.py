@@ -1,7 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Measure one speed setting of the tuner in a separate process."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,14 @@ from hpml_mm.utils.device import usable_cpus
 from hpml_mm.utils.stats import quartiles
 
 from .jobs import Job, Side
-from .process import Plan, SideFailedError, measure
+from .process import Plan, SideFailedError, SideResult, measure
 from .report import THROUGHPUT, values_of
 from .tune import Measurement, Setting, batch_choices, check_memory, worker_choices
 from .tuned_config import child_config, precision_choices, setting_of
 
 _OUT_OF_MEMORY = ('out of memory', "can't allocate memory", 'MemoryError')
+# A paired test of fewer says little.
+PAIRED_ROUNDS = 5
 # Loads whole batches in the training's own process.
 _WITHOUT_WORKERS = 'FaceArrayDataset'
 
@@ -46,36 +49,60 @@ def axes_of(
     }
 
 
-def make_measure(
-    folder: Path, cfg: Config, config: str, plan: Plan, limit: float | None
-) -> Callable[[Setting], Measurement]:
-    """Make what measures a setting, in a process that writes to the folder.
+class SettingBench:
+    """Bench that times settings of a config, each in a process of its own.
 
-    ``config`` is the path of ``cfg``, or ``package::name``; ``limit`` the GiB that a
-    setting may take.
+    Args:
+        folder: Where the processes write.
+        cfg: The config.
+        config: Its path, or ``package::name``.
+        plan: Rounds of a setting.
+        limit: GiB that a setting may take.
     """
-    base = config if '::' in config else str(Path(config).resolve())
-    count = 0
 
-    def measured(setting: Setting) -> Measurement:
-        nonlocal count
-        count += 1
-        path = folder / f'setting{count}.py'
-        path.write_text(child_config(cfg, base, setting), encoding='utf-8')
-        side = Side(path.stem, 'config', str(path))
-        place = folder / path.stem
-        job = Job('train', side, str(place / 'runner'), loop=True)
+    def __init__(
+        self, folder: Path, cfg: Config, config: str, plan: Plan, limit: float | None
+    ) -> None:
+        self._folder, self._cfg, self._plan, self._limit = folder, cfg, plan, limit
+        self._base = config if '::' in config else str(Path(config).resolve())
+        self._count = 0
+
+    def measure(self, setting: Setting) -> Measurement:
+        """Measure one setting alone."""
         try:
-            # The caller logs each setting.
-            (found,) = measure([job], plan, place, log=lambda line: None)
+            (found,) = self._run(self._plan, setting)
         except SideFailedError as error:
             return failed_measurement(setting, error)
         speed = quartiles(values_of(found, THROUGHPUT))
         memory = [lap.memory for lap in found.laps if lap.memory is not None]
         peak = max(memory, default=None)
-        return check_memory(Measurement(setting, *speed.median_iqr, peak), limit)
+        return check_memory(Measurement(setting, *speed.median_iqr, peak), self._limit)
 
-    return measured
+    def compare(self, one: Setting, other: Setting) -> tuple[list[float], list[float]]:
+        """Images/s of each round of two settings that take turns.
+
+        Returns:
+            Two empty lists where they cannot run side by side, as for want of memory.
+        """
+        rounds = max(self._plan.rounds, PAIRED_ROUNDS)
+        try:
+            first, second = self._run(replace(self._plan, rounds=rounds), one, other)
+        except SideFailedError:
+            return [], []
+        return values_of(first, THROUGHPUT), values_of(second, THROUGHPUT)
+
+    def _run(self, plan: Plan, *settings: Setting) -> list[SideResult]:
+        jobs = []
+        for setting in settings:
+            self._count += 1
+            place = self._folder / f'setting{self._count}'
+            path = place.with_suffix('.py')
+            text = child_config(self._cfg, self._base, setting)
+            path.write_text(text, encoding='utf-8')
+            side = Side(place.name, 'config', str(path))
+            jobs.append(Job('train', side, str(place / 'runner'), loop=True))
+        # The caller logs each setting.
+        return measure(jobs, plan, place, log=lambda line: None)
 
 
 def failed_measurement(setting: Setting, error: SideFailedError) -> Measurement:

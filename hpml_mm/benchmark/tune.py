@@ -2,14 +2,17 @@
 """Coordinate search over the settings that decide the speed of a training."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
+
+from rich.table import Table
+
+from hpml_mm.utils.stats import Quartiles, are_told_apart, ratio
 
 from .report import digits
 
-# A setting has to give so many times the images/s to be worth a change: less is within
-# what runs of one setting differ by.
-WORTH = 1.03
+# What is so many times slower is not run in turns with the fastest to be sure of it.
+FAR = 1.2
 
 
 @dataclass(frozen=True)
@@ -67,42 +70,144 @@ class Measurement:
         return f'{self.setting}: {digits(self.speed)} images/s{iqr}{memory}'
 
 
+@dataclass(frozen=True)
+class Comparison:
+    """Two settings that were timed in alternating rounds.
+
+    Attributes:
+        cheaper: The one that costs less, see :func:`cost`.
+        faster: The one that seemed to be the fastest.
+        ratio: Images/s of the first over those of the second.
+        tied: True if the first is not slower, as far as a paired test can tell.
+    """
+
+    cheaper: Setting
+    faster: Setting
+    ratio: Quartiles
+    tied: bool
+
+
+@dataclass
+class Search:
+    """Course of a search.
+
+    Attributes:
+        found: All that was measured, in its order.
+        comparisons: All that was timed in alternating rounds.
+        best: What was chosen.
+    """
+
+    found: list[Measurement]
+    comparisons: list[Comparison] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.best = self.found[0]
+
+    def table(self) -> Table:
+        """Table of what was measured, what was tied, and what was chosen."""
+        table = Table(title='settings, and how they compare')
+        for heading in ('setting', 'images/s', 'IQR', 'GiB', ''):
+            justify: Any = 'left' if heading in ('setting', '') else 'right'
+            table.add_column(heading, justify=justify, overflow='fold')
+        for each in self.found:
+            notes = ['chosen'] if each is self.best else []
+            notes += [each.problem] if each.problem else []
+            notes += [_note(c) for c in self.comparisons if c.cheaper == each.setting]
+            table.add_row(
+                str(each.setting),
+                '-' if each.problem else digits(each.speed),
+                '-' if each.iqr is None else digits(each.iqr, 2),
+                '-' if each.memory is None else f'{each.memory:.2f}',
+                '; '.join(notes),
+            )
+        return table
+
+
 def search(
     start: Setting,
     axes: Mapping[str, Sequence[Any]],
     measure: Callable[[Setting], Measurement],
-) -> Measurement:
-    """Change one setting at a time and keep what pays; returns the best measurement.
+    compare: Callable[[Setting, Setting], tuple[Sequence[float], Sequence[float]]],
+) -> Search:
+    """Change one setting at a time and keep what pays.
+
+    On each axis the fastest is found first. Then the cheaper settings, the cheapest
+    first, are timed against it in alternating rounds; the first one that a paired test
+    cannot tell from it, or finds faster, is chosen, and else the fastest.
 
     Settings that help each other only together are not found. On the axis of batch
-    sizes larger ones are left out after one that lacked memory. ``axes`` holds the
-    values to try for each attribute of a setting, in the order to try them.
+    sizes larger ones are left out after one that lacked memory.
+
+    Args:
+        start: Setting of the config.
+        axes: Values to try for each attribute of a setting, in the order to try them.
+        measure: Measures a setting alone.
+        compare: Times two settings in alternating rounds; gives the images/s of each
+            round, of either, and nothing where the two cannot run side by side.
 
     Raises:
         ValueError: If no setting is usable.
     """
-    best = measure(start)
-    found = [best]
+    course = Search([measure(start)])
     for axis, values in axes.items():
+        tried = [course.best]
         for value in values:
-            setting = replace(best.setting, **{axis: value})
-            if any(each.setting == setting for each in found):
+            setting = replace(course.best.setting, **{axis: value})
+            if any(each.setting == setting for each in course.found):
                 continue
-            found.append(measure(setting))
-            if is_better(found[-1], best):
-                best = found[-1]
-            if axis == 'batch_size' and found[-1].of_memory:
+            tried.append(measure(setting))
+            course.found.append(tried[-1])
+            if axis == 'batch_size' and tried[-1].of_memory:
                 break
-    if best.problem:
-        raise ValueError(f'no setting can be used: {best.problem}')
-    return best
+        _choose(course, tried, start, compare)
+    if course.best.problem:
+        raise ValueError(f'no setting can be used: {course.best.problem}')
+    return course
 
 
-def is_better(found: Measurement, best: Measurement) -> bool:
-    """Return whether a setting is enough faster than the best so far."""
-    if found.problem or best.problem:
-        return not found.problem
-    return found.speed > WORTH * best.speed
+def cost(setting: Setting, start: Setting) -> tuple[int, bool, int, int]:
+    """Sort key: the cheaper setting first.
+
+    Fewer workers come first, then no compilation, then no more memory than the config
+    has, by its batch size, and then the fewest changes to the config.
+    """
+    changes = sum(getattr(setting, n) != getattr(start, n) for n in SETTINGS)
+    batch = max(setting.batch_size, start.batch_size)
+    return setting.workers, setting.compile, batch, changes
+
+
+def _choose(
+    course: Search,
+    tried: Sequence[Measurement],
+    start: Setting,
+    compare: Callable[[Setting, Setting], tuple[Sequence[float], Sequence[float]]],
+) -> None:
+    """Choose the best of one axis: the cheapest that is as fast as the fastest."""
+    usable = [each for each in tried if not each.problem]
+    if not usable:
+        return
+    usable.sort(key=lambda each: cost(each.setting, start))
+    course.best = fastest = max(usable, key=lambda each: each.speed)
+    for rival in usable[: usable.index(fastest)]:
+        if rival.speed * FAR < fastest.speed:
+            continue
+        ours, theirs = compare(rival.setting, fastest.setting)
+        if not ours:
+            continue
+        times = ratio(ours, theirs)
+        tied = times.median >= 1 or not are_told_apart(ours, theirs)
+        course.comparisons.append(
+            Comparison(rival.setting, fastest.setting, times, tied)
+        )
+        if tied:
+            course.best = rival
+            return
+
+
+def _note(found: Comparison) -> str:
+    word = 'tied with' if found.tied else 'slower than'
+    times = f'{found.ratio.median:.3f}x in {found.ratio.n} pairs of rounds'
+    return f'{word} {found.faster}: {times}'
 
 
 def check_memory(found: Measurement, limit: float | None) -> Measurement:

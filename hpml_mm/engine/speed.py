@@ -26,15 +26,16 @@ def use_channels_last_(model: nn.Module) -> int:
     same objects, so optimizers and distributed wrappers still hold them.
 
     Returns:
-        Number of weights with four dimensions.
+        Number of layers that convolve with such a weight; other parameters with four
+        dimensions are converted too, and may serve as one.
     """
-    weights = [weight for weight in model.parameters() if weight.dim() == 4]
-    for weight in weights:
+    for weight in [weight for weight in model.parameters() if weight.dim() == 4]:
         # `contiguous` would leave a weight with one input channel as it is: it counts
         # as contiguous in both layouts, but its strides decide how to compute.
         converted = torch.empty_like(weight, memory_format=torch.channels_last)
         weight.data = converted.copy_(weight.data)
-    return len(weights)
+    layers = (nn.Conv2d, nn.ConvTranspose2d)
+    return sum(isinstance(module, layers) for module in model.modules())
 
 
 def check_arguments(arguments: Mapping[str, Any]) -> None:
@@ -113,6 +114,13 @@ def compile_parts_(
         if not isinstance(part.forward, CompiledForward):
             part.forward = CompiledForward(part, arguments)
     return list(parts)
+
+
+def compiled_graphs() -> tuple[int, int]:
+    """Graphs that ``torch.compile`` made in this process, and breaks between them."""
+    counters = torch._dynamo.utils.counters
+    breaks = sum(counters['graph_break'].values())
+    return counters['stats']['unique_graphs'], breaks
 
 
 def check_compiler(device: str | torch.device, backend: str = 'inductor') -> None:

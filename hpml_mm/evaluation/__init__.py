@@ -3,9 +3,10 @@
 
 from hpml_mm.compat import has_mmpose
 
+from .confusion_counter import ConfusionCounter
 from .fer_metric import FERMetric
 
 if has_mmpose():
     from .pck_metric import KeypointPCK
 
-__all__ = ['FERMetric', 'KeypointPCK']
+__all__ = ['ConfusionCounter', 'FERMetric', 'KeypointPCK']

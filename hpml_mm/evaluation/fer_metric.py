@@ -11,6 +11,7 @@ from mmengine.evaluator import BaseMetric
 from hpml_mm.registry import METRICS
 
 from . import functional as F
+from .confusion_counter import predicted_labels
 
 #: What FER2013 calls the splits that the data sets here name train, val and test.
 FER2013_SPLIT_NAMES = {'train': 'Training', 'val': 'PublicTest', 'test': 'PrivateTest'}
@@ -37,7 +38,7 @@ class FERMetric(BaseMetric):
 
     After an evaluation ``confusion_matrices`` holds the counts of each split
     under its name, on the main process, for
-    :class:`hpml_mm.engine.hooks.ConfusionMatrixHook`.
+    :class:`hpml_mm.visualization.hooks.ConfusionMatrixHook`.
 
     Args:
         split_names: What to call the splits; names for some of them replace the
@@ -97,7 +98,7 @@ class FERMetric(BaseMetric):
         """
         # One transfer a batch: `.item()` for each sample would wait for the device
         # as many times.
-        predictions = _labels(data_samples).tolist()
+        predictions = predicted_labels(data_samples).tolist()
         targets = torch.cat([s['gt_label'] for s in data_samples]).tolist()
         splits = [s.get('split') for s in data_samples]
         self.results.extend(zip(predictions, targets, splits, strict=True))
@@ -137,13 +138,3 @@ class FERMetric(BaseMetric):
             if not np.isnan(value):
                 values[f'recall/{name}'] = float(value)
         return values
-
-
-def _labels(samples: Sequence[dict]) -> torch.Tensor:
-    """The predicted classes, of shape (samples,).
-
-    A score that was averaged over views stands beside the label of one of them.
-    """
-    if all('pred_score' in sample for sample in samples):
-        return torch.stack([sample['pred_score'] for sample in samples]).argmax(dim=1)
-    return torch.cat([sample['pred_label'] for sample in samples])

@@ -9,6 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from .rows import unit_of
+
 Summary = Mapping[str, Any]
 
 # What must be the same of two environments, for numbers to be compared.
@@ -122,12 +124,13 @@ def metric_of(summary: Summary, metric: str) -> float:
 def summary_rows(summary: Summary) -> list[tuple[str, str]]:
     """Rows of name and value that sum a run up.
 
-    A measurement that is not known reads "unknown".
+    A measurement that is not known reads "unknown". Percentages have two decimals,
+    fractions such as AP and PCK four, which is the same resolution.
     """
     rows = [('status', str(summary.get('status', 'unknown')))]
     for prefix, part in (('', 'metrics'), ('best ', 'best')):
         values = summary.get(part) or {}
-        rows += [(f'{prefix}{n}', _number(v, '{:.2f}')) for n, v in values.items()]
+        rows += [(f'{prefix}{n}', _number(v, _form(n))) for n, v in values.items()]
     if summary.get('mode') != 'test':
         measured = summary.get('measurements') or {}
         rows += [(label, _number(measured.get(n), f)) for n, label, f in _MEASURED]
@@ -146,6 +149,15 @@ def print_table(
     for row in rows:
         table.add_row(*row)
     (console or Console()).print(table)
+
+
+def _form(metric: str) -> str:
+    """Format of a score by its unit; four digits where that is not known."""
+    try:
+        unit = unit_of(metric)
+    except ValueError:
+        return '{:.4g}'
+    return '{:.2f}' if unit == '%' else '{:.4f}'
 
 
 def _number(value: Any, form: str) -> str:

@@ -64,6 +64,11 @@ class StepTimer:
         event.record()
         return event
 
+    @property
+    def is_running(self) -> bool:
+        """True between ``resume`` and ``pause``."""
+        return self._start is not None
+
     def resume(self) -> None:
         """Start the clock, or continue."""
         self._start = self._stamp()

@@ -3,11 +3,18 @@
 
 from dataclasses import dataclass
 
+from .cpu_load import CpuLoad
+from .layer_watch import LayerReport
+
 # A tenth of the time is where a faster loader starts to be worth the work: it can
 # gain 1.1x at the most.
 INPUT_BOUND_PERCENT = 10.0
 # Between steps a busy device idles for launches and logging only.
 HOST_BOUND_PERCENT = 20.0
+# From here on others take enough of the cores to change what is measured, if few of
+# them are left over.
+CROWDED_PERCENT = 10.0
+LEFT_OVER_PERCENT = 20.0
 
 
 @dataclass(frozen=True)
@@ -19,12 +26,14 @@ class LoaderSetup:
         persistent_workers: True if workers live on from epoch to epoch.
         cpus: CPUs for each training process.
         on_cpu: True if the model trains on those CPUs as well.
+        amp_pays: False on a device that emulates mixed precision.
     """
 
     num_workers: int
     persistent_workers: bool
     cpus: int
     on_cpu: bool
+    amp_pays: bool = True
 
 
 def verdict(
@@ -32,38 +41,66 @@ def verdict(
     setup: LoaderSetup,
     first_batch: float | None = None,
     device_idle: float | None = None,
+    layers: LayerReport | None = None,
+    load: CpuLoad | None = None,
 ) -> str | None:
     """Say in one line if training is input-bound or compute-bound, and what to change.
+
+    Only what is known to be off is advised. Where others took so much of the cores
+    that the shares would be different without them, that is said in place of advice.
 
     Args:
         data_wait: Steady share of time waiting for the loader, percent.
         setup: The loader and the machine.
         first_batch: Share of all time waiting for first batches, percent.
         device_idle: Share of time the device idled between steps, percent.
+        layers: Precision and layout that layers computed in.
+        load: Use of the CPUs in that time.
 
     Returns:
         One line, or None where no share was measured.
     """
     if data_wait is None:
         return None
+    crowd = _crowd(load)
     if data_wait >= INPUT_BOUND_PERCENT:
         gain = 'everything' if data_wait >= 100 else f'{1 / (1 - data_wait / 100):.2f}x'
         return (
             f'input-bound: {data_wait:.1f} % of the time waits for the loader, at most '
-            f'{gain} to gain; {_input_advice(setup)}'
+            f'{gain} to gain; {crowd or _input_advice(setup)}'
         )
     if first_batch is not None and first_batch >= INPUT_BOUND_PERCENT:
         return (
             f'input-bound: {first_batch:.1f} % of the time waits for first batches, '
-            f'{data_wait:.1f} % for the others; {_start_advice(setup)}'
+            f'{data_wait:.1f} % for the others; {crowd or _start_advice(setup)}'
         )
     waits = f'compute-bound: {data_wait:.1f} % of the time waits for the loader'
     if device_idle is not None and device_idle >= HOST_BOUND_PERCENT:
+        advice = 'try fewer or rarer hooks and logs, or a larger batch'
         return (
             f'{waits}, but the device idles {device_idle:.1f} % between steps; '
-            'try fewer or rarer hooks and logs, or a larger batch'
+            f'{crowd or advice}'
         )
-    return f'{waits}; {_compute_advice(setup)}'
+    if not setup.on_cpu:
+        crowd = ''  # a busy GPU does not mind them
+    return f'{waits}; {crowd or _compute_advice(setup, layers, load)}'
+
+
+def _crowd(load: CpuLoad | None) -> str:
+    """Reason that held the training's processes back on the CPUs; '' without one."""
+    if load is None:
+        return ''
+    if load.others >= CROWDED_PERCENT and load.idle < LEFT_OVER_PERCENT:
+        return (
+            f'other processes took {load.others:.0f} % of the cores: measure again '
+            'alone'
+        )
+    if load.throttled is not None and load.throttled >= CROWDED_PERCENT:
+        return (
+            f'the CPU quota was used up in {load.throttled:.0f} % of its periods: try '
+            'fewer threads and workers, or raise the quota'
+        )
+    return ''
 
 
 def _input_advice(setup: LoaderSetup) -> str:
@@ -93,8 +130,17 @@ def _start_advice(setup: LoaderSetup) -> str:
     return 'the first batch costs more than others: look for a cache that it fills'
 
 
-def _compute_advice(setup: LoaderSetup) -> str:
-    advice = 'AMP, channels_last or a larger batch may help, if not in use'
-    if setup.on_cpu and setup.num_workers > 0:
+def _compute_advice(
+    setup: LoaderSetup, layers: LayerReport | None, load: CpuLoad | None
+) -> str:
+    remedies = ['a larger batch']
+    if layers is not None and layers.is_channels_last is False:
+        remedies.insert(0, 'channels_last')
+    if layers is not None and layers.reduced is False and setup.amp_pays:
+        remedies.insert(0, 'AMP')
+    *others, last = remedies
+    advice = f'{", ".join(others)}{" or " if others else ""}{last} may help'
+    crowded = load is None or load.idle < LEFT_OVER_PERCENT
+    if setup.on_cpu and setup.num_workers > 0 and crowded:
         return f'{advice}; fewer workers would leave the model more CPU'
     return advice

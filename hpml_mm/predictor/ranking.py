@@ -63,6 +63,22 @@ def best_first(network: ScoredNetwork) -> tuple:
     return -network.score, network.macs, network.name
 
 
+def cheapest_alike(ranked: Sequence[ScoredNetwork]) -> ScoredNetwork | None:
+    """Find the network of fewest MACs that the prediction cannot tell from the best.
+
+    Two are told apart if their scores differ by the standard deviation of the
+    difference or more. Networks out of distribution are passed over: so may be their
+    deviations.
+
+    Returns:
+        The network; None if that is the best one itself, or there is no deviation.
+    """
+    alike = [one for one in ranked if not one.ood and _close(ranked[0], one)]
+    cheapest = min(alike, key=lambda one: (one.macs, *best_first(one)), default=None)
+    fewer = cheapest is not None and cheapest.macs < ranked[0].macs
+    return cheapest if fewer else None
+
+
 def print_ranking(ranked: Sequence[ScoredNetwork], card: Card, top: int) -> None:
     """Print the first networks, and why some are out of distribution.
 
@@ -85,6 +101,8 @@ def print_ranking(ranked: Sequence[ScoredNetwork], card: Card, top: int) -> None
     table_console().print(table)
     if any(marks):
         print('≈: closer to the next one than the standard deviation of the difference')
+    if (cheap := cheapest_alike(ranked)) is not None:
+        print(f'fewest MACs of those close to the first: {cheap.name}, {cheap.macs:,}')
     ood = [f'   {one.name}: {one.ood}' for one in shown if one.ood]
     if ood:
         print(f'!: out of distribution (trained on {card.short}):', *ood, sep='\n')

@@ -62,10 +62,12 @@ def draw_front(
     axes.plot(*_points(found), '.', markersize=3, label='predicted')
     macs, scores = _points(front)
     axes.plot(macs, scores, '-', label='Pareto front')
-    stds = np.array([one.std or 0 for one in front])
-    if stds.any():
+    stds = np.array([np.nan if one.std is None else one.std for one in front])
+    if np.isfinite(stds).any():
         low, high = scores - stds, scores + stds
         axes.fill_between(macs, low, high, color='C1', alpha=0.2, linewidth=0)
+        # A single network has no band.
+        axes.errorbar(macs, scores, stds, fmt='none', ecolor='C1', elinewidth=1)
     axes.set_xlabel('million MACs')
     axes.set_ylabel(task)
     axes.legend()

@@ -17,6 +17,7 @@ def bar_chart(
     values: Sequence[float],
     title: str = '',
     value_label: str = '',
+    spreads: Sequence[float | None] | None = None,
 ) -> np.ndarray:
     """Draw one bar for each value, the first at the top.
 
@@ -25,21 +26,28 @@ def bar_chart(
         values: Lengths of the bars.
         title: Heading.
         value_label: Meaning and unit of the values.
+        spreads: Length of the whisker around each value's end, which is written in
+            brackets too; None for no whisker.
 
     Raises:
-        ValueError: If there is no bar, or not one label for each value.
+        ValueError: If there is no bar, or not one label or spread for each value.
     """
-    if len(labels) != len(values) or not values:
+    spreads = [None] * len(values) if spreads is None else spreads
+    if not len(labels) == len(values) == len(spreads) or not values:
         raise ValueError(
-            f'bar_chart got {len(labels)} labels and {len(values)} values: give one '
-            'label for each value, and at least one'
+            f'bar_chart got {len(labels)} labels, {len(values)} values and '
+            f'{len(spreads)} spreads: give one label for each value, and at least one'
         )
     figure = Figure(figsize=(9, 1.2 + 0.32 * len(values)), dpi=100, layout='tight')
     axes = figure.add_subplot()
     positions = range(len(values))
-    bars = axes.barh(positions, values)
-    axes.bar_label(bars, fmt='%.3g', padding=3)
-    axes.margins(x=0.12)
+    bars = axes.barh(positions, values, xerr=[(s or 0.0) / 2 for s in spreads])
+    texts = [
+        f'{value:.4g}' if spread is None else f'{value:.4g} ({spread:.2g})'
+        for value, spread in zip(values, spreads, strict=True)
+    ]
+    axes.bar_label(bars, texts, padding=3)
+    axes.margins(x=0.12 if all(spread is None for spread in spreads) else 0.2)
     axes.set_yticks(positions, [_shorten(label) for label in labels])
     axes.invert_yaxis()
     axes.set_xlabel(value_label)
@@ -62,7 +70,7 @@ class Line:
         label: Its name in the legend.
         x: Places, from left to right.
         y: A value for each place.
-        yerr: Half the height of the band around each value; None for no band.
+        yerr: Half the height of whisker and band around each value; None for neither.
         reference: True for a line without measurements: dashed, grey, no markers.
     """
 
@@ -123,12 +131,15 @@ def _draw(axes: Axes, panel: Panel) -> None:
             axes.plot(line.x, line.y, '--', color='grey', label=line.label)
             continue
         (drawn,) = axes.plot(line.x, line.y, marker='o', markersize=4, label=line.label)
-        yerr = [value or 0.0 for value in line.yerr or []]
-        if any(yerr):
+        # Not a number, or a place without a spread would look as if it had none at all.
+        yerr = [np.nan if value is None else value for value in line.yerr or []]
+        if np.isfinite(yerr).any():
             low = np.subtract(line.y, yerr)
             high = np.add(line.y, yerr)
             colour = drawn.get_color()
             axes.fill_between(line.x, low, high, color=colour, alpha=0.2, linewidth=0)
+            # A single place has no band.
+            axes.errorbar(line.x, line.y, yerr, fmt='none', ecolor=colour, elinewidth=1)
     if panel.ticks is not None:
         axes.set_xticks(panel.ticks)
     axes.set_xlabel(panel.x_label)

@@ -102,6 +102,32 @@ def difference(values: Sequence[float], against: Sequence[float]) -> Quartiles:
     return quartiles([one - other for one, other in _pairs(values, against)])
 
 
+def are_told_apart(
+    values: Sequence[float], against: Sequence[float], level: float = 0.05
+) -> bool:
+    """Return whether a paired test finds two sides different.
+
+    Student's two-sided test of the logarithms of the rounds' ratios, since what slows a
+    round down slows it down by a share. One round tells nothing apart.
+
+    Args:
+        values: One above 0 for each round.
+        against: The other side's, of the same rounds.
+        level: Probability of a difference where there is none.
+
+    Raises:
+        ValueError: If the sides have different numbers of rounds.
+    """
+    from scipy.stats import t  # Takes a second to import.
+
+    logs = [math.log(one / other) for one, other in _pairs(values, against)]
+    if len(logs) < 2:
+        return False
+    error = statistics.stdev(logs) / math.sqrt(len(logs))
+    limit = error * t.isf(level / 2, len(logs) - 1)
+    return bool(abs(statistics.mean(logs)) > limit)
+
+
 def turns(sides: Sequence[T], rounds: int) -> Iterator[Sequence[T]]:
     """Order of the sides in each round.
 

@@ -10,15 +10,18 @@ from matplotlib.figure import Figure
 from hpml_mm.evaluation import functional as F
 from hpml_mm.utils.charts import pixels
 
+# More classes than these are drawn without numbers in their cells, with some names.
+MAX_WRITTEN = 30
+
 
 def draw_confusion_matrix(
     matrix: np.ndarray, classes: Sequence[str], title: str = ''
 ) -> np.ndarray:
     """Draw a confusion matrix whose rows are shares of the true class.
 
-    Each cell shows the share in percent and, below it, the count. A row without
-    a sample stays empty. The accuracy and the number of samples stand in the
-    title.
+    Each cell shows the share in percent and, below it, the count; above
+    ``MAX_WRITTEN`` classes its colour alone. A row without a sample stays empty. The
+    accuracy and the number of samples stand in the title.
 
     Args:
         matrix: Counts of shape (K, K): rows are true classes, columns predictions.
@@ -37,7 +40,7 @@ def draw_confusion_matrix(
             f'draw_confusion_matrix: a matrix of shape {matrix.shape} for '
             f'{len(classes)} classes; it needs a row and a column for each'
         )
-    side = 2.2 + 0.75 * len(classes)
+    side = 2.2 + 0.75 * min(len(classes), MAX_WRITTEN)
     figure = Figure(figsize=(side + 2.2, side), dpi=100, layout='constrained')
     axes = figure.add_subplot()
     shares = _row_shares(matrix)
@@ -46,7 +49,8 @@ def draw_confusion_matrix(
         np.ma.masked_invalid(shares), cmap='Blues', vmin=0, vmax=100, aspect='auto'
     )
     figure.colorbar(image, ax=axes, fraction=0.046, label='share of the true class (%)')
-    _write_cells(axes, matrix, shares)
+    if len(classes) <= MAX_WRITTEN:
+        _write_cells(axes, matrix, shares)
     _label(axes, matrix, classes, title)
     return pixels(figure)
 
@@ -76,10 +80,12 @@ def _write_cells(axes: Axes, matrix: np.ndarray, shares: np.ndarray) -> None:
 
 
 def _label(axes: Axes, matrix: np.ndarray, classes: Sequence[str], title: str) -> None:
-    ticks = np.arange(len(classes))
-    axes.set_xticks(ticks, classes, rotation=35, ha='right', rotation_mode='anchor')
+    # Every class that has a place for its name.
+    ticks = range(0, len(classes), -(-len(classes) // MAX_WRITTEN))
+    columns = [classes[tick] for tick in ticks]
+    axes.set_xticks(ticks, columns, rotation=35, ha='right', rotation_mode='anchor')
     totals = matrix.sum(axis=1)
-    rows = [f'{name} ({n:,})' for name, n in zip(classes, totals, strict=True)]
+    rows = [f'{classes[tick]} ({totals[tick]:,})' for tick in ticks]
     axes.set_yticks(ticks, rows)
     axes.set_xlabel('predicted')
     axes.set_ylabel('true (number of samples)')

@@ -149,7 +149,7 @@ def draw_scaling(points: Sequence[ScalingPoint], title: str = '') -> np.ndarray:
                 f'{batch} per process',
                 [point.processes for point in held],
                 [point.speed_up.median for point in held],
-                [(point.speed_up.iqr or 0) / 2 for point in held],
+                [iqr and iqr / 2 for iqr in (point.speed_up.iqr for point in held)],
             )
         )
     counts = sorted({point.processes for point in points})

@@ -1,5 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from hpml_mm.benchmark import measurement
 from hpml_mm.benchmark.jobs import Side
-from hpml_mm.benchmark.measurement import axes_of, failed_measurement, make_measure
+from hpml_mm.benchmark.measurement import SettingBench, axes_of, failed_measurement
 from hpml_mm.benchmark.process import Plan, SideFailedError, SideResult
 from hpml_mm.benchmark.session import Lap
 from hpml_mm.benchmark.tune import Measurement, Setting
@@ -35,7 +36,8 @@ def measured(tmp_path, monkeypatch):
 
         monkeypatch.setattr(measurement, 'measure', measure)
         cfg = load_config(str(CONFIG))
-        return make_measure(tmp_path, cfg, str(CONFIG), Plan(3, 1.0), limit)(SETTING)
+        bench = SettingBench(tmp_path, cfg, str(CONFIG), Plan(3, 1.0), limit)
+        return bench.measure(SETTING)
 
     return run
 
@@ -56,6 +58,31 @@ def test_a_setting_over_the_limit_cannot_be_used(measured):
 def test_a_side_that_fails_is_a_setting_with_a_problem(measured):
     found = measured(SideFailedError('x', 2, 'note\nerror: unknown key'))
     assert found == Measurement(SETTING, problem='refused: unknown key')
+
+
+def test_two_settings_take_turns(tmp_path, monkeypatch):
+    def measure(jobs, plan, directory, log):
+        assert plan == Plan(5, 1.0)
+        loaders = [load_config(job.side.config).train_dataloader for job in jobs]
+        assert [loader.num_workers for loader in loaders] == [0, 2]
+        assert len({job.work_dir for job in jobs}) == 2
+        return [
+            SideResult(job.side, {}, [Lap(seconds, 1, 300)])
+            for job, seconds in zip(jobs, (1.0, 2.0), strict=True)
+        ]
+
+    bench = SettingBench(
+        tmp_path, load_config(str(CONFIG)), str(CONFIG), Plan(3, 1.0), None
+    )
+    other = replace(SETTING, workers=2)
+    monkeypatch.setattr(measurement, 'measure', measure)
+    assert bench.compare(SETTING, other) == ([300], [150])
+
+    def fail(*args, **kwargs):
+        raise SideFailedError('x', 1, 'CUDA out of memory')
+
+    monkeypatch.setattr(measurement, 'measure', fail)
+    assert bench.compare(SETTING, other) == ([], [])
 
 
 @pytest.mark.parametrize(

@@ -44,6 +44,12 @@ def test_only_weights_with_four_dimensions_are_converted():
     assert torch.equal(model[0].weight, values[0] + 1)
 
 
+def test_parameters_that_are_no_convolutions_are_not_counted():
+    model = nn.Linear(8, 2)
+    model.scale = nn.Parameter(torch.ones(1, 8, 2, 2))
+    assert use_channels_last_(model) == 0
+
+
 def test_mini_xception_stays_channels_last_and_computes_the_same():
     torch.manual_seed(0)
     plain = MiniXception()

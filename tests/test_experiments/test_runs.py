@@ -122,6 +122,24 @@ def test_a_training_shows_accuracy_speed_wait_and_memory():
     assert all(name in out.getvalue() for name, _ in [('toy', ''), *rows])
 
 
+@pytest.mark.parametrize(
+    ('metric', 'value', 'shown'),
+    [
+        ('coco/AP', 0.69347, '0.6935'),
+        ('best/coco/AP', 0.7, '0.7000'),
+        ('PCK@0.05/L_Eye', 0.98765, '0.9877'),
+        ('AUC', 0.5, '0.5000'),
+        ('PublicTest/accuracy/top1', 61.2345, '61.23'),
+        ('bbox_mAP', 0.38125, '0.3812'),  # no unit is known
+        ('PCK', 88.12345, '88.12'),
+        ('loss', 1.0, '1'),
+    ],
+)
+def test_scores_have_the_digits_of_their_scale(metric, value, shown):
+    rows = dict(summary_rows({'mode': 'test', 'metrics': {metric: value}}))
+    assert rows[metric] == shown
+
+
 def test_what_never_ran_is_unknown():
     rows = summary_rows({'status': 'failed'})
     names = ('images/s', 'data wait', 'peak memory')

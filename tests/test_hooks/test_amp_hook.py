@@ -9,7 +9,13 @@ from mmpretrain.structures import DataSample
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 from torch.utils.data import Dataset
-from toy_runs import ToyImages, for_testing, for_validation, loader, toy_runner
+from toy_runs import (
+    ToyImages,
+    for_testing,
+    for_validation,
+    loader,
+    toy_runner,
+)
 from two_ranks import on_two_ranks
 
 from hpml_mm.engine.amp import AmpOptimWrapper, CountingGradScaler
@@ -40,7 +46,11 @@ def test_training_equals_a_hand_written_autocast_loop(tmp_path):
         runner.model.parameters(), expected.parameters(), strict=True
     ):
         torch.testing.assert_close(param, other, rtol=0, atol=0)
-    assert amp_hook(runner).summary() == {'precision': 'bf16', 'precision/val': 'fp32'}
+    assert amp_hook(runner).summary() == {
+        'precision': 'bf16',
+        'precision/val': None,
+        'amp/contexts': 4,
+    }
     assert not [key for key in runner.message_hub.log_scalars if 'amp' in key]
 
 
@@ -95,9 +105,10 @@ def test_an_unknown_precision_of_validation_is_an_error(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ('val', 'dtype'), [('fp32', torch.float32), ('amp', torch.bfloat16)]
+    ('val', 'dtype', 'name'),
+    [('fp32', torch.float32, 'fp32'), ('amp', torch.bfloat16, 'bf16')],
 )
-def test_validation_and_test_run_in_the_precision_chosen(tmp_path, val, dtype):
+def test_validation_and_test_run_in_the_precision_chosen(tmp_path, val, dtype, name):
     runner = toy_runner(
         tmp_path, [{**HOOK, 'val': val}], **for_validation(), **for_testing()
     )
@@ -105,7 +116,7 @@ def test_validation_and_test_run_in_the_precision_chosen(tmp_path, val, dtype):
     runner.test()
     assert runner.model.dtypes['loss'] == [torch.bfloat16] * 4
     assert runner.model.dtypes['predict'] == [dtype] * 8
-    assert amp_hook(runner).summary()['precision/val'] == val
+    assert amp_hook(runner).summary()['precision/val'] == name
 
 
 def test_a_loop_in_fp16_contradicts_full_precision(tmp_path):
@@ -159,8 +170,8 @@ def test_mmengines_own_wrapper_is_left_alone(tmp_path):
     hook.before_run(runner)
     assert type(runner.optim_wrapper) is MMEngineAmpOptimWrapper
     assert hook.summary() == {
-        'precision': 'float16',
-        'precision/val': 'fp32',
+        'precision': None,  # nothing has run
+        'precision/val': None,
         'amp/scale': 8.0,
         'amp/skipped_steps': None,
     }

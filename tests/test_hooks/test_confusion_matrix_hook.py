@@ -7,7 +7,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.evaluator import BaseMetric
 from mmengine.model import BaseModel
+from mmengine.registry import EVALUATOR, METRICS
 from mmengine.runner import Runner
 from mmpretrain.structures import DataSample
 from PIL import Image
@@ -49,16 +51,53 @@ class Parrot(BaseModel):
         return data_samples
 
 
-def build_runner(work_dir, metric=None, **hook):
+class Scorer(Parrot):
+    """Tells scores and no label."""
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        if mode == 'loss':
+            return super().forward(inputs, data_samples, mode)
+        for prediction, data_sample in zip(inputs, data_samples, strict=True):
+            score = nn.functional.one_hot(prediction, len(CLASSES)).float()
+            data_sample.set_pred_score(score)
+        return data_samples
+
+
+@METRICS.register_module()
+class OwnMetric(BaseMetric):
+    """Is nothing that anybody knows."""
+
+    def process(self, data_batch, data_samples):
+        self.results.append(len(data_samples))
+
+    def compute_metrics(self, results):
+        return {'count': sum(results)}
+
+
+@EVALUATOR.register_module()
+class OwnEvaluator:
+    """Holds no metrics."""
+
+    def __init__(self, metrics):
+        self.dataset_meta = None
+
+    def process(self, data_samples, data_batch=None):
+        pass
+
+    def evaluate(self, size):
+        return {'size': size}
+
+
+def build_runner(work_dir, metric='hpml_mm.FERMetric', model=Parrot, **hook):
     loader = {
         'dataset': Told(),
         'batch_size': 2,
         'num_workers': 0,
         'sampler': {'type': 'DefaultSampler', 'shuffle': False},
     }
-    metric = metric or {'type': 'hpml_mm.FERMetric'}
+    metric = {'type': metric} if isinstance(metric, str) else metric
     return Runner(
-        Parrot(),
+        model(),
         str(work_dir),
         train_dataloader=copy.deepcopy(loader),
         val_dataloader=copy.deepcopy(loader),
@@ -66,8 +105,8 @@ def build_runner(work_dir, metric=None, **hook):
         train_cfg={'by_epoch': True, 'max_epochs': 5},
         val_cfg={},
         test_cfg={},
-        val_evaluator=metric,
-        test_evaluator=dict(metric),
+        val_evaluator=copy.deepcopy(metric),
+        test_evaluator=copy.deepcopy(metric),
         optim_wrapper={'optimizer': {'type': 'SGD', 'lr': 0.1}},
         custom_hooks=[{'type': 'hpml_mm.ConfusionMatrixHook', **hook}],
         visualizer={
@@ -131,12 +170,75 @@ def test_a_split_of_any_name_stays_in_its_folder(tmp_path):
     }
 
 
+@pytest.mark.parametrize(
+    ('metric', 'model'),
+    [
+        ('mmpretrain.Accuracy', Parrot),
+        ('mmpretrain.Accuracy', Scorer),
+        (
+            {'type': 'mmpretrain.SingleLabelMetric', 'num_classes': 2, 'prefix': 'p'},
+            Parrot,
+        ),
+        ({'type': 'mmpretrain.ConfusionMatrix', 'num_classes': 2}, Scorer),
+        ([{'type': 'mmpretrain.Accuracy'}, {'type': 'OwnMetric'}], Parrot),
+        ({'type': 'OwnEvaluator', 'metrics': []}, Scorer),
+    ],
+)
+def test_any_metric_will_do(tmp_path, metric, model):
+    build_runner(tmp_path, metric, model).test()
+    found = pictures(tmp_path)
+    # The splits by the names that the samples give.
+    assert set(found) == {'confusion_test/val', 'confusion_test/test'}
+    expected = draw_confusion_matrix(np.array([[1, 1], [0, 1]]), CLASSES, 'val')
+    np.testing.assert_array_equal(found['confusion_test/val'][0], expected)
+
+
+def test_each_validation_is_counted_anew(tmp_path):
+    build_runner(tmp_path, 'mmpretrain.Accuracy', interval=2).train()
+    found = pictures(tmp_path)['confusion/test']
+    assert list(found) == [4, 8, 10]
+    expected = draw_confusion_matrix(
+        np.array([[0, 0], [1, 0]]), CLASSES, 'test, epoch 5'
+    )
+    np.testing.assert_array_equal(found[10], expected)
+
+
+def test_trainings_by_iterations_have_a_picture_for_each_validation(tmp_path):
+    runner = build_runner(tmp_path, 'mmpretrain.Accuracy')
+    loop = {'by_epoch': False, 'max_iters': 4, 'val_interval': 2}
+    runner._train_loop = runner.build_train_loop(loop)
+    runner.train()
+    assert list(pictures(tmp_path)['confusion/val']) == [2, 4]
+
+
 @pytest.mark.parametrize('mode', ['train', 'test'])
-def test_without_a_metric_to_draw_nothing_starts(tmp_path, mode):
-    runner = build_runner(tmp_path, metric={'type': 'mmpretrain.Accuracy'})
-    with pytest.raises(ValueError, match='FERMetric in the evaluator.*: Accuracy'):
+@pytest.mark.parametrize(
+    'metric', ['mmpretrain.MultiLabelMetric', 'mmpretrain.VOCAveragePrecision']
+)
+def test_metrics_of_several_classes_a_sample_are_refused(tmp_path, mode, metric):
+    runner = build_runner(tmp_path, metric)
+    name = metric.removeprefix('mmpretrain.')
+    with pytest.raises(ValueError, match=f'{name} is of several classes a sample'):
         getattr(runner, mode)()
     assert runner.iter == 0
+
+
+def test_samples_without_one_class_stop_nothing(tmp_path):
+    class Nothing(Parrot):
+        def forward(self, inputs, data_samples=None, mode='tensor'):
+            if mode == 'loss':
+                return super().forward(inputs, data_samples, mode)
+            return [{'keypoints': 3} for _ in inputs]
+
+    runner = build_runner(tmp_path, {'type': 'OwnEvaluator', 'metrics': []}, Nothing)
+    runner.train()
+    assert runner.iter == 10
+    assert not (tmp_path / 'confusion').exists()
+    log = next(tmp_path.glob('*/*.log')).read_text()
+    line = (
+        'ConfusionMatrixHook draws nothing: a sample holds keypoints, but no gt_label'
+    )
+    assert log.count(line) == 1
 
 
 def test_an_impossible_interval_is_named():

@@ -8,6 +8,7 @@ import pytest
 from clocked_runs import (
     BATCH,
     ClockedImages,
+    ClockedNet,
     clocked_runner,
     events_by,
     shown,
@@ -17,6 +18,7 @@ from mmengine.runner import EpochBasedTrainLoop
 from torch.utils.data import DataLoader
 
 from hpml_mm.engine.hooks.data_load_ratio_hook import DataLoadRatioHook
+from hpml_mm.measure.cpu_load import CpuTimes
 from hpml_mm.measure.step_timer import CudaGapTimer
 from hpml_mm.registry import HOOKS
 
@@ -24,6 +26,7 @@ from hpml_mm.registry import HOOKS
 def ratio_hook(clock, **kwargs):
     hook = DataLoadRatioHook(**kwargs)
     hook.clock = clock
+    hook.read_cpu = lambda: None  # the machine may be anybody's
     return hook
 
 
@@ -98,6 +101,76 @@ def test_fast_loader_is_compute_bound(tmp_path, clock):
     summary = hook.summary()
     assert summary['data_wait(%)'] == pytest.approx(100 * 0.004 / 0.124)
     assert summary['verdict'].startswith('compute-bound: 3.2 %')
+
+
+def test_others_on_the_cores_are_told_from_compute(tmp_path, clock):
+    """Two cores, of which this training takes a half and others what they want."""
+    hook = ratio_hook(clock)
+    hook.read_cpu = lambda: CpuTimes(clock.now, 2 * clock.now, 2 * clock.now)
+    loader = DataLoader(ClockedImages(clock, seconds=0.001), batch_size=BATCH)
+    runner = clocked_runner(
+        tmp_path, clock, [hook], train_dataloader=loader, length=10, val_interval=5
+    )
+    runner.train()
+    summary = hook.summary()
+    assert summary['cpu/own(%)'] == pytest.approx(50)
+    assert summary['cpu/others(%)'] == pytest.approx(50)
+    assert summary['cpu/throttled(%)'] is None
+    crowd = 'other processes took 50 % of the cores: measure again alone'
+    assert summary['verdict'].endswith(f'; {crowd}')
+    assert log_of(tmp_path).count(crowd) >= 1
+
+
+def test_cpu_time_outside_of_training_does_not_count(tmp_path, clock):
+    """Others have both cores in the 5 s of a validation, and none in a step."""
+    hook = ratio_hook(clock)
+    training = []
+
+    class Stopwatch(ClockedNet):
+        def forward(self, inputs, data_samples=None, mode='tensor'):
+            before = clock.now
+            result = super().forward(inputs, data_samples, mode)
+            if mode == 'loss':
+                training.append(clock.now - before)
+            return result
+
+    def read():
+        return CpuTimes(own=2 * sum(training), busy=2 * clock.now, total=2 * clock.now)
+
+    hook.read_cpu = read
+    loader = DataLoader(ClockedImages(clock, seconds=0.0), batch_size=BATCH)
+    runner = clocked_runner(
+        tmp_path,
+        clock,
+        [hook],
+        model=Stopwatch(clock),
+        train_dataloader=loader,
+        length=10,
+        val_interval=1,
+    )
+    runner.train()
+    # .1 s of .12 s an iteration: the logger's .02 s are somebody else's here, but the
+    # validation's 5 s are not.
+    assert hook.summary()['cpu/own(%)'] == pytest.approx(100 / 1.2)
+
+
+def test_the_verdict_knows_what_the_layers_do(tmp_path, clock, monkeypatch):
+    module = 'hpml_mm.engine.hooks.data_load_ratio_hook'
+    monkeypatch.setattr(f'{module}.cpu_has_bf16', lambda: True)
+
+    def verdict_with(folder, *hooks):
+        hook = ratio_hook(clock)
+        loader = DataLoader(ClockedImages(clock, seconds=0.0), batch_size=BATCH)
+        runner = clocked_runner(
+            tmp_path / folder, clock, [*hooks, hook], train_dataloader=loader
+        )
+        runner.train()
+        assert not runner.model.fc._forward_hooks
+        return hook.summary()['verdict']
+
+    assert verdict_with('fp32').endswith('; AMP or a larger batch may help')
+    amp = {'type': 'hpml_mm.AmpHook'}
+    assert verdict_with('bf16', amp).endswith('loader; a larger batch may help')
 
 
 def test_worker_processes_are_waited_for(tmp_path, clock):

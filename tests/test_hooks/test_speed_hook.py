@@ -1,11 +1,13 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import pytest
 import torch
+from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from torch import nn
 from toy_runs import ToyNet, for_testing, for_validation, toy_runner
 
-from hpml_mm.engine.speed import CompiledForward
+from hpml_mm.engine.hooks import SpeedHook
+from hpml_mm.engine.speed import CompiledForward, use_implementation_
 from hpml_mm.engine.wide_batch_norm import WideBatchNorm2d
 
 pytestmark = pytest.mark.slow
@@ -67,7 +69,7 @@ def test_training_gives_the_same_parameters_in_another_layout(tmp_path, plain):
     assert not is_channels_last(expected.backbone[0].weight)
     for param, other in zip(fast.parameters(), expected.parameters(), strict=True):
         torch.testing.assert_close(param, other, rtol=1e-4, atol=1e-5)
-    assert 'SpeedHook: 1 convolution weights channels-last' in log_of(tmp_path)
+    assert 'SpeedHook: 1 convolutions channels-last' in log_of(tmp_path)
 
 
 @pytest.mark.parametrize('channels_last', [True, False])
@@ -145,6 +147,94 @@ def test_amp_hook_converts_the_wrapper_of_a_fused_optimizer(tmp_path):
     assert type(runner.optim_wrapper) is not OptimWrapper
     assert runner.optim_wrapper.optimizer.param_groups[0]['fused'] is True
     assert all(value < 2 for value in losses(runner))
+
+
+def summary_of(runner):
+    return next(h for h in runner.hooks if isinstance(h, SpeedHook)).summary()
+
+
+def test_the_summary_tells_what_the_first_step_did(tmp_path):
+    hook = {**HOOK, 'optimizer': 'fused'}
+    accumulated = {
+        'optimizer': {'type': 'SGD', 'lr': 0.1},
+        'accumulative_counts': 3,
+    }
+    runner = run(tmp_path, hook, epochs=1, optim_wrapper=accumulated)
+    assert summary_of(runner) == {
+        'channels_last(%)': 100.0,
+        # Pictures of one channel have both layouts.
+        'channels_last/relaid': 0,
+        'compile/graphs': None,
+        'compile/graph_breaks': None,
+        'optimizer/implementation': 'fused',
+    }
+    assert 'WARNING - SpeedHook' not in log_of(tmp_path)
+    optimizer = runner.optim_wrapper.optimizer
+    assert 'step' not in vars(optimizer)
+    assert not any(module._forward_hooks for module in runner.model.modules())
+
+
+def test_a_model_that_undoes_the_layout_is_named(tmp_path):
+    class Undone(nn.Conv2d):
+        def forward(self, inputs):
+            return super().forward(inputs).contiguous()
+
+    model = ToyNet()
+    model.backbone[0] = Undone(1, 8, 3, padding=1)
+    runner = run(tmp_path, HOOK, epochs=1, model=model)
+    assert summary_of(runner)['channels_last(%)'] == 0
+    assert '0 of 1 convolutions compute channels-last' in log_of(tmp_path)
+
+
+def test_a_model_without_convolutions_claims_none(tmp_path):
+    model = ToyNet()
+    model.backbone = nn.AdaptiveAvgPool2d(1)
+    model.head = nn.Sequential(nn.Flatten(), nn.Linear(1, 3))
+    runner = run(tmp_path, HOOK, epochs=1, model=model)
+    assert summary_of(runner)['channels_last(%)'] is None
+    assert 'SpeedHook: 0 convolutions channels-last' in log_of(tmp_path)
+
+
+def test_another_implementation_than_was_asked_for_is_named(tmp_path):
+    class Reset(Hook):
+        def before_train_epoch(self, runner):
+            use_implementation_(runner.optim_wrapper.optimizer, 'foreach')
+
+    runner = run(tmp_path, {**HOOK, 'optimizer': 'fused'}, Reset(), epochs=1)
+    assert summary_of(runner)['optimizer/implementation'] == 'foreach'
+    line = 'SGD was to be fused, but PyTorch runs its foreach implementation'
+    assert log_of(tmp_path).count(line) == 1
+
+
+class BrokenHead(nn.Module):
+    """A head within which the graph breaks."""
+
+    def __init__(self):
+        super().__init__()
+        self.flat = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        self.fc = nn.Linear(8, 3)
+
+    def forward(self, inputs):
+        flat = self.flat(inputs)
+        torch._dynamo.graph_break()
+        return self.fc(flat)
+
+
+def test_graphs_and_their_breaks_are_counted(tmp_path):
+    model = ToyNet()
+    model.head = BrokenHead()
+    runner = run(tmp_path, COMPILE, epochs=1, model=model)
+    summary = summary_of(runner)
+    # The backbone, and the head before and after the break.
+    assert (summary['compile/graphs'], summary['compile/graph_breaks']) == (3, 1)
+    assert summary['channels_last(%)'] is None
+
+
+def test_a_compilation_that_runs_eagerly_is_named(tmp_path):
+    with torch.compiler.set_stance('force_eager'):
+        runner = run(tmp_path, COMPILE, epochs=1)
+    assert summary_of(runner)['compile/graphs'] == 0
+    assert 'torch.compile made no graph in the first step' in log_of(tmp_path)
 
 
 @pytest.mark.parametrize(

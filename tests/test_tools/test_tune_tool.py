@@ -18,6 +18,7 @@ def test_the_fastest_settings_are_printed_as_a_config(tmp_path, monkeypatch):
     assert done.returncode == 0, done.stderr
     assert (tmp_path / 'tuned.py').read_text() == done.stdout
     assert 'contiguous fp32 batch 4 workers 0: ' in done.stderr
+    assert 'settings, and how they compare' in done.stderr
     cfg = load_config(str(tmp_path / 'tuned.py'))
     assert cfg.train_dataloader.batch_size in (4, 8)
     assert cfg.train_dataloader.num_workers == 0

@@ -39,10 +39,37 @@ def test_a_long_label_leaves_room_for_its_bar():
     assert bar_lengths(long) == pytest.approx(bar_lengths(short), rel=0.1)
 
 
-@pytest.mark.parametrize(('labels', 'values'), [([], []), (['a'], [1.0, 2.0])])
-def test_labels_must_match_values(labels, values):
+def black_columns(image):
+    """Columns right of the axis with a black pixel on the height of the first bar."""
+    rows = (image == BLUE).all(axis=-1).any(axis=1)
+    middle = np.flatnonzero(rows)[rows.sum() // 2]
+    blue = np.flatnonzero((image[middle] == BLUE).all(axis=-1))
+    return np.flatnonzero((image[middle, blue[0] :] < 60).all(axis=-1))
+
+
+def test_a_whisker_is_as_long_as_the_spread():
+    # The text in brackets is the same, and the axis all but so.
+    image = bar_chart(['a'], [10.0], spreads=[4.0])
+    (length,) = bar_lengths(image)
+    whisker = black_columns(image)
+    # From 8 to 12 of 10, while the bar itself goes on below it.
+    first = whisker[: np.flatnonzero(np.diff(whisker, append=9e9) > 1)[0] + 1]
+    assert len(first) == pytest.approx(0.4 * length, abs=4)
+    assert first[-1] == pytest.approx(1.2 * length, abs=4)
+
+
+def test_a_bar_without_a_spread_has_no_whisker():
+    plain = bar_chart(['a', 'b'], [10.0, 5.0], spreads=[None, None])
+    assert (plain == bar_chart(['a', 'b'], [10.0, 5.0])).all()
+
+
+@pytest.mark.parametrize(
+    ('labels', 'values', 'spreads'),
+    [([], [], None), (['a'], [1.0, 2.0], None), (['a'], [1.0], [0.1, 0.2])],
+)
+def test_labels_and_spreads_must_match_values(labels, values, spreads):
     with pytest.raises(ValueError, match='give one label for each value'):
-        bar_chart(labels, values)
+        bar_chart(labels, values, spreads=spreads)
 
 
 def test_no_global_figure_is_left():
@@ -92,6 +119,20 @@ def test_a_spread_is_a_band_of_its_height():
     ]
     assert bands[0] > 0
     assert bands[1] > 3 * bands[0]
+
+
+def test_a_single_place_has_a_whisker():
+    one, spread = (picture(Line('a', [1], [1.0], [s])) for s in (None, 0.5))
+    assert area(spread, BLUE) > area(one, BLUE)
+
+
+def test_a_place_without_a_spread_breaks_the_band():
+    whole, broken = (
+        area(picture(Line('a', [0, 1, 2], [0, 1, 2], [0.1, s, 0.1])), faded(BLUE))
+        for s in (0.1, None)
+    )
+    zero = area(picture(Line('a', [0, 1, 2], [0, 1, 2], [0.1, 0, 0.1])), faded(BLUE))
+    assert broken < zero < whole
 
 
 def test_places_without_a_spread_have_none():

@@ -4,6 +4,7 @@ import pytest
 
 from hpml_mm.utils.stats import (
     Quartiles,
+    are_told_apart,
     calibrate,
     difference,
     mean_std,
@@ -48,7 +49,24 @@ def test_a_difference_is_that_of_the_pairs():
     assert difference([5, 7, 12], [1, 2, 3]) == Quartiles(5, 4.5, 7, 3)
 
 
-@pytest.mark.parametrize('compare', [ratio, difference])
+@pytest.mark.parametrize(
+    ('values', 'against', 'apart'),
+    [
+        # SciPy's ttest_rel of the logarithms: p = .0007 and .187.
+        ([88.9, 89.5, 89.9, 89.4, 89.3], [84.9, 86.8, 87.3, 86.1, 87.0], True),
+        ([89.5, 89.4, 89.6, 89.5, 89.2], [84.0, 90.1, 87.0, 86.9, 89.9], False),
+        # Both sides drift alike, by far more than they differ.
+        ([100, 200, 300], [99, 198, 297], True),
+        ([100], [50], False),
+        ([100, 100], [100, 100], False),
+    ],
+)
+def test_sides_are_told_apart_round_by_round(values, against, apart):
+    assert are_told_apart(values, against) is apart
+    assert are_told_apart(against, values) is apart
+
+
+@pytest.mark.parametrize('compare', [ratio, difference, are_told_apart])
 def test_sides_of_different_lengths_are_refused(compare):
     with pytest.raises(ValueError, match='2 rounds cannot be compared with 1'):
         compare([1, 2], [1])

@@ -62,3 +62,11 @@ def test_an_empty_matrix_says_so(figures):
 def test_a_matrix_that_does_not_fit_the_names_is_an_error():
     with pytest.raises(ValueError, match=r'shape \(2, 2\) for 3 classes'):
         draw_confusion_matrix(MATRIX, ('a', 'b', 'c'))
+
+
+def test_many_classes_make_a_picture_of_bounded_size():
+    picture = draw_confusion_matrix(
+        np.eye(200, dtype=int), [str(i) for i in range(200)]
+    )
+    # As of 30 classes, .75 inches each.
+    assert picture.shape == (2470, 2690, 3)

@@ -1,7 +1,9 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Mixed precision for any config."""
 
-from mmengine.hooks import Hook
+from collections.abc import Callable, Sequence
+from functools import partial
+
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.optim import AmpOptimWrapper as MMEngineAmpOptimWrapper
 from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
@@ -15,17 +17,35 @@ from hpml_mm.engine.amp import (
     resolve_precision,
 )
 from hpml_mm.engine.trackers import prepare_trackers
+from hpml_mm.measure.layer_watch import LayerWatch
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.model import bare_model, model_device
 
+from .loop_hook import LoopHook
+
+# Steps in which each wrapper should have been entered; as a rule the first will do.
+_WATCHED_STEPS = 10
+
 
 @HOOKS.register_module()
-class AmpHook(Hook):
+class AmpHook(LoopHook):
     """Turns the optimizer wrapper of any config into mixed precision.
 
     It works on the built wrapper, so accumulation, gradient clipping, parameter
     settings and schedulers stay as configured, and a checkpoint's loss scale is
     restored on resuming. A wrapper that is mixed precision already is left alone.
+
+    :meth:`summary` says what ran, not what was asked for:
+
+    - ``precision``: in what the convolutions and linear layers of the first step
+      computed, which ``autocast(enabled=False)`` or a model that casts itself may
+      change: ``'bf16'``, ``'fp16'``, ``'fp32'``, ``'tf32'``, or ``'mixed'`` if none of
+      them did nine tenths of the work. Of compiled models, what their wrappers cast
+      to. None where neither is known.
+    - ``precision/val``: the same of the first batch of validation or test.
+    - ``amp/contexts``: how often the training entered mixed precision, for each of
+      several optimizers as ``amp/<name>.contexts``. A ``train_step`` of the model's own
+      may never do so; that is a warning, and full precision.
 
     With loss scaling, ``train/amp/scale`` and ``train/amp/skipped_steps`` (since the
     start of this process) are logged. Reading them waits for the device, so it
@@ -44,6 +64,8 @@ class AmpHook(Hook):
             cannot do what is asked for.
     """
 
+    loops = ('train', 'val', 'test')
+
     def __init__(
         self,
         dtype: str = 'auto',
@@ -60,9 +82,15 @@ class AmpHook(Hook):
         self._wrappers: dict[str, MMEngineAmpOptimWrapper] = {}
         self._scaled: dict[str, MMEngineAmpOptimWrapper] = {}
         self._eval_autocast: EvalAutocast | None = None
+        self._contexts: dict[str, int] = {}
+        self._warned: set[str] = set()
+        self._steps = 0
+        self._layers: dict[str, LayerWatch] = {}
+        self._watching: dict[str, Callable[[], None]] = {}
 
     def before_run(self, runner: Runner) -> None:
         """Convert optimizer wrapper and loops, which are built and have not run yet."""
+        super().before_run(runner)
         let_mmpose_read_bfloat16()
         prepare_trackers(runner)  # a key of an OptimWrapperDict may be any text
         # In a test run the wrapper is still a config: nothing to train.
@@ -73,13 +101,23 @@ class AmpHook(Hook):
             precision = resolve_precision(self.dtype, model_device(model))
             self._eval_autocast = EvalAutocast(model, precision)
 
+    def before_train(self, runner: Runner) -> None:
+        """Begin to count contexts, and to watch the layers."""
+        self._steps = 0
+        self._contexts = dict.fromkeys(self._wrappers, 0)
+        for name, wrapper in self._wrappers.items():
+            self.patch(wrapper, 'optim_context', partial(self._count, name), _nothing)
+        self._watch(runner, 'train')
+
     def before_val(self, runner: Runner) -> None:
         """Refuse a loop that contradicts this hook."""
         self._check_loop(runner.val_loop, 'val_cfg')
+        self._watch(runner, 'val')
 
     def before_test(self, runner: Runner) -> None:
         """Refuse a loop that contradicts this hook."""
         self._check_loop(runner.test_loop, 'test_cfg')
+        self._watch(runner, 'test')
 
     def after_train_iter(
         self,
@@ -88,7 +126,12 @@ class AmpHook(Hook):
         data_batch: DATA_BATCH = None,
         outputs: dict | None = None,
     ) -> None:
-        """Log the loss scale at the edges of log windows."""
+        """Log the loss scale at the edges of log windows; watch the first steps."""
+        self._steps += 1
+        if all(self._contexts.values()) or self._steps == _WATCHED_STEPS:
+            self._end_watch('train')
+        if self._steps == _WATCHED_STEPS and not any(self._contexts.values()):
+            self._warn_unused(runner)
         if not self._scaled or not self.every_n_train_iters(runner, self.interval):
             return
         for prefix, wrapper in self._scaled.items():
@@ -97,17 +140,85 @@ class AmpHook(Hook):
                     key = f'train/amp/{prefix}{name}'
                     runner.message_hub.update_scalar(key, value)
 
+    def after_val_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: DATA_BATCH = None,
+        outputs: Sequence | None = None,
+    ) -> None:
+        """Stop to watch after the first batch."""
+        self._end_watch('val')
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: DATA_BATCH = None,
+        outputs: Sequence | None = None,
+    ) -> None:
+        """Stop to watch after the first batch."""
+        self._end_watch('test')
+
+    def after_train(self, runner: Runner) -> None:
+        """Warn of optimizers that never entered mixed precision."""
+        self._end_watch('train')
+        if self._steps:
+            self._warn_unused(runner)
+
     def summary(self) -> dict[str, str | float | None]:
-        """Precision of training and validation, final loss scale, skipped steps."""
-        names = {_precision_name(wrapper) for wrapper in self._wrappers.values()}
+        """Precision that ran, contexts entered, final loss scale, skipped steps."""
         result: dict[str, str | float | None] = {
-            'precision': ', '.join(sorted(names)) or None,
-            'precision/val': self.val,
+            'precision': self._precision_of('train') or self._entered_precision(),
+            'precision/val': self._precision_of('val') or self._precision_of('test'),
         }
+        for prefix, count in self._contexts.items():
+            result[f'amp/{prefix}contexts'] = count
         for prefix, wrapper in self._scaled.items():
             for name, value in _scaler_state(wrapper).items():
                 result[f'amp/{prefix}{name}'] = value
         return result
+
+    def _watch(self, runner: Runner, mode: str) -> None:
+        """Watch the layers of the steps of a loop, until :meth:`_end_watch`."""
+        if mode in self._layers and mode != 'train':
+            return  # one evaluation is as good as another
+        self._layers[mode] = watch = LayerWatch(bare_model(runner.model))
+        step = f'{mode}_step'
+        self._watching[mode] = self.patch(runner.model, step, watch.start, watch.stop)
+
+    def _end_watch(self, mode: str) -> None:
+        if mode in self._watching:
+            self._watching.pop(mode)()
+
+    def _precision_of(self, mode: str) -> str | None:
+        watch = self._layers.get(mode)
+        return None if watch is None else watch.report().precision
+
+    def _entered_precision(self) -> str | None:
+        """Dtypes of the wrappers that were entered, where no layer could be watched."""
+        names = {
+            _precision_name(self._wrappers[name])
+            for name, count in self._contexts.items()
+            if count
+        }
+        return ', '.join(sorted(names)) or None
+
+    def _warn_unused(self, runner: Runner) -> None:
+        """Warn of wrappers that were not entered so far, of each of them once."""
+        model = type(bare_model(runner.model)).__name__
+        for name, count in self._contexts.items():
+            if count or name in self._warned:
+                continue
+            self._warned.add(name)
+            place = f'optim_wrapper.{name}'.removesuffix('.')
+            runner.logger.warning(
+                f'AmpHook: {model}.train_step has not entered {place}.optim_context in '
+                f'{self._steps} steps, so mixed precision is not used there; layers '
+                f'ran in {self._precision_of("train") or "an unknown precision"}. Call '
+                f'the model within "with {place}.optim_context(self):", or remove '
+                'AmpHook'
+            )
 
     def _convert(self, runner: Runner) -> None:
         wrapper = runner.optim_wrapper
@@ -131,12 +242,19 @@ class AmpHook(Hook):
             if wrapper.loss_scaler.is_enabled()
         }
 
+    def _count(self, name: str) -> None:
+        self._contexts[name] += 1
+
     def _check_loop(self, loop: object, place: str) -> None:
         if self.val == 'fp32' and getattr(loop, 'fp16', False):
             raise ValueError(
                 f'{place}.fp16 is True, but AmpHook(val="fp32"): set val="amp" or '
                 f'remove fp16 from {place}'
             )
+
+
+def _nothing() -> None:
+    """Do nothing after a call that is counted before it."""
 
 
 def _scaler_state(wrapper: MMEngineAmpOptimWrapper) -> dict[str, float | None]:

@@ -2,13 +2,17 @@
 """Share of the training time spent waiting for data."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mmengine.dist import get_world_size
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
+from hpml_mm.engine.amp import cpu_has_bf16
+from hpml_mm.engine.cpu import visible_cores
+from hpml_mm.measure.cpu_load import CpuCounter, CpuLoad, CpuTimes, LinuxCpu
+from hpml_mm.measure.layer_watch import LayerWatch
 from hpml_mm.measure.loader_wait import (
     TimedIterator,
     TimedLoader,
@@ -20,7 +24,7 @@ from hpml_mm.measure.step_timer import CudaGapTimer, StepTimer
 from hpml_mm.measure.verdict import LoaderSetup, verdict
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.device import usable_cpus
-from hpml_mm.utils.model import model_device
+from hpml_mm.utils.model import bare_model, model_device
 
 from .training_clock_hook import TrainingClockHook
 
@@ -42,8 +46,13 @@ class DataLoadRatioHook(TrainingClockHook):
     - ``device_idle(%)``: on CUDA, the share of time that the device idles between
       steps, by events; first batches and pauses left out. What it idles within a step
       cannot be seen this way, so this is a lower bound. None on other devices.
-    - ``verdict``: input-bound or compute-bound, and what to change; logged at the end
-      of each epoch and of the run.
+    - ``cpu/own(%)``, ``cpu/others(%)``: shares of the cores' time that this training's
+      processes and all others took; None on other systems than Linux.
+      ``cpu/throttled(%)``: share of the periods in which the control group's CPU quota
+      was used up; None without a quota.
+    - ``verdict``: input-bound or compute-bound, and what to change, of what the first
+      step's layers do not do already; logged at the end of each epoch and of the run.
+      Where others took the cores it says so, and advises nothing.
 
     The clock stands still during validation and while a checkpoint is saved. With
     several processes every value is that of the process with the largest one,
@@ -57,6 +66,9 @@ class DataLoadRatioHook(TrainingClockHook):
     # another hook spends time, and before one of them waits for the device.
     priority = 'HIGHEST'
 
+    # Tests put readings of their own here; None reads the system's.
+    read_cpu: Callable[[], CpuTimes | None] | None = None
+
     def __init__(self, interval: int = 10) -> None:
         super().__init__(interval)
         self._reset()
@@ -69,6 +81,9 @@ class DataLoadRatioHook(TrainingClockHook):
         self._epochs = 0
         self._gaps: CudaGapTimer | None = None
         self._setup: LoaderSetup | None = None
+        self._cpu = CpuCounter(lambda: None)
+        self._layers: LayerWatch | None = None
+        self._stop_watching: Callable[[], None] | None = None
         self._proxy: tuple[str, Any, Any] | None = None
         self._blind = False
 
@@ -80,6 +95,11 @@ class DataLoadRatioHook(TrainingClockHook):
         if device.type == 'cuda':
             self._gaps = CudaGapTimer()
         self._setup = _loader_setup(runner.train_loop.dataloader, device.type)
+        self._cpu = CpuCounter(self.read_cpu or _cpu_reader())
+        self._layers = watch = LayerWatch(bare_model(runner.model))
+        self._stop_watching = self.patch(
+            runner.model, 'train_step', watch.start, watch.stop
+        )
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Put the loader behind its proxy."""
@@ -106,6 +126,9 @@ class DataLoadRatioHook(TrainingClockHook):
         """End an iteration, and maybe a window."""
         if self._gaps is not None:
             self._gaps.end()
+        if self._stop_watching is not None:
+            self._stop_watching()
+            self._stop_watching = None
         self.timer.lap()
         (total,) = self.timer.drain()
         if self._taken is None:
@@ -116,9 +139,16 @@ class DataLoadRatioHook(TrainingClockHook):
         if self.is_window_end(batch_idx):
             self._close_window(runner)
 
+    def resume(self) -> None:
+        """Start the clock, and to count CPU time."""
+        super().resume()
+        if self.timer.is_running:
+            self._cpu.resume()
+
     def pause(self) -> None:
         """Stop the clock and leave out the gap on the device."""
         super().pause()
+        self._cpu.pause()
         if self._gaps is not None:
             self._gaps.skip_gap()
 
@@ -128,13 +158,13 @@ class DataLoadRatioHook(TrainingClockHook):
             self._close_window(runner)
         self._uninstall(runner.train_loop)
         self._epochs += 1
-        self._log(runner, 'epoch', self._counter.close_epoch())
+        self._log(runner, 'epoch', self._counter.close_epoch(), self._cpu.close_epoch())
         super().after_train_epoch(runner)
 
     def after_train(self, runner: Runner) -> None:
         """Log the run's verdict, unless it would repeat that of the only epoch."""
         if self._epochs != 1:
-            self._log(runner, 'run', self._counter.summary())
+            self._log(runner, 'run', self._counter.summary(), self._cpu.summary())
 
     def loop_ended(self, runner: Runner) -> None:
         """Remove the proxy."""
@@ -142,8 +172,14 @@ class DataLoadRatioHook(TrainingClockHook):
 
     def summary(self) -> dict[str, Any]:
         """Numbers of the run, None where not measured; asks no other process."""
-        shares = self._counter.summary()
-        return {**shares, 'verdict': self._verdict(shares)}
+        shares, load = self._counter.summary(), self._cpu.summary()
+        return {
+            **shares,
+            'cpu/own(%)': load and load.own,
+            'cpu/others(%)': load and load.others,
+            'cpu/throttled(%)': load and load.throttled,
+            'verdict': self._verdict(shares, load),
+        }
 
     def _close_window(self, runner: Runner) -> None:
         self._open = False
@@ -181,7 +217,9 @@ class DataLoadRatioHook(TrainingClockHook):
                 setattr(loop, name, original)
         self._proxy = None
 
-    def _verdict(self, shares: Mapping[str, float | None]) -> str | None:
+    def _verdict(
+        self, shares: Mapping[str, float | None], load: CpuLoad | None
+    ) -> str | None:
         if self._setup is None:
             return None
         return verdict(
@@ -189,12 +227,18 @@ class DataLoadRatioHook(TrainingClockHook):
             self._setup,
             shares['data_wait/first_batch(%)'],
             shares['device_idle(%)'],
+            None if self._layers is None else self._layers.report(),
+            load,
         )
 
     def _log(
-        self, runner: Runner, what: str, shares: Mapping[str, float | None]
+        self,
+        runner: Runner,
+        what: str,
+        shares: Mapping[str, float | None],
+        load: CpuLoad | None,
     ) -> None:
-        line = self._verdict(shares)
+        line = self._verdict(shares, load)
         if line is not None:
             first = shares['data_wait/first_batch(s)']
             start = '' if first is None else f' (first batch: {first:.2f} s)'
@@ -214,9 +258,17 @@ def _loader_setup(loader: Any, device_type: str) -> LoaderSetup:
     """Describe the loader and the machine for the verdict."""
     # torchrun sets the number of processes on this machine.
     processes = int(os.environ.get('LOCAL_WORLD_SIZE', get_world_size()))
+    on_cpu = device_type == 'cpu'
     return LoaderSetup(
         num_workers=getattr(loader, 'num_workers', 0),
         persistent_workers=bool(getattr(loader, 'persistent_workers', False)),
         cpus=max(1, usable_cpus() // processes),
-        on_cpu=device_type == 'cpu',
+        on_cpu=on_cpu,
+        amp_pays=not on_cpu or cpu_has_bf16() is not False,
     )
+
+
+def _cpu_reader() -> LinuxCpu:
+    # All processes of a training have one parent, and are no strangers to each other.
+    pid = os.getpid() if get_world_size() == 1 else os.getppid()
+    return LinuxCpu(visible_cores(), pid)

@@ -1,9 +1,10 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Speed settings for the model and optimizer of any config."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
-from mmengine.hooks import Hook
+from mmengine.hooks.hook import DATA_BATCH
 from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 from torch.optim import Optimizer
@@ -14,22 +15,39 @@ from hpml_mm.engine.speed import (
     check_compiler,
     choose_implementation,
     compile_parts_,
+    compiled_graphs,
     use_channels_last_,
     use_implementation_,
 )
 from hpml_mm.engine.wide_batch_norm import widen_batch_norms_
+from hpml_mm.measure.layer_watch import LayerWatch
+from hpml_mm.measure.optimizer_watch import OptimizerWatch
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.model import bare_model, model_device
 
+from .loop_hook import LoopHook
+
 
 @HOOKS.register_module()
-class SpeedHook(Hook):
+class SpeedHook(LoopHook):
     """Makes a model compute faster without changing what it computes.
 
     It acts before anything else does: before weights are initialised or loaded,
     which keeps the layout, and before hooks such as EMAHook copy the model. A
     DistributedDataParallel wrapper is older still: torch warns once, in the first
     step, that the strides have changed, and lays its buffers out anew.
+
+    :meth:`summary` says what the first step did, and a warning where that is not what
+    was asked for:
+
+    - ``channels_last(%)``: share of 2-D convolutions that computed channels-last;
+      ``channels_last/relaid``: number of those whose input had to be copied into this
+      layout first. None without such a layer, and for compiled models.
+    - ``compile/graphs`` and ``compile/graph_breaks``: numbers of the graphs that
+      PyTorch made in the training, and of the places where it went on without one;
+      None if nothing was compiled.
+    - ``optimizer/implementation``: ``'fused'``, ``'foreach'`` or ``'for-loop'``; None
+      if the optimizer was left alone.
 
     Args:
         channels_last: Store convolution weights channels-last, which is the layout
@@ -74,12 +92,21 @@ class SpeedHook(Hook):
         self.compile = compile
         self.optimizer = optimizer
         self.wide_batch_norm = wide_batch_norm
+        self._reset()
+
+    def _reset(self) -> None:
+        self._layers: LayerWatch | None = None
+        self._optimizers: list[tuple[Optimizer, str | None, OptimizerWatch]] = []
+        self._watching: list[Callable[[], None]] = []
+        self._graphs_before: tuple[int, int] | None = None
 
     def before_run(self, runner: Runner) -> None:
         """Convert the model of a training, validation or test run."""
+        super().before_run(runner)
+        self._reset()
         if self.channels_last:
             count = use_channels_last_(runner.model)
-            runner.logger.info(f'SpeedHook: {count} convolution weights channels-last')
+            runner.logger.info(f'SpeedHook: {count} convolutions channels-last')
         if not isinstance(runner.optim_wrapper, BaseOptimWrapper):
             return  # a test run, where all the rest would have no effect
         wide = self.wide_batch_norm and self.channels_last
@@ -96,6 +123,78 @@ class SpeedHook(Hook):
         for optimizer, name in self._choices(runner):
             if name is not None:
                 use_implementation_(optimizer, name)
+            watch = OptimizerWatch()
+            self._optimizers.append((optimizer, name, watch))
+            self._watching.append(
+                self.patch(optimizer, 'step', watch.start, watch.stop)
+            )
+        self._layers = layers = LayerWatch(bare_model(runner.model))
+        self._watching.append(
+            self.patch(runner.model, 'train_step', layers.start, layers.stop)
+        )
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: DATA_BATCH = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Look at what the first step did."""
+        if not self._watching:
+            return
+        waits = [watch.implementation is None for _, _, watch in self._optimizers]
+        if all(waits) and waits:
+            return  # gradients are accumulated over some steps first
+        while self._watching:
+            self._watching.pop()()
+        for line in self._disappointments():
+            runner.logger.warning(f'SpeedHook: {line}')
+
+    def summary(self) -> dict[str, Any]:
+        """Layout, graphs and implementation of the first step; None if not known."""
+        layers = None if self._layers is None else self._layers.report()
+        share = relaid = graphs = breaks = None
+        if layers is not None and layers.convolutions:
+            share = 100 * layers.channels_last / layers.convolutions
+            relaid = layers.relaid
+        if self._graphs_before is not None:
+            graphs, breaks = self._new_graphs(self._graphs_before)
+        names = {watch.implementation for _, _, watch in self._optimizers} - {None}
+        return {
+            'channels_last(%)': share,
+            'channels_last/relaid': relaid,
+            'compile/graphs': graphs,
+            'compile/graph_breaks': breaks,
+            'optimizer/implementation': ', '.join(sorted(map(str, names))) or None,
+        }
+
+    def _disappointments(self) -> Iterator[str]:
+        """Differences between what was asked for and what the first step did."""
+        assert self._layers is not None, 'a training has been watched'
+        report = self._layers.report()
+        if self.channels_last and report.is_channels_last is False:
+            yield (
+                f'{report.channels_last} of {report.convolutions} convolutions compute '
+                'channels-last; the model undoes the layout, try channels_last=False'
+            )
+        before = self._graphs_before
+        if before is not None and self._new_graphs(before)[0] == 0:
+            yield (
+                'torch.compile made no graph in the first step, which ran eagerly '
+                'then; TORCH_LOGS=graph_breaks tells why'
+            )
+        for optimizer, name, watch in self._optimizers:
+            if name is not None and watch.implementation not in (None, name):
+                yield (
+                    f'{type(optimizer).__name__} was to be {name}, but PyTorch runs '
+                    f'its {watch.implementation} implementation'
+                )
+
+    @staticmethod
+    def _new_graphs(before: tuple[int, int]) -> tuple[int, int]:
+        graphs, breaks = compiled_graphs()
+        return max(0, graphs - before[0]), max(0, breaks - before[1])
 
     def _choices(self, runner: Runner) -> Iterator[tuple[Optimizer, str | None]]:
         """Each optimizer, and what it is to use."""
@@ -119,5 +218,6 @@ class SpeedHook(Hook):
                 raise
             runner.logger.warning(f'SpeedHook: training is not compiled. {error}')
             return
+        self._graphs_before = compiled_graphs()
         parts = ', '.join(compile_parts_(model, arguments))
         runner.logger.info(f'SpeedHook: compiled for training: {parts}')

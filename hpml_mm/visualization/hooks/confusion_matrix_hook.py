@@ -1,17 +1,21 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Hook that draws confusion matrices."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import mmcv
-from mmengine.dist import master_only
-from mmengine.evaluator import Evaluator
+import numpy as np
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.hooks.hook import DATA_BATCH
+from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
+from mmpretrain.evaluation import AveragePrecision, MultiLabelMetric
 
 from hpml_mm.engine.tracker_names import tracker_name
 from hpml_mm.engine.trackers import prepare_trackers, trained_iters
-from hpml_mm.evaluation import FERMetric
+from hpml_mm.evaluation import ConfusionCounter, FERMetric
 from hpml_mm.registry import HOOKS
 from hpml_mm.visualization.confusion import draw_confusion_matrix
 
@@ -22,16 +26,22 @@ class ConfusionMatrixHook(Hook):
 
     The picture goes to the visualizer, which TensorBoard shows under Images as
     ``confusion/<split>`` (``confusion_test/<split>`` after a test run), and the
-    newest one is kept as ``<work_dir>/confusion/<split>.png``. The matrix comes
-    from the :class:`hpml_mm.FERMetric` among the evaluator's metrics.
+    newest one is kept as ``<work_dir>/confusion/<split>.png``. A split is what samples
+    say in ``split``, else ``all``.
+
+    The hook counts by itself, so it works beside any metrics; where a
+    :class:`hpml_mm.FERMetric` is among them its names of the splits are used. Samples
+    that do not hold one true and one predicted class are told in a warning, and nothing
+    is drawn.
 
     Args:
         interval: Draw after every so many epochs of training; the last epoch is
-            always drawn. A picture takes about .2 s.
+            always drawn. A training by iterations draws after each validation. A
+            picture takes about .2 s.
 
     Raises:
-        ValueError: If ``interval`` is below 1, or if the evaluator has no
-            ``hpml_mm.FERMetric``: then training or testing stops before it starts.
+        ValueError: If ``interval`` is below 1, or if a metric is of several classes a
+            sample: then training or testing stops before it starts.
     """
 
     priority = 'BELOW_NORMAL'
@@ -42,21 +52,46 @@ class ConfusionMatrixHook(Hook):
                 f'ConfusionMatrixHook: interval must be at least 1, got {interval}'
             )
         self.interval = interval
+        self._counter: ConfusionCounter | None = None
+        self._warned = False
 
     def before_run(self, runner: Runner) -> None:
         """Prepare the run's trackers for pictures."""
         prepare_trackers(runner)
 
     def before_train(self, runner: Runner) -> None:
-        """Look the metric up now, rather than fail after the first epoch."""
+        """Refuse several classes a sample now, rather than after the first epoch."""
         if runner.val_loop is not None:
-            _find_metric(runner.val_loop.evaluator)
+            _refuse_multi_label(runner.val_loop)
 
-    def before_test(self, runner: Runner) -> None:
-        """Look the metric up now, rather than fail after the test."""
-        _find_metric(runner.test_loop.evaluator)
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Begin to count."""
+        self._start(runner.val_loop)
 
-    @master_only
+    def before_test_epoch(self, runner: Runner) -> None:
+        """Begin to count."""
+        self._start(runner.test_loop)
+
+    def after_val_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: DATA_BATCH = None,
+        outputs: Sequence[Any] | None = None,
+    ) -> None:
+        """Count the samples of a batch."""
+        self._count(data_batch, outputs)
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: DATA_BATCH = None,
+        outputs: Sequence[Any] | None = None,
+    ) -> None:
+        """Count the samples of a batch."""
+        self._count(data_batch, outputs)
+
     def after_val_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Draw every ``interval`` epochs.
 
@@ -64,33 +99,77 @@ class ConfusionMatrixHook(Hook):
         """
         epoch = runner.epoch
         is_last = epoch >= (runner.max_epochs or 0)
-        if epoch % self.interval == 0 or is_last:
-            metric = _find_metric(runner.val_loop.evaluator)
-            self._show(runner, metric, 'confusion', epoch)
+        if isinstance(runner._train_loop, IterBasedTrainLoop):
+            self._show(runner, runner.val_loop, 'confusion', 'iteration', runner.iter)
+        elif epoch % self.interval == 0 or is_last:
+            self._show(runner, runner.val_loop, 'confusion', 'epoch', epoch)
 
-    @master_only
     def after_test_epoch(self, runner: Runner, metrics: dict | None = None) -> None:
         """Draw."""
-        metric = _find_metric(runner.test_loop.evaluator)
-        self._show(runner, metric, 'confusion_test', runner.epoch)
+        step = runner.epoch
+        self._show(runner, runner.test_loop, 'confusion_test', 'epoch', step)
 
-    def _show(self, runner: Runner, metric: FERMetric, tag: str, epoch: int) -> None:
-        for split, matrix in metric.confusion_matrices.items():
-            title = f'{split}, epoch {epoch}' if epoch else split
-            picture = draw_confusion_matrix(matrix, metric.classes, title)
-            step = trained_iters(runner)
-            runner.visualizer.add_image(f'{tag}/{split}', picture, step=step)
+    def _start(self, loop: BaseLoop) -> None:
+        _refuse_multi_label(loop)
+        self._counter = None
+        if _fer_metric(loop) is None:
+            meta = getattr(loop.dataloader.dataset, 'metainfo', None) or {}
+            self._counter = ConfusionCounter(meta.get('classes') or ())
+
+    def _count(self, data_batch: DATA_BATCH, outputs: Sequence[Any] | None) -> None:
+        if self._counter is not None:
+            self._counter.process(data_batch, outputs or ())
+
+    def _show(
+        self, runner: Runner, loop: BaseLoop, tag: str, unit: str, step: int
+    ) -> None:
+        matrices, classes = self._matrices(runner, loop)
+        if not is_main_process():
+            return
+        for split, matrix in matrices.items():
+            title = f'{split}, {unit} {step}' if step else split
+            picture = draw_confusion_matrix(matrix, classes, title)
+            iters = trained_iters(runner)
+            runner.visualizer.add_image(f'{tag}/{split}', picture, step=iters)
             # A split may have any name.
             path = Path(runner.work_dir, tag, f'{tracker_name(split)}.png')
+            # MMEngine's local backend does not make the tag's folder, so the
+            # picture is written here.
             mmcv.imwrite(mmcv.rgb2bgr(picture), str(path))
 
+    def _matrices(
+        self, runner: Runner, loop: BaseLoop
+    ) -> tuple[dict[str, np.ndarray], Sequence[str]]:
+        """Counts of each split, on the main process, and the classes' names."""
+        metric, counter = _fer_metric(loop), self._counter
+        if metric is not None:
+            return metric.confusion_matrices, metric.classes
+        if counter is None:
+            return {}, ()
+        # All processes bring their samples together.
+        counter.evaluate(len(loop.dataloader.dataset))
+        if counter.problem and not self._warned:
+            self._warned = True
+            runner.logger.warning(
+                f'ConfusionMatrixHook draws nothing: {counter.problem}'
+            )
+        return counter.matrices, counter.names
 
-def _find_metric(evaluator: Evaluator) -> FERMetric:
-    for metric in evaluator.metrics:
-        if isinstance(metric, FERMetric):
-            return metric
-    names = ', '.join(type(metric).__name__ for metric in evaluator.metrics)
-    raise ValueError(
-        'ConfusionMatrixHook needs a metric of type hpml_mm.FERMetric in the '
-        f'evaluator, which holds: {names or "none"}; add one or remove the hook'
-    )
+
+def _metrics(loop: BaseLoop) -> Sequence[Any]:
+    """Metrics of a loop; an evaluator of one's own may have none to look at."""
+    return getattr(loop.evaluator, 'metrics', ())
+
+
+def _fer_metric(loop: BaseLoop) -> FERMetric | None:
+    return next((m for m in _metrics(loop) if isinstance(m, FERMetric)), None)
+
+
+def _refuse_multi_label(loop: BaseLoop) -> None:
+    for metric in _metrics(loop):
+        if isinstance(metric, MultiLabelMetric | AveragePrecision):
+            raise ValueError(
+                f'ConfusionMatrixHook: {type(metric).__name__} is of several classes a '
+                'sample, which have no confusion matrix: remove the hook, or evaluate '
+                'one class a sample'
+            )
