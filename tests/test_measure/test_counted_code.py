@@ -2,9 +2,12 @@
 """Code of all kinds that runs, counted, as it does without."""
 
 import threading
+from functools import partial
 
 import pytest
 import torch
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
 from step_flops import count
 from torch import nn
 from torch._dynamo.testing import CompileCounter
@@ -174,14 +177,72 @@ def test_code_compiled_before_is_not_counted(vectors):
     assert 'compiled code' in flops.problem
 
 
-def test_random_state_stays(layer, vectors):
-    def step():
-        return F.dropout(layer(vectors), 0.5)
+class Network(BaseModel):
+    """Convolution, dropout and a linear layer; the kind of loss is a method."""
 
-    torch.manual_seed(2)
-    plain, after = step(), torch.rand(1)
-    torch.manual_seed(2)
-    results = []
-    count(lambda: results.append(step()))
-    assert torch.equal(results[0], plain)
-    assert torch.equal(torch.rand(1), after)
+    def __init__(self, kind):
+        super().__init__()
+        self.conv = nn.Conv2d(1, 4, 3)
+        self.fc = nn.Linear(4, 3)
+        self.kind = kind
+
+    def logits(self, images):
+        return self.fc(F.dropout(self.conv(images).mean((2, 3)), 0.2))
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        return {'loss': getattr(self, self.kind)(inputs, data_samples)}
+
+    def plain(self, images, labels):
+        return F.cross_entropy(self.logits(images), labels)
+
+    def penalty(self, images, labels):
+        images = images.detach().requires_grad_()
+        score = self.logits(images)
+        (slope,) = torch.autograd.grad(score.sum(), images, create_graph=True)
+        return F.cross_entropy(score, labels) + slope.square().mean()
+
+    def adversarial(self, images, labels):
+        images = images.detach().requires_grad_()
+        (slope,) = torch.autograd.grad(self.plain(images, labels), images)
+        return self.plain(images.detach() + 0.01 * slope.sign(), labels)
+
+    def inner_step(self, images, labels):
+        parameters = dict(self.named_parameters())
+        loss = self.plain(images, labels)
+        slopes = torch.autograd.grad(loss, parameters.values(), create_graph=True)
+        moved = {
+            name: parameter - 0.1 * slope
+            for (name, parameter), slope in zip(parameters.items(), slopes, strict=True)
+        }
+        features = F.conv2d(images, moved['conv.weight'], moved['conv.bias'])
+        scores = F.linear(features.mean((2, 3)), moved['fc.weight'], moved['fc.bias'])
+        return F.cross_entropy(scores, labels)
+
+    def transformed(self, images, labels):
+        jacobian = torch.func.jacrev(lambda x: self.fc(self.conv(x).mean((2, 3))))
+        return self.plain(images, labels) + jacobian(images).square().mean()
+
+    def checkpointed(self, images, labels):
+        logits = checkpoint(self.logits, images, use_reentrant=False)
+        return F.cross_entropy(logits, labels)
+
+
+@pytest.mark.parametrize(
+    'kind', ['penalty', 'adversarial', 'inner_step', 'transformed', 'checkpointed']
+)
+def test_a_step_gives_the_same_with_and_without(kind):
+    images = torch.randn(4, 1, 6, 6, generator=torch.Generator().manual_seed(1))
+    batch = {'inputs': images, 'data_samples': torch.tensor([0, 1, 2, 0])}
+    after = []
+    for counted in (False, True):
+        torch.manual_seed(0)
+        model = Network(kind)
+        wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1))
+        step = partial(model.train_step, dict(batch), wrapper)
+        if counted:
+            assert count(step).flops > 0
+        else:
+            step()
+        after.append([*model.parameters(), torch.rand(3)])
+    for one, other in zip(*after, strict=True):
+        assert torch.equal(one, other)

@@ -11,17 +11,14 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.nn.parallel import DistributedDataParallel
 
+from hpml_mm.measure.samples import count_samples
 from hpml_mm.measure.step_cost import (
     StepFlops,
     count_parameters,
     has_compiled_parts,
 )
 from hpml_mm.measure.step_timer import StepTimer
-from hpml_mm.measure.throughput import (
-    ThroughputCounter,
-    count_samples,
-    mfu_percent,
-)
+from hpml_mm.measure.throughput import ThroughputCounter, mfu_percent
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.device import MemoryPeak, peak_flops
 from hpml_mm.utils.model import bare_model, model_device
@@ -66,7 +63,7 @@ class ThroughputHook(TrainingClockHook):
     warm-up, with ``count_flops`` off, or where an operation hides its cost, which the
     log then says; MFU of a CPU, of an unknown GPU, of mixed precisions; images/s if a
     batch has a form that is not known, see
-    :func:`~hpml_mm.measure.throughput.count_samples`.
+    :func:`~hpml_mm.measure.samples.count_samples`.
 
     Args:
         warmup_iters: Steps left out at the beginning.
@@ -228,7 +225,7 @@ class ThroughputHook(TrainingClockHook):
         report = self._counter.summary()
         if report['throughput(img/s)'] is not None or self._steps == 0:
             return None
-        if report['step_time/n']:
+        if not self._all_known:
             return 'a batch does not tell its number of samples'
         if self._steps <= self.warmup_iters:
             return (
