@@ -108,11 +108,11 @@ def stage_profile(loader: Any, prepare: Callable, session: Session) -> str:
             clock.enter('load the item, build the batch')
             batch = collate(_fetch(dataset, indices))
             clock.leave()
+            images, count = images + images_of(batch), count + 1
             clock.enter('prepare for the model')
             prepare(batch)
             session.wait()
             clock.leave()
-            images, count = images + images_of(batch), count + 1
             if count >= _LEAST_ITERATIONS and perf_counter() - start > _SECONDS:
                 break
     return stage_table(clock.seconds, images, 'ms an image', 1e3)

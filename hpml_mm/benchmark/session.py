@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
-from hpml_mm.measure.throughput import count_samples
+from hpml_mm.measure.samples import count_samples
 from hpml_mm.utils.stats import calibrate
 
 from .memory import used_memory_gib
@@ -103,8 +103,9 @@ class Session:
 def load_batches(loader: Iterable, prepare: Callable[[Any], Any]) -> Steps:
     """Yield after each batch that was loaded and preprocessed."""
     for batch in endless(loader):
+        images = images_of(batch)  # before it may be changed
         prepare(batch)
-        yield images_of(batch)
+        yield images
 
 
 def repeat_step(batches: Sequence[Any], step: Callable[[Any], Any]) -> Steps:
@@ -126,8 +127,9 @@ def loop_steps(runner: Runner) -> Steps:
     loop = runner.train_loop
     if isinstance(loop, IterBasedTrainLoop):
         for batch in endless(loop.dataloader):
+            images = images_of(batch)
             loop.run_iter(batch)
-            yield images_of(batch)
+            yield images
     if not isinstance(loop, EpochBasedTrainLoop):
         raise ValueError(
             f'train_cfg.type={type(loop).__name__} cannot be run iteration by '
@@ -137,8 +139,9 @@ def loop_steps(runner: Runner) -> Steps:
         runner.call_hook('before_train_epoch')
         runner.model.train()
         for index, batch in enumerate(loop.dataloader):
+            images = images_of(batch)
             loop.run_iter(index, batch)
-            yield images_of(batch)
+            yield images
         runner.call_hook('after_train_epoch')
         loop._epoch += 1
 

@@ -114,8 +114,10 @@ def metric_of(summary: Summary, metric: str) -> float:
         held |= summary.get(part) or {}
     value = held.get(metric)
     if isinstance(value, bool) or not isinstance(value, int | float):
+        reason = held.get(_reason_name(metric))
+        because = f' ({reason})' if reason else ''
         raise ValueError(
-            f'the run has no number for {metric!r} but {value!r}; it knows '
+            f'the run has no number for {metric!r} but {value!r}{because}; it knows '
             f'{", ".join(sorted(held)) or "nothing"}'
         )
     return float(value)
@@ -124,8 +126,9 @@ def metric_of(summary: Summary, metric: str) -> float:
 def summary_rows(summary: Summary) -> list[tuple[str, str]]:
     """Rows of name and value that sum a run up.
 
-    A measurement that is not known reads "unknown". Percentages have two decimals,
-    fractions such as AP and PCK four, which is the same resolution.
+    A measurement that is not known reads "unknown", with the reason where there is one.
+    Percentages have two decimals, fractions such as AP and PCK four, which is the same
+    resolution.
     """
     rows = [('status', str(summary.get('status', 'unknown')))]
     for prefix, part in (('', 'metrics'), ('best ', 'best')):
@@ -133,7 +136,10 @@ def summary_rows(summary: Summary) -> list[tuple[str, str]]:
         rows += [(f'{prefix}{n}', _number(v, _form(n))) for n, v in values.items()]
     if summary.get('mode') != 'test':
         measured = summary.get('measurements') or {}
-        rows += [(label, _number(measured.get(n), f)) for n, label, f in _MEASURED]
+        for name, label, form in _MEASURED:
+            shown = _number(measured.get(name), form)
+            reason = measured.get(_reason_name(name))
+            rows.append((label, f'{shown}: {reason}' if reason else shown))
         if measured.get('verdict'):
             rows.append(('verdict', str(measured['verdict'])))
     return rows
@@ -158,6 +164,11 @@ def _form(metric: str) -> str:
     except ValueError:
         return '{:.4g}'
     return '{:.2f}' if unit == '%' else '{:.4f}'
+
+
+def _reason_name(metric: str) -> str:
+    """Name under which a hook says why this measurement is not known."""
+    return f'{metric.partition("(")[0]}/reason'
 
 
 def _number(value: Any, form: str) -> str:

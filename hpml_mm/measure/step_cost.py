@@ -1,72 +1,134 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Cost of one training step: operations, their precision, parameters."""
 
+import sys
 from collections import defaultdict
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import FlopCounterMode
+
+from .flop_formulas import (
+    first_tensor,
+    has_formula,
+    multiply_accumulates,
+    operator_name,
+)
 
 # Below this share of all operations no precision speaks for the whole step.
 _DOMINANT = 0.9
+# What a class of tensors has that leaves all operators to PyTorch.
+_PLAIN = Tensor.__torch_dispatch__
 
 
 class StepFlops:
     """Counts the floating point operations of what runs between start and stop.
 
-    Convolutions, matrix products and attention are counted, forward and backward;
-    a multiply-add counts two. Everything else is left out, as in PyTorch's
-    ``FlopCounterMode``. Compiled code hides its operations: do not count there,
-    see :func:`has_compiled_parts`.
+    Convolutions, matrix products, attention and recurrent layers are counted, forward
+    and backward, those of the optimizer too; a multiply-add counts two. What runs twice
+    is counted twice, as with activation checkpointing. Everything else is left out:
+    operators that multiply no matrices, and whatever PyTorch's dispatcher does not
+    see, such as kernels that an extension launches itself, captured CUDA graphs, and
+    threads that a step starts.
+
+    What runs gives the same results as without the count. Start and stop may come
+    several times, and add up.
+
+    Attributes:
+        problem: Reason why the operations are not known, None if they are.
     """
 
     def __init__(self) -> None:
-        self.flops: int | None = None
-        self.precision: str | None = None
-        self._stack = ExitStack()
+        self.problem: str | None = None
+        self._mode = _CountingMode()
+        self._starts = 0
+        self._graphs = 0
+
+    @property
+    def flops(self) -> int | None:
+        """Operations so far, None if they are not known or none was counted."""
+        return None if self.problem else sum(self._mode.flops.values()) or None
+
+    @property
+    def precision(self) -> str | None:
+        """Precision of nine tenths of them, see :func:`dominant_precision`."""
+        return None if self.problem else dominant_precision(self._mode.flops)
 
     def start(self) -> None:
         """Begin to count, at a Python call per operation until ``stop``."""
-        self._counter = FlopCounterMode(display=False)
-        self._precisions = _PrecisionMode(self._counter.flop_registry)
-        # The counter goes innermost: what it takes apart reaches the other as parts.
-        self._stack.enter_context(self._precisions)
-        self._stack.enter_context(self._counter)
+        self._starts += 1
+        if self._starts == 1:
+            self._graphs = _compiled_graphs()
+            self._mode.__enter__()
 
     def stop(self) -> None:
-        """End, and set ``flops`` and ``precision``; None if nothing was counted."""
-        self._stack.close()
-        self.flops = self._counter.get_total_flops() or None
-        self.precision = dominant_precision(self._precisions.flops)
+        """End what the same number of ``start`` began."""
+        self._starts -= 1
+        if self._starts:
+            return
+        self._mode.__exit__(None, None, None)
+        if _compiled_graphs() != self._graphs:
+            self.problem = 'torch.compile hides the operations of a function'
+        self.problem = self.problem or self._mode.problem
 
 
-class _PrecisionMode(TorchDispatchMode):
-    """Sums operations by the precision in which they really run."""
+class _CountingMode(TorchDispatchMode):
+    """Sums operations by the precision in which they really run.
 
-    def __init__(self, formulas: Mapping) -> None:
+    It only looks on: operators get the arguments that they would get without it, and
+    what they raise goes through.
+    """
+
+    # Without it, PyTorch raises at control flow and other functions of functions.
+    supports_higher_order_operators = True
+
+    def __init__(self) -> None:
         super().__init__()
-        self._formulas = formulas
         self.flops: dict[str, int] = defaultdict(int)
+        self.problem: str | None = None
+
+    @classmethod
+    def ignore_compile_internals(cls) -> bool:
+        """Let functions be compiled: PyTorch would give it up for good otherwise."""
+        return True
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        if any(cls.__torch_dispatch__ is not _PLAIN for cls in types):
+            # A tensor made of tensors: what it does with them comes back here.
+            return NotImplemented
+        if not isinstance(func, torch._ops.OpOverload):
+            self.problem = self.problem or f'{func} hides the operations of a function'
+            return func(*args, **kwargs)
+        if not has_formula(func) and not any(map(_is_nested, args)):
+            # In inference mode, products come as what PyTorch would take apart next.
+            with self:
+                out = func.decompose(*args, **kwargs)
+            if out is not NotImplemented:
+                return out
         out = func(*args, **kwargs)
-        packet = getattr(func, '_overloadpacket', None)
-        if packet in self._formulas:
-            tensor = next(arg for arg in args if isinstance(arg, torch.Tensor))
-            name = precision_name(tensor, 'convolution' in str(packet))
-            count = self._formulas[packet](*args, **kwargs, out_val=out)
-            self.flops[name] += count
+        self._count(func, args, kwargs, out)
         return out
 
+    def _count(self, func: Any, args: Sequence[Any], kwargs: dict, out: Any) -> None:
+        try:
+            macs = multiply_accumulates(func, args, kwargs, out)
+            if macs is None:
+                return
+            if 'out' in func._overloadname:
+                raise ValueError('compiled code hides operations')
+            name = operator_name(func)
+            by_cudnn = name.startswith('aten.') and ('conv' in name or 'rnn' in name)
+            self.flops[precision_name(first_tensor(args), by_cudnn)] += 2 * macs
+        except Exception as error:  # whatever it is, it must not stop the step
+            self.problem = self.problem or str(error) or type(error).__name__
 
-def precision_name(tensor: torch.Tensor, convolution: bool) -> str:
+
+def precision_name(tensor: Tensor, convolution: bool) -> str:
     """Precision of a product with this operand, e.g. 'bfloat16' or 'tf32'.
 
     A GPU from Ampere on may run float32 products in TF32, for which PyTorch has one
@@ -100,6 +162,16 @@ def dominant_precision(flops: Mapping[str, int]) -> str | None:
         return None
     name, most = max(flops.items(), key=lambda item: item[1])
     return name if most >= _DOMINANT * total else 'mixed'
+
+
+def _is_nested(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_nested
+
+
+def _compiled_graphs() -> int:
+    """Number of functions that ``torch.compile`` has compiled in this process."""
+    dynamo = sys.modules.get('torch._dynamo.utils')
+    return 0 if dynamo is None else dynamo.counters['frames']['ok']
 
 
 def has_compiled_parts(model: nn.Module) -> bool:

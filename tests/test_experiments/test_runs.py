@@ -144,3 +144,15 @@ def test_what_never_ran_is_unknown():
     rows = summary_rows({'status': 'failed'})
     names = ('images/s', 'data wait', 'peak memory')
     assert rows == [('status', 'failed'), *((name, 'unknown') for name in names)]
+
+
+def test_a_short_training_says_why_it_has_no_rate():
+    measured = {'throughput(img/s)': None, 'throughput/reason': 'all of it is warm-up'}
+    summary = {'status': 'finished', 'measurements': measured}
+    with pytest.raises(ValueError, match='all of it is warm-up'):
+        metric_of(summary, 'throughput(img/s)')
+    rows = summary_rows(summary)
+    assert rows[1:3] == [
+        ('images/s', 'unknown: all of it is warm-up'),
+        ('data wait', 'unknown'),
+    ]

@@ -188,18 +188,18 @@ def test_run_within_warm_up_says_so(tmp_path, clock):
     clocked_runner(tmp_path, clock, [hook], length=1).train()
     assert hook.summary()['throughput(img/s)'] is None
     log = next(tmp_path.glob('*/*.log')).read_text()
-    assert 'no step was measured: 5 steps in all, the first 10 are warm-up' in log
+    reason = '5 steps in all, the first 10 are warm-up; lower warmup_iters'
+    assert f'no images/s: {reason}' in log
+    assert hook.summary()['throughput/reason'] == reason
 
 
 def test_unknown_batch_leaves_step_times(tmp_path, clock):
     class Odd(ClockedNet):
         def train_step(self, data, optim_wrapper):
-            data = {'inputs': data['pictures'], 'data_samples': data['data_samples']}
-            return super().train_step(data, optim_wrapper)
+            return super().train_step(data['all'], optim_wrapper)
 
     def collate(items):
-        batch = torch.utils.data.default_collate(items)
-        return {'pictures': batch['inputs'], 'data_samples': batch['data_samples']}
+        return {'all': torch.utils.data.default_collate(items)}
 
     hook = throughput_hook(clock, warmup_iters=1)
     runner = clocked_runner(tmp_path, clock, [hook], length=1, model=Odd(clock))
@@ -207,6 +207,7 @@ def test_unknown_batch_leaves_step_times(tmp_path, clock):
     runner.train()
     summary = hook.summary()
     assert summary['throughput(img/s)'] is None
+    assert summary['throughput/reason'] == 'a batch does not tell its number of samples'
     assert summary['step_time/median(ms)'] == pytest.approx(200)
     assert summary['image(GMACs)'] is None
     assert summary['step(GMACs)'] == 192e-9

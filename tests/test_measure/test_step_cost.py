@@ -3,25 +3,15 @@
 
 import pytest
 import torch
+from step_flops import count
 from torch import nn
 
 from hpml_mm.measure.step_cost import (
-    StepFlops,
     count_parameters,
     dominant_precision,
     has_compiled_parts,
     precision_name,
 )
-
-
-def count(function):
-    flops = StepFlops()
-    flops.start()
-    try:
-        function()
-    finally:
-        flops.stop()
-    return flops
 
 
 def test_forward_and_backward_of_a_layer():

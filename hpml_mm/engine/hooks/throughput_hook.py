@@ -11,17 +11,14 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from torch.nn.parallel import DistributedDataParallel
 
+from hpml_mm.measure.samples import count_samples
 from hpml_mm.measure.step_cost import (
     StepFlops,
     count_parameters,
     has_compiled_parts,
 )
 from hpml_mm.measure.step_timer import StepTimer
-from hpml_mm.measure.throughput import (
-    ThroughputCounter,
-    count_samples,
-    mfu_percent,
-)
+from hpml_mm.measure.throughput import ThroughputCounter, mfu_percent
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.device import MemoryPeak, peak_flops
 from hpml_mm.utils.model import bare_model, model_device
@@ -54,16 +51,20 @@ class ThroughputHook(TrainingClockHook):
     - ``memory/peak(GiB)`` and ``memory/reserved(GiB)``: on CUDA, the most that tensors
       and the allocator held in training, of the process with the most; on a CPU, the
       peak resident set of the process since it started, and None;
+    - ``throughput/reason``: why images/s is not known, None where it is;
     - ``step(GMACs)`` and ``image(GMACs)``: billions of multiply-accumulates of the
-      first warm-up step, forward and backward, half of what PyTorch's
-      ``FlopCounterMode`` counts; ``step/precision``: in what they ran;
+      first warm-up step, forward and backward, see
+      :class:`~hpml_mm.measure.step_cost.StepFlops`; ``step/precision``: in what they
+      ran;
     - ``params(M)``: millions of parameters;
     - ``mfu(%)``: those operations times images/s over the peak of the device in that
       precision.
 
     A value that is not known is None: GMACs of compiled or sharded models, without
-    warm-up or with ``count_flops`` off; MFU of a CPU, of an unknown GPU, of mixed
-    precisions; images/s if the batch has a form that is not known.
+    warm-up, with ``count_flops`` off, or where an operation hides its cost, which the
+    log then says; MFU of a CPU, of an unknown GPU, of mixed precisions; images/s if a
+    batch has a form that is not known, see
+    :func:`~hpml_mm.measure.samples.count_samples`.
 
     Args:
         warmup_iters: Steps left out at the beginning.
@@ -96,6 +97,8 @@ class ThroughputHook(TrainingClockHook):
         self._memory = MemoryPeak(device)
         self._memory_intervals: tuple[int, ...] = ()
         self._images: list[int | None] = []
+        self._batch_images: int | None = None
+        self._all_known = True
         self._steps = 0
         self._step_flops: StepFlops | None = None
         self._stop_counting: Callable[[], None]
@@ -123,9 +126,18 @@ class ThroughputHook(TrainingClockHook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None
     ) -> None:
-        """Start to count the operations of the first step."""
+        """Count the batch, and start to count the operations of the first step."""
+        # Before the step, which may change its batch.
+        self._batch_images = count_samples(data_batch)
+        if self._batch_images is None and self._all_known:
+            self._all_known = False
+            runner.logger.warning(
+                f'ThroughputHook: a batch of type {type(data_batch).__name__} does not '
+                'tell its number of samples, so there will be no images/s; known are '
+                'dicts with "inputs", lists of such dicts, and (images, labels)'
+            )
         if self._steps == 0:
-            self._start_counting(runner, data_batch)
+            self._start_counting(runner)
 
     def after_train_iter(
         self,
@@ -136,9 +148,9 @@ class ThroughputHook(TrainingClockHook):
     ) -> None:
         """End a step, and maybe a window."""
         self.timer.lap()
-        self._images.append(count_samples(data_batch))
+        self._images.append(self._batch_images)
         if self._steps == 0:
-            self._finish_counting(runner, data_batch)
+            self._finish_counting(runner)
         self._steps += 1
         if self.is_window_end(batch_idx):
             self._close_window(runner)
@@ -165,11 +177,10 @@ class ThroughputHook(TrainingClockHook):
 
     def after_train(self, runner: Runner) -> None:
         """Warn if the run was too short to measure."""
-        if self._counter.summary()['step_time/n'] == 0:
-            runner.logger.warning(
-                f'ThroughputHook: no step was measured: {self._steps} steps in all, '
-                f'the first {self.warmup_iters} are warm-up; lower warmup_iters'
-            )
+        reason = self._reason()
+        # A batch that is not known was reported when it came.
+        if reason is not None and self._all_known:
+            runner.logger.warning(f'ThroughputHook: no images/s: {reason}')
 
     def summary(self) -> dict[str, Any]:
         """Numbers of the run, None where not measured; asks no other process."""
@@ -177,6 +188,7 @@ class ThroughputHook(TrainingClockHook):
         flops = self._step_flops.flops if self._step_flops else None
         return {
             **report,
+            'throughput/reason': self._reason(),
             'memory/peak(GiB)': self._memory_peak,
             'memory/reserved(GiB)': self._memory_reserved,
             'step(GMACs)': None if flops is None else flops / 2e9,
@@ -209,7 +221,23 @@ class ThroughputHook(TrainingClockHook):
             live['throughput/all(img/s)'] = window['throughput/all(img/s)']
         self.publish(runner, live)
 
-    def _start_counting(self, runner: Runner, data_batch: DATA_BATCH) -> None:
+    def _reason(self) -> str | None:
+        """Tell why images/s is not known; None where it is, and before a training."""
+        report = self._counter.summary()
+        if report['throughput(img/s)'] is not None or self._steps == 0:
+            return None
+        if not self._all_known:
+            return 'a batch does not tell its number of samples'
+        if self._steps <= self.warmup_iters:
+            return (
+                f'{self._steps} steps in all, the first {self.warmup_iters} are '
+                'warm-up; lower warmup_iters'
+            )
+        return (
+            f'the training broke off within its first window of {self.interval} steps'
+        )
+
+    def _start_counting(self, runner: Runner) -> None:
         # A counted step is slow, so without warm-up it would spoil the result.
         if not self.count_flops or self.warmup_iters == 0 or not _countable(runner):
             return
@@ -220,17 +248,18 @@ class ThroughputHook(TrainingClockHook):
             runner.model, 'train_step', flops.start, flops.stop
         )
 
-    def _finish_counting(self, runner: Runner, data_batch: DATA_BATCH) -> None:
+    def _finish_counting(self, runner: Runner) -> None:
         self._step_images = self._images[-1]
-        if self._step_images is None:
+        if self._step_flops is None:
+            return
+        self._stop_counting()
+        if self._step_flops.problem:
             runner.logger.warning(
-                f'ThroughputHook: a batch of type {type(data_batch).__name__} does not '
-                'tell its number of samples, so there will be no images/s; known are '
-                'dicts with "inputs", lists of dicts, and (images, labels)'
+                'ThroughputHook: the operations of a step could not be counted, so '
+                f'there are no GMACs and no MFU: {self._step_flops.problem}. '
+                'count_flops=False leaves the count out'
             )
-        if self._step_flops is not None:
-            self._stop_counting()
-        if self._step_flops and self._step_flops.precision and self._memory.on_cuda:
+        if self._step_flops.precision and self._memory.on_cuda:
             name = torch.cuda.get_device_name(self._device)
             self._peak_flops = peak_flops(name, self._step_flops.precision)
 
