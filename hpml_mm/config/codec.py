@@ -101,13 +101,14 @@ def shifted_peaks(cfg: Config) -> str | None:
     Returns:
         One line with the nearest sigmas that shift nothing, or None.
     """
-    model = cfg.get('model') or {}
     places = {
         'codec': cfg.get('codec'),
-        'model.head.decoder': (model.get('head') or {}).get('decoder'),
-        'model.data_preprocessor.encoder': (model.get('data_preprocessor') or {}).get(
-            'encoder'
-        ),
+        **{
+            f'model.{part}.{key}': inner[key]
+            for part, key in (('head', 'decoder'), ('data_preprocessor', 'encoder'))
+            if isinstance(inner := (cfg.get('model') or {}).get(part), Mapping)
+            and key in inner
+        },
         **dict(_encoders(cfg.get('train_dataloader'), 'train_dataloader')),
     }
     several = [
@@ -119,8 +120,9 @@ def shifted_peaks(cfg: Config) -> str | None:
         if not isinstance(codec, Mapping) or codec.get('type') not in _PATCHED:
             continue
         sigma = codec.get('sigma')
-        patch = isinstance(sigma, int | float) and not codec.get('unbiased')
-        if patch and (cells := 3 * sigma) != int(cells):
+        if not isinstance(sigma, int | float) or codec.get('unbiased'):
+            continue
+        if (cells := 3 * sigma) % 1 > 0:
             low, high = int(cells) / 3, (int(cells) + 1) / 3
             return (
                 f'{place}.sigma={sigma}: some heatmaps peak a cell beside their '
