@@ -8,7 +8,9 @@ import pytest
 from toy_poses import annotation, content, image, write
 
 from hpml_mm.datasets.pose.coco_annotations import check_detections
-from hpml_mm.datasets.pose.coco_checks import check_annotations, describe
+from hpml_mm.datasets.pose.coco_checks import Form, check_annotations
+from hpml_mm.datasets.pose.coco_images import ImageFolder
+from hpml_mm.datasets.pose.coco_problem import describe
 
 
 @pytest.fixture
@@ -18,7 +20,8 @@ def check(tmp_path):
     def check(what: dict):
         write(tmp_path, what)
         folder = str(tmp_path / 'images')
-        return check_annotations(what, 17, folder, {20: 'keypoints=20'})
+        form = Form(17, remedies={20: 'keypoints=20'})
+        return check_annotations(what, form, ImageFolder(folder))
 
     return check
 
@@ -127,7 +130,7 @@ def test_images_that_are_not_on_disk(tmp_path):
         (tmp_path / name).touch()
     # Image 4 has no annotation, so nothing would read it.
     what = content([annotation(n, n) for n in range(4)], images)
-    kept, problems = check_annotations(what, 17, str(tmp_path))
+    kept, problems = check_annotations(what, Form(17), ImageFolder(str(tmp_path)))
     assert [problem.entry for problem in problems] == ['image 1', 'image 3']
     assert {problem.error for problem in problems} == {FileNotFoundError}
     assert f"'{tmp_path}/b/1.jpg'" in problems[0].text

@@ -70,11 +70,12 @@ def select_category(content: Mapping, name: str, path: str) -> dict:
     if not kept:
         names = ', '.join(str(each.get('name')) for each in content['categories'])
         raise ValueError(f'{path} has no category {name!r}; it has: {names or "none"}')
-    # An annotation without a category shows no other one: it is reported as an error.
-    ids = {_number(each, 'id') for each in kept} | {None}
+    # An annotation without a known category shows no other one: it is an error.
+    other_ids = {_number(each, 'id') for each in content['categories']}
+    other_ids -= {_number(each, 'id') for each in kept} | {None}
     chosen, others = [], set()
     for annotation in content['annotations']:
-        if _number(annotation, 'category_id') in ids:
+        if _number(annotation, 'category_id') not in other_ids:
             chosen.append(annotation)
         else:
             others.add(_number(annotation, 'image_id'))
