@@ -8,7 +8,6 @@ of ``BAD`` is one that no reader can put right.
 import json
 from math import nan
 
-import numpy as np
 import pytest
 from exported_files import (
     Change,
@@ -301,43 +300,9 @@ def test_a_turned_image_is_named_with_its_mark(load, tmp_path):
     assert len(load(turn, on_error='skip')) == 3
 
 
-def test_keypoints_in_another_order_than_the_data_sets(load):
-    names = load(lambda content: None).metainfo['keypoint_name2id']
-    ordered = [name.replace('_', ' ').title() for name in names]
-
-    def listed(keypoints: list) -> Change:
-        return lambda content: content['categories'][0].update(keypoints=keypoints)
-
-    assert len(load(listed(ordered))) == 5
-    # Names of one's own may be any.
-    assert len(load(listed([f'point {i}' for i in range(17)]))) == 5
-    ordered[1:3] = ordered[2:0:-1]
-    message = "number 1 is 'Right Eye', not 'left_eye'; reorder"
-    with pytest.raises(ValueError, match=f"category 'person' .*: {message}"):
-        load(listed(ordered))
-
-
 def test_sigmas_of_another_number_are_told_before_a_file_is_read(load):
     own = CocoPoseDataset.METAINFO
     info = Config.fromfile(own['from_file']).dataset_info.to_dict()
     info['sigmas'] = info['sigmas'][:16]
     with pytest.raises(ValueError, match="'coco' has 16 sigmas for 17 keypoints"):
         load(lambda content: None, metainfo=info)
-
-
-def test_proper_boxes_are_no_corners(load):
-    """Objects at the left edge, or looking one way, are read as they are."""
-
-    def left(content: dict) -> None:
-        for annotation in content['annotations']:
-            annotation['bbox'] = [0, 0, 95, 75]
-
-    def one_sided(content: dict) -> None:
-        for annotation in content['annotations']:
-            x, y, width, height = annotation['bbox']
-            points = np.array(annotation['keypoints'], float).reshape(17, 3)
-            points[:, 0] = x + (points[:, 0] - x) / 3
-            annotation['keypoints'] = points.ravel().tolist()
-
-    for change in (left, one_sided, each(area=box_area)):
-        assert len(load(change)) == 5
