@@ -76,7 +76,7 @@ GOOD = [
     ),
     (
         *('COCO-Annotator', 'empty keypoints'),
-        *(first(keypoints=[], num_keypoints=None), 4, '1 x no keypoints'),
+        *(first(keypoints=[], num_keypoints=None), 4, '1 x empty keypoints'),
     ),
     ('labelme', 'polygon, area 0', each(segmentation=polygon, area=0), 5, AREA),
     ('labelme', 'no area', without('area'), 5, '5 x area from the box'),

@@ -14,7 +14,7 @@ from mmengine.logging import MessageHub, print_log
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
 from .coco_annotations import check_detections, read_annotations, select_category
-from .coco_checks import Form, check_annotations, metainfo_problem
+from .coco_checks import Form, check_annotations, sigmas_problem
 from .coco_evidence import category_problem, file_problem
 from .coco_images import ImageFolder
 from .coco_problem import Problem, describe, first_error
@@ -155,8 +155,10 @@ class CheckedCocoDataset(BaseCocoStyleDataset):
 
     def _read(self, labelled: bool = True) -> dict:
         """Read the annotation file, and put right what means one thing."""
-        self._raise(metainfo_problem(self.metainfo))
-        content = read_annotations(self.ann_file, labelled)
+        self._raise(sigmas_problem(self.metainfo))
+        # Images to be detected on need no annotations.
+        optional = () if labelled else ('annotations',)
+        content = read_annotations(self.ann_file, optional)
         self._files = ImageFolder(self.data_prefix['img'])
         number = self.metainfo['num_keypoints']
         self._notes = put_right_(content, number, self._files)

@@ -206,14 +206,15 @@ def _has_four(box: Any) -> bool:
     return isinstance(box, list) and len(box) == 4
 
 
-def metainfo_problem(metainfo: Mapping) -> str | None:
-    """Describe a list of a data set's metainfo that is not one for each keypoint."""
-    number, name = metainfo['num_keypoints'], metainfo['dataset_name']
-    lists = {'sigmas': 'sigmas', 'joint_weights': 'dataset_keypoint_weights'}
-    for key, parsed in lists.items():
-        if (found := len(metainfo[parsed])) != number:
-            return f'metainfo {name!r} has {found} {key} for {number} keypoints'
-    return None
+def sigmas_problem(metainfo: Mapping, needed: bool = False) -> str | None:
+    """Describe sigmas that are not one for each keypoint; none are wrong if needed."""
+    sigmas, number = len(metainfo['sigmas']), metainfo['num_keypoints']
+    if sigmas == number or not (sigmas or needed):
+        return None
+    return (
+        f'metainfo {metainfo["dataset_name"]!r} has {sigmas} sigmas for {number} '
+        'keypoints: give one for each, CocoMetric needs them'
+    )
 
 
 def _box_problem(

@@ -122,8 +122,9 @@ def _keypoints(annotation: dict, num_keypoints: int | None) -> Iterator[Fault]:
     points = annotation.get('keypoints')
     if points is None or points == []:
         if num_keypoints is not None:
+            kind = 'empty' if 'keypoints' in annotation else 'no'
             annotation['keypoints'] = [0] * (3 * num_keypoints)
-            yield 'no keypoints', 'has no keypoints, read as none of them labelled'
+            yield f'{kind} keypoints', 'has no keypoints, read as none labelled'
         return
     if not isinstance(points, list):
         return
@@ -171,8 +172,10 @@ def _number_of_keypoints(annotation: dict, labelled: int) -> Iterator[Fault]:
         return
     annotation['num_keypoints'] = labelled
     if told is not None:
-        kind = f'num_keypoints of {"labelled" if labelled else "no labelled"} keypoints'
-        yield kind, f'has num_keypoints {told!r}, read as the {labelled} labelled ones'
+        kind = f'of {"labelled" if labelled else "no labelled"} keypoints'
+        kind = kind if is_finite(told) else 'as a number'
+        text = f'has num_keypoints {told!r}, read as the {labelled} labelled ones'
+        yield f'num_keypoints {kind}', text
 
 
 def _area(annotation: dict, labelled: int) -> Iterator[Fault]:
@@ -182,19 +185,20 @@ def _area(annotation: dict, labelled: int) -> Iterator[Fault]:
     if not missing and (told != 0 or not needed):
         return
     annotation.pop('area', None)
-    box = annotation.get('bbox')
-    if not isinstance(box, list) or len(box) != 4 or first_not_finite(box) is not None:
-        return
     shown = 'no area' if missing else f'the area {told}'
     if (area := _segmented(annotation.get('segmentation'))) > 0:
         annotation['area'] = area
         yield 'area from the segmentation', f'has {shown}, read as {area:g}'
         return
-    annotation['area'] = max(AREA_OF_BOX * box[2] * box[3], 0)
+    box = annotation.get('bbox')
+    if not isinstance(box, list) or len(box) != 4 or first_not_finite(box) is not None:
+        return
+    if min(box[2:]) <= 0 and not missing:
+        return
+    annotation['area'] = area = AREA_OF_BOX * max(box[2], 0) * max(box[3], 0)
     yield (
         'area from the box',
-        f'has {shown} and no segmentation, read as {annotation["area"]:g}, '
-        f'{AREA_OF_BOX} of its box',
+        f'has {shown} and no segmentation, read as {area:g}, {AREA_OF_BOX} of its box',
     )
 
 
