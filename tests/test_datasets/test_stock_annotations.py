@@ -186,6 +186,26 @@ def test_objects_that_mmpose_leaves_out_are_counted(file, messages):
     ]
 
 
+def test_objects_without_a_box_are_left_out_of_training_alone(file, messages):
+    def boxless(content: dict) -> None:
+        del content['annotations'][2]['bbox']
+
+    check('train', file(boxless))
+    assert 'leaves out 1 x no box (annotation 3 of image 3)' in ''.join(messages)
+    with pytest.raises(ValueError, match="annotation 3 of image 3 has no 'bbox'"):
+        check('val', file(boxless))
+    with pytest.raises(ValueError, match="annotation 1 of image 1 has no 'bbox'"):
+        check('train', file(without('bbox')))
+
+
+def test_categories_and_annotations_count_alike(file):
+    def texts(content: dict) -> None:
+        content['categories'][0]['id'] = '1'
+
+    with pytest.raises(ValueError, match="category 'person' has the id '1', read as 1"):
+        check('val', file(texts))
+
+
 def test_sigmas_that_the_metric_cannot_use(file):
     path = metainfo_file('coco_person')
     info = Config.fromfile(path).dataset_info.to_dict()

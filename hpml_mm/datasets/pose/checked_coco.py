@@ -41,7 +41,9 @@ class CheckedCocoDataset(BaseCocoStyleDataset):
     :func:`~hpml_mm.datasets.pose.coco_evidence.file_problem`. Entries that mean one
     thing, however they are written, are put right and counted in the log, see
     :mod:`~hpml_mm.datasets.pose.coco_repairs`. Annotations that MMPose leaves out
-    rightly, crowds and those without a labelled keypoint, are counted there too.
+    rightly, crowds and those without a labelled keypoint, are counted there too. Sizes
+    of images are compared with those of their files, of up to
+    :data:`~hpml_mm.datasets.pose.coco_images.SIZES_READ` images.
 
     In test mode, where only a part of the file is used or something was put right,
     ``CocoMetric`` evaluates on that, unless the metric has an ``ann_file`` of its own.

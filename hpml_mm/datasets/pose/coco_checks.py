@@ -144,7 +144,7 @@ class _Entries:
         boxes = ('bbox',) if self.form.boxes else ()
         problem = key_problem(annotation, (*_KEYS, *boxes))
         if problem:
-            return problem
+            return ('no box', problem[1]) if 'bbox' in problem[1] else problem
         if annotation['id'] < 0:  # xtcocotools marks with -1 what is not matched
             return 'id', f'has the id {annotation["id"]}, below 0'
         if annotation['image_id'] not in self.images:

@@ -43,10 +43,12 @@ def put_right_(
     Returns:
         What was put right, by entry and kind.
     """
-    for category in content['categories']:
-        for _ in _integers(category, ('id',)):  # of use only with its annotations
-            pass
     notes = [
+        Problem(kind, f'category {category.get("name")!r}', text)
+        for category in content['categories']
+        for kind, text in _integers(category, ('id',))
+    ]
+    notes += [
         Problem(kind, image_name(image, place), text)
         for place, image in enumerate(content['images'])
         for kind, text in _image(image, files)

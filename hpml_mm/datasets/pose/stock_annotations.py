@@ -33,7 +33,9 @@ from .coco_repairs import put_right_
 
 _WHOLE_BODY = ('keypoints', 'foot_kpts', 'face_kpts', 'lefthand_kpts', 'righthand_kpts')
 # MMPose leaves out such objects: public data sets have a few.
-_LEFT_OUT = {'empty box', 'box outside the image'}
+_LEFT_OUT = {'empty box', 'box outside the image', 'no box'}
+# Of these xtcocotools cannot evaluate one.
+_NEEDED = {'no box'}
 _READ_ALIKE = {'num_keypoints of no labelled keypoints', 'num_keypoints as a number'}
 # Of no matter where xtcocotools does not read the file.
 _EVALUATED = {'no keypoints', 'nested keypoints', 'iscrowd null'}
@@ -168,6 +170,7 @@ class _StockFile:
         self.form = form
         self.evaluated = evaluated
         self.area = area and evaluated
+        self.left_out = _LEFT_OUT - _NEEDED if evaluated else _LEFT_OUT
         self.harmless = alike | (set() if evaluated else _EVALUATED)
         self.harmless |= set() if self.area else _AREAS
 
@@ -189,6 +192,8 @@ class _StockFile:
             used = {each.get('category_id') for each in content['annotations']}
             content['categories'] = [{'id': number} for number in used]
         kept, problems = check_annotations(content, self.form, files)
+        if problems and not kept['annotations']:
+            self.left_out = set()
         self.refuse(problems, _REMEDY)
         if boxes:
             check_detections(boxes, {each['id'] for each in content['images']})
@@ -197,12 +202,12 @@ class _StockFile:
 
     def refuse(self, problems: list[Problem], remedy: str) -> None:
         """Raise the first problem that matters, and count objects that are left out."""
-        bad = [p for p in problems if p.kind not in self.harmless | _LEFT_OUT]
+        bad = [p for p in problems if p.kind not in self.harmless | self.left_out]
         if bad:
             if bad[0].kind in _AREAS:
                 remedy += ', or set use_area=False in the metric'
             raise first_error(self.path, bad, remedy)
-        left_out = [p for p in problems if p.kind in _LEFT_OUT]
+        left_out = [p for p in problems if p.kind in self.left_out]
         if left_out:
             missed = ', and counts them as missed' if self.evaluated else ''
             print_log(
