@@ -2,6 +2,7 @@
 """Runner of a config, for one or several processes, on GPU or CPU."""
 
 import os
+from collections.abc import Sequence
 
 import torch
 import torch.distributed as dist
@@ -9,6 +10,7 @@ from mmengine.config import Config
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
+from hpml_mm.compat import has_mmpose
 from hpml_mm.engine.hooks import LoadFromHook, MonitoredMetricHook
 from hpml_mm.engine.trackers import prepare_trackers
 
@@ -28,6 +30,17 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
     runner.register_hook(MonitoredMetricHook())
     prepare_trackers(runner)
     return runner
+
+
+def check_data(cfg: Config, modes: Sequence[str]) -> None:
+    """Check what data sets will read, before anything is built.
+
+    Poses only, see :func:`~hpml_mm.datasets.pose.stock_annotations.check_loaders`.
+    """
+    if has_mmpose():
+        from hpml_mm.datasets.pose.stock_annotations import check_loaders
+
+        check_loaders(cfg, modes)
 
 
 def _join_processes(cfg: Config) -> None:

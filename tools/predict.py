@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Run a trained model on images and draw its predictions.
+"""Run a trained model on images; print, write or draw its predictions.
 
 python tools/predict.py MODEL IMAGE... [--out DIR] [--json FILE]
 
@@ -14,7 +14,7 @@ from pathlib import Path
 import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
 from hpml_mm.config.arguments import clear_errors
 from hpml_mm.datasets.image_io import BrokenImageError
-from hpml_mm.deploy.predict import Predictor, describe_damage, load_predictor
+from hpml_mm.deploy.predict import Predictor, describe_failure, load_predictor
 from hpml_mm.deploy.prediction_files import (
     draw_prediction,
     find_images,
@@ -30,13 +30,11 @@ SOME_FAILED = 1
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Run a trained model on images and draw what it says.'
-    )
+    parser = argparse.ArgumentParser(description='Run a trained model on images.')
     parser.add_argument('model', help='.pth, .safetensors, .onnx or .xml')
     parser.add_argument('images', nargs='+', help='files, or folders of them')
     parser.add_argument('--config', help="a checkpoint's, where it does not hold it")
-    parser.add_argument('--out', default='predictions', help='folder of the drawings')
+    parser.add_argument('--out', help='draw all predictions into this folder')
     parser.add_argument('--json', metavar='FILE', help='write all predictions there')
     parser.add_argument(
         '--boxes',
@@ -56,22 +54,21 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
 def predict_all(
     predictor: Predictor, args: argparse.Namespace
 ) -> tuple[list[dict], int]:
-    """Predict, print and draw each image; return records and the number of failures."""
+    """Predict each image; return records and the number of unreadable images."""
     boxes = read_boxes(args.boxes) if args.boxes else {}
     records, failed = [], 0
     for image, drawing in find_images(args.images, args.out):
+        own = boxes.get(str(image), boxes.get(image.name))
         try:
-            own = boxes.get(str(image), boxes.get(image.name))
             prediction = predictor(image, own)
-        except (BrokenImageError, FileNotFoundError) as error:
-            broken = isinstance(error, BrokenImageError)
-            text = describe_damage(error) if broken else f'no image {str(image)!r}'
-            print(f'error: {text}', file=sys.stderr)
+        except (BrokenImageError, OSError) as error:
+            print(f'error: {describe_failure(image, error)}', file=sys.stderr)
             failed += 1
             continue
         print(line_of(prediction, args.min_score))
-        picture = draw_prediction(prediction, predictor.metainfo, args.min_score)
-        write_drawing(picture, drawing)
+        if drawing is not None:
+            picture = draw_prediction(prediction, predictor.metainfo, args.min_score)
+            write_drawing(picture, drawing)
         records.append(record_of(prediction, predictor.names))
     return records, failed
 
@@ -84,10 +81,11 @@ def main(argv: list[str] | None = None) -> None:
         records, failed = predict_all(predictor, args)
         if args.json:
             write_atomic(Path(args.json), dump_strict(records))
-    if records:
+    if records and args.out:
         print(f'{len(records)} drawn in {args.out}')
     if failed:
-        print(f'error: {failed} of the images could not be read', file=sys.stderr)
+        total = failed + len(records)
+        print(f'error: {failed} of {total} images could not be read', file=sys.stderr)
         sys.exit(SOME_FAILED)
 
 

@@ -19,7 +19,7 @@ from hpml_mm.engine.cpu import setup_cpu
 from hpml_mm.engine.hooks import SummaryHook
 from hpml_mm.engine.weights import load_fitting
 from hpml_mm.experiments.runs import print_table, summary_rows
-from hpml_mm.runner import build_runner
+from hpml_mm.runner import build_runner, check_data
 from hpml_mm.utils.files import dump_strict, write_atomic
 
 
@@ -46,6 +46,7 @@ def main() -> None:
             tta=args.tta,
             work_dir=args.work_dir,
         )
+        check_data(cfg, ('test',))
         runner = build_runner(cfg, args.launcher)
         runner.logger.info(cpu)
         load_fitting(runner.model, args.checkpoint)

@@ -22,7 +22,7 @@ from hpml_mm.engine import weights  # noqa: F401  # lets configs load safetensor
 from hpml_mm.engine.cpu import setup_cpu
 from hpml_mm.engine.hooks import GracefulStopHook, SummaryHook
 from hpml_mm.experiments.runs import print_table, summary_rows
-from hpml_mm.runner import build_runner
+from hpml_mm.runner import build_runner, check_data
 
 
 def parse_args() -> argparse.Namespace:
@@ -98,6 +98,7 @@ def main() -> None:
             overwrite=args.overwrite,
             cut_short=args.cut_short,
         )
+        check_data(cfg, ('train', 'val'))
         runner = build_runner(cfg, args.launcher)
         runner.logger.info(cpu)
         train(runner)

@@ -15,7 +15,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DefaultScope, Registry
 
 from . import sections as known
-from .codec import codec_problems
+from .codec import codec_problems, shifted_peaks
 from .lookup import all_registries, find, misspelt, names, nearest
 from .signature import accepted, keys_read
 from .slips import is_installed, own_slips
@@ -41,6 +41,8 @@ def check_config(cfg: Config) -> None:
             print_log(problem, logger='current', level=logging.WARNING)
         else:
             check.problems.append(problem)
+    if shift := shifted_peaks(cfg):
+        print_log(shift, logger='current', level=logging.WARNING)
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         check.top_level(cfg)
         for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):

@@ -18,6 +18,8 @@ ENCODER_KEYS = ('type', 'input_size', 'heatmap_size')
 VARIABLE_KEYS = ('type', 'input_size')
 #: The transforms that cut an image to the size of the network's input.
 AFFINES = ('TopdownAffine', 'hpml_mm.FusedTopdownWarp')
+#: Codecs that put a Gaussian, cut off, into the heatmap.
+_PATCHED = ('MSRAHeatmap', 'UDPHeatmap', 'AssociativeEmbedding')
 LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 
 
@@ -87,6 +89,47 @@ def codec_problems(cfg: Config) -> list[str]:
                     'which reaches all of them'
                 )
     return problems
+
+
+def shifted_peaks(cfg: Config) -> str | None:
+    """Find a sigma for which MMPose's heatmaps peak beside their keypoints.
+
+    MMPose cuts a Gaussian off at three sigmas, and rounds that number of cells in two
+    ways: the patch comes to lie a cell beside its place, within the heatmap or at its
+    left and upper edge.
+
+    Returns:
+        One line with the nearest sigmas that shift nothing, or None.
+    """
+    places = {
+        'codec': cfg.get('codec'),
+        **{
+            f'model.{part}.{key}': inner[key]
+            for part, key in (('head', 'decoder'), ('data_preprocessor', 'encoder'))
+            if isinstance(inner := (cfg.get('model') or {}).get(part), Mapping)
+            and key in inner
+        },
+        **dict(_encoders(cfg.get('train_dataloader'), 'train_dataloader')),
+    }
+    several = [
+        (place, codec)
+        for place, value in places.items()
+        for codec in (value if isinstance(value, list) else [value])
+    ]
+    for place, codec in several:
+        if not isinstance(codec, Mapping) or codec.get('type') not in _PATCHED:
+            continue
+        sigma = codec.get('sigma')
+        if not isinstance(sigma, int | float) or codec.get('unbiased'):
+            continue
+        if (cells := 3 * sigma) % 1 > 0:
+            low, high = int(cells) / 3, (int(cells) + 1) / 3
+            return (
+                f'{place}.sigma={sigma}: some heatmaps peak a cell beside their '
+                'keypoint, as three sigmas are no whole number of cells; '
+                f'nearest that are: {f"{low!r}, " if low else ""}{high!r}'
+            )
+    return None
 
 
 def _encoders(part: Any, place: str) -> Iterator[tuple[str, Mapping]]:

@@ -7,8 +7,10 @@ reads as zeros. Either would be trained on. Looking for the format's own end mar
 costs nothing beside decoding.
 """
 
+import os
+import struct
 from io import BytesIO
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import cv2
 import numpy as np
@@ -24,6 +26,13 @@ _REMEDY = (
 IMAGE_SUFFIXES = frozenset(
     ('.jpg', '.jpeg', '.png', '.bmp', '.pgm', '.ppm', '.tif', '.tiff', '.webp')
 )
+# What file managers and archivers leave behind, beside hidden files.
+_LITTER = frozenset(('thumbs.db', 'ehthumbs.db', 'desktop.ini', '__macosx', '@eadir'))
+_ORIENTATION = 0x0112  # EXIF's tag; from 5 on, rows become columns
+_PILLOW_ERRORS = (
+    *(OSError, SyntaxError, ValueError, EOFError, struct.error),
+    Image.DecompressionBombError,
+)
 
 
 class BrokenImageError(ValueError):
@@ -33,6 +42,45 @@ class BrokenImageError(ValueError):
         # A DataLoader worker hands its whole traceback over as the message.
         # Its last line is the one that this project wrote.
         super().__init__(message.rpartition(f'{type(self).__name__}: ')[2].strip())
+
+
+def is_litter(name: str) -> bool:
+    """Tell files and folders that nobody put there from data, by their name.
+
+    Hidden ones are litter, such as ``._a.jpg``, and what file managers leave, such as
+    ``Thumbs.db`` and ``__MACOSX``.
+    """
+    return name.startswith('.') or name.lower() in _LITTER
+
+
+def is_image_name(path: str | PurePath) -> bool:
+    """Tell by its name whether a file is an image and no litter."""
+    path = PurePath(path)
+    return path.suffix.lower() in IMAGE_SUFFIXES and not is_litter(path.name)
+
+
+def list_images(folder: Path) -> list[Path]:
+    """List the images of a folder and of those below, in order of their paths."""
+    found = []
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not is_litter(name)]
+        found += [Path(place, name) for name in names if is_image_name(name)]
+    return sorted(found)
+
+
+def read_image_size(path: str | Path) -> tuple[int, int] | None:
+    """Read width and height from the head of a file, without its pixels.
+
+    Returns:
+        The size as OpenCV decodes it, which obeys the EXIF orientation; None for a file
+        that is not there or whose format Pillow does not know.
+    """
+    try:
+        with Image.open(path) as image:
+            turned = image.getexif().get(_ORIENTATION, 1) in (5, 6, 7, 8)
+            return image.size[::-1] if turned else image.size
+    except _PILLOW_ERRORS:
+        return None
 
 
 def image_problem(data: bytes) -> str | None:
@@ -56,7 +104,7 @@ def image_problem(data: bytes) -> str | None:
         return None if whole else 'is truncated: a PNG without its last chunk'
     try:
         Image.open(BytesIO(data)).load()
-    except (OSError, SyntaxError, ValueError) as error:
+    except _PILLOW_ERRORS as error:
         return f'cannot be decoded: {error}'.rstrip('.')
     return None
 
@@ -79,7 +127,10 @@ def decode_image(
     problem = image_problem(data)
     if problem is None:
         # IMREAD_COLOR and IMREAD_GRAYSCALE also obey the EXIF orientation.
-        image = cv2.imdecode(np.frombuffer(data, np.uint8), COLOR_FLAGS[color_type])
+        try:
+            image = cv2.imdecode(np.frombuffer(data, np.uint8), COLOR_FLAGS[color_type])
+        except cv2.error:  # more pixels than OpenCV takes
+            image = None
         if image is not None:
             return image
         problem = 'cannot be decoded'

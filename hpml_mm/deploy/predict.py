@@ -216,6 +216,10 @@ def _from_checkpoint(path: str | Path, config: str | None) -> Predictor:
     return Predictor(model, reader, 'pose', names, metainfo)
 
 
-def describe_damage(error: BrokenImageError) -> str:
-    """Describe the damage of an image, without the advice for data sets."""
-    return str(error).partition(';')[0]
+def describe_failure(image: Path, error: BrokenImageError | OSError) -> str:
+    """Describe an image that cannot be read, without the advice for data sets."""
+    if isinstance(error, BrokenImageError):
+        return str(error).partition(';')[0]
+    if isinstance(error, FileNotFoundError):
+        return f'no image {str(image)!r}'
+    return f'{image} cannot be read: {error.strerror or error}'

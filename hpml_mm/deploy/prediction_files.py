@@ -12,7 +12,7 @@ import numpy as np
 from mmpretrain.structures import DataSample
 from mmpretrain.visualization import UniversalVisualizer
 
-from hpml_mm.datasets.image_io import IMAGE_SUFFIXES, read_image
+from hpml_mm.datasets.image_io import list_images, read_image
 
 from .predict import Box, ClassPrediction, PosePrediction
 
@@ -21,40 +21,49 @@ MIN_SIDE = 256
 
 
 def find_images(
-    places: Sequence[str | Path], out: str | Path
-) -> list[tuple[Path, Path]]:
+    places: Sequence[str | Path], out: str | Path | None = None
+) -> list[tuple[Path, Path | None]]:
     """Find images, and choose names for their drawings.
 
     Args:
         places: Files, taken as they are, and folders, whose images are taken with those
-            of the folders below, in order of their names.
+            of the folders below, in order of their names; hidden files and ``out`` are
+            passed over.
         out: Folder of the drawings. Those of a folder's images lie there as the images
             do in their folder.
 
     Returns:
-        Pairs of an image and its drawing, a PNG.
+        Pairs of an image and its drawing, a PNG; None for the drawing without ``out``.
 
     Raises:
         ValueError: If a folder holds no image, two drawings would have one name, or a
             drawing would lie over an image.
     """
-    pairs = []
+    found: list[tuple[Path, Path]] = []
     for place in map(Path, places):
         if not place.is_dir():
-            pairs.append((place, Path(out, f'{place.name}.png')))
+            found.append((place, Path(place.name)))
             continue
-        inside = sorted(
-            path for path in place.rglob('*') if path.suffix.lower() in IMAGE_SUFFIXES
-        )
+        inside = [
+            path for path in list_images(place) if not _is_below(path, place, out)
+        ]
         if not inside:
             raise ValueError(f'{place} holds no image')
-        names = [path.relative_to(place) for path in inside]
-        pairs += [
-            (path, Path(out, name.parent, f'{name.name}.png'))
-            for path, name in zip(inside, names, strict=True)
-        ]
+        found += [(path, path.relative_to(place)) for path in inside]
+    if out is None:
+        return [(image, None) for image, _ in found]
+    pairs = [
+        (image, Path(out, name.parent, f'{name.name}.png')) for image, name in found
+    ]
     _check_names(pairs)
-    return pairs
+    return list(pairs)
+
+
+def _is_below(path: Path, place: Path, out: str | Path | None) -> bool:
+    """True for an earlier run's drawing, in a folder of its own below ``place``."""
+    if out is None or Path(out).resolve() == place.resolve():
+        return False
+    return path.resolve().is_relative_to(Path(out).resolve())
 
 
 def read_boxes(path: str | Path) -> dict[str, list[Box]]:

@@ -1,11 +1,14 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """A pose model's size is one, whatever is overridden."""
 
+import numpy as np
 import pytest
 from mmengine.config import Config
 from mmengine.logging import MMLogger
+from mmpose.registry import KEYPOINT_CODECS
 
 from hpml_mm.config.check import check_config
+from hpml_mm.config.codec import shifted_peaks
 from hpml_mm.config.overrides import load_config
 
 STOCK = (
@@ -136,3 +139,46 @@ def test_a_stock_recipe_that_contradicts_itself_is_only_warned_about(tmp_path):
     assert load_config(stock).model.head.decoder.type == 'MSRAHeatmap'
     logger.handlers[-1].flush()
     assert "codec.type is 'UDPHeatmap', but model.head.decoder" in log.read_text()
+
+
+@pytest.mark.parametrize('kind', ['MSRAHeatmap', 'UDPHeatmap'])
+def test_a_sigma_that_shifts_peaks_is_told_with_those_that_do_not(kind):
+    """The told ones are those of which MMPose's own codec puts every peak right."""
+
+    def shifts(sigma: float) -> bool:
+        size = {'input_size': (32, 32), 'heatmap_size': (32, 32)}
+        codec = KEYPOINT_CODECS.build({'type': kind, 'sigma': sigma, **size})
+        points = np.array([[[i, j] for i in (1, 9, 16) for j in (2, 20, 30)]], float)
+        maps = codec.encode(points, np.ones((1, 9)))['heatmaps']
+        peaks = [divmod(int(one.argmax()), 32)[::-1] for one in maps]
+        return [list(peak) for peak in peaks] != points[0].tolist()
+
+    def told(sigma: float) -> bool:
+        codec = {'type': kind, 'sigma': sigma}
+        return shifted_peaks(Config({'codec': codec})) is not None
+
+    sigmas = [0.7, 0.75, 1, 4 / 3, 1.4, 1.5, 5 / 3, 2, 7 / 3, 2.5, 3]
+    assert [told(sigma) for sigma in sigmas] == [shifts(sigma) for sigma in sigmas]
+    assert sum(map(told, sigmas)) == 5
+
+
+def test_the_warning_names_place_and_nearest_sigmas(tmp_path):
+    log = tmp_path / 'log'
+    logger = MMLogger.get_instance('sigma', log_file=str(log))
+    load_config(STOCK, {'codec.sigma': 1.4})
+    logger.handlers[-1].flush()
+    text = log.read_text()
+    assert text.count('codec.sigma=1.4: some heatmaps peak a cell beside') == 1
+    assert 'nearest that are: 1.3333333333333333, 1.6666666666666667' in text
+    assert shifted_peaks(load_config(STOCK)) is None
+    # Codecs that fill the whole map, or a line of it, have no patch to shift.
+    for codec in (
+        {'type': 'MSRAHeatmap', 'sigma': 1.4, 'unbiased': True},
+        {'type': 'SimCCLabel', 'sigma': (4.9, 5.66)},
+    ):
+        assert shifted_peaks(Config({'codec': codec})) is None
+    stages = [{'type': 'MSRAHeatmap', 'sigma': sigma} for sigma in (2, 0.1)]
+    assert shifted_peaks(Config({'codec': stages})) == (
+        'codec.sigma=0.1: some heatmaps peak a cell beside their keypoint, as three '
+        'sigmas are no whole number of cells; nearest that are: 0.3333333333333333'
+    )

@@ -44,7 +44,7 @@ def test_files_of_another_form(tmp_path, what, message):
 def test_images_to_detect_on_need_no_annotations(tmp_path):
     file = tmp_path / 'test-dev.json'
     file.write_text(json.dumps({'images': [image(1)], 'categories': []}))
-    assert read_annotations(str(file), labelled=False)['annotations'] == []
+    assert read_annotations(str(file), ('annotations',))['annotations'] == []
 
 
 @pytest.mark.parametrize('number', [1, 7, 39])

@@ -7,8 +7,11 @@ from math import inf, nan
 import pytest
 from toy_poses import annotation, content, image, write
 
+from hpml_mm.datasets.pose import coco_images
 from hpml_mm.datasets.pose.coco_annotations import check_detections
-from hpml_mm.datasets.pose.coco_checks import check_annotations, describe
+from hpml_mm.datasets.pose.coco_checks import Form, check_annotations
+from hpml_mm.datasets.pose.coco_images import ImageFolder, check_files
+from hpml_mm.datasets.pose.coco_problem import describe
 
 
 @pytest.fixture
@@ -18,7 +21,8 @@ def check(tmp_path):
     def check(what: dict):
         write(tmp_path, what)
         folder = str(tmp_path / 'images')
-        return check_annotations(what, 17, folder, {20: 'keypoints=20'})
+        form = Form(17, remedies={20: 'keypoints=20'})
+        return check_annotations(what, form, ImageFolder(folder))
 
     return check
 
@@ -55,7 +59,7 @@ BAD = [
     (points(5, 3), 'visibility', 'visibility 3 at keypoint 1'),
     (points(50, 0.5), 'visibility', 'visibility 0.5 at keypoint 16'),
     ({'category_id': 'cat'}, 'id', "category_id 'cat', not an integer"),
-    ({'bbox': None}, 'missing key', "'bbox'"),
+    ({'bbox': None}, 'no box', "'bbox'"),
     ({'keypoints': None}, 'missing key', "'keypoints'"),
     ({'category_id': None}, 'missing key', "'category_id'"),
     ({'image_id': 9}, 'unknown image', 'not in the file'),
@@ -127,12 +131,34 @@ def test_images_that_are_not_on_disk(tmp_path):
         (tmp_path / name).touch()
     # Image 4 has no annotation, so nothing would read it.
     what = content([annotation(n, n) for n in range(4)], images)
-    kept, problems = check_annotations(what, 17, str(tmp_path))
+    kept, problems = check_annotations(what, Form(17), ImageFolder(str(tmp_path)))
     assert [problem.entry for problem in problems] == ['image 1', 'image 3']
     assert {problem.error for problem in problems} == {FileNotFoundError}
     assert f"'{tmp_path}/b/1.jpg'" in problems[0].text
     assert [each['id'] for each in kept['annotations']] == [0, 2]
     assert [each['id'] for each in kept['images']] == [0, 2, 4]
+
+
+def test_sizes_of_so_many_images_are_read_evenly_spread(monkeypatch):
+    class Folder(ImageFolder):
+        read: list = []
+
+        def has(self, name: str) -> bool:
+            return True
+
+        def size(self, name: str) -> tuple[int, int]:
+            self.read.append(name)
+            return (100, 80) if name != '7.jpg' else (80, 100)
+
+    images = {number: image(number) for number in range(1, 10)}
+    monkeypatch.setattr(coco_images, 'SIZES_READ', 4)
+    problems = check_files(images, Folder(''))
+    assert Folder.read == ['1.jpg', '4.jpg', '7.jpg']
+    assert [problem.entry for problem in problems.values()] == ['image 7']
+    monkeypatch.setattr(coco_images, 'SIZES_READ', 9)
+    Folder.read.clear()
+    check_files(images, Folder(''))
+    assert len(Folder.read) == 9
 
 
 @pytest.mark.parametrize(

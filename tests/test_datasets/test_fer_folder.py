@@ -106,6 +106,27 @@ def test_single_layout_needs_a_single_folder(tmp_path, make_split):
         FERFolderDataset(str(tmp_path), 'val', layout='single')
 
 
+def test_train_and_test_as_kaggle_has_them(tmp_path, make_split):
+    """What the error advises is what works."""
+    make_split(tmp_path / 'train', per_class=10)
+    make_split(tmp_path / 'test', per_class=3)
+    root = str(tmp_path)
+    message = "no split 'val'; it has: train, test. .* train, set layout='single'[.]$"
+    with pytest.raises(ValueError, match=message):
+        FERFolderDataset(root, 'val')
+    sizes = {
+        split: len(FERFolderDataset(root, split, layout='single'))
+        for split in ('train', 'val', 'test')
+    }
+    assert sizes == {'train': 63, 'val': 7, 'test': 21}
+    # There is nothing to make val of.
+    (tmp_path / 'train').rename(tmp_path / 'other')
+    with pytest.raises(ValueError, match="no split 'val'; it has: test[.]$"):
+        FERFolderDataset(root, 'val')
+    with pytest.raises(ValueError, match="holds: test; use layout='splits'"):
+        FERFolderDataset(root, 'test', layout='single')
+
+
 def test_too_few_files_for_a_validation_share(tmp_path, make_split):
     make_split(tmp_path / 'Train', per_class=1)
     with pytest.raises(ValueError, match="'Angry' has 1 files, too few"):

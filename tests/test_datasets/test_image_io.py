@@ -4,12 +4,15 @@ import pickle
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from hpml_mm.datasets.image_io import (
     BrokenImageError,
     decode_image,
     image_problem,
+    list_images,
     read_image,
+    read_image_size,
 )
 
 
@@ -83,3 +86,36 @@ def test_the_error_survives_a_worker_process():
         'hpml_mm.datasets.image_io.BrokenImageError: a.jpg is empty; replace it\n'
     )
     assert str(wrapped) == 'a.jpg is empty; replace it'
+
+
+@pytest.mark.parametrize('orientation', [1, 3, 6, 8])
+def test_a_size_is_that_of_the_decoded_image(tmp_path, orientation):
+    """Cameras turn an image by a mark in its head, which the decoder obeys."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    path = tmp_path / 'a.jpg'
+    Image.new('RGB', (30, 20)).save(path, exif=exif)
+    height, width = read_image(path).shape
+    assert read_image_size(path) == (width, height)
+    assert (width < height) == (orientation > 4)
+
+
+def test_a_size_that_cannot_be_read_is_none(tmp_path):
+    (tmp_path / 'a.jpg').touch()
+    assert read_image_size(tmp_path / 'a.jpg') is None
+    assert read_image_size(tmp_path / 'none.jpg') is None
+
+
+def test_images_are_listed_without_litter(tmp_path):
+    images = ('b.PNG', 'a/c.jpg', 'x/y/z.tif')
+    litter = (
+        *('._b.png', '.DS_Store', 'Thumbs.db', 'desktop.ini', 'notes.txt'),
+        *('__MACOSX/b.png', 'a/__macosx/c.jpg', '.ipynb_checkpoints/b.png'),
+        'x/@eaDir/z.jpg',
+    )
+    for name in (*images, *litter):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    found = [str(path.relative_to(tmp_path)) for path in list_images(tmp_path)]
+    assert found == sorted(images)

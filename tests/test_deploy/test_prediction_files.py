@@ -22,6 +22,21 @@ def test_files_and_folders_with_the_names_of_their_drawings(tmp_path):
     ]
 
 
+def test_earlier_drawings_and_litter_are_no_images(tmp_path):
+    for name in ('a.png', 'out/a.png.png', '._a.png', '__MACOSX/._b.png', '.x/c.png'):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+    out = tmp_path / 'out'
+    assert find_images([tmp_path], out) == [(tmp_path / 'a.png', out / 'a.png.png')]
+    assert find_images([tmp_path]) == [
+        (tmp_path / 'a.png', None),
+        (out / 'a.png.png', None),
+    ]
+    # Without drawings no two of them can have one name.
+    assert len(find_images(['one/a.png', 'two/a.png'])) == 2
+
+
 def test_drawings_without_an_image_or_over_another_are_refused(tmp_path):
     with pytest.raises(ValueError, match=re.escape(f'{tmp_path} holds no image')):
         find_images([tmp_path], 'out')

@@ -2,6 +2,8 @@
 import json
 import runpy
 import shutil
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -39,6 +41,19 @@ def models(tmp_path_factory) -> Path:
     export_weights(str(folder / 'a.pth'), str(folder / 'a.safetensors'))
     export_onnx(plain_network(model), spec_of(cfg, model), folder / 'a.onnx')
     return folder
+
+
+def _png_head(width: int, height: int) -> bytes:
+    """A PNG of one chunk of pixels that claims a size."""
+    head = struct.pack('>IIBBBBB', width, height, 8, 0, 0, 0, 0)
+    parts = ((b'IHDR', head), (b'IDAT', zlib.compress(b'\0\0')), (b'IEND', b''))
+    return b'\x89PNG\r\n\x1a\n' + b''.join(
+        struct.pack('>I', len(data))
+        + kind
+        + data
+        + struct.pack('>I', zlib.crc32(kind + data))
+        for kind, data in parts
+    )
 
 
 @pytest.fixture
@@ -94,6 +109,11 @@ def test_damaged_images_are_named_and_the_others_go_on(models, faces, capsys):
     whole = Path('in/b.jpg').read_bytes()
     Path('in/b.jpg').write_bytes(whole[: len(whole) // 2])
     Path('in/empty.png').touch()
+    Path('in/huge.png').write_bytes(_png_head(1 << 17, 1 << 17))
+    Path('in/lost.png').symlink_to('gone.png')
+    for litter in ('in/._a.jpg', 'in/__MACOSX/sub/a.jpg', 'in/.thumbs/a.jpg'):
+        Path(litter).parent.mkdir(parents=True, exist_ok=True)
+        Path(litter).write_bytes(b'litter')
     with pytest.raises(SystemExit) as caught:
         records(models / 'a.onnx', 'in', 'none.png')
     assert caught.value.code == 1
@@ -101,10 +121,13 @@ def test_damaged_images_are_named_and_the_others_go_on(models, faces, capsys):
     assert said.err.splitlines() == [
         'error: in/b.jpg is truncated: a JPEG without its end marker',
         'error: in/empty.png is empty',
+        'error: in/huge.png cannot be decoded',
+        "error: no image 'in/lost.png'",
         "error: no image 'none.png'",
-        'error: 3 of the images could not be read',
+        'error: 5 of 7 images could not be read',
     ]
-    assert '2 drawn in predictions' in said.out
+    assert 'drawn' not in said.out
+    assert not Path('predictions').exists()
     done = [one['image'] for one in json.loads(Path('out.json').read_text())]
     assert done == ['in/a.png', 'in/sub/c.png']
 
@@ -120,7 +143,7 @@ def spots(tmp_path, monkeypatch) -> Path:
 
 
 def test_poses_within_the_image_and_within_boxes(spots, capsys):
-    run = ['spots.pth', 'data/0.png', '--config', 'spots.py']
+    run = ['spots.pth', 'data/0.png', '--config', 'spots.py', '--out', 'predictions']
     (whole,) = records(*run)[0]['objects']
     assert whole['box'] == [0, 0, 64, 64]
     boxes = {'0.png': [[6, 10, 50, 54], [10, 20, 40, 50]]}
@@ -173,7 +196,7 @@ def test_a_pose_file_finds_what_the_checkpoint_finds(spots, kind):
         backend = BACKENDS[kind](network, spec, [(fields - mean) / std])
         assert backend.convert(out=path).coverage.converted
     Path('boxes.json').write_text(json.dumps({'1.png': [[10, 20, 40, 50]]}))
-    run = ['data/1.png', '--boxes', 'boxes.json']
+    run = ['data/1.png', '--boxes', 'boxes.json', '--out', 'predictions']
     (exact,) = records('spots.pth', *run, '--config', 'spots.py')[0]['objects']
     drawn = cv2.imread('predictions/1.png.png')
     (found,) = records(path, *run)[0]['objects']

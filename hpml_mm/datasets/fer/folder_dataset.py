@@ -9,14 +9,16 @@ from pathlib import Path
 import numpy as np
 from mmengine.logging import print_log
 
-from hpml_mm.datasets.image_io import IMAGE_SUFFIXES, BrokenImageError, read_image
+from hpml_mm.datasets.image_io import (
+    BrokenImageError,
+    is_image_name,
+    is_litter,
+    read_image,
+)
 from hpml_mm.registry import DATASETS
 
 from .base import BaseFERDataset
 from .classes import FER_CLASSES, SPLITS, class_id, did_you_mean, split_of
-
-# What file managers leave behind; hidden files are ignored anyway.
-_LITTER = frozenset(('thumbs.db', 'desktop.ini', '__macosx'))
 
 
 @DATASETS.register_module()
@@ -26,9 +28,10 @@ class FERFolderDataset(BaseFERDataset):
     Two layouts are known. With ``layout='splits'`` each split has its folder,
     ``ROOT/{train,val,test}/CLASS/*``; the CSV's names ``Training``,
     ``PublicTest`` and ``PrivateTest`` are understood too, and a root may hold
-    one split only. With ``layout='single'`` the root holds one folder
-    ``Train``, of which a seeded, stratified share becomes the validation split.
-    The layout is never guessed: a root with nothing but ``train`` fits both.
+    one split only. With ``layout='single'`` the root holds the folder ``Train``,
+    of which a seeded, stratified share becomes the validation split, and perhaps
+    ``Test``, as Kaggle has it. The layout is never guessed: a root with nothing but
+    ``train`` fits both.
 
     Items come in label order and by file name within a class.
 
@@ -89,17 +92,23 @@ class FERFolderDataset(BaseFERDataset):
     def _load_single(
         self, folders: dict[str, Path], wanted: Sequence[str]
     ) -> dict[str, list[dict]]:
-        if set(folders) != {'train'}:
+        if 'train' not in folders or 'val' in folders:
+            remedy = "use layout='splits'" if folders else 'set data_root'
             raise ValueError(
-                f"layout='single' needs a root with the one folder Train, but "
-                f'{self.data_root} holds: {", ".join(folders) or "no split"}; '
-                "use layout='splits'"
+                "layout='single' makes val of a part of the folder Train and needs a "
+                f'root with Train and without Val, but {self.data_root} holds: '
+                f'{", ".join(folders) or "no split"}; {remedy}'
             )
         files = find_class_files(folders['train'])
         parts = split_stratified(files, self.val_ratio, self.split_seed)
+        found = dict(zip(('train', 'val'), parts, strict=True))
+        if 'test' in folders:
+            found['test'] = (
+                find_class_files(folders['test']) if 'test' in wanted else []
+            )
         return {
             split: _items(part, split) if split in wanted else []
-            for split, part in zip(('train', 'val'), parts, strict=True)
+            for split, part in found.items()
         }
 
     def _without_damaged(self, found: dict[str, list[dict]]) -> dict[str, list[dict]]:
@@ -118,9 +127,10 @@ class FERFolderDataset(BaseFERDataset):
         return kept
 
     def _absence_hint(self) -> str:
-        if self.layout == 'splits' and set(self.splits) & {'val'}:
-            return " To split one folder Train into train and val, set layout='single'."
-        return ''
+        splittable = 'train' in find_split_folders(self.data_root)
+        if self.layout == 'single' or 'val' not in self.splits or not splittable:
+            return ''
+        return " To make val of a part of the folder train, set layout='single'."
 
 
 def find_split_folders(root: str | Path) -> dict[str, Path]:
@@ -161,7 +171,7 @@ def find_class_files(folder: Path, allow_empty: bool = False) -> list[list[str]]
     """
     class_folders: dict[int, Path] = {}
     for path in sorted(folder.iterdir()):
-        if not path.is_dir() or _is_litter(path.name):
+        if not path.is_dir() or is_litter(path.name):
             continue
         label = class_id(path.name)
         if label is None:
@@ -223,11 +233,10 @@ def _image_files(folder: Path) -> list[str]:
     names, strays = [], []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if Path(entry.name).suffix.lower() in IMAGE_SUFFIXES and entry.is_file():
+            if is_image_name(entry.name) and entry.is_file():
                 names.append(entry.path)
-            elif not _is_litter(entry.name):
+            elif not is_litter(entry.name):
                 strays.append(entry.name)
-    names = sorted(name for name in names if not _is_litter(os.path.basename(name)))
     if strays:
         print_log(
             f'{folder}: ignored {len(strays)} entries that are no image, such as '
@@ -235,8 +244,4 @@ def _image_files(folder: Path) -> list[str]:
             logger='current',
             level=logging.WARNING,
         )
-    return names
-
-
-def _is_litter(name: str) -> bool:
-    return name.startswith('.') or name.lower() in _LITTER
+    return sorted(names)

@@ -14,7 +14,11 @@ from mmengine.logging import MessageHub, print_log
 from mmpose.datasets.datasets.base import BaseCocoStyleDataset
 
 from .coco_annotations import check_detections, read_annotations, select_category
-from .coco_checks import Problem, check_annotations, describe
+from .coco_checks import Form, check_annotations, sigmas_problem
+from .coco_evidence import category_problem, file_problem
+from .coco_images import ImageFolder
+from .coco_problem import Problem, describe, first_error
+from .coco_repairs import put_right_
 
 # What transforms and models need of the metainfo: MMPose's own list.
 _ITEM_METAINFO = (
@@ -32,12 +36,17 @@ class CheckedCocoDataset(BaseCocoStyleDataset):
     """Keypoints in COCO's format, with every annotation checked.
 
     A bad annotation is an error that names file and id, see
-    :func:`~hpml_mm.datasets.pose.coco_checks.check_annotations`. Annotations that
-    MMPose leaves out rightly, crowds and those without a labelled keypoint, are
-    counted in the log.
+    :func:`~hpml_mm.datasets.pose.coco_checks.check_annotations`, and so is a file whose
+    coordinates cannot be meant, see
+    :func:`~hpml_mm.datasets.pose.coco_evidence.file_problem`. Entries that mean one
+    thing, however they are written, are put right and counted in the log, see
+    :mod:`~hpml_mm.datasets.pose.coco_repairs`. Annotations that MMPose leaves out
+    rightly, crowds and those without a labelled keypoint, are counted there too. Sizes
+    of images are compared with those of their files, of up to
+    :data:`~hpml_mm.datasets.pose.coco_images.SIZES_READ` images.
 
-    In test mode, where only a part of the file is used, that part is what
-    ``CocoMetric`` evaluates on, unless the metric is given an ``ann_file`` of its own.
+    In test mode, where only a part of the file is used or something was put right,
+    ``CocoMetric`` evaluates on that, unless the metric has an ``ann_file`` of its own.
 
     Args:
         ann_file: Annotation file, relative to ``data_root``.
@@ -51,6 +60,8 @@ class CheckedCocoDataset(BaseCocoStyleDataset):
         ValueError: A file is malformed, an annotation is bad, or none is left.
     """
 
+    ann_file: str
+
     category: str | None = None
     """Name of the one category to use, None for all."""
 
@@ -63,6 +74,7 @@ class CheckedCocoDataset(BaseCocoStyleDataset):
         self.on_error = on_error
         self.num_skipped = 0
         self._used_file: str | None = None
+        self._notes: list[Problem] = []
         self._item_metainfo: bytes | None = None
         super().__init__(ann_file=ann_file, **kwargs)
         # MMPose has just named the whole file to CocoMetric.
@@ -88,12 +100,13 @@ class CheckedCocoDataset(BaseCocoStyleDataset):
         return select_category(content, self.category, self.ann_file)
 
     def _load_annotations(self) -> tuple[list[dict], list[dict]]:
-        content = self._checked(read_annotations(self.ann_file))
+        content = self._checked(self._read())
         if not content['annotations']:
             raise ValueError(
                 f'{self.ann_file} holds no annotation that can be used; '
                 f'{self.num_skipped:,} were left out'
             )
+        self._raise(file_problem(content, area=self.test_mode))
         self._metainfo['CLASSES'] = content['categories']
         by_image: dict[int, list[dict]] = {}
         for annotation in content['annotations']:
@@ -124,20 +137,48 @@ class CheckedCocoDataset(BaseCocoStyleDataset):
         return used
 
     def _load_detection_results(self) -> list[dict]:
-        whole = read_annotations(self.ann_file, labelled=False)
+        whole = self._read(labelled=False)
         image_ids = {each['id'] for each in self._checked(whole)['images']}
         check_detections(self.bbox_file, {each.get('id') for each in whole['images']})
-        used = [
-            each
-            for each in super()._load_detection_results()
-            if each['img_id'] in image_ids
-        ]
+        original = self.ann_file
+        if self._notes:  # MMPose reads the file itself
+            self.ann_file = _write_temporary(whole)
+        try:
+            found = super()._load_detection_results()
+        finally:
+            self.ann_file = original
+        used = [each for each in found if each['img_id'] in image_ids]
         if not used:
             raise ValueError(
                 f'{self.bbox_file} has no box of category 1, the only one that MMPose '
                 f'reads, in any image that is used of {self.ann_file}'
             )
         return used
+
+    def _read(self, labelled: bool = True) -> dict:
+        """Read the annotation file, and put right what means one thing."""
+        self._raise(sigmas_problem(self.metainfo))
+        # Images to be detected on need no annotations.
+        optional = () if labelled else ('annotations',)
+        content = read_annotations(self.ann_file, optional)
+        self._files = ImageFolder(self.data_prefix['img'])
+        number = self.metainfo['num_keypoints']
+        self._notes = put_right_(content, number, self._files)
+        if self._notes:
+            print_log(
+                f'{self.ann_file}: put right in {len(self._notes):,} places: '
+                f'{describe(self._notes)}',
+                logger='current',
+                level=logging.WARNING,
+            )
+        names = self.metainfo['keypoint_id2name']
+        ordered = [names[index] for index in range(len(names))]
+        self._raise(category_problem(content, ordered))
+        return content
+
+    def _raise(self, problem: str | None) -> None:
+        if problem:
+            raise ValueError(f'{self.ann_file}: {problem}')
 
     def _checked(self, whole: dict) -> dict:
         """Choose the part of the annotation file that is used, without bad entries."""
@@ -149,15 +190,11 @@ class CheckedCocoDataset(BaseCocoStyleDataset):
                 f'of {len(whole["annotations"]):,} annotations',
                 logger='current',
             )
-        content, problems = check_annotations(
-            chosen,
-            self.metainfo['num_keypoints'],
-            self.data_prefix['img'],
-            self.size_remedies,
-        )
+        form = Form(self.metainfo['num_keypoints'], remedies=self.size_remedies)
+        content, problems = check_annotations(chosen, form, self._files)
         self.num_skipped = len(chosen['annotations']) - len(content['annotations'])
         self._report(problems)
-        if self.test_mode and _is_part(content, whole):
+        if self.test_mode and (self._notes or _is_part(content, whole)):
             self._used_file = _write_temporary(content)
             self._set_metric_file()
         return content
@@ -166,12 +203,8 @@ class CheckedCocoDataset(BaseCocoStyleDataset):
         if not problems:
             return
         if self.on_error == 'raise':
-            first, *others = problems
-            more = f' (and {len(others):,} more problems)' if others else ''
-            raise first.error(
-                f'{self.ann_file}: {first.entry} {first.text}{more}; '
-                "on_error='skip' leaves bad annotations out"
-            )
+            remedy = "on_error='skip' leaves bad annotations out"
+            raise first_error(self.ann_file, problems, remedy)
         print_log(
             f'{self.ann_file}: left out {self.num_skipped:,} bad annotations: '
             f'{describe(problems)}',

@@ -29,8 +29,8 @@ def read_json(path: str, what: str, remedy: str) -> Any:
         raise ValueError(f'{path}: not JSON: {error}') from None
 
 
-def read_annotations(path: str, labelled: bool = True) -> dict:
-    """Read an annotation file; images to be detected on need no annotations.
+def read_annotations(path: str, optional: Container[str] = ()) -> dict:
+    """Read an annotation file; those of COCO's lists that are ``optional`` may lack.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -43,8 +43,9 @@ def read_annotations(path: str, labelled: bool = True) -> dict:
     )
     if not isinstance(content, dict):
         raise ValueError(f'{path} holds a {type(content).__name__}, not an object')
-    content.setdefault('annotations', None if labelled else [])
     for key in ('images', 'annotations', 'categories'):
+        if key in optional:
+            content.setdefault(key, [])
         entries = content.get(key)
         if not isinstance(entries, list):
             raise ValueError(
@@ -70,11 +71,12 @@ def select_category(content: Mapping, name: str, path: str) -> dict:
     if not kept:
         names = ', '.join(str(each.get('name')) for each in content['categories'])
         raise ValueError(f'{path} has no category {name!r}; it has: {names or "none"}')
-    # An annotation without a category shows no other one: it is reported as an error.
-    ids = {_number(each, 'id') for each in kept} | {None}
+    # An annotation without a known category shows no other one: it is an error.
+    other_ids = {_number(each, 'id') for each in content['categories']}
+    other_ids -= {_number(each, 'id') for each in kept} | {None}
     chosen, others = [], set()
     for annotation in content['annotations']:
-        if _number(annotation, 'category_id') in ids:
+        if _number(annotation, 'category_id') not in other_ids:
             chosen.append(annotation)
         else:
             others.add(_number(annotation, 'image_id'))

@@ -5,53 +5,43 @@ MMPose leaves out what it cannot use without a word, and lets pass what fails ho
 later: a wrong number of keypoints in the evaluation, an absent image in some epoch.
 """
 
-import os
-from collections.abc import Container, Iterable, Mapping
-from math import isfinite
-from sys import float_info
-from typing import Any, NamedTuple
+from collections.abc import Container, Mapping, Set
+from dataclasses import dataclass, field
+from typing import Any
 
-from mmengine.fileio import isdir, list_dir_or_file
+from .coco_images import ImageFolder, check_files, check_images
+from .coco_problem import (
+    Problem,
+    annotation_name,
+    first_not_finite,
+    key_problem,
+)
 
-_ANNOTATION_KEYS = ('id', 'image_id', 'category_id', 'bbox', 'keypoints')
-_IMAGE_KEYS = ('id', 'file_name', 'width', 'height')
+_KEYS = ('id', 'image_id', 'category_id', 'keypoints')
 _VISIBILITIES = frozenset((0, 1, 2))
-_SHOWN_ENTRIES = 5
 
 
-class Problem(NamedTuple):
-    """Problem of one entry of an annotation file.
+@dataclass(frozen=True)
+class Form:
+    """Form of the annotations that a data set reads.
 
     Attributes:
-        kind: Name for counting.
-        entry: Name of the entry, such as ``'annotation 12 of image 3'``.
-        text: The end of the sentence that starts with the entry.
-        error: Exception class that reports it.
+        num_keypoints: Number of keypoints of an object; None for any.
+        lists: Keys of the lists that hold them, in this order.
+        boxes: True if objects have a ``bbox``.
+        shares: True if visibilities may be any numbers from 0, as MMPose takes them.
+        remedies: Settings for files with other numbers of keypoints.
     """
 
-    kind: str
-    entry: str
-    text: str
-    error: type[Exception] = ValueError
-
-
-def describe(problems: Iterable[Problem]) -> str:
-    """Sum problems up in one line: number and first entries of each kind."""
-    entries: dict[str, list[str]] = {}
-    for problem in problems:
-        entries.setdefault(problem.kind, []).append(problem.entry)
-    return ', '.join(
-        f'{len(named)} x {kind} ({"; ".join(named[:_SHOWN_ENTRIES])}'
-        f'{"; ..." if len(named) > _SHOWN_ENTRIES else ""})'
-        for kind, named in entries.items()
-    )
+    num_keypoints: int | None
+    lists: tuple[str, ...] = ('keypoints',)
+    boxes: bool = True
+    shares: bool = False
+    remedies: Mapping[int, str] = field(default_factory=dict)
 
 
 def check_annotations(
-    content: Mapping,
-    num_keypoints: int,
-    image_folder: str,
-    remedies: Mapping[int, str] | None = None,
+    content: Mapping, form: Form, files: ImageFolder | None
 ) -> tuple[dict, list[Problem]]:
     """Divide an annotation file into usable entries and problems.
 
@@ -60,112 +50,134 @@ def check_annotations(
 
     Args:
         content: The file.
-        num_keypoints: Number of keypoints of each annotation.
-        image_folder: Folder that file names are relative to. It is listed once;
-            images without annotation are not looked for.
-        remedies: Advice for other numbers of keypoints.
+        form: Form that its annotations must have.
+        files: Folder of its images; None if they cannot be looked for. Images without
+            annotation are not looked for.
 
     Returns:
         The content without the bad entries and without annotations of bad images, and
         one problem for each bad entry.
     """
-    images, bad_images, problems = _check_images(content['images'])
-    annotations, more = _check_entries(
-        content['annotations'], images, bad_images, num_keypoints, remedies or {}
-    )
+    images, bad_images, problems = check_images(content['images'])
+    categories = {category.get('id') for category in content['categories']}
+    check = _Entries(images, bad_images, categories, form)
+    annotations, more = check.divide(content['annotations'])
     shown = {annotation['image_id'] for annotation in annotations}
-    absent = _absent({i: images[i] for i in images if i in shown}, image_folder)
-    problems += more
-    problems += [
-        Problem(
-            'image not on disk',
-            f'image {image_id}',
-            f'is not on disk: there is no {path!r}; look at data_root and data_prefix',
-            FileNotFoundError,
-        )
-        for image_id, path in absent.items()
-    ]
+    chosen = {number: images[number] for number in images if number in shown}
+    unlike = check_files(chosen, files) if files else {}
     kept = {
         **content,
-        'images': [image for i, image in images.items() if i not in absent],
-        'annotations': [a for a in annotations if a['image_id'] not in absent],
+        'images': [image for i, image in images.items() if i not in unlike],
+        'annotations': [a for a in annotations if a['image_id'] not in unlike],
     }
-    return kept, problems
+    return kept, [*problems, *more, *unlike.values()]
 
 
-def _absent(images: Mapping[int, Mapping], folder: str) -> dict[int, str]:
-    """Paths of the images whose file is not there, by id.
+@dataclass(frozen=True)
+class _Entries:
+    """Checks of annotations of known images and categories."""
 
-    Lists each folder once: asking for each of COCO's files takes minutes on a network
-    drive.
-    """
-    listed: dict[str, set[str]] = {}
-    absent = {}
-    for number, image in images.items():
-        path = os.path.join(folder, image['file_name'])
-        place, name = os.path.split(path)
-        place = place or '.'
-        if place not in listed:
-            files = list_dir_or_file(place, list_dir=False) if isdir(place) else ()
-            listed[place] = set(files)
-        if name not in listed[place]:
-            absent[number] = path
-    return absent
+    images: Mapping[int, Mapping]
+    bad_images: Set
+    categories: Set
+    form: Form
 
-
-def _check_images(entries: list[dict]) -> tuple[dict, set, list[Problem]]:
-    """Whole images by id, the ids of the others, and the problems."""
-    images: dict[Any, dict] = {}
-    bad: set = set()
-    problems = []
-    for place, image in enumerate(entries):
-        number = image.get('id')
-        found = _image_problem(image)
-        if not found and number in images:
-            names = f'{images[number]["file_name"]!r} and {image["file_name"]!r}'
-            found = ('duplicate image id', f'is there twice: {names}')
-        if found:
-            name = f'images[{place}]' if number is None else f'image {number}'
+    def divide(self, entries: list[dict]) -> tuple[list[dict], list[Problem]]:
+        """Whole annotations, and the problems of others; bad images' are in neither."""
+        whole: dict[Any, dict] = {}
+        problems = []
+        for place, annotation in enumerate(entries):
+            image_id = annotation.get('image_id')
+            if isinstance(image_id, int) and image_id in self.bad_images:
+                continue  # The image is reported already.
+            found = self.problem(annotation)
+            if not found and annotation['id'] in whole:
+                first = whole[annotation['id']]['image_id']
+                text = f'has the id of one of image {first}'
+                found = ('duplicate annotation id', text)
+            if not found:
+                whole[annotation['id']] = annotation
+                continue
+            name = annotation_name(annotation, place)
             problems.append(Problem(found[0], name, found[1]))
-            if isinstance(number, int):
-                bad.add(number)
-        else:
-            images[number] = image
-    return images, bad - images.keys(), problems
+        return list(whole.values()), problems
 
-
-def _check_entries(
-    entries: list[dict],
-    images: Mapping,
-    bad_images: set,
-    num_keypoints: int,
-    remedies: Mapping[int, str],
-) -> tuple[list[dict], list[Problem]]:
-    """Whole annotations and the problems of others; ``bad_images`` are in neither."""
-    whole: dict[Any, dict] = {}
-    problems = []
-    for place, annotation in enumerate(entries):
-        image_id = annotation.get('image_id')
-        if isinstance(image_id, int) and image_id in bad_images:
-            continue  # The image is reported already.
-        found = (
-            _form_problem(annotation, images)
-            or _keypoint_problem(annotation['keypoints'], num_keypoints, remedies)
-            or _number_problem(annotation)
-            or _box_problem(annotation, images[image_id])
+    def problem(self, annotation: dict) -> tuple[str, str] | None:
+        """Kind and text of an annotation's first problem."""
+        found = self.form_problem(annotation)
+        if found:
+            return found
+        keypoints = [v for key in self.form.lists for v in annotation[key]]
+        found = self.count_problem(len(keypoints)) or self.number_problem(
+            annotation, keypoints
         )
-        if not found and annotation['id'] in whole:
-            first = whole[annotation['id']]['image_id']
-            found = ('duplicate annotation id', f'has the id of one of image {first}')
-        if not found:
-            whole[annotation['id']] = annotation
-            continue
-        number = annotation.get('id')
-        name = f'annotations[{place}]' if number is None else f'annotation {number}'
-        if image_id is not None:
-            name += f' of image {image_id}'
-        problems.append(Problem(found[0], name, found[1]))
-    return list(whole.values()), problems
+        if found or not self.form.boxes:
+            return found
+        return _box_problem(annotation, keypoints, self.images[annotation['image_id']])
+
+    def number_problem(
+        self, annotation: dict, keypoints: list
+    ) -> tuple[str, str] | None:
+        for key, values in (
+            ('keypoints', keypoints),
+            ('bbox', annotation['bbox'] if self.form.boxes else []),
+            ('area', [annotation.get('area', 0)]),
+        ):
+            bad = first_not_finite(values)
+            if bad is not None:
+                return 'not a number', f'has {values[bad]!r:.40} at {key}[{bad}]'
+        if annotation.get('area', 0) < 0:
+            return 'area', f'has the area {annotation["area"]!r}, below 0'
+        if annotation.get('iscrowd', 0) not in (0, 1):
+            return 'iscrowd', f'has iscrowd {annotation["iscrowd"]!r:.40}, not 0 or 1'
+        seen = keypoints[2::3]
+        if _VISIBILITIES.issuperset(seen) or (self.form.shares and min(seen) >= 0):
+            return None
+        bad = next(i for i, v in enumerate(seen) if v not in _VISIBILITIES)
+        return (
+            'visibility',
+            f'has visibility {seen[bad]!r} at keypoint {bad}, not 0 (not labelled), 1 '
+            '(hidden) or 2 (visible)',
+        )
+
+    def form_problem(self, annotation: dict) -> tuple[str, str] | None:
+        boxes = ('bbox',) if self.form.boxes else ()
+        problem = key_problem(annotation, (*_KEYS, *boxes))
+        if problem:
+            return ('no box', problem[1]) if 'bbox' in problem[1] else problem
+        if annotation['id'] < 0:  # xtcocotools marks with -1 what is not matched
+            return 'id', f'has the id {annotation["id"]}, below 0'
+        if annotation['image_id'] not in self.images:
+            return 'unknown image', 'names an image that is not in the file'
+        if annotation['category_id'] not in self.categories:
+            known = ', '.join(map(str, sorted(self.categories, key=str))) or 'none'
+            return (
+                'unknown category',
+                f'has the category_id {annotation["category_id"]}, which "categories" '
+                f'lacks: it has {known}; xtcocotools would not evaluate it',
+            )
+        if boxes and not _has_four(annotation['bbox']):
+            return 'empty box', f'has the box {annotation["bbox"]}, not four numbers'
+        for key in self.form.lists:
+            if not isinstance(annotation.get(key), list):
+                wanted = self.form.num_keypoints or 'all'
+                return (
+                    'keypoint count',
+                    f'has {key} that are no list of {wanted} x, y, visibility',
+                )
+        return None
+
+    def count_problem(self, length: int) -> tuple[str, str] | None:
+        kind, wanted = 'keypoint count', self.form.num_keypoints
+        if length % 3:
+            listed = wanted or 'all'
+            return kind, f'has keypoints that are no list of {listed} x, y, visibility'
+        found = length // 3
+        if wanted is None or found == wanted:
+            return None
+        remedy = self.form.remedies.get(found)
+        text = f'has {found} keypoints, the data set has {wanted}'
+        return kind, f'{text}: set {remedy}' if remedy else text
 
 
 def detection_problem(detection: Any, image_ids: Container) -> str | None:
@@ -182,7 +194,7 @@ def detection_problem(detection: Any, image_ids: Container) -> str | None:
         return f'names image {detection["image_id"]}, not in the annotation file'
     if not _has_four(box):
         return f'has the box {box}, not four numbers'
-    bad = _first_not_finite([*box, detection['score']])
+    bad = first_not_finite([*box, detection['score']])
     if bad is not None:
         return f'has {[*box, detection["score"]][bad]!r:.40} in its box or score'
     if box[2] <= 0 or box[3] <= 0:
@@ -190,95 +202,26 @@ def detection_problem(detection: Any, image_ids: Container) -> str | None:
     return None
 
 
-def _image_problem(image: dict) -> tuple[str, str] | None:
-    problem = _key_problem(image, _IMAGE_KEYS)
-    if problem:
-        return problem
-    if not isinstance(image['file_name'], str):
-        return 'file name', f'has the file_name {image["file_name"]!r}, not a text'
-    size = [image['width'], image['height']]
-    if _first_not_finite(size) is not None or min(size) <= 0:
-        return 'image size', f'has the size {size[0]!r} x {size[1]!r}'
-    return None
-
-
-def _key_problem(entry: dict, keys: Iterable[str]) -> tuple[str, str] | None:
-    for key in keys:
-        if entry.get(key) is None:
-            return 'missing key', f'has no {key!r}'
-        # MMPose and xtcocotools compute with ids.
-        if key.endswith('id') and not isinstance(entry[key], int):
-            return 'id', f'has the {key} {entry[key]!r}, not an integer'
-    return None
-
-
-def _form_problem(annotation: dict, images: Mapping) -> tuple[str, str] | None:
-    problem = _key_problem(annotation, _ANNOTATION_KEYS)
-    if problem:
-        return problem
-    if annotation['image_id'] not in images:
-        return 'unknown image', 'names an image that is not in the file'
-    if not _has_four(annotation['bbox']):
-        return 'empty box', f'has the box {annotation["bbox"]}, not four numbers'
-    return None
-
-
 def _has_four(box: Any) -> bool:
     return isinstance(box, list) and len(box) == 4
 
 
-def _keypoint_problem(
-    keypoints: Any, wanted: int, remedies: Mapping[int, str]
+def sigmas_problem(metainfo: Mapping, needed: bool = False) -> str | None:
+    """Describe sigmas that are not one for each keypoint; none are wrong if needed."""
+    sigmas, number = len(metainfo['sigmas']), metainfo['num_keypoints']
+    if sigmas == number or not (sigmas or needed):
+        return None
+    return (
+        f'metainfo {metainfo["dataset_name"]!r} has {sigmas} sigmas for {number} '
+        'keypoints: give one for each, CocoMetric needs them'
+    )
+
+
+def _box_problem(
+    annotation: dict, keypoints: list, image: Mapping
 ) -> tuple[str, str] | None:
-    kind = 'keypoint count'
-    if not isinstance(keypoints, list) or len(keypoints) % 3:
-        return kind, f'has keypoints that are no list of {wanted} x, y, visibility'
-    found = len(keypoints) // 3
-    if found == wanted:
-        return None
-    remedy = f': set {remedies[found]}' if found in remedies else ''
-    return kind, f'has {found} keypoints, the data set has {wanted}{remedy}'
-
-
-def _number_problem(annotation: dict) -> tuple[str, str] | None:
-    keypoints = annotation['keypoints']
-    for key, values in (
-        ('keypoints', keypoints),
-        ('bbox', annotation['bbox']),
-        ('area', [annotation.get('area', 0)]),
-    ):
-        bad = _first_not_finite(values)
-        if bad is not None:
-            return 'not a number', f'has {values[bad]!r:.40} at {key}[{bad}]'
-    if annotation.get('area', 0) < 0:
-        return 'area', f'has the area {annotation["area"]!r}, below 0'
-    if not _VISIBILITIES.issuperset(keypoints[2::3]):
-        bad = next(i for i, v in enumerate(keypoints[2::3]) if v not in _VISIBILITIES)
-        return (
-            'visibility',
-            f'has visibility {keypoints[3 * bad + 2]!r} at keypoint {bad}, not 0 '
-            '(not labelled), 1 (hidden) or 2 (visible)',
-        )
-    return None
-
-
-def _first_not_finite(values: list) -> int | None:
-    try:
-        all_finite = all(map(isfinite, values))  # faster than one by one
-    except (TypeError, OverflowError):  # a text or null, an integer beyond any float
-        all_finite = False
-    if all_finite:
-        return None
-    return next(i for i, value in enumerate(values) if not _is_finite(value))
-
-
-def _is_finite(value: Any) -> bool:
-    return isinstance(value, (int, float)) and abs(value) <= float_info.max
-
-
-def _box_problem(annotation: dict, image: Mapping) -> tuple[str, str] | None:
     """As MMPose clips the box, of what it trains and evaluates on."""
-    if annotation.get('iscrowd') or not any(annotation['keypoints'][2::3]):
+    if annotation.get('iscrowd') or not any(keypoints[2::3]):
         return None
     x, y, width, height = annotation['bbox']
     if width <= 0 or height <= 0:
