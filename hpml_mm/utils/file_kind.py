@@ -67,20 +67,19 @@ def _zip_kind(path: str | Path) -> tuple[str, str]:
     return 'zip', 'a ZIP archive (unpack it)'
 
 
-def misread(
-    path: str | Path, wanted: str, own: Container[str] = (), reason: object = ''
-) -> str:
-    """Say in one line that a file is not what it was opened as.
+def why_unreadable(path: str | Path, error: object, own: Container[str] = ()) -> str:
+    """Tell in one line why a file could not be read.
 
     Args:
-        path: The file, which could not be read.
-        wanted: Noun for what it should be.
-        own: Keys of the kinds that ``wanted`` may be: such a file is damaged.
-        reason: Message of the reader; its first line is quoted for a damaged file.
+        path: The file.
+        error: Error, or message, of its reader.
+        own: Keys of the kinds that the reader is for: such a file is damaged.
+
+    Returns:
+        What the file is instead, where its first bytes tell, else the first line of
+        the error.
     """
     found = file_kind(path)
     if found is not None and found[0] not in own:
-        return f'{path} is {found[1]}, and no {wanted}'
-    first = (str(reason).strip().splitlines() or [''])[0]
-    quoted = f': {shortened(first)}' if first else ''
-    return f'{path} is no {wanted}, or a damaged one{quoted}'
+        return f'it is {found[1]}'
+    return shortened((str(error).strip().splitlines() or ['it is damaged'])[0])

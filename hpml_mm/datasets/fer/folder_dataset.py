@@ -11,6 +11,7 @@ from mmengine.logging import print_log
 
 from hpml_mm.datasets.image_io import IMAGE_SUFFIXES, BrokenImageError, read_image
 from hpml_mm.registry import DATASETS
+from hpml_mm.utils.messages import listed
 
 from .base import BaseFERDataset
 from .classes import FER_CLASSES, SPLITS, class_id, did_you_mean, split_of
@@ -92,7 +93,7 @@ class FERFolderDataset(BaseFERDataset):
         if set(folders) != {'train'}:
             raise ValueError(
                 f"layout='single' needs a root with the one folder Train, but "
-                f'{self.data_root} holds: {", ".join(folders) or "no split"}; '
+                f'{self.data_root} holds: {listed(folders) or "no split"}; '
                 "use layout='splits'"
             )
         files = find_class_files(folders['train'])

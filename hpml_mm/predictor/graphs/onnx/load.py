@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hpml_mm.compat import require
-from hpml_mm.utils.file_kind import misread
+from hpml_mm.utils.file_kind import why_unreadable
 from hpml_mm.utils.messages import shortened
 
 from .branches import CONTROL, drop_unused_, take_branches_
@@ -137,9 +137,11 @@ def _load(path: str | Path) -> ModelProto:
     try:
         model = onnx.load(str(path), format='protobuf', load_external_data=False)
     except Exception as error:
-        raise ValueError(misread(path, 'ONNX file', ('onnx',))) from error
+        reason = why_unreadable(path, 'it is none, or truncated', ('onnx',))
+        raise ValueError(f'{path} cannot be read as ONNX: {reason}') from error
     if not model.graph.node:
-        raise ValueError(misread(path, 'ONNX file with nodes', ('onnx',)))
+        reason = why_unreadable(path, 'it has no nodes', ('onnx',))
+        raise ValueError(f'{path} cannot be read as ONNX: {reason}')
     return model
 
 
