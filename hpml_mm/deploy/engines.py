@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 from hpml_mm.compat import keep_signal_stack, require
+from hpml_mm.utils.file_kind import why_unreadable
 
 from .network import Outputs
 from .spec import METADATA_KEY, DeploySpec
@@ -102,7 +103,7 @@ class OnnxEngine(Engine):
                 self.path, options, providers=['CPUExecutionProvider']
             )
         except Exception as error:  # its exceptions have no class in common
-            reason = str(error).split('\n')[0]
+            reason = why_unreadable(path, error, ('onnx',))
             raise ValueError(f'{path} cannot be read as ONNX: {reason}') from error
         inputs = self._session.get_inputs()
         self._shape = _image_shape(path, [each.shape for each in inputs])
@@ -143,7 +144,8 @@ class OpenVinoEngine(Engine):
             with keep_signal_stack():
                 self._compiled = core.compile_model(model, 'CPU', settings)
         except RuntimeError as error:
-            reason = str(error).strip().split('\n')[-1]
+            last = str(error).strip().split('\n')[-1]
+            reason = why_unreadable(path, last, ('onnx', 'xml'))
             raise ValueError(f'{path} cannot be read by OpenVINO: {reason}') from error
         shapes = [
             [

@@ -13,6 +13,7 @@ from mmpretrain.structures import DataSample
 from mmpretrain.visualization import UniversalVisualizer
 
 from hpml_mm.datasets.image_io import list_images, read_image
+from hpml_mm.utils.messages import shown
 
 from .predict import Box, ClassPrediction, PosePrediction
 
@@ -81,7 +82,9 @@ def read_boxes(path: str | Path) -> dict[str, list[Box]]:
         raise ValueError(f'{path} does not hold an object with a list for each image')
     for name, boxes in content.items():
         if not isinstance(boxes, list):
-            raise ValueError(f'{path}: {name} has {boxes!r}, not a list of boxes')
+            raise ValueError(
+                f'{path}: {shown(name)} has {shown(boxes)}, not a list of boxes'
+            )
         content[name] = [_box(path, name, box) for box in boxes]
     return content
 
@@ -93,8 +96,8 @@ def _box(path: str | Path, name: str, box: Any) -> Box:
     # Also false for a NaN.
     if not (numbers and len(box) == 4 and box[0] < box[2] and box[1] < box[3]):
         raise ValueError(
-            f'{path}: {name} has the box {box!r}, not [x1, y1, x2, y2] with x1 < x2 '
-            'and y1 < y2'
+            f'{path}: {shown(name)} has the box {shown(box)}, not [x1, y1, x2, y2] '
+            'with x1 < x2 and y1 < y2'
         )
     left, top, right, bottom = map(float, box)
     return left, top, right, bottom

@@ -7,6 +7,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from hpml_mm.utils.messages import shortened, shown
+
 from .steps import KNOWN_STEPS, plain_type
 
 #: Under this key the files carry the description.
@@ -112,7 +114,7 @@ class DeploySpec:
             )
             if version != VERSION:
                 raise ValueError(
-                    f'version of the description is {version!r}, not {VERSION}'
+                    f'version of the description is {shown(version)}, not {VERSION}'
                 )
             pose = content.pop('pose', None)
             spec = _fields(cls, content, optional=('pose',))
@@ -137,7 +139,7 @@ def _fields(
     for name in sorted(names - content.keys()):
         raise ValueError(f'the description lacks {place}{name}')
     for name in sorted(content.keys() - names):
-        raise ValueError(f'the description has an unknown key {place}{name}')
+        raise ValueError(f'the description has an unknown key {place}{shortened(name)}')
     return {name: _frozen(value) for name, value in content.items()}
 
 
@@ -214,7 +216,7 @@ def _check_pose(pose: PoseSpec, count: int) -> None:
 
 def _require(right: Any, key: str, value: Any, wanted: str) -> None:
     if not right:
-        raise ValueError(f'the description has {key} = {value!r}, not {wanted}')
+        raise ValueError(f'the description has {key} = {shown(value)}, not {wanted}')
 
 
 def _items(value: Any) -> tuple:

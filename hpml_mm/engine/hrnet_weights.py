@@ -17,6 +17,8 @@ from dataclasses import dataclass
 
 import torch
 
+from hpml_mm.utils.messages import listed
+
 # What all of them have, of any width, and no other network of MMPose.
 _MARKS = {
     'conv1.weight',
@@ -59,11 +61,11 @@ class HRNetReport:
             "checkpoint's left over"
         ]
         if self.missing:
-            lines.append(f'missing, as drawn: {some_names(self.missing)}')
+            lines.append(f'missing, as drawn: {listed(self.missing)}')
         for name, (given, own) in self.other_shape.items():
             lines.append(f'other shape, as drawn: {name} is {own}, not {given}')
         if self.unused:
-            lines.append(f'left over: {some_names(self.unused)}')
+            lines.append(f'left over: {listed(self.unused)}')
         return '\n'.join(lines)
 
 
@@ -138,9 +140,3 @@ def _without_prefix(names: Collection[str]) -> set[str]:
 
 def _weights(names: Collection[str]) -> tuple[str, ...]:
     return tuple(sorted(name for name in names if not name.endswith(_COUNTER)))
-
-
-def some_names(names: Collection[str]) -> str:
-    """List the first six names, and the number of the others."""
-    rest = f' and {len(names) - 6} more' if len(names) > 6 else ''
-    return ', '.join(list(names)[:6]) + rest

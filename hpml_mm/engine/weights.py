@@ -10,7 +10,6 @@ import json
 import logging
 import pickle
 import re
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -22,14 +21,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from hpml_mm.utils.file_kind import file_kind, why_unreadable
+from hpml_mm.utils.messages import listed
 from hpml_mm.utils.model import bare_model
 
-from .hrnet_weights import (
-    HRNetReport,
-    is_original_hrnet,
-    rename_hrnet,
-    some_names,
-)
+from .hrnet_weights import HRNetReport, is_original_hrnet, rename_hrnet
 
 _UNREADABLE = (
     SafetensorError,
@@ -73,7 +69,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     try:
         checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu')
     except _UNREADABLE as error:
-        reason = str(error).split('\n')[0]
+        reason = _reason(path, error)
         raise ValueError(f'{path} cannot be read as a checkpoint: {reason}') from error
     if not isinstance(checkpoint, Mapping):
         kind = type(checkpoint).__name__
@@ -85,14 +81,25 @@ def check_readable(path: str) -> None:
     """Refuse a truncated local checkpoint before the long work begins.
 
     Whole checkpoints of torch are ZIP files, whose table stands at their end, so only
-    those of other formats are read here.
+    files of other kinds are read here.
 
     Raises:
         ValueError: If it cannot be read as a checkpoint.
     """
     place = Path(path).expanduser()
-    if place.is_file() and not zipfile.is_zipfile(place):
-        read_checkpoint(path)
+    if place.is_file():
+        kind = file_kind(place)
+        if kind is None or kind[0] != 'checkpoint':
+            read_checkpoint(path)
+
+
+def _reason(path: str, error: Exception) -> str:
+    place = Path(path).expanduser()
+    if not place.is_file():  # an address, say
+        return str(error).split('\n')[0]
+    if place.suffix == '.safetensors':
+        return why_unreadable(place, error, ('safetensors',))
+    return why_unreadable(place, error, ('checkpoint', 'pickle'))
 
 
 def state_dict_of(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
@@ -134,8 +141,8 @@ def _check_names(
 ) -> None:
     if not state.keys() & wanted.keys():
         raise ValueError(
-            f'{source} holds no weight of {owner}: it has {some_names(state)}, the '
-            f'model {some_names(wanted)}. Is it the checkpoint of another config?'
+            f'{source} holds no weight of {owner}: it has {listed(state)}, the '
+            f'model {listed(wanted)}. Is it the checkpoint of another config?'
         )
 
 
@@ -233,12 +240,12 @@ def load_fitting(model: nn.Module, path: str) -> None:
     if missing:
         raise ValueError(
             f'{path} lacks {len(missing)} of the {len(wanted)} weights of the model: '
-            f'{some_names(missing)}. Is it the checkpoint of another config?'
+            f'{listed(missing)}. Is it the checkpoint of another config?'
         )
     if result.unexpected_keys:
         print_log(
             f'{path} holds what the model has no use for: '
-            f'{some_names(result.unexpected_keys)}',
+            f'{listed(result.unexpected_keys)}',
             logger='current',
             level=logging.WARNING,
         )

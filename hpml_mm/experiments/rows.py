@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from hpml_mm.utils.files import write_atomic
+from hpml_mm.utils.messages import listed, shortened, shown
 
 # Digits that are kept of a number. A ratio is computed before they are cut, so the
 # kept ones give it up to this tolerance only.
@@ -98,7 +99,7 @@ def read_results(path: Path) -> list[ResultRow]:
         reader = csv.DictReader(file)
         if tuple(reader.fieldnames or ()) != RESULT_COLUMNS:
             raise ValueError(
-                f'{path}: the columns are {",".join(reader.fieldnames or ())}, not '
+                f'{path}: the columns are {listed(reader.fieldnames or ())}, not '
                 f'{",".join(RESULT_COLUMNS)}'
             )
         return [_parse(cells, f'{path}:{reader.line_num}') for cells in reader]
@@ -229,14 +230,15 @@ def _parse(cells: dict[str, str], place: str) -> ResultRow:
             values[name] = _number(values[name])
         row = ResultRow(**values)
     except (TypeError, ValueError) as error:
-        raise ValueError(f'{place}: {error}') from error
+        raise ValueError(f'{place}: {shortened(str(error))}') from error
     if given is None or row.ratio is None:
         same = given is row.ratio
     else:
         same = math.isclose(given, row.ratio, rel_tol=_TOLERANCE)
     if not same:
         raise ValueError(
-            f'{place}: ratio {cells["ratio"]!r} is not value / baseline = {row.ratio}'
+            f'{place}: ratio {shown(cells["ratio"])} is not '
+            f'value / baseline = {row.ratio}'
         )
     return row
 

@@ -61,6 +61,7 @@ def search_archs(
     trials: int = 2000,
     seed: int = 0,
     advanced: Callable[[int, int], None] = lambda done, total: None,
+    start: Sequence[Arch] = (),
 ) -> list[ScoredNetwork]:
     """Look for the best networks of a space.
 
@@ -72,9 +73,10 @@ def search_archs(
             predicted too. Fewer where the space has no more.
         seed: Equal seeds find equal networks.
         advanced: Called after each batch with how many are done, of how many.
+        start: Networks that are tried before the others.
 
     Returns:
-        All networks within the limits, the best first.
+        All networks within the limits, the best first; named as ``SPACE:ARCH``.
 
     Raises:
         ValueError: No trials are allowed, or none was within the limits.
@@ -82,10 +84,12 @@ def search_archs(
     if trials < 1:
         raise ValueError(f'search: {trials} trials; at least 1 is needed')
     evolution = _Evolution(space, predictor, limits, seed)
-    start = max(int(_RANDOM * trials), min(trials, _BATCH))
+    given = dict.fromkeys(space.encode(space.simplify(arch)) for arch in start)
+    evolution.add(list(given)[:trials])
+    drawn = max(int(_RANDOM * trials), min(trials, _BATCH))
     while (done := len(evolution.seen)) < trials:
-        rest = (start if done < start else trials) - done
-        if not evolution.step(min(_BATCH, rest), at_random=done < start):
+        rest = (drawn if done < drawn else trials) - done
+        if not evolution.step(min(_BATCH, rest), at_random=done < drawn):
             break
         advanced(len(evolution.seen), trials)
     if not evolution.found:
@@ -137,8 +141,11 @@ class _Evolution:
     def step(self, count: int, at_random: bool) -> bool:
         """Predict up to ``count`` new networks; False if there are no more."""
         batch = self._new(count, None if at_random else self._parents())
-        if not batch:
-            return False
+        self.add(batch)
+        return bool(batch)
+
+    def add(self, batch: list[str]) -> None:
+        """Predict networks, none of which was seen before."""
         graphs = [self.space.graph(self.space.decode(arch)) for arch in batch]
         within = []
         for arch, graph in zip(batch, graphs, strict=True):
@@ -147,16 +154,16 @@ class _Evolution:
             if excess < self._nearest:
                 self._nearest, self.nearest_costs = excess, costs
             if not excess:
-                within.append(Entry(arch, graph))
+                within.append(Entry(f'{self.space.name}:{arch}', graph))
         if within:
             fitting = GraphSet(GraphCache.from_entries(within))
             self.found += rank_networks(self.predictor, fitting)
-        return True
 
     def _parents(self) -> list[Arch]:
         best = sorted(self.found, key=best_first)[:_PARENTS]
         front = evenly_spaced(pareto_front(self.found), _FRONT)
-        archs = dict.fromkeys(one.name for one in [*best, *front])
+        names = [one.name for one in [*best, *front]]
+        archs = dict.fromkeys(n.removeprefix(f'{self.space.name}:') for n in names)
         if len(archs) < _PARENTS:  # Limits are tight: come nearer to them.
             near = sorted(self.seen, key=self.seen.__getitem__)
             archs |= dict.fromkeys(near[: _PARENTS - len(archs)])

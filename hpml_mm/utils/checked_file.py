@@ -15,6 +15,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
+from .file_kind import why_unreadable
 from .files import write_atomic
 
 
@@ -81,7 +82,8 @@ def read_checked(
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
         raise ValueError(
-            f'{path} is not {kind.title}, or is truncated: {error}'
+            f'{path} is not {kind.title}, or is truncated: '
+            f'{why_unreadable(path, error, ("safetensors",))}'
         ) from error
     if _checksum(arrays) != notes.pop('checksum', None):
         raise ValueError(

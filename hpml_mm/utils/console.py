@@ -15,8 +15,8 @@ from rich.progress import (
 )
 
 #: Characters to a line where the output is no terminal: rich would take 80 and fold
-#: every number.
-_WIDTH = 140
+#: every number. The longest names, of archs, have some 150, and are copied.
+_WIDTH = 300
 
 
 def table_console() -> Console:

@@ -42,13 +42,24 @@ def test_it_beats_as_many_random_networks_and_keeps_the_limits(predictor):
     assert first == second != other
     for seed, found in enumerate((first, other)):
         for one in found:
-            graph = SPACE.graph(SPACE.decode(one.name))
+            space, _, arch = one.name.partition(':')
+            assert space == SPACE.name
+            graph = SPACE.graph(SPACE.decode(arch))
             assert (one.macs, one.params) == (graph.total_macs, graph.total_params)
             assert not LIMITS.excess(one.macs, one.params)
         assert len({one.name for one in found}) == len(found) <= 200
         scores = [one.score for one in found]
         assert scores == sorted(scores, reverse=True)
         assert scores[0] > at_random(predictor, 200, seed)
+
+
+def test_it_begins_with_the_networks_that_it_is_given(predictor):
+    archs = ['11111111', '22222222', '11111111']
+    start = [SPACE.decode(arch) for arch in archs]
+    found = search_archs(SPACE, predictor, Limits(), 2, start=start)
+    assert {one.name for one in found} == {f'{SPACE.name}:{arch}' for arch in archs}
+    found = search_archs(SPACE, predictor, Limits(), 1, start=start)
+    assert [one.name for one in found] == [f'{SPACE.name}:11111111']
 
 
 def test_it_finds_its_way_to_a_tight_limit(predictor):

@@ -202,8 +202,8 @@ def node(op, inputs='x', output='y', name='last', **options):
         (network([1, 5, 8, 8]), "node 'first': 5 channels come in, its weight takes 3"),
         (network(ONE, extra=[OTHER]), 'has 2 inputs'),
         (
-            network(ONE, [node('Einsum', equation='nchw->nc')]),
-            "operator Einsum of node 'last' cannot be counted",
+            network(ONE, [node('Einsum', 'x x x', equation='nchw,nchw,nchw->nc')]),
+            "node 'last': Einsum 'nchw,nchw,nchw->nc' of 3 operands is not counted",
         ),
         (
             network(ONE, [node('Magic', domain='other')]),

@@ -7,9 +7,10 @@ from pathlib import Path
 from hpml_mm.predictor.data.arch_table import ArchTable
 from hpml_mm.predictor.data.graph_set import GraphSet
 from hpml_mm.predictor.graphs.cache import GraphCache
-from hpml_mm.predictor.graphs.graph import Entry
+from hpml_mm.predictor.graphs.graph import Entry, Graph
 from hpml_mm.predictor.ranking import print_ranking, rank_networks
 from hpml_mm.predictor.shipped import find_predictor, predictor_name
+from hpml_mm.predictor.spaces import get_space
 from hpml_mm.utils.console import progress_bar
 
 from .arguments import (
@@ -77,5 +78,12 @@ def _graphs(args: argparse.Namespace) -> tuple[GraphSet, dict[str, str]]:
     table = ArchTable.read(args.table, space=args.space)
     with progress_bar('networks') as show:
         named = zip(table.archs, table.graphs(input_size(args), show), strict=True)
-        packed = (Entry(f'{table.space}:{a}', graph, a) for a, graph in named)
+        packed = (_entry(table.space, arch, graph) for arch, graph in named)
         return GraphSet(GraphCache.from_entries(packed)), {}
+
+
+def _entry(space: str, arch: str, graph: Graph) -> Entry:
+    """Entry under the canonical name, which the other commands print and take."""
+    home = get_space(space)
+    arch = home.encode(home.decode(arch))
+    return Entry(f'{space}:{arch}', graph, arch)

@@ -12,7 +12,7 @@ from hpml_mm.predictor.predictor import ScorePredictor
 from hpml_mm.predictor.ranking import print_ranking
 from hpml_mm.predictor.search_report import draw_front, write_front
 from hpml_mm.predictor.shipped import find_predictor, predictor_name
-from hpml_mm.predictor.spaces import SPACES, get_space
+from hpml_mm.predictor.spaces import SPACES, Arch, SearchSpace, get_space
 from hpml_mm.utils.console import progress_bar
 
 from .arguments import (
@@ -44,6 +44,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='K',
         help='how many are printed (%(default)s)',
     )
+    parser.add_argument(
+        '--start',
+        nargs='+',
+        default=[],
+        metavar='ARCH',
+        help='networks that are tried before others, as rank and search print them',
+    )
     add_predictor(parser)
     parser.add_argument(
         '--published',
@@ -73,10 +80,13 @@ def run(args: argparse.Namespace) -> None:
     out = args.out or Path('work_dirs/search', args.space)
     space = get_space(args.space)
     check_out_folder(out)
+    start = [_arch(space, text) for text in args.start]
     predictor = find_predictor(args.predictor or predictor_name(space.name))
     published = args.published and _measured(args.published, space.name, predictor)
     with progress_bar('networks') as show:
-        found = search_archs(space, predictor, limits, args.trials, args.seed, show)
+        found = search_archs(
+            space, predictor, limits, args.trials, args.seed, show, start
+        )
     front = pareto_front(found)
     print(f'{len(found):,} networks of {space.name} within {limits}')
     print_ranking(found, predictor.card, args.top)
@@ -87,6 +97,10 @@ def run(args: argparse.Namespace) -> None:
 
 def _limit(text: str | None) -> int | None:
     return None if text is None else parse_count(text)
+
+
+def _arch(space: SearchSpace, text: str) -> Arch:
+    return space.decode(text.removeprefix(f'{space.name}:'))
 
 
 def _measured(

@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 
+from hpml_mm.utils.messages import listed
+
 from .classes import FER_CLASSES, SPLITS, parse_splits
 from .duplicates import item_key
 
@@ -85,7 +87,7 @@ class BaseFERDataset(BaseDataset):
         if not chosen:
             raise ValueError(
                 f'{self.source} has no split {" or ".join(map(repr, self.splits))}; '
-                f'it has: {", ".join(found) or "none"}.{self._absence_hint()}'
+                f'it has: {listed(found) or "none"}.{self._absence_hint()}'
             )
         items = [item for split in chosen for item in found[split]]
         return self._without_crossing(items, found) if self.drop_crossing else items

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hpml_mm.registry import DATASETS
+from hpml_mm.utils.messages import listed, shown
 
 from .base import BaseFERDataset
 from .classes import FER_CLASSES, SPLIT_USAGE, SPLITS, did_you_mean, split_of
@@ -159,7 +160,8 @@ def _find_columns(header: list[str], path: Path) -> dict[str, int]:
     missing = [column for column in COLUMNS if column.lower() not in names]
     if missing:
         raise ValueError(
-            f'{path} has no column {" or ".join(missing)}; its header is {header}'
+            f'{path} has no column {" or ".join(missing)}; its header has '
+            f'{listed(header) or "none"}'
         )
     return {column: names.index(column.lower()) for column in COLUMNS}
 
@@ -169,4 +171,4 @@ def _is_integer(text: str) -> bool:
 
 
 def _show(text: str | None) -> str:
-    return 'missing' if text is None else repr(text[:40])
+    return 'missing' if text is None else shown(text)

@@ -16,6 +16,7 @@ from hpml_mm.datasets.image_io import (
     read_image,
 )
 from hpml_mm.registry import DATASETS
+from hpml_mm.utils.messages import listed
 
 from .base import BaseFERDataset
 from .classes import FER_CLASSES, SPLITS, class_id, did_you_mean, split_of
@@ -97,7 +98,7 @@ class FERFolderDataset(BaseFERDataset):
             raise ValueError(
                 "layout='single' makes val of a part of the folder Train and needs a "
                 f'root with Train and without Val, but {self.data_root} holds: '
-                f'{", ".join(folders) or "no split"}; {remedy}'
+                f'{listed(folders) or "no split"}; {remedy}'
             )
         files = find_class_files(folders['train'])
         parts = split_stratified(files, self.val_ratio, self.split_seed)

@@ -7,6 +7,8 @@ from typing import Any
 
 from mmengine.fileio import exists, get_text
 
+from hpml_mm.utils.messages import listed
+
 from .coco_checks import detection_problem
 
 
@@ -49,7 +51,7 @@ def read_annotations(path: str, optional: Container[str] = ()) -> dict:
         entries = content.get(key)
         if not isinstance(entries, list):
             raise ValueError(
-                f'{path} has no list {key!r}; it has: {", ".join(content)}. Is it an '
+                f'{path} has no list {key!r}; it has: {listed(content)}. Is it an '
                 "annotation file in COCO's format?"
             )
         strays = [i for i, entry in enumerate(entries) if not isinstance(entry, dict)]

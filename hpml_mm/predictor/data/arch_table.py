@@ -11,6 +11,7 @@ from hpml_mm.predictor.graphs.graph import Graph
 from hpml_mm.predictor.spaces import get_space
 from hpml_mm.predictor.spaces.tables import csv_errors, read_text
 from hpml_mm.utils.files import write_atomic
+from hpml_mm.utils.messages import listed, shown
 
 from .network_source import arch_graph, split_arch
 
@@ -124,7 +125,7 @@ def _space_of(table: str | Path, arch: str) -> str:
     found = split_arch(arch)
     if found is None:
         raise ValueError(
-            f'{table}: its first arch {arch!r} is in no known search space: give '
+            f'{table}: its first arch {shown(arch)} is in no known search space: give '
             '--space, or correct it'
         )
     return found[0]
@@ -141,7 +142,10 @@ def _read(
     with csv_errors(path):
         header = next(reader, [])
     if ARCH not in header:
-        raise ValueError(f'{path} has no column {ARCH!r} in its first line: {header}')
+        raise ValueError(
+            f'{path} has no column {ARCH!r} in its first line; there are '
+            f'{listed(header) or "none"}'
+        )
     if header.count(ARCH) > 1:
         raise ValueError(f'{path} has several columns {ARCH!r}: remove all but one')
     taken = [name for name in columns if name in header]

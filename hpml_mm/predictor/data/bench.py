@@ -8,6 +8,7 @@ import numpy as np
 
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.spaces import SPACES, SearchSpace, get_space
+from hpml_mm.utils.messages import listed
 
 from .graph_set import GraphSet
 from .graph_statistics import graph_statistics
@@ -82,7 +83,7 @@ class Bench(GraphSet):
                 raise ValueError(f'{path} has networks of {space}, not of {expected}')
         if metric is None and LABELS.get(space) not in cache.metric_names:
             raise ValueError(
-                f'{path}: choose a --metric; there are {", ".join(cache.metric_names)}'
+                f'{path}: choose a --metric; there are {listed(cache.metric_names)}'
             )
         metric = metric or LABELS[space]
         if labelled_only:

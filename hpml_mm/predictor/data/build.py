@@ -20,6 +20,7 @@ from hpml_mm.predictor.spaces import SearchSpace, get_space
 from hpml_mm.predictor.spaces.tables import Row, read_table
 from hpml_mm.utils.files import dump_strict, write_atomic
 from hpml_mm.version import __version__
+from hpml_mm.utils.messages import shown
 
 from .network_source import arch_graph
 
@@ -123,7 +124,7 @@ def _check_rows(
             if row.arch in seen:
                 raise ValueError('it is there twice')
         except ValueError as error:
-            raise ValueError(f'{table}: network {row.arch!r}: {error}') from error
+            raise ValueError(f'{table}: network {shown(row.arch)}: {error}') from error
         seen.add(row.arch)
 
 
@@ -185,7 +186,7 @@ def _entry(
     try:
         graph = arch_graph(home, row.arch, size)
     except ValueError as error:
-        raise ValueError(f'network {row.arch!r}: {error}') from error
+        raise ValueError(f'network {shown(row.arch)}: {error}') from error
     counted = {'macs': float(graph.total_macs), 'params': float(graph.total_params)}
     absent = {key: counted[key] for key in counted if key not in row.metrics}
     arch = home.encode(home.decode(row.arch))

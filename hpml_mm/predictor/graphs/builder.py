@@ -106,7 +106,8 @@ class GraphBuilder:
 
         Args:
             outputs: Shape and value of what the network returns.
-            count_unused: Let that node count the parameters that no other did.
+            count_unused: Let that node count all parameters that no other did, and
+                not only those that lead to it.
 
         Raises:
             ValueError: Nothing that it returns depends on its input.
@@ -117,10 +118,10 @@ class GraphBuilder:
         shape, value = outputs[-1]
         size = resolution(shape, value.axis, shape, value.axis)
         end = len(self._nodes)
-        rest = frozenset(range(len(self._sizes))) if count_unused else frozenset()
+        given = merged(value for _, value in outputs)
+        rest = frozenset(range(len(self._sizes))) if count_unused else given.weights
         last = Node('output', 'output', size, params=self._count(rest))
-        sources = merged(value for _, value in outputs).sources
-        edges = self._edges | {(start, end) for start in sources}
+        edges = self._edges | {(start, end) for start in given.sources}
         return assemble([*self._nodes, last], edges)
 
     def _count(self, weights: frozenset[int]) -> int:

@@ -21,6 +21,8 @@ from typing import Any
 
 import numpy as np
 
+from hpml_mm.utils.file_kind import why_unreadable
+
 from .graph import VOCABULARY, Entry, Graph, Node, assemble
 
 #: Their caches give FLOPs as a number or in units of 1e9. Between these two bounds it
@@ -192,7 +194,8 @@ def read_pickle(path: str | Path) -> Any:
             ) from error
         except Exception as error:  # bytes of any kind may come: so may any error
             raise ValueError(
-                f'{path} is truncated, or not a pickle of AIO-P or GENNAPE: {error}'
+                f'{path} is truncated, or not a pickle of AIO-P or GENNAPE: '
+                f'{why_unreadable(path, error, ("pickle",))}'
             ) from error
 
 

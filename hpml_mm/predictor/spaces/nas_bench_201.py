@@ -4,6 +4,8 @@
 import re
 from collections.abc import Mapping, Sequence
 
+from hpml_mm.utils.messages import shown
+
 from .blocks import Classifier, ConvLayer, GlobalPool
 from .cell import EDGES, OPERATIONS, Cell, NormAct, Reduction
 from .chain import Layer
@@ -84,7 +86,7 @@ class NASBench201Space(SearchSpace):
 
     def _parse(self, form: str | Mapping | Sequence) -> list[str]:
         if not isinstance(form, str):
-            raise ValueError(f'{self.name}: {form!r} is no string of a cell')
+            raise ValueError(f'{self.name}: {shown(form)} is no string of a cell')
         found = [
             (int(start), end, operation)
             for end, node in enumerate(form.split('+'), start=1)
@@ -95,6 +97,7 @@ class NASBench201Space(SearchSpace):
         spots = tuple((start, end) for start, end, _ in found)
         if spots != EDGES or self._format(Arch('', tuple(operations))) != form:
             raise ValueError(
-                f'{self.name}: {form!r} is not as |op~0|+|op~0|op~1|+|op~0|op~1|op~2|'
+                f'{self.name}: {shown(form)} is not as '
+                '|op~0|+|op~0|op~1|+|op~0|op~1|op~2|'
             )
         return operations

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 from torch import nn
 
+from hpml_mm.utils.messages import shown
+
 from .blocks import Classifier, ConvLayer, GlobalPool, MobileBlock
 from .chain import Layer
 from .space import Arch, SearchSpace, Slot
@@ -75,10 +77,10 @@ class NASBenchMacroSpace(SearchSpace):
 
     def _parse(self, form: str | Mapping | Sequence) -> list:
         if isinstance(form, Mapping):
-            raise ValueError(f'{self.name}: {form!r} is no string of eight digits')
+            raise ValueError(f'{self.name}: {shown(form)} is no string of eight digits')
         if len(form) != len(self.slots):
             raise ValueError(
-                f'{self.name}: {form!r} has {len(form)} layers; '
+                f'{self.name}: {shown(form)} has {len(form)} layers; '
                 f'{len(self.slots)} digits are needed'
             )
         slots = zip(self.slots, form, strict=True)

@@ -6,6 +6,8 @@ import dataclasses
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
+from hpml_mm.utils.messages import shown
+
 from .blocks import Classifier, ConvLayer, GlobalPool, MobileBlock, make_divisible
 from .chain import Layer
 from .space import Arch, SearchSpace, Slot
@@ -158,7 +160,7 @@ class OFAMobileSpace(SearchSpace):
         parts = text.split(';')
         if len(parts) != len(spots):
             raise ValueError(
-                f'{self.name}: {len(parts)} blocks in {text!r}; {len(spots)} of '
+                f'{self.name}: {len(parts)} blocks in {shown(text)}; {len(spots)} of '
                 "'kernel-expansion' are needed, 0-0 for one that is left out"
             )
         stages: list[list[tuple[int, int]]] = [[] for _ in self.stages]
@@ -183,7 +185,7 @@ class OFAMobileSpace(SearchSpace):
         lists = [names for names in form if isinstance(names, list | tuple)]
         if len(lists) != len(form) or len(form) != len(self.stages):
             raise ValueError(
-                f'{self.name}: {len(lists)} lists of blocks in {form!r}; '
+                f'{self.name}: {len(lists)} lists of blocks in {shown(form)}; '
                 f'{len(self.stages)} are needed, one for each stage'
             )
         stages = []
@@ -193,8 +195,8 @@ class OFAMobileSpace(SearchSpace):
                 found = _BLOCK.fullmatch(str(name))
                 if found is None or found[1] != self.prefix:
                     raise ValueError(
-                        f'{self.name}: stage {index} has the block {name!r}; names are '
-                        f"as '{self.prefix}_e6_k7'"
+                        f'{self.name}: stage {index} has the block '
+                        f"{shown(name)}; names are as '{self.prefix}_e6_k7'"
                     )
                 pairs.append((int(found[3]), int(found[2])))
             stages.append(pairs)

@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from torch import nn
 
+from hpml_mm.utils.messages import shown
+
 from .blocks import (
     Bottleneck,
     Classifier,
@@ -118,7 +120,7 @@ class OFAResNetSpace(SearchSpace):
             form = self._from_string(form)
         if not isinstance(form, Mapping):
             raise ValueError(
-                f"{self.name}: {form!r} is no dictionary of 'd', 'e' and 'w'"
+                f"{self.name}: {shown(form)} is no dictionary of 'd', 'e' and 'w'"
             )
         count = len(STAGE_WIDTHS)
         lengths = {'d': count + 1, 'e': len(list(_spots())), 'w': count + 2}
@@ -135,11 +137,11 @@ class OFAResNetSpace(SearchSpace):
                 numbers = [float(value) for value in values.split('-')]
             except ValueError as error:
                 raise ValueError(
-                    f'{self.name}: {part!r} is not as d=2-0-1-2-1, with e= and w= '
+                    f'{self.name}: {shown(part)} is not as d=2-0-1-2-1, with e= and w= '
                     'behind it'
                 ) from error
             if key in form:
-                raise ValueError(f'{self.name}: {key}= is there twice in {text!r}')
+                raise ValueError(f'{self.name}: {key}= is there twice in {shown(text)}')
             form[key] = numbers
         return form
 

@@ -11,6 +11,7 @@ import numpy as np
 from torch import nn
 
 from hpml_mm.predictor.graphs import Graph
+from hpml_mm.utils.messages import shown
 
 from .chain import Layer, build_chain, chain_graph
 
@@ -92,14 +93,14 @@ class SearchSpace(abc.ABC):
                     form = json.loads(form)
                 except (json.JSONDecodeError, RecursionError) as error:
                     raise ValueError(
-                        f'{self.name}: {form!r} is not valid JSON: {error}'
+                        f'{self.name}: {shown(form)} is not valid JSON: {error}'
                     ) from error
         if isinstance(form, Arch):
             arch = form
         elif isinstance(form, str | Mapping | Sequence):
             arch = Arch(self.name, tuple(self._parse(form)))
         else:
-            raise ValueError(f'{self.name}: {form!r} is no architecture')
+            raise ValueError(f'{self.name}: {shown(form)} is no architecture')
         self.validate(arch)
         return self.canonical(arch)
 
@@ -154,7 +155,7 @@ class SearchSpace(abc.ABC):
             value = arch.values[index]
             if value is not None and value not in slot.choices:
                 raise ValueError(
-                    f'{self.name}: {slot.name} is {value!r}; allowed are '
+                    f'{self.name}: {slot.name} is {shown(value)}; allowed are '
                     f'{_listed(slot.choices)}'
                 )
         used = self.used(arch.values)
@@ -261,7 +262,7 @@ class SearchSpace(abc.ABC):
             return int(text)
         except ValueError as error:
             raise ValueError(
-                f'{self.name}: {where} is {text!r}; a whole number is needed'
+                f'{self.name}: {where} is {shown(text)}; a whole number is needed'
             ) from error
 
     def _lists(self, form: Mapping, lengths: dict[str, int]) -> list[list]:

@@ -18,6 +18,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from hpml_mm.utils.file_kind import why_unreadable
+
 from .chain import Layer
 
 _DEPTHWISE = 'depth_conv.conv.weight'
@@ -38,7 +40,7 @@ def read_supernet(path: str | Path) -> dict[str, Tensor]:
     try:
         content = torch.load(path, map_location='cpu', weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = str(error).strip().split('\n')[0]
+        reason = why_unreadable(path, error, ('checkpoint', 'pickle'))
         raise ValueError(f'{path} cannot be read as a checkpoint: {reason}') from error
     if isinstance(content, Mapping):
         content = content.get('state_dict', content)

@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from hpml_mm.utils.messages import listed, shown
+
 # The metric, with its unit, that each column of a table holds.
 OFA_COLUMNS = {'acc': 'imagenet/top1(%)', 'macs': 'macs', 'params': 'params'}
 MACRO_KEYS = {'mean_acc': 'cifar10/top1(%)', 'params': 'params', 'flops': 'macs'}
@@ -95,11 +97,11 @@ def _read_csv(path: Path, arch: str, columns: Mapping[str, str]) -> Iterator[Row
         if arch not in header:
             raise ValueError(
                 f'{path}: no column {arch!r} in its first line; there are '
-                f'{", ".join(header) or "none"}'
+                f'{listed(header) or "none"}'
             )
         if twice := [n for n in (arch, *columns) if header.count(n) > 1]:
             raise ValueError(
-                f'{path} has several columns {twice[0]!r}: remove all but one'
+                f'{path} has several columns {shown(twice[0])}: remove all but one'
             )
         known = {name: metric for name, metric in columns.items() if name in header}
         for cells in reader:
@@ -125,7 +127,7 @@ def _read_macro(path: Path) -> Iterator[Row]:
     if not isinstance(table, dict):
         raise ValueError(f'{path}: an object with a member for each network is needed')
     for arch, record in table.items():
-        where = f'{path}, network {arch!r}'
+        where = f'{path}, network {shown(arch)}'
         if not isinstance(record, dict):
             raise ValueError(f'{where}: its record is no object')
         if missing := sorted(set(MACRO_KEYS) - set(record)):
@@ -141,7 +143,7 @@ def _number(value: Any, where: str) -> float:
     try:
         number = float(value)
     except (TypeError, ValueError) as error:
-        raise ValueError(f'{where}: {value!r} is no number') from error
+        raise ValueError(f'{where}: {shown(value)} is no number') from error
     if not math.isfinite(number):
-        raise ValueError(f'{where}: {value!r} is not a finite number')
+        raise ValueError(f'{where}: {shown(value)} is not a finite number')
     return number

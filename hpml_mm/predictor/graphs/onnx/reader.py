@@ -5,26 +5,42 @@ Rules and words are those of a trace. Besides, as ONNX has no such operators, x 
 sigmoid(x) is read as one 'swish', and what is multiplied by its own error function as
 one 'gelu'. Layer normalisation is one node from opset 17 on.
 
-Parameters are the initializers of floats or quantized numbers that nodes take as data
-and that have at least one dimension, but for single factors of a product. Running means
+Parameters are the constants of floats or quantized numbers that nodes take as data and
+that have at least one dimension, but for single factors of a product. Each counts once.
+A constant may be an initializer, a node, or a shape that a node fills. Running means
 and variances are no parameters, as in PyTorch. Exporters fold batch normalisations:
 then a convolution has a bias instead, and the file fewer parameters than the module.
 Tables that an exporter worked out of parameters, as a Swin transformer's biases of
-positions, count as they are in the file.
+positions, count as they are in the file; so do buffers that are data.
+
+What no output needs is not counted. A recurrent layer is one product of matrices, an
+Attention the products that ONNX defines it by.
 """
 
 import dataclasses
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from hpml_mm.compat import require
 from hpml_mm.predictor.graphs import node_kinds
 from hpml_mm.predictor.graphs.builder import CONSTANT, GraphBuilder, Value, merged
 from hpml_mm.predictor.graphs.graph import Graph, Node
 from hpml_mm.predictor.graphs.layout import axis_after, default_axis
 
 from .load import OnnxNetwork
-from .ops import CONSTANTS, FIRST_INPUT, LABELS, MOVEMENTS, PICTURES, UNCOUNTED
+from .ops import (
+    CONSTANTS,
+    DATA,
+    DECIDING,
+    INDEXED,
+    KNOWN,
+    LABELS,
+    MOVEMENTS,
+    PICTURES,
+    PRODUCTS,
+    SCALED,
+    STRAIGHT,
+)
+from .step import Step
 
 if TYPE_CHECKING:
     from onnx import NodeProto
@@ -47,35 +63,6 @@ def onnx_graph(path: str | Path) -> Graph:
     return reader.finish()
 
 
-@dataclasses.dataclass(frozen=True)
-class _Step:
-    """A node of the file.
-
-    Attributes:
-        inputs: Names of the tensors that it works on.
-        values: Origins of the inputs.
-        main: Position in ``inputs`` of the first one that was computed; None if there
-            is none.
-    """
-
-    node: 'NodeProto'
-    inputs: list[str]
-    values: list[Value]
-    main: int | None
-
-    @property
-    def op(self) -> str:
-        return self.node.op_type
-
-    @property
-    def name(self) -> str:
-        return self.node.name or self.node.output[0]
-
-    @property
-    def foreign(self) -> bool:
-        return self.node.domain not in ('', 'ai.onnx')
-
-
 class _Reader:
     """Turns one node of a file after another into nodes of a graph."""
 
@@ -88,11 +75,17 @@ class _Reader:
             for node in network.graph.node
             if node.op_type == 'Identity' and node.input[0] in network.weights
         }
-        self._sizes = network.weights | copies
-        self._values = {
+        self._sizes = network.weights | (copies if network.copies else {})
+        stored = (tensor.name for tensor in network.graph.initializer)
+        self._values = dict.fromkeys(stored, CONSTANT) | {
             name: Value(weights=frozenset([number]))
             for number, name in enumerate(self._sizes)
         }
+        numbers = {name: number for number, name in enumerate(self._sizes)}
+        self._single = {
+            numbers[name] for name, size in self._sizes.items() if size == 1
+        }
+        self._filled = {numbers[name] for name in network.filled & numbers.keys()}
         shape = network.shape(network.source, 'input')
         axis = default_axis(shape)
         self._builder = GraphBuilder([*self._sizes.values()], shape, axis)
@@ -112,9 +105,9 @@ class _Reader:
             ValueError: Its cost cannot be counted, or a shape is missing.
         """
         step = self._step(node)
-        computed = step.main is not None
-        if computed and (step.foreign or step.op in UNCOUNTED):
-            operator = f'{node.domain}.{step.op}' if step.foreign else step.op
+        foreign = node.domain not in ('', 'ai.onnx')
+        if foreign or step.op not in KNOWN:
+            operator = f'{node.domain}.{step.op}' if foreign else step.op
             raise ValueError(
                 f'{self._network.path}: the cost of operator {operator} of node '
                 f'{step.name!r} cannot be counted'
@@ -145,33 +138,31 @@ class _Reader:
         except ValueError as error:
             raise ValueError(f'{self._network.path}: {error}') from error
 
-    def _step(self, node: 'NodeProto') -> _Step:
-        inputs = [name for name in node.input if name]
-        if node.op_type in CONSTANTS:
-            inputs = []
-        elif node.op_type in FIRST_INPUT:
-            inputs = inputs[:1]
-        elif node.op_type == 'BatchNormalization':
-            # Behind them come the running mean and variance.
-            inputs = inputs[:3]
-        values = [self._values.get(name, CONSTANT) for name in inputs]
-        if LABELS.get(node.op_type) == 'mul':
-            # A single factor is a scale: the newer exporter writes it with a dimension.
-            values = [
-                CONSTANT if self._sizes.get(name) == 1 else value
-                for name, value in zip(inputs, values, strict=True)
-            ]
+    def _step(self, node: 'NodeProto') -> Step:
+        op = node.op_type
+        places = range(len(node.input)) if op not in DATA else DATA[op]
+        if op in CONSTANTS:
+            places = ()
+        pairs = [(place, node.input[place]) for place in places if node.input[place:]]
+        inputs = [name for _, name in pairs if name]
+        values = [self._value(op, place, name) for place, name in pairs if name]
         main = next((i for i, value in enumerate(values) if value.sources), None)
-        return _Step(node, inputs, values, main)
+        return Step(self._network, node, inputs, values, main)
 
-    def _node(self, step: _Step) -> Value | None:
+    def _value(self, op: str, place: int, name: str) -> Value:
+        """Origin of an input, with the parameters that count at this operator."""
+        value = self._values[name]
+        if value.sources or not value.weights:
+            return value
+        if op in DECIDING or (op in INDEXED and place == 1):
+            return CONSTANT
+        return Value(weights=value.weights - (self._single if op in SCALED else set()))
+
+    def _node(self, step: Step) -> Value | None:
         """Add a node for a step and return its value; None if it has no node."""
-        if step.op in ('Conv', 'ConvTranspose'):
-            return self._builder.add(self._convolution(step), step.values, axis=1)
-        if step.op in ('Gemm', 'MatMul'):
-            node = self._product(step)
-            last = len(self._shape(step, step.node.output[0])) - 1
-            return self._builder.add(node, step.values, last)
+        if step.op in PRODUCTS and not (step.op == 'Einsum' and len(step.inputs) == 1):
+            node, axis = step.product()
+            return self._builder.add(node, step.values, axis)
         if self._says_nothing(step):
             return None
         if gate := self._gate(step):
@@ -183,13 +174,11 @@ class _Reader:
             self._errors |= value.sources
         return value
 
-    def _says_nothing(self, step: _Step) -> bool:
+    def _says_nothing(self, step: Step) -> bool:
         if step.main is None or step.op in MOVEMENTS:
             return True
         if step.op == 'Pad':
-            return self._shape(step, step.inputs[0]) == self._shape(
-                step, step.node.output[0]
-            )
+            return step.shape(step.inputs[0]) == step.shape(step.output)
         computed = [value for value in step.values if value.sources]
         if LABELS.get(step.op) not in _MERGES or len(computed) > 1:
             return False
@@ -197,7 +186,7 @@ class _Reader:
             return True
         return step.op == 'Add' and self._builder.merge_bias(computed[0], step.values)
 
-    def _gate(self, step: _Step) -> Value | None:
+    def _gate(self, step: Step) -> Value | None:
         """The activation that a product closes: x times sigmoid(x)."""
         if step.op != 'Mul' or len(step.inputs) != 2:
             return None
@@ -211,41 +200,11 @@ class _Reader:
                 return pair[0]
         return None
 
-    def _convolution(self, step: _Step) -> Node:
-        source, weight = (self._shape(step, name) for name in step.inputs[:2])
-        try:
-            return node_kinds.convolution(
-                step.name,
-                source,
-                weight,
-                self._shape(step, step.node.output[0]),
-                strides=_attribute(step.node, 'strides', [1]),
-                groups=_attribute(step.node, 'group', 1),
-                transposed=step.op == 'ConvTranspose',
-                biased=len(step.inputs) > 2,
-            )
-        except ValueError as error:
-            raise ValueError(
-                f'{self._network.path}: node {step.name!r}: {error}'
-            ) from error
-
-    def _product(self, step: _Step) -> Node:
-        left = self._shape(step, step.inputs[0])
-        if _attribute(step.node, 'transA', 0):
-            left = left[::-1]
-        return node_kinds.product(
-            step.name,
-            left,
-            self._shape(step, step.node.output[0]),
-            inner=left[-1],
-            biased=step.op == 'Gemm' and len(step.inputs) > 2,
-        )
-
-    def _regular(self, step: _Step, main: int) -> tuple[Node, int]:
-        source = self._shape(step, step.inputs[main])
-        out = self._shape(step, step.node.output[0])
+    def _regular(self, step: Step, main: int) -> tuple[Node, int]:
+        source = step.shape(step.inputs[main])
+        out = step.shape(step.output)
         before = step.values[main].axis
-        if step.op in PICTURES or step.op in ('Resize', 'Upsample'):
+        if step.op in PICTURES:
             before = after = min(1, len(out) - 1)
         elif step.op == 'LayerNormalization':
             before = after = len(out) - 1
@@ -253,32 +212,24 @@ class _Reader:
             after = axis_after(step.op, (), source, before, out)
         label = LABELS.get(step.op, 'OOV')
         pools = step.op in ('MaxPool', 'AveragePool')
-        strides = _attribute(step.node, 'strides', [1]) if pools else (1, 1)
+        strides = step.attribute('strides', [1]) if pools else (1, 1)
         return node_kinds.regular(
             step.name, label, source, before, out, after, strides
         ), after
 
-    def _passed(self, step: _Step, tensor: str) -> Value:
+    def _passed(self, step: Step, tensor: str) -> Value:
         """Follow an output that has no node of its own to its origin."""
         value = merged(step.values)
         if step.main is None:
+            if step.op not in STRAIGHT:
+                value = dataclasses.replace(value, weights=value.weights - self._filled)
             return value
         known = step.values[step.main].axis
-        before = self._shape(step, step.inputs[step.main])
-        after = self._shape(step, tensor)
+        before = step.shape(step.inputs[step.main])
+        after = step.shape(tensor)
         if step.op == 'Transpose':
-            order = _attribute(step.node, 'perm', [*range(len(before))][::-1])
+            order = step.attribute('perm', [*range(len(before))][::-1])
             axis = axis_after('permute', (None, order), before, known, after)
         else:
             axis = axis_after(step.op, (), before, known, after)
         return dataclasses.replace(value, axis=axis)
-
-    def _shape(self, step: _Step, tensor: str) -> tuple[int, ...]:
-        return self._network.shape(tensor, step.name)
-
-
-def _attribute(node: 'NodeProto', name: str, default: Any) -> Any:
-    for attribute in node.attribute:
-        if attribute.name == name:
-            return require('onnx').helper.get_attribute_value(attribute)
-    return default
