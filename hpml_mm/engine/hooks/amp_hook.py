@@ -4,7 +4,7 @@
 from mmengine.hooks import Hook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.optim import AmpOptimWrapper as MMEngineAmpOptimWrapper
-from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
+from mmengine.optim import BaseOptimWrapper
 from mmengine.runner import Runner
 
 from hpml_mm.compat import let_mmpose_read_bfloat16
@@ -15,7 +15,7 @@ from hpml_mm.engine.amp import (
     resolve_precision,
 )
 from hpml_mm.registry import HOOKS
-from hpml_mm.utils.model import bare_model, model_device
+from hpml_mm.utils.model import bare_model, model_device, single_wrappers
 
 
 @HOOKS.register_module()
@@ -108,9 +108,7 @@ class AmpHook(Hook):
         return result
 
     def _convert(self, runner: Runner) -> None:
-        wrapper = runner.optim_wrapper
-        several = isinstance(wrapper, OptimWrapperDict)
-        wrappers = dict(wrapper.items()) if several else {'': wrapper}
+        wrappers = single_wrappers(runner.optim_wrapper)
         for name, wrapper in wrappers.items():
             place = f'optim_wrapper.{name}' if name else 'optim_wrapper'
             if isinstance(wrapper, MMEngineAmpOptimWrapper):

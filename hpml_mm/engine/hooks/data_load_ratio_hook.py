@@ -45,9 +45,11 @@ class DataLoadRatioHook(TrainingClockHook):
     - ``verdict``: input-bound or compute-bound, and what to change; logged at the end
       of each epoch and of the run.
 
-    The clock stands still during validation and while a checkpoint is saved. With
-    several processes every value is that of the process with the largest one,
-    because the others wait for it.
+    What else runs meanwhile, validation and the saving of checkpoints above all, is
+    left out by the rule of
+    :class:`~hpml_mm.engine.hooks.training_clock_hook.TrainingClockHook`. With several
+    processes every value is that of the process with the largest one, because the
+    others wait for it.
 
     Args:
         interval: Iterations in a window.
@@ -106,11 +108,11 @@ class DataLoadRatioHook(TrainingClockHook):
         """End an iteration, and maybe a window."""
         if self._gaps is not None:
             self._gaps.end()
-        self.timer.lap()
-        (total,) = self.timer.drain()
+        counted = self.timer.lap()
+        total = sum(self.timer.drain())
         if self._taken is None:
             self._warn_blind(runner)
-        else:
+        elif counted:
             self._counter.add(self._taken[0], total, self._taken[1])
         self._open = True
         if self.is_window_end(batch_idx):

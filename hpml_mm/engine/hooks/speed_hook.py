@@ -4,7 +4,7 @@
 from collections.abc import Iterator
 
 from mmengine.hooks import Hook
-from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
+from mmengine.optim import BaseOptimWrapper
 from mmengine.runner import Runner
 from torch.optim import Optimizer
 
@@ -14,12 +14,13 @@ from hpml_mm.engine.speed import (
     check_compiler,
     choose_implementation,
     compile_parts_,
+    sparse_parameters,
     use_channels_last_,
     use_implementation_,
 )
 from hpml_mm.engine.wide_batch_norm import widen_batch_norms_
 from hpml_mm.registry import HOOKS
-from hpml_mm.utils.model import bare_model, model_device
+from hpml_mm.utils.model import bare_model, model_device, single_wrappers
 
 
 @HOOKS.register_module()
@@ -101,10 +102,10 @@ class SpeedHook(Hook):
         """Each optimizer, and what it is to use."""
         if self.optimizer is None:
             return
-        wrapper = runner.optim_wrapper
-        several = isinstance(wrapper, OptimWrapperDict)
-        for one in wrapper.optim_wrappers.values() if several else (wrapper,):
-            yield one.optimizer, choose_implementation(one.optimizer, self.optimizer)
+        sparse = sparse_parameters(runner.model)
+        for wrapper in single_wrappers(runner.optim_wrapper).values():
+            chosen = choose_implementation(wrapper.optimizer, self.optimizer, sparse)
+            yield wrapper.optimizer, chosen
 
     def _compile(self, runner: Runner) -> None:
         model = bare_model(runner.model)
