@@ -6,13 +6,15 @@ MMEngine merges an unknown key without a word: ``batchsize=128`` beside
 from a signature is compared with it before anything is built.
 """
 
+import inspect
 import logging
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.registry import DefaultScope, Registry
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS, OPTIMIZERS, DefaultScope, Registry
 
 from . import sections as known
 from .codec import codec_problems
@@ -43,6 +45,7 @@ def check_config(cfg: Config) -> None:
         for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
             check.dataloader(cfg.get(key), key)
         check.optim_wrapper(cfg.get('optim_wrapper'), 'optim_wrapper')
+        check.closure(cfg)
         check.param_scheduler(cfg.get('param_scheduler'), 'param_scheduler')
         check.hooks(cfg)
         for registry in (r for r in all_registries() if r.name == 'KEYPOINT_CODECS'):
@@ -202,6 +205,30 @@ class _Check:
                 continue
             self.keys(entry, place, known.DATALOADER_KEYS)
             self.children(entry, place)
+
+    def closure(self, cfg: Mapping) -> None:
+        """Refuse an optimizer that needs a closure, which MMEngine's step has not."""
+        kinds = []
+        for key, registry in (
+            ('optim_wrapper.optimizer', OPTIMIZERS),
+            ('model', MODELS),
+        ):
+            part: Any = cfg
+            for name in key.split('.'):
+                part = part.get(name) if isinstance(part, Mapping) else None
+            kind = part.get('type') if isinstance(part, Mapping) else None
+            kinds.append(find(registry, kind))
+        optimizer, model = kinds
+        if getattr(model, 'train_step', None) is not BaseModel.train_step:
+            return
+        step = getattr(optimizer, 'step', None)
+        argument = inspect.signature(step).parameters.get('closure') if step else None
+        if argument is not None and argument.default is argument.empty:
+            self.problems.append(
+                f'{optimizer.__name__} (optim_wrapper.optimizer) computes its loss by a '
+                f'closure, which the train_step of {model.__name__} does not give: use '
+                'another optimizer, or a model with a train_step of its own'
+            )
 
     def optim_wrapper(self, cfg: Any, path: str) -> None:
         if not isinstance(cfg, Mapping):

@@ -201,3 +201,27 @@ def test_evaluation_mode_for_the_training_steps_counts(tmp_path, clock):
     assert measured['step_time/n'] == 8
     assert measured['step_time/median(ms)'] == pytest.approx(200)
     assert measured['data_wait(%)'] == pytest.approx(40)
+
+
+def test_batches_that_a_resumed_run_skips_are_no_wait(tmp_path, clock):
+    by = {'by_epoch': False, 'val_interval': 5}
+    train(tmp_path, clock, length=5, **by)
+    began = clock.now
+    measured = train(tmp_path, clock, length=10, resume=True, **by)['measurements']
+    # The sampler's second to start is part of the skipping, and the first batch that
+    # is trained is not the iterator's first.
+    assert clock.now - began > 1 + 5 * 0.2
+    assert measured['step_time/n'] == 3
+    assert measured['step_time/p95(ms)'] == pytest.approx(200)
+    assert measured['data_wait(%)'] == pytest.approx(100 * 5 * 0.08 / (5 * 0.2 - 0.02))
+    assert measured['data_wait/first_batch(s)'] is None
+
+
+def test_only_a_validation_of_the_training_loop_is_in_the_summary(tmp_path, clock):
+    class Validates(Hook):
+        def after_train(self, runner):
+            runner.val_loop.run()
+
+    metric = ScriptedMetric([1.0, 2.0, 3.0])
+    summary = train(tmp_path, clock, Validates(), metric=metric)
+    assert summary['metrics'] == {'acc': 2.0}
