@@ -6,13 +6,15 @@ MMEngine merges an unknown key without a word: ``batchsize=128`` beside
 from a signature is compared with it before anything is built.
 """
 
+import inspect
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.logging import print_log
-from mmengine.registry import DefaultScope, Registry
+from mmengine.model import BaseModel
+from mmengine.registry import MODELS, OPTIMIZERS, DefaultScope, Registry
 
 from . import sections as known
 from .codec import codec_problems, shifted_peaks
@@ -48,10 +50,10 @@ def check_config(cfg: Config) -> None:
         for key in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
             check.dataloader(cfg.get(key), key)
         check.optim_wrapper(cfg.get('optim_wrapper'), 'optim_wrapper')
+        check.closure(cfg)
         check.param_scheduler(cfg.get('param_scheduler'))
         check.hooks(cfg)
-        for registry in (r for r in all_registries() if r.name == 'KEYPOINT_CODECS'):
-            check.section(cfg.get('codec'), 'codec', known.Section(registry))
+        check.codec(cfg.get('codec'))
         for key, section in known.BUILT.items():
             check.section(cfg.get(key), key, section)
         for key in ('val_evaluator', 'test_evaluator'):
@@ -229,12 +231,40 @@ class _Check:
         whole = isinstance(cfg, Mapping) and 'metrics' in cfg
         self.section(cfg, path, known.EVALUATOR if whole else known.METRIC)
 
+    def codec(self, cfg: Any) -> None:
+        for registry in (r for r in all_registries() if r.name == 'KEYPOINT_CODECS'):
+            self.section(cfg, 'codec', known.Section(registry))
+
     def dataloader(self, cfg: Any, path: str) -> None:
         for entry, place in known.entries(cfg, path):
             if 'type' in entry:  # built by a runner of its own
                 continue
             self.keys(entry, place, known.DATALOADER_KEYS)
             self.children(entry, place)
+
+    def closure(self, cfg: Mapping) -> None:
+        """Refuse an optimizer that needs a closure, which MMEngine's step has not."""
+        kinds = []
+        for key, registry in (
+            ('optim_wrapper.optimizer', OPTIMIZERS),
+            ('model', MODELS),
+        ):
+            part: Any = cfg
+            for name in key.split('.'):
+                part = part.get(name) if isinstance(part, Mapping) else None
+            kind = part.get('type') if isinstance(part, Mapping) else None
+            kinds.append(find(registry, kind))
+        optimizer, model = kinds
+        if getattr(model, 'train_step', None) is not BaseModel.train_step:
+            return
+        step = getattr(optimizer, 'step', None)
+        argument = inspect.signature(step).parameters.get('closure') if step else None
+        if argument is not None and argument.default is argument.empty:
+            self.problems.append(
+                f'{optimizer.__name__} (optim_wrapper.optimizer) computes its loss by '
+                f'a closure, which the train_step of {model.__name__} does not give: '
+                'use another optimizer, or a model with a train_step of its own'
+            )
 
     def optim_wrapper(self, cfg: Any, path: str) -> None:
         if not isinstance(cfg, Mapping):

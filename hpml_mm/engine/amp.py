@@ -194,7 +194,7 @@ class AmpOptimWrapper(MMEngineAmpOptimWrapper):
         self, dtype: str | torch.dtype, loss_scale: str | float | dict
     ) -> None:
         scaler_args = _scaler_args(loss_scale)
-        device = self.optimizer.param_groups[0]['params'][0].device
+        device = _device_of(self.optimizer)
         self.precision = resolve_precision(dtype, device)
         self.cast_dtype = self.precision.dtype
         self.loss_scaler = CountingGradScaler(
@@ -227,6 +227,17 @@ class AmpOptimWrapper(MMEngineAmpOptimWrapper):
         # MMEngine's own context asks for the machine's device, not the model's.
         with OptimWrapper.optim_context(self, model), self.precision.autocast():
             yield
+
+
+def _device_of(optimizer: torch.optim.Optimizer) -> torch.device:
+    """Device of the first parameter; autocast has one type for all of them."""
+    for group in optimizer.param_groups:
+        for parameter in group['params']:
+            return parameter.device
+    raise ValueError(
+        f'{type(optimizer).__name__} has no parameters whose device could tell the '
+        'mixed precision: remove AmpHook or AmpOptimWrapper'
+    )
 
 
 def _scaler_args(loss_scale: str | float | dict) -> dict:

@@ -5,7 +5,7 @@ All of them make a model train faster without changing what it computes.
 """
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from types import MethodType
 from typing import Any, cast
 
@@ -148,7 +148,21 @@ def _small(value: torch.Tensor) -> torch.Tensor:
     return (value * 2).relu().sum()
 
 
-def choose_implementation(optimizer: Optimizer, wanted: str) -> str | None:
+def sparse_parameters(model: nn.Module) -> set[torch.Tensor]:
+    """Parameters that get sparse gradients, from layers that say so.
+
+    ``torch.nn.functional.embedding(..., sparse=True)`` says it in its first step only.
+    """
+    return {
+        layer.weight
+        for layer in model.modules()
+        if isinstance(layer, nn.Embedding | nn.EmbeddingBag) and layer.sparse
+    }
+
+
+def choose_implementation(
+    optimizer: Optimizer, wanted: str, sparse: Set[torch.Tensor] = frozenset()
+) -> str | None:
     """Choose one of PyTorch's implementations for an optimizer that is built.
 
     ``'auto'`` is fused where the optimizer has that: measured, an Adam step on one
@@ -159,6 +173,7 @@ def choose_implementation(optimizer: Optimizer, wanted: str) -> str | None:
     Args:
         optimizer: Any; what it can do is read from its defaults.
         wanted: One of ``CHOICES``.
+        sparse: Parameters with sparse gradients, for which no kernel is fused.
 
     Returns:
         ``'fused'``, ``'foreach'``, or None to leave the optimizer as it is.
@@ -166,10 +181,13 @@ def choose_implementation(optimizer: Optimizer, wanted: str) -> str | None:
     Raises:
         ValueError: If the optimizer cannot do what is asked for.
     """
-    able = [name for name in ('fused', 'foreach') if name in optimizer.defaults]
+    # One that is not PyTorch's own need not have defaults.
+    defaults = getattr(optimizer, 'defaults', {})
+    able = [name for name in ('fused', 'foreach') if name in defaults]
+    fusible = 'fused' in able and _fusible(optimizer, sparse)
     if wanted == 'auto':
-        return 'fused' if 'fused' in able and _fusible(optimizer) else None
-    if wanted in able and (wanted != 'fused' or _fusible(optimizer)):
+        return 'fused' if fusible else None
+    if wanted in able and (wanted != 'fused' or fusible):
         return wanted
     remedy = 'optimizer="auto"' if able else 'optimizer=None'
     raise ValueError(
@@ -178,10 +196,12 @@ def choose_implementation(optimizer: Optimizer, wanted: str) -> str | None:
     )
 
 
-def _fusible(optimizer: Optimizer) -> bool:
+def _fusible(optimizer: Optimizer, sparse: Set[nn.Parameter]) -> bool:
     """Return whether there are fused kernels for all parameters."""
     parameters = [p for group in optimizer.param_groups for p in group['params']]
     if optimizer.defaults.get('differentiable') or not parameters:
+        return False
+    if not sparse.isdisjoint(parameters):
         return False
     kinds = {p.device.type for p in parameters}
     floating = all(torch.is_floating_point(p) for p in parameters)

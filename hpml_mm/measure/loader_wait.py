@@ -64,6 +64,15 @@ class TimedIterator(Proxy):
     def __iter__(self) -> 'TimedIterator':
         return self
 
+    def skip_iter(self, num_iters: int) -> None:
+        """Leave out batches, as a resumed loop of MMEngine does.
+
+        Where they are drawn one by one the iterator is no longer new.
+        """
+        self._proxied.skip_iter(num_iters)
+        source = getattr(self._proxied, '_iterator', None)
+        object.__setattr__(self, '_source', source)
+
     def __next__(self) -> Any:
         clock, iterator, wait = self._clock, self._proxied, self._wait
         begin = clock()

@@ -79,13 +79,25 @@ class StepTimer:
         self._pieces.append((self._start, self._stamp()))
         self._start = None
 
-    def lap(self) -> None:
-        """End a lap and start the next."""
-        assert self._start is not None, 'a lap ended while the clock stood still'
-        end = self._stamp()
-        self._pieces.append((self._start, end))
-        self._laps.append(self._pieces)
-        self._start, self._pieces = end, []
+    def restart(self) -> None:
+        """Leave out what has passed since the clock was started or the lap began."""
+        assert self._start is not None, 'a clock that stands still cannot start anew'
+        self._start = self._stamp()
+
+    def lap(self) -> bool:
+        """End a lap and start the next.
+
+        Returns:
+            False where the clock has not run since the last lap, so that there is none.
+        """
+        if self._start is not None:
+            end = self._stamp()
+            self._pieces.append((self._start, end))
+            self._start = end
+        pieces, self._pieces = self._pieces, []
+        if pieces:
+            self._laps.append(pieces)
+        return bool(pieces)
 
     def drain(self) -> list[float]:
         """Seconds of every lap since the last call; waits for the last one."""

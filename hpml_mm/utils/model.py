@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Models and data sets without their wrappers, and the model of a config."""
+"""Models, optimizers and data sets without their wrappers; the model of a config."""
 
 from collections.abc import Mapping
 from typing import Any, cast
@@ -7,6 +7,7 @@ from typing import Any, cast
 import torch
 from mmengine.config import Config
 from mmengine.model import is_model_wrapper
+from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
 from mmengine.registry import MODELS, DefaultScope
 from torch import nn
 
@@ -20,6 +21,32 @@ def model_device(model: nn.Module) -> torch.device:
     """Device of the model's first parameter; the CPU if it has none."""
     parameter = next(model.parameters(), None)
     return torch.device('cpu') if parameter is None else parameter.device
+
+
+def single_wrappers(
+    wrapper: BaseOptimWrapper, name: str = ''
+) -> dict[str, BaseOptimWrapper]:
+    """Optimizer wrappers of one optimizer each, by their dotted names.
+
+    Args:
+        wrapper: A wrapper of one optimizer, whose name is ``name``, or an
+            ``OptimWrapperDict``.
+        name: What the names begin with.
+    """
+    if not isinstance(wrapper, OptimWrapperDict):
+        return {name: wrapper}
+    found: dict[str, BaseOptimWrapper] = {}
+    for key, inner in wrapper.items():
+        found |= single_wrappers(inner, f'{name}.{key}' if name else key)
+    return found
+
+
+def known_length(data: Any) -> int | None:
+    """Length of a data set or loader, None where it has none or cannot tell it."""
+    try:
+        return len(data)
+    except Exception:  # whatever a data set's own method raises
+        return None
 
 
 def build_model(cfg: Config) -> nn.Module:

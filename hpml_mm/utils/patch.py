@@ -1,30 +1,69 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Patches of one object's method, never of its class."""
+"""Patches of a method that go without a trace."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from types import MethodType
 from typing import Any
 
 _MISSING = object()
 
 
 class _Patched:
-    """Stand-in for a bound method that calls listeners before and after it."""
+    """Stand-in for a method that calls listeners before and after it.
 
-    def __init__(self, method: Callable) -> None:
-        self.method = method
-        self.listeners: list[tuple[Callable[[], None], Callable[[], None]]] = []
+    Args:
+        target: The object or class that it is put into.
+        name: The method's name.
+    """
+
+    def __init__(self, target: Any, name: str) -> None:
+        self._target = target
+        self._name = name
+        # What an object hides of its class, or what a class itself defines.
+        self.hidden = vars(target).get(name, _MISSING)
+        self.listeners: list[tuple[Callable | None, Callable | None, object]] = []
+        self.depth = 0
+
+    @property
+    def method(self) -> Callable:
+        """What the target would have without this, looked up anew: it may change."""
+        if self.hidden is not _MISSING:
+            return self.hidden
+        owner = self._target
+        kind = type(owner)
+        return getattr(kind, self._name).__get__(owner, kind)
+
+    def __get__(self, instance: object, owner: type) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    def __reduce__(self) -> tuple:
+        # A copy of the target, also by pickle, has the method without listeners.
+        return self.method.__reduce__()  # type: ignore[return-value]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         with ExitStack() as stack:
-            for before, after in tuple(self.listeners):
-                before()
-                stack.callback(after)
+            self.depth += 1
+            stack.callback(self._ended)
+            for before, after, unless in tuple(self.listeners):
+                if unless is not None and args and args[0] is unless:
+                    continue
+                if before is not None:
+                    before()
+                if after is not None:
+                    stack.callback(after)
             return self.method(*args, **kwargs)
+
+    def _ended(self) -> None:
+        self.depth -= 1
 
 
 def patch(
-    target: object, name: str, before: Callable[[], None], after: Callable[[], None]
+    target: Any,
+    name: str,
+    before: Callable[[], None] | None = None,
+    after: Callable[[], None] | None = None,
+    unless: object = None,
 ) -> Callable[[], None]:
     """Call ``before`` and ``after`` around every call of ``target.name``.
 
@@ -32,10 +71,11 @@ def patch(
     stand-in, which goes when its last listener does.
 
     Args:
-        target: The object whose method is patched.
+        target: The object whose method is patched, or a class that defines it.
         name: The method's name.
         before: Called before the method.
         after: Called after the method, whatever it did.
+        unless: With a class, the instance whose calls are left alone.
 
     Returns:
         A function that undoes this; calling it again does nothing.
@@ -44,9 +84,9 @@ def patch(
     if isinstance(previous, _Patched):
         patched = previous
     else:
-        patched = _Patched(getattr(target, name))
+        patched = _Patched(target, name)
         setattr(target, name, patched)
-    listener = (before, after)
+    listener = (before, after, unless)
     patched.listeners.append(listener)
 
     def undo() -> None:
@@ -55,9 +95,15 @@ def patch(
         # Somebody else may have wrapped ours: it then stays, as a pass-through.
         if patched.listeners or vars(target).get(name) is not patched:
             return
-        delattr(target, name)
-        if getattr(target, name, None) != patched.method:
-            # It hid an attribute of the instance, not the class's own method.
-            setattr(target, name, patched.method)
+        if patched.hidden is _MISSING:
+            delattr(target, name)
+        else:
+            setattr(target, name, patched.hidden)
 
     return undo
+
+
+def calls_running(target: object, name: str) -> int:
+    """Number of calls of a patched method that have not ended; 0 without a patch."""
+    patched = vars(target).get(name)
+    return patched.depth if isinstance(patched, _Patched) else 0

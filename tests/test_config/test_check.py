@@ -237,3 +237,17 @@ def test_names_of_albumentations_are_left_to_it(kind):
     cfg.train_dataloader.dataset.pipeline[-1] = step
     with pytest.raises(ValueError, match="unknown key 'transform'"):
         check_config(cfg)
+
+
+def test_an_optimizer_that_needs_a_closure_needs_a_model_that_gives_one():
+    cfg = Config(get_config(FER).to_dict())
+    cfg.optim_wrapper = {'optimizer': {'type': 'LBFGS', 'lr': 1.0}}
+    with pytest.raises(ValueError, match='LBFGS .* train_step of ImageClassifier'):
+        check_config(cfg)
+
+    class Own(MODELS.get('mmpretrain.ImageClassifier')):
+        def train_step(self, data, optim_wrapper):
+            raise NotImplementedError
+
+    cfg.model.type = Own
+    check_config(cfg)

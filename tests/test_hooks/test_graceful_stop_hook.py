@@ -148,6 +148,31 @@ def test_a_signal_in_an_earlier_validation_lets_it_end(tmp_path):
     assert (meta['epoch'], meta['iter']) == (1, 6)
 
 
+def test_a_validation_of_a_hook_does_not_end_an_iteration(tmp_path):
+    class Validates(Hook):
+        def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+            if runner.iter == 1:
+                signal.raise_signal(signal.SIGTERM)
+                runner.val_loop.run()
+
+    _, code = train(tmp_path, [Validates()])
+    assert code == 143
+    # Two steps have been taken; amid the second, the validation would say one.
+    meta = torch.load(tmp_path / 'interrupted.pth', weights_only=False)['meta']
+    assert (meta['epoch'], meta['iter']) == (0, 2)
+
+
+def test_no_stop_right_before_a_validation_of_a_new_interval(tmp_path):
+    """After iteration 3 the loop goes over to validating after every third."""
+    every = {'by_epoch': False, 'max_iters': 12, 'val_interval': 10}
+    settings = {**BY_ITER, 'train_cfg': {**every, 'dynamic_intervals': [(4, 3)]}}
+    runner, code = train(tmp_path, [signal_at(3)], **settings)
+    assert code == 143
+    assert len(runner.message_hub.get_scalar('val/accuracy/top1').data[0]) == 1
+    meta = torch.load(tmp_path / 'interrupted.pth', weights_only=False)['meta']
+    assert meta['iter'] == 3
+
+
 def test_only_a_second_request_stops_at_once(monkeypatch, capfd):
     now = [100.0]
     monkeypatch.setattr(module.time, 'monotonic', lambda: now[0])

@@ -58,10 +58,29 @@ def test_host_laps_leave_pauses_out(clock):
     assert timer.drain() == []
 
 
-def test_a_lap_cannot_end_in_a_pause(clock):
+def test_a_lap_that_ends_in_a_pause_holds_what_was_before_it(clock):
     timer = StepTimer.on_host(clock)
-    with pytest.raises(AssertionError, match='stood still'):
-        timer.lap()
+    assert not timer.lap()
+    timer.resume()
+    clock.advance(1.0)
+    timer.pause()
+    clock.advance(10.0)
+    assert timer.lap()
+    assert not timer.lap()
+    assert timer.drain() == [1.0]
+
+
+def test_a_restart_leaves_out_what_was_before_it(clock):
+    timer = StepTimer.on_host(clock)
+    timer.resume()
+    clock.advance(1.0)
+    timer.pause()
+    timer.resume()
+    clock.advance(10.0)
+    timer.restart()
+    clock.advance(0.5)
+    timer.lap()
+    assert timer.drain() == [1.5]
 
 
 def test_cuda_laps_are_the_devices_and_wait_only_when_drained():

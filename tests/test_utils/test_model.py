@@ -3,13 +3,17 @@ from types import SimpleNamespace
 
 import torch
 from mmengine.config import Config
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from torch import nn
+from torch.utils.data import DataLoader, IterableDataset
 
 from hpml_mm.utils.model import (
     bare_model,
     build_model,
     innermost_dataset,
+    known_length,
     model_device,
+    single_wrappers,
 )
 
 
@@ -43,3 +47,30 @@ def test_the_innermost_data_set_is_behind_those_that_hold_it():
     outer = {'type': 'Mix', 'dataset': inner, 'pipeline': []}
     assert innermost_dataset({'type': 'Repeat', 'dataset': outer}) is inner
     assert innermost_dataset({'dataset': outer}, 'pipeline') is outer
+
+
+def test_optimizer_wrappers_by_name():
+    parameters = nn.Linear(1, 1).parameters()
+    one = OptimWrapper(torch.optim.SGD(parameters, 0.1))
+    assert single_wrappers(one) == {'': one}
+    nested = OptimWrapperDict(a=one, b=OptimWrapperDict(c=one))
+    assert single_wrappers(nested) == {'a': one, 'b.c': one}
+    assert single_wrappers(OptimWrapperDict()) == {}
+
+
+class Stream(IterableDataset):
+    def __iter__(self):
+        return iter(range(3))
+
+
+class Undecided(Stream):
+    def __len__(self):
+        raise NotImplementedError
+
+
+def test_a_length_that_is_not_told_is_none():
+    assert known_length(range(3)) == 3
+    assert known_length(None) is None
+    for data in (Stream(), Undecided()):
+        assert known_length(data) is None
+        assert known_length(DataLoader(data)) is None

@@ -1,10 +1,13 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Wrapping one object's method."""
+"""Wrapping a method of an object or of a class."""
+
+import copy
+import pickle
 
 import pytest
 from torch import nn
 
-from hpml_mm.utils.patch import patch
+from hpml_mm.utils.patch import calls_running, patch
 
 
 class Target:
@@ -83,3 +86,57 @@ def test_may_be_undone_while_it_runs():
     target.act('1')
     assert undo == []
     assert 'act' not in vars(target)
+
+
+def test_a_class_is_patched_for_all_but_one_instance():
+    class Other(Target):
+        def act(self, word, loud=False):
+            return super().act(word * 2, loud)
+
+    log, left_alone, own = [], Target(), vars(Target)['act']
+    around = lambda: log.append('+'), lambda: log.append('-')
+    undo = patch(Target, 'act', *around, unless=left_alone)
+    assert Other().act('ab') == 4
+    assert left_alone.act('word') == 4
+    assert log == ['+', '-']
+    undo()
+    assert vars(Target)['act'] is own
+
+
+def test_a_patch_of_an_object_sees_a_later_one_of_its_class():
+    target, log = Target(), []
+    undo_object = wrap(target, 'a')
+    undo_class = patch(Target, 'act', lambda: log.append('class'))
+    target.act('1')
+    undo_class()
+    target.act('2')
+    undo_object()
+    assert log == ['class']
+    assert target.log == ['+a', '1', '-a', '+a', '2', '-a']
+    assert 'act' not in vars(target)
+
+
+def test_running_calls_are_counted_also_after_an_error():
+    target, seen = Target(), []
+    assert calls_running(target, 'act') == 0
+    undo = patch(target, 'act', lambda: seen.append(calls_running(target, 'act')))
+    patch(target, 'act', after=lambda: seen.append(calls_running(target, 'act')))
+    with pytest.raises(RuntimeError, match='loud'):
+        target.act('word', loud=True)
+    assert seen == [1, 1]
+    assert calls_running(target, 'act') == 0
+    undo()
+
+
+@pytest.mark.parametrize(
+    'duplicate', [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))]
+)
+def test_a_copy_has_the_method_without_the_patch(duplicate):
+    model, calls = nn.Linear(1, 1), []
+    undo = patch(model, 'train', lambda: calls.append(1))
+    other = duplicate(model)
+    other.eval()
+    assert (other.training, model.training, calls) == (False, True, [])
+    model.eval()
+    assert (model.training, calls) == (False, [1])
+    undo()

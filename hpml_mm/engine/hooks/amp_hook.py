@@ -6,7 +6,7 @@ from functools import partial
 
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.optim import AmpOptimWrapper as MMEngineAmpOptimWrapper
-from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
+from mmengine.optim import BaseOptimWrapper
 from mmengine.runner import Runner
 
 from hpml_mm.compat import let_mmpose_read_bfloat16
@@ -19,7 +19,7 @@ from hpml_mm.engine.amp import (
 from hpml_mm.engine.trackers import prepare_trackers
 from hpml_mm.measure.layer_watch import LayerWatch
 from hpml_mm.registry import HOOKS
-from hpml_mm.utils.model import bare_model, model_device
+from hpml_mm.utils.model import bare_model, model_device, single_wrappers
 
 from .loop_hook import LoopHook
 
@@ -221,9 +221,7 @@ class AmpHook(LoopHook):
             )
 
     def _convert(self, runner: Runner) -> None:
-        wrapper = runner.optim_wrapper
-        several = isinstance(wrapper, OptimWrapperDict)
-        wrappers = dict(wrapper.items()) if several else {'': wrapper}
+        wrappers = single_wrappers(runner.optim_wrapper)
         for name, wrapper in wrappers.items():
             place = f'optim_wrapper.{name}' if name else 'optim_wrapper'
             if isinstance(wrapper, MMEngineAmpOptimWrapper):

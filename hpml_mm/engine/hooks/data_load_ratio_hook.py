@@ -54,9 +54,11 @@ class DataLoadRatioHook(TrainingClockHook):
       step's layers do not do already; logged at the end of each epoch and of the run.
       Where others took the cores it says so, and advises nothing.
 
-    The clock stands still during validation and while a checkpoint is saved. With
-    several processes every value is that of the process with the largest one,
-    because the others wait for it.
+    What else runs meanwhile, validation and the saving of checkpoints above all, is
+    left out by the rule of
+    :class:`~hpml_mm.engine.hooks.training_clock_hook.TrainingClockHook`. With several
+    processes every value is that of the process with the largest one, because the
+    others wait for it.
 
     Args:
         interval: Iterations in a window.
@@ -129,11 +131,11 @@ class DataLoadRatioHook(TrainingClockHook):
         if self._stop_watching is not None:
             self._stop_watching()
             self._stop_watching = None
-        self.timer.lap()
-        (total,) = self.timer.drain()
+        counted = self.timer.lap()
+        total = sum(self.timer.drain())
         if self._taken is None:
             self._warn_blind(runner)
-        else:
+        elif counted:
             self._counter.add(self._taken[0], total, self._taken[1])
         self._open = True
         if self.is_window_end(batch_idx):

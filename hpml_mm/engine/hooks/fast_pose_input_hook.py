@@ -78,7 +78,8 @@ class FastPoseInputHook(Hook):
             if not isinstance(loop, BaseLoop):
                 continue
             name = f'{mode}_dataloader'
-            settings = innermost_dataset(runner.cfg[name]['dataset'])
+            # A loader that was given to the runner as an object is in no config.
+            settings = innermost_dataset(runner.cfg.get(name, {}).get('dataset'))
             dataset = innermost_dataset(loop.dataloader.dataset)
             _check_pipeline(dataset, settings, name)
             try:
@@ -107,7 +108,7 @@ def _check_pipeline(dataset: Any, settings: Any, place: str) -> None:
 
 
 def _preprocessor(runner: Runner, encoder: dict[str, Any] | None) -> nn.Module:
-    settings = runner.cfg.model.get('data_preprocessor') or {}
+    settings = runner.cfg.get('model', {}).get('data_preprocessor') or {}
     other = settings.keys() - {'type', *_SHARED}
     if settings.get('type') not in _PREPROCESSORS or other:
         kind = ', '.join([str(settings.get('type')), *sorted(other)])

@@ -1,6 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Stop with a checkpoint at the next iteration when a signal asks for it."""
 
+import bisect
+import math
 import os
 import signal
 import sys
@@ -14,11 +16,12 @@ import torch
 from mmengine.dist import all_reduce, barrier, is_main_process, master_only
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.optim import OptimWrapper
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
 from hpml_mm.engine.resume import continue_epoch
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.files import replacing, write_atomic
+from hpml_mm.utils.model import single_wrappers
 
 from .loop_hook import LoopHook
 
@@ -63,6 +66,15 @@ class GracefulStopHook(LoopHook):
     the current iteration, or after the validation that is running. A resumed
     epoch goes on after its last trained batch.
 
+    Gradients that are accumulated would be lost, so training goes on to where no
+    optimizer wrapper holds any. With several wrappers that is where the accumulations
+    of all of them end together; one backward pass in each iteration gets there within
+    the least common multiple of their ``accumulative_counts``. After so many iterations
+    that might have been the last it stops in any case, with a warning.
+
+    A training that a hook runs within another one leaves the signals to the outer one,
+    which stops when the inner one has ended.
+
     Args:
         agree_interval: Iterations between two exchanges of the request among
             several processes. With one process every iteration may stop.
@@ -79,6 +91,7 @@ class GracefulStopHook(LoopHook):
         self.resume_command: str | None = None
         self._signum = 0
         self._asked_at = 0.0
+        self._waited = 0
         self._handlers: dict[int, Any] = {}
         self._pid = os.getpid()
 
@@ -97,8 +110,8 @@ class GracefulStopHook(LoopHook):
             self._stop(runner, iteration=done)
 
     def after_val(self, runner: Runner) -> None:
-        """Stop after a validation within training, unless training is over."""
-        training = bool(self._handlers)
+        """Stop after a validation by the training loop, unless training is over."""
+        training = bool(self._handlers) and not self.nested(runner)
         over = runner.iter >= runner.max_iters if training else True
         if not over and self._wanted(runner):
             self._stop(runner, iteration=runner.iter)
@@ -127,7 +140,7 @@ class GracefulStopHook(LoopHook):
 
     def loop_started(self, runner: Runner) -> None:
         """Install the handlers, and continue an epoch that was interrupted."""
-        self._signum = 0
+        self._signum = self._waited = 0
         self._pid = os.getpid()
         if isinstance(runner.train_loop, EpochBasedTrainLoop):
             continue_epoch(runner.train_loop)
@@ -135,6 +148,9 @@ class GracefulStopHook(LoopHook):
             runner.logger.warning(
                 'GracefulStopHook does nothing: only the main thread gets signals'
             )
+            return
+        outer = getattr(signal.getsignal(signal.SIGINT), '__self__', None)
+        if isinstance(outer, GracefulStopHook):
             return
         for signum in (signal.SIGINT, signal.SIGTERM):
             self._replace_handler(signum, self.request)
@@ -172,12 +188,28 @@ class GracefulStopHook(LoopHook):
         An iteration-based loop that resumes behind an iteration leaves out the
         validation that was due after it.
         """
-        wrapper, loop = runner.optim_wrapper, runner.train_loop
-        if isinstance(wrapper, OptimWrapper) and not wrapper.should_update():
-            return False
-        if isinstance(loop, EpochBasedTrainLoop) or runner.val_loop is None:
+        wrappers = [
+            wrapper
+            for wrapper in single_wrappers(runner.optim_wrapper).values()
+            if isinstance(wrapper, OptimWrapper)  # another one may not accumulate
+        ]
+        if not all(wrapper.should_update() for wrapper in wrappers):
+            self._waited += 1
+            most = math.lcm(*(wrapper._accumulative_counts for wrapper in wrappers))
+            if self._waited < most:
+                return False
+            runner.logger.warning(
+                f'GracefulStopHook: the gradients accumulated by {len(wrappers)} '
+                f'optimizer wrappers were not all used after any of {most} iterations; '
+                'this stop loses some, and the resumed run will differ by them'
+            )
+        loop = runner.train_loop
+        if not isinstance(loop, IterBasedTrainLoop) or runner.val_loop is None:
             return True
-        due = done % loop.val_interval == 0 or done == loop.max_iters
+        # The loop looks its interval up before it decides whether to validate.
+        step = bisect.bisect(loop.dynamic_milestones, done + 1)
+        interval = loop.dynamic_intervals[step - 1]
+        due = done % interval == 0 or done == loop.max_iters
         return done < loop.val_begin or not due
 
     def _stop(self, runner: Runner, iteration: int) -> None:

@@ -21,6 +21,7 @@ from rich.progress import (
 )
 
 from hpml_mm.registry import HOOKS
+from hpml_mm.utils.model import known_length
 
 from .loop_hook import LoopHook
 
@@ -83,9 +84,9 @@ class ProgressHook(LoopHook):
         outputs: list | None = None,
     ) -> None:
         """Redraw the bar with the validation's count."""
-        if self._bar is not None:
-            total = len(runner.val_dataloader)
-            stage = f'validation {batch_idx + 1}/{total}'
+        if self._bar is not None and not self.nested(runner):
+            total = known_length(runner.val_dataloader)
+            stage = f'validation {batch_idx + 1}/{"?" if total is None else total}'
             self._draw(self._bar, runner, runner.iter, stage)
 
     def _draw(self, bar: Progress, runner: Runner, iteration: int, stage: str) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from mmengine.hooks.hook import DATA_BATCH
-from mmengine.optim import BaseOptimWrapper, OptimWrapperDict
+from mmengine.optim import BaseOptimWrapper
 from mmengine.runner import Runner
 from torch.optim import Optimizer
 
@@ -16,6 +16,7 @@ from hpml_mm.engine.speed import (
     choose_implementation,
     compile_parts_,
     compiled_graphs,
+    sparse_parameters,
     use_channels_last_,
     use_implementation_,
 )
@@ -23,7 +24,7 @@ from hpml_mm.engine.wide_batch_norm import widen_batch_norms_
 from hpml_mm.measure.layer_watch import LayerWatch
 from hpml_mm.measure.optimizer_watch import OptimizerWatch
 from hpml_mm.registry import HOOKS
-from hpml_mm.utils.model import bare_model, model_device
+from hpml_mm.utils.model import bare_model, model_device, single_wrappers
 
 from .loop_hook import LoopHook
 
@@ -200,10 +201,10 @@ class SpeedHook(LoopHook):
         """Each optimizer, and what it is to use."""
         if self.optimizer is None:
             return
-        wrapper = runner.optim_wrapper
-        several = isinstance(wrapper, OptimWrapperDict)
-        for one in wrapper.optim_wrappers.values() if several else (wrapper,):
-            yield one.optimizer, choose_implementation(one.optimizer, self.optimizer)
+        sparse = sparse_parameters(runner.model)
+        for wrapper in single_wrappers(runner.optim_wrapper).values():
+            chosen = choose_implementation(wrapper.optimizer, self.optimizer, sparse)
+            yield wrapper.optimizer, chosen
 
     def _compile(self, runner: Runner) -> None:
         model = bare_model(runner.model)

@@ -3,7 +3,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Sized
+from collections.abc import Callable
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
@@ -15,6 +15,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.env import environment
 from hpml_mm.utils.files import dump_strict, write_atomic
+from hpml_mm.utils.model import known_length
 
 from .loop_hook import LoopHook
 
@@ -36,6 +37,9 @@ class SummaryHook(LoopHook):
 
     A resumed training has the wall time that led to its checkpoint, and what it took
     from there. What is lost in between, and done again, counts once.
+
+    What a hook evaluates or tests while the training runs is no part of it: the metrics
+    are those of the evaluations that the training loop itself calls.
 
     A training that breaks off leaves its summary too, as 'interrupted' (Ctrl-C, a
     signal) or 'failed'. A summary of the other mode that is there already is kept
@@ -64,7 +68,8 @@ class SummaryHook(LoopHook):
     def before_run(self, runner: Runner) -> None:
         """Reset the wall time."""
         super().before_run(runner)
-        self._earlier = 0.0
+        if not self.running:
+            self._earlier = 0.0
 
     def before_train(self, runner: Runner) -> None:
         """Start the clock."""
@@ -85,7 +90,8 @@ class SummaryHook(LoopHook):
         self, runner: Runner, metrics: dict[str, Any] | None = None
     ) -> None:
         """Keep the metrics."""
-        self._metrics = dict(metrics or {})
+        if not self.nested(runner):
+            self._metrics = dict(metrics or {})
 
     def after_train(self, runner: Runner) -> None:
         """Write the summary of a training."""
@@ -93,6 +99,8 @@ class SummaryHook(LoopHook):
 
     def before_test(self, runner: Runner) -> None:
         """Reset times and metrics for a test run."""
+        if self.running:
+            return
         self._mode, self._metrics = 'test', {}
         self._started = self._seconds = None
 
@@ -100,11 +108,13 @@ class SummaryHook(LoopHook):
         self, runner: Runner, metrics: dict[str, Any] | None = None
     ) -> None:
         """Keep the metrics."""
-        self._metrics = dict(metrics or {})
+        if not self.running:
+            self._metrics = dict(metrics or {})
 
     def after_test(self, runner: Runner) -> None:
         """Write the summary of a test run."""
-        self.write(runner, 'finished')
+        if not self.running:
+            self.write(runner, 'finished')
 
     def write(self, runner: Runner, status: Status) -> Path | None:
         """Write the summary as it stands now; an earlier one is replaced.
@@ -228,10 +238,9 @@ def collect_measurements(runner: Runner) -> dict[str, Any]:
 
 
 def _dataset_size(runner: Runner) -> int | None:
-    """Samples to train with; None where they are endless."""
+    """Samples to train with; None where they are endless or not counted."""
     loader = getattr(runner._train_loop, 'dataloader', None)
-    dataset = getattr(loader, 'dataset', None)
-    return len(dataset) if isinstance(dataset, Sized) else None
+    return known_length(getattr(loader, 'dataset', None))
 
 
 def _keep_other_mode(path: Path, mode: str) -> None:

@@ -32,10 +32,12 @@ class ThroughputHook(TrainingClockHook):
 
     A step is a whole iteration: it waits for its batch, trains, and runs all hooks,
     loggers included; what starts workers at the edge of an epoch belongs to the
-    epoch's first step. The clock stands still during validation and while a
-    checkpoint is saved, and the first ``warmup_iters`` steps of the process appear in
-    no number. On CUDA, step times come from events that are read when a window
-    ends; nothing waits for the device in between.
+    epoch's first step. What else runs meanwhile, validation and the saving of
+    checkpoints above all, is left out by the rule of
+    :class:`~hpml_mm.engine.hooks.training_clock_hook.TrainingClockHook`, and the first
+    ``warmup_iters`` steps of the process appear in no number. On CUDA, step times come
+    from events that are read when a window ends; nothing waits for the device in
+    between.
 
     Each window shows ``throughput(img/s)`` (of this process),
     ``throughput/all(img/s)`` (images of all processes over the slowest one's time;
@@ -147,8 +149,8 @@ class ThroughputHook(TrainingClockHook):
         outputs: dict | None = None,
     ) -> None:
         """End a step, and maybe a window."""
-        self.timer.lap()
-        self._images.append(self._batch_images)
+        if self.timer.lap():
+            self._images.append(self._batch_images)
         if self._steps == 0:
             self._finish_counting(runner)
         self._steps += 1
@@ -165,15 +167,17 @@ class ThroughputHook(TrainingClockHook):
             self._close_window(runner)
         super().after_train_epoch(runner)
 
-    def before_val(self, runner: Runner) -> None:
+    def leave_training(self) -> None:
         """Stop the clock and keep the memory peak of training."""
-        super().before_val(runner)
-        self._memory.read()
+        if self._away == 0:
+            self._memory.read()
+        super().leave_training()
 
-    def after_val(self, runner: Runner) -> None:
-        """Reset the memory peak after validation and resume the clock."""
-        self._memory.restart()
-        super().after_val(runner)
+    def return_to_training(self) -> None:
+        """Reset the memory peak after something else and resume the clock."""
+        if self._away == 1:
+            self._memory.restart()
+        super().return_to_training()
 
     def after_train(self, runner: Runner) -> None:
         """Warn if the run was too short to measure."""
@@ -249,7 +253,7 @@ class ThroughputHook(TrainingClockHook):
         )
 
     def _finish_counting(self, runner: Runner) -> None:
-        self._step_images = self._images[-1]
+        self._step_images = self._batch_images
         if self._step_flops is None:
             return
         self._stop_counting()

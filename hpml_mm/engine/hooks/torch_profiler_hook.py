@@ -2,6 +2,7 @@
 """Profile of a few iterations."""
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from mmengine.dist import is_main_process
@@ -39,10 +40,10 @@ class TorchProfilerHook(LoopHook):
     a bar chart to its images. Log and TensorBoard belong to the main process: other
     ranks write files only.
 
-    A window does not reach beyond its loop: what validation, the end of training or
-    an error cuts short is written as far as it got, with a warning, or starts again
-    in the next iteration of its kind if nothing had been recorded. Once it has been
-    written, the hook does nothing.
+    A window does not reach beyond its loop: what validation, another loop that a hook
+    runs, the end of training or an error cuts short is written as far as it got, with
+    a warning, or starts again in the next iteration of its kind if nothing had been
+    recorded. Once it has been written, the hook does nothing.
 
     Args:
         wait: Iterations that pass unobserved.
@@ -98,6 +99,8 @@ class TorchProfilerHook(LoopHook):
     def before_run(self, runner: Runner) -> None:
         """Choose what to profile."""
         super().before_run(runner)
+        if self.running:
+            return
         prepare_trackers(runner)
         self._pending = set(LOOPS[self.mode]) if runner.rank in self.ranks else set()
         self._missed = set()
@@ -127,9 +130,12 @@ class TorchProfilerHook(LoopHook):
             if self._window.full:
                 self._close(runner)
 
-    def before_val(self, runner: Runner) -> None:
-        """Keep validation out of a window of training."""
-        self._close(runner)
+    def loop_started(self, runner: Runner) -> None:
+        """Keep every other loop out of a window."""
+        close = partial(self._close, runner)
+        close()
+        if self._running == 1:
+            self.patch_other_loops(close, close)
 
     def loop_ended(self, runner: Runner) -> None:
         """Close the window that is open, also where the run has failed."""
@@ -137,6 +143,8 @@ class TorchProfilerHook(LoopHook):
 
     def after_run(self, runner: Runner) -> None:
         """Warn if nothing was recorded."""
+        if self.running:
+            return
         for kind in sorted(self._missed):
             self._warn_short(runner, kind, recorded=0)
         self._missed = set()

@@ -57,9 +57,11 @@ class QuantizationHook(Hook):
         """Refuse a training that cannot end in an INT8 model.
 
         Raises:
-            ValueError: If there are several processes, or there is no validation.
+            ValueError: If there are several processes, there is no validation, or the
+                model is of a kind that cannot be deployed.
             ImportError: If the backend is not installed.
         """
+        from hpml_mm.deploy.network import plain_network
         from hpml_mm.quantization.backends import backend_class
         from hpml_mm.quantization.from_runner import validation_of
 
@@ -69,6 +71,7 @@ class QuantizationHook(Hook):
                 'use tools/quantize.py'
             )
         validation_of(runner)
+        plain_network(runner.model)
         backend_class(self.settings.backend).check_installed()
 
     def quantize(

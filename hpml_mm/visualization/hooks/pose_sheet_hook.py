@@ -77,6 +77,11 @@ class PoseSheetHook(Hook):
         if runner.val_loop is None:
             return
         dataset = runner.val_loop.dataloader.dataset
+        if not hasattr(dataset, 'get_data_info'):
+            raise ValueError(
+                'PoseSheetHook needs a data set of MMPose for validation, and this one '
+                f'is a {type(dataset).__name__}: remove the hook'
+            )
         check_annotated([dataset.get_data_info(0)], type(self).__name__)
         if self.heatmaps:
             with heatmaps_given(runner.model):
