@@ -64,6 +64,7 @@ def test_a_matrix_that_does_not_fit_the_names_is_an_error():
         draw_confusion_matrix(MATRIX, ('a', 'b', 'c'))
 
 
+@pytest.mark.slow
 def test_many_classes_make_a_picture_of_bounded_size():
     picture = draw_confusion_matrix(
         np.eye(200, dtype=int), [str(i) for i in range(200)]
