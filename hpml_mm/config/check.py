@@ -242,7 +242,7 @@ class _Check:
             self.keys(entry, place, known.DATALOADER_KEYS)
             self.children(entry, place)
 
-    def closure(self, cfg: Mapping) -> None:
+    def closure(self, cfg: Config) -> None:
         """Refuse an optimizer that needs a closure, which MMEngine's step has not."""
         kinds = []
         for key, registry in (
@@ -251,7 +251,7 @@ class _Check:
         ):
             part: Any = cfg
             for name in key.split('.'):
-                part = part.get(name) if isinstance(part, Mapping) else None
+                part = part.get(name) if isinstance(part, Mapping | Config) else None
             kind = part.get('type') if isinstance(part, Mapping) else None
             kinds.append(find(registry, kind))
         optimizer, model = kinds

@@ -27,7 +27,7 @@ class _Patched:
 
     @property
     def method(self) -> Callable:
-        """What the target would have without this, looked up anew: it may change."""
+        """Method that the target would have without this, looked up anew."""
         if self.hidden is not _MISSING:
             return self.hidden
         owner = self._target

@@ -61,11 +61,11 @@ def test_boxes_by_image(tmp_path):
     [
         ('{', 'is not JSON'),
         ('[]', 'does not hold an object'),
-        ('{"a.png": 3}', 'a.png has 3, not a list of boxes'),
-        ('{"a.png": [[0, 0, 1]]}', 'a.png has the box [0, 0, 1]'),
-        ('{"a.png": [[0, 0, 1, "2"]]}', 'a.png has the box'),
+        ('{"a.png": 3}', "'a.png' has 3, not a list of boxes"),
+        ('{"a.png": [[0, 0, 1]]}', "'a.png' has the box [0, 0, 1]"),
+        ('{"a.png": [[0, 0, 1, "2"]]}', "'a.png' has the box"),
         ('{"a.png": [[5, 0, 1, 2]]}', 'with x1 < x2'),
-        (json.dumps({'a.png': [[0, 0, float('nan'), 1]]}), 'a.png has the box'),
+        (json.dumps({'a.png': [[0, 0, float('nan'), 1]]}), "'a.png' has the box"),
     ],
 )
 def test_wrong_boxes_are_named(tmp_path, content, message):

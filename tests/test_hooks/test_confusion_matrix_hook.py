@@ -75,7 +75,7 @@ class OwnMetric(BaseMetric):
 
 
 @EVALUATOR.register_module()
-class OwnEvaluator:
+class HollowEvaluator:
     """Holds no metrics."""
 
     def __init__(self, metrics):
@@ -181,7 +181,7 @@ def test_a_split_of_any_name_stays_in_its_folder(tmp_path):
         ),
         ({'type': 'mmpretrain.ConfusionMatrix', 'num_classes': 2}, Scorer),
         ([{'type': 'mmpretrain.Accuracy'}, {'type': 'OwnMetric'}], Parrot),
-        ({'type': 'OwnEvaluator', 'metrics': []}, Scorer),
+        ({'type': 'HollowEvaluator', 'metrics': []}, Scorer),
     ],
 )
 def test_any_metric_will_do(tmp_path, metric, model):
@@ -230,7 +230,7 @@ def test_samples_without_one_class_stop_nothing(tmp_path):
                 return super().forward(inputs, data_samples, mode)
             return [{'keypoints': 3} for _ in inputs]
 
-    runner = build_runner(tmp_path, {'type': 'OwnEvaluator', 'metrics': []}, Nothing)
+    runner = build_runner(tmp_path, {'type': 'HollowEvaluator', 'metrics': []}, Nothing)
     runner.train()
     assert runner.iter == 10
     assert not (tmp_path / 'confusion').exists()

@@ -27,7 +27,6 @@ ARGUMENTS = {
 # For a kind of model or metric that none of these trainings has.
 SPECIAL = {
     'ClassWeightHook': 'needs model.head.loss_module',
-    'ConfusionMatrixHook': 'needs a metric of type hpml_mm.FERMetric',
     'PTQHook': 'only these can be deployed',
     'PoseSheetHook': 'needs a data set of MMPose',
     'QATHook': 'only these can be deployed',

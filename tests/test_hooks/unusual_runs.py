@@ -160,7 +160,6 @@ UNUSUAL = {
         'optim_wrapper': OptimWrapperDict(),
     },
     'frozen': lambda: _trained(Frozen().requires_grad_(False), lr=0.1),
-    'no length': _endless,
     'sparse gradients': lambda: _trained(Sparse(), lr=0.1),
     'closure': lambda: _trained(ByClosure(), LBFGS, max_iter=1),
     'own optimizer': lambda: _trained(ToyNet(), OwnOptimizer),

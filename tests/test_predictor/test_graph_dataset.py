@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from predictor_toys import toy_cache
 
-from hpml_mm.measure.throughput import count_samples
+from hpml_mm.measure.samples import count_samples
 from hpml_mm.predictor.data.graph_dataset import GraphDataset
 from hpml_mm.predictor.graphs.cache import GraphCache
 

@@ -220,7 +220,7 @@ def test_what_cannot_be_read_is_refused_by_tensor_or_node(tmp_path, model, messa
 def test_a_damaged_file_is_refused(tmp_path, kept):
     path = tmp_path / 'damaged.onnx'
     path.write_bytes(network([1, 3, 8, 8]).SerializeToString()[:kept])
-    with pytest.raises(ValueError, match='no ONNX file'):
+    with pytest.raises(ValueError, match='cannot be read as ONNX'):
         onnx_graph(path)
     with pytest.raises(FileNotFoundError, match='no such ONNX file'):
         onnx_graph(tmp_path / 'none.onnx')

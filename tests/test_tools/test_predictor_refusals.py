@@ -103,7 +103,7 @@ REFUSED = {
     f"search {MACRO} --max-params ''": "'' is no number above 0",
     f'search {MACRO} --trials 0': '0 trials',
     f'search {MACRO} --seed -1': '--seed -1',
-    f'search {MACRO} --start 9': "'9' is no string of eight digits",
+    f'search {MACRO} --start 9': "'9' has 1 layers; 8 digits are needed",
     f'search {MACRO} --out /proc/o --max-macs 7': '--out /proc/o cannot',
     f'search {MACRO} --out a.cache': '--out a.cache is a file',
     'search ofa-mbv3-w1.0 --published a.cache': f'--published a.cache has {MACRO}:',

@@ -79,6 +79,7 @@ def test_a_long_first_line_is_not_repeated(written, read, line):
     assert len(str(caught.value)) < 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ('text', 'read'),
     [
@@ -101,6 +102,7 @@ def test_a_long_cell_is_not_repeated(written, text, read):
     assert len(str(caught.value)) < 1000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize('space', SPACES)
 @pytest.mark.parametrize(
     'form', [LONG, f'[{LONG}', f'["{LONG}"]', LONG.replace('x', '3-4;'), f'd={LONG}']
