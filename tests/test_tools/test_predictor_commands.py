@@ -215,16 +215,17 @@ def test_a_search_prints_the_best_and_draws_the_front(capsys):
 
 def test_what_rank_and_search_print_the_other_commands_take(capsys):
     Path('a.csv').write_text(f'arch\n{OFA}\n{OFA.replace("3-3;", "7-6;", 2)}\n')
-    ranked = cells(printed(capsys, 'rank', '--table', 'a.csv'))
+    table = ('--table', 'a.csv', '--space', 'ofa-pn-w1.3')
+    ranked = cells(printed(capsys, 'rank', *table))
     names = [row[1] for row in ranked]
-    assert all(name.startswith('ofa-mbv3-w1.0:') for name in names)
+    assert all(name.startswith('ofa-pn-w1.3:') for name in names)
     lines = printed(capsys, 'predict', *names)
     assert [line.split(', ')[0] for line in lines if not line.startswith(' ')] == [
         f'{row[1]}: {row[2]} ± {row[3]}' for row in ranked
     ]
     assert cells(printed(capsys, 'rank', *names)) == ranked
     options = ('--trials', 2, '--out', 'c', '--start', *names)
-    found = cells(printed(capsys, 'search', 'ofa-mbv3-w1.0', *options))
+    found = cells(printed(capsys, 'search', 'ofa-pn-w1.3', *options))
     assert [row[1:4] for row in found] == [row[1:4] for row in ranked]
     again = cells(printed(capsys, 'rank', *(row[1] for row in found)))
     assert [row[1] for row in again] == names
