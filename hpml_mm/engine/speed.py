@@ -196,7 +196,7 @@ def choose_implementation(
     )
 
 
-def _fusible(optimizer: Optimizer, sparse: Set[nn.Parameter]) -> bool:
+def _fusible(optimizer: Optimizer, sparse: Set[torch.Tensor]) -> bool:
     """Return whether there are fused kernels for all parameters."""
     parameters = [p for group in optimizer.param_groups for p in group['params']]
     if optimizer.defaults.get('differentiable') or not parameters:
