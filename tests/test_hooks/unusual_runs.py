@@ -142,7 +142,7 @@ def _endless():
         # With more, MMEngine's logger asks the loader for its length.
         'default_hooks': {
             'checkpoint': None,
-            'logger': {'type': 'LoggerHook', 'interval': 1},
+            'logger': {'type': 'LoggerHook', 'interval': 1, 'interval_exp_name': 1},
         },
     }
 
@@ -160,6 +160,7 @@ UNUSUAL = {
         'optim_wrapper': OptimWrapperDict(),
     },
     'frozen': lambda: _trained(Frozen().requires_grad_(False), lr=0.1),
+    'no length': _endless,
     'sparse gradients': lambda: _trained(Sparse(), lr=0.1),
     'closure': lambda: _trained(ByClosure(), LBFGS, max_iter=1),
     'own optimizer': lambda: _trained(ToyNet(), OwnOptimizer),
