@@ -24,6 +24,7 @@ from mmengine.config import Config
 from mmengine.hub import get_config
 from mmengine.registry import DATASETS, Registry
 from mmengine.runner import Runner
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
 
 from hpml_mm.experiments.rows import ResultRow, append_results, result_row
 from hpml_mm.utils.env import environment
@@ -248,12 +249,10 @@ def point_to(dataset: dict, root: Path, registry: Registry) -> int:
         return point_to(dataset['dataset'], root, registry)
     kind = registry.get(dataset['type'])
     text = kind.__module__.startswith('mmpretrain.')
-    dataset.update(data_root=str(root), ann_file='train.txt' if text else 'train.json')
-    dataset['data_prefix'] = 'train' if text else dict(img='train/')
+    file, images = ('train.txt', 'train') if text else ('train.json', {'img': 'train/'})
+    dataset.update(data_root=str(root), ann_file=file, data_prefix=images)
     dataset.pop('split', None)
     if kind.__module__.startswith('mmpose.') and 'WholeBody' not in kind.__name__:
-        from mmpose.datasets.datasets.utils import parse_pose_metainfo
-
         return parse_pose_metainfo(kind.METAINFO)['num_keypoints']
     return 17
 
@@ -278,7 +277,7 @@ def train_steps(name: str, root: Path) -> dict[str, Any]:
     """Train two steps in a folder; the summaries of the hooks, and the loss."""
     runner = Runner.from_cfg(toy_config(name, root))
     runner.train()
-    numbers: dict[str, Any] = {'steps': runner.iter}
+    numbers: dict[str, Any] = {'trained(steps)': runner.iter}
     for hook in runner.hooks:
         if type(hook).__module__.startswith('hpml_mm.') and hasattr(hook, 'summary'):
             numbers |= hook.summary()
@@ -291,20 +290,17 @@ def main() -> None:
     """Train each config, print what happens, and write its rows."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument('--out', type=Path, help='results file, which gains rows')
-    parser.add_argument(
-        '--only', nargs='+', default=[''], help='parts of names or kinds'
-    )
+    parser.add_argument('--only', nargs='+', default=[''], help='parts of names')
     args = parser.parse_args()
     for kind, name in CONFIGS.items():
         if not any(part in f'{kind} {name}' for part in args.only):
             continue
-        numbers: dict[str, Any] = {'steps': 0, 'step(GMACs)': None}
+        numbers: dict[str, Any] = {'trained(steps)': 0, 'step(GMACs)': None}
         with tempfile.TemporaryDirectory() as folder:
             try:
                 numbers |= train_steps(name, Path(folder))
                 print(f'{kind}: loss {numbers["loss"]:.4g}', flush=True)
-            # Whatever stops it is its reason.
-            except Exception as error:
+            except Exception as error:  # whatever stops it is its reason
                 traceback.print_exc(limit=-3)
                 print(f'{kind}: {type(error).__name__}: {error}', flush=True)
         gc.collect()
@@ -319,16 +315,13 @@ def experiment_of(name: str) -> str:
 
 def rows_of(name: str, numbers: dict[str, Any]) -> list[ResultRow]:
     """Rows of one config: steps that were trained, and the cost of one if known."""
-    values = {
-        'trained(steps)': numbers['steps'], 'step(GMACs)': numbers['step(GMACs)']
-    }  # fmt: skip
     return [
         result_row(
-            experiment_of(name), metric, (value, None), 1,
+            experiment_of(name), metric, (numbers[metric], None), 1,
             environment=environment(), argv=sys.argv,
         )
-        for metric, value in values.items()
-        if value is not None
+        for metric in ('trained(steps)', 'step(GMACs)')
+        if numbers[metric] is not None
     ]  # fmt: skip
 
 

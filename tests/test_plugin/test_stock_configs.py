@@ -204,7 +204,7 @@ def test_pose_on_real_persons(train, real_data, tmp_path):
 )
 def test_two_steps_of_a_kind(kind, tmp_path):
     numbers = train_steps(CONFIGS[kind], tmp_path)
-    assert numbers['steps'] == STEPS
+    assert numbers['trained(steps)'] == STEPS
     assert math.isfinite(numbers['loss'])
     assert numbers['step(GMACs)'] > 0
     assert numbers['throughput(img/s)'] > 0
