@@ -19,6 +19,8 @@ from albumentations.augmentations.dropout.transforms import BaseDropout
 # They change masks beside the image, which makes them "dual", but move no point.
 STILL = (A.Morphological, A.NoOp, A.OverlayElements, A.PixelDropout, BaseDropout)
 
+# Transforms that are gone -> the same of version 2.
+FORMER_KINDS = {'JpegCompression': 'ImageCompression'}
 # Arguments of version 2 <- those of version 1 with the same meaning.
 RENAMED = {
     'fill': ('fill_value', 'value', 'cval', 'pad_cval', 'pad_val', 'image_fill_value'),
@@ -53,6 +55,22 @@ JOINED: dict[str, tuple[tuple[str, str], tuple | None]] = {
 # Transforms in which naming one pair in the old way gives the others their old
 # defaults too: holes of 8 pixels, not of a tenth to a fifth of the image.
 TOGETHER = ('num_holes_range', 'hole_height_range', 'hole_width_range')
+
+
+def find_kind(name: str, place: str) -> type:
+    """Find what a config means by a name of albumentations.
+
+    Raises:
+        ValueError: There is none; with the place and the names that are close to it.
+    """
+    found = getattr(A, name, None) or getattr(A, FORMER_KINDS.get(name, ''), None)
+    if found is None:
+        kinds = [other for other, kind in vars(A).items() if inspect.isclass(kind)]
+        raise ValueError(
+            f'{place}: albumentations {A.__version__} has no {name!r}'
+            f'{did_you_mean(name, kinds)}'
+        )
+    return found
 
 
 def translate_arguments(kind: type, arguments: Mapping[str, Any]) -> dict[str, Any]:

@@ -90,6 +90,15 @@ def test_stock_wrappers_translate(wrapper):
 
 
 @pytest.mark.parametrize('wrapper', WRAPPERS)
+def test_a_transform_of_another_name(wrapper):
+    config = dict(type='JpegCompression', quality_lower=85, quality_upper=95, p=0.2)
+    (compression,) = wrapper([config]).aug.transforms
+    assert type(compression) is A.ImageCompression
+    assert compression.compression_type == 'jpeg'
+    assert compression.quality_range == (85, 95)
+
+
+@pytest.mark.parametrize('wrapper', WRAPPERS)
 @pytest.mark.parametrize(
     ('config', 'problem'),
     [

@@ -82,6 +82,25 @@ def test_gradients_of_deformable_convolutions(case):
     )
 
 
+def test_larger_offsets_are_read_as_the_compiled_op_reads_them():
+    """A dynamic head gives a level of half the size the offsets of the finer one."""
+    from mmcv.ops import modulated_deform_conv2d
+
+    image, weight = double(2, 2, 3, 4), double(3, 2, 3, 3)
+    offset, mask = double(2, 18, 6, 8), double(2, 9, 6, 8)
+    offset, mask = offset.requires_grad_(), mask.requires_grad_()
+    convolve = lambda *maps: modulated_deform_conv2d(  # noqa: E731
+        image, *maps, weight, None, 1, 1
+    )
+    # Maps of 3x4 lie one behind the other in the memory of one image.
+    first = [maps.flatten(1).chunk(4, dim=1)[0] for maps in (offset, mask)]
+    small = [maps.reshape(2, -1, 3, 4) for maps in first]
+    close(convolve(offset, mask), convolve(*small))
+    assert gradcheck(convolve, (offset, mask))
+    with pytest.raises(RuntimeError, match='offset output dims'):
+        convolve(offset[..., :2, :4], mask[..., :2, :4])
+
+
 def test_layers_start_as_plain_convolutions():
     from mmcv.ops import DeformConv2dPack, ModulatedDeformConv2dPack
 

@@ -19,7 +19,9 @@ import numpy as np
 import pytest
 from pose_spots import write_spots
 from python_process import run_python
-from stock_steps import CONFIGS, STEPS, train_steps
+from stock_steps import CONFIGS, DO_NOT_TRAIN, STEPS, experiment_of, train_steps
+
+from hpml_mm.experiments.rows import read_results
 
 pytestmark = pytest.mark.slow
 
@@ -202,9 +204,21 @@ def test_pose_on_real_persons(train, real_data, tmp_path):
 )
 def test_two_steps_of_a_kind(kind, tmp_path):
     numbers = train_steps(CONFIGS[kind], tmp_path)
-    assert numbers['steps'] == STEPS
+    assert numbers['trained(steps)'] == STEPS
     assert math.isfinite(numbers['loss'])
     assert numbers['step(GMACs)'] > 0
     assert numbers['throughput(img/s)'] > 0
     assert 0 <= numbers['data_wait(%)'] <= 100
     assert numbers['traces'] == 1
+
+
+def test_committed_counts_name_each_config_that_does_not_train():
+    rows = read_results(ROOT / 'results' / 'stock-configs.csv')
+    steps = {
+        row.experiment: row.value for row in rows if row.metric == 'trained(steps)'
+    }
+    assert len(CONFIGS) == 60
+    assert steps == {
+        experiment_of(name): 0 if kind in DO_NOT_TRAIN else STEPS
+        for kind, name in CONFIGS.items()
+    }

@@ -28,13 +28,12 @@ def mend(module: ModuleType) -> None:
 
 
 def _build_translated(original: Any, place: str) -> Any:
-    import albumentations as A
     from albumentations.core.composition import BaseCompose
     from albumentations.core.transforms_interface import BasicTransform
 
     from hpml_mm.compat.albumentation_arguments import (
         check_arguments,
-        did_you_mean,
+        find_kind,
         may_move_points,
         translate_arguments,
     )
@@ -43,12 +42,7 @@ def _build_translated(original: Any, place: str) -> Any:
     def albu_builder(self: Any, cfg: dict) -> Any:
         kind = cfg.get('type')
         if isinstance(kind, str):
-            if not hasattr(A, kind):
-                raise ValueError(
-                    f'{place}: albumentations {A.__version__} has no {kind!r}'
-                    f'{did_you_mean(kind, vars(A))}'
-                )
-            kind = getattr(A, kind)
+            kind = find_kind(kind, place)
         if not (
             inspect.isclass(kind) and issubclass(kind, BasicTransform | BaseCompose)
         ):

@@ -212,8 +212,33 @@ def _convolution(
         mask: Tensor | None = None,
         bias: Tensor | None = None,
     ) -> Tensor:
+        if mask is not None:
+            size = [
+                (length + 2 * pad - spread * (kernel - 1) - 1) // step + 1
+                for length, kernel, step, pad, spread in zip(
+                    input.shape[-2:], weight.shape[-2:], stride, padding, dilation,
+                    strict=True,
+                )
+            ]  # fmt: skip
+            offset, mask = _reread(offset, size), _reread(mask, size)
         return deform_conv2d(
             input, offset, weight, bias, stride, padding, dilation, mask
         )
 
     return convolve
+
+
+def _reread(maps: Tensor, size: list[int]) -> Tensor:
+    """Read the first numbers of larger maps as maps of the size of the output.
+
+    The compiled op of the second version checks no sizes and so reads them; dynamic
+    heads, which give a coarser level the offsets of a finer one, rely on it.
+
+    Args:
+        maps: Offsets or masks, shape (N, C, H, W).
+        size: Height and width of the output.
+    """
+    number = maps.shape[1] * size[0] * size[1]
+    if list(maps.shape[-2:]) == size or number > maps[0].numel():
+        return maps
+    return maps.flatten(1)[:, :number].reshape(*maps.shape[:2], *size)
