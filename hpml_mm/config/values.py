@@ -10,6 +10,7 @@ import contextlib
 import copy
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import partial
 from typing import Any, NamedTuple
 
 import torch
@@ -222,7 +223,9 @@ def _wrapper(cfg: Mapping, path: str) -> Iterator[str]:
     if not _may_be_tried(target):
         return
     problems = list(_broken(optimizer, path, OPTIMIZER))
-    yield from problems or _trial(target, optimizer, path, [_parameter()])
+    yield from problems or _trial(
+        target, optimizer, path, partial(target, [_parameter()])
+    )
 
 
 def _multipliers(cfg: Mapping, path: str) -> Iterator[str]:
@@ -242,7 +245,12 @@ def _schedule(cfg: Mapping, path: str, run: Mapping) -> Iterator[str]:
     length = run.get('max_epochs' if cfg.get('by_epoch', True) else 'max_iters')
     end = {'end': length} if _LENGTH.test(length) else {}
     optimizer = torch.optim.SGD([_parameter()], lr=0.1, momentum=0.9)
-    yield from _trial(target, {**end, **cfg}, path, optimizer)
+    make = partial(target, optimizer)
+    if cfg.get('convert_to_iter_based'):  # an epoch has more than one step then
+        make = partial(
+            target.build_iter_from_epoch, optimizer=optimizer, epoch_length=100
+        )
+    yield from _trial(target, {**end, **cfg}, path, make)
 
 
 def _hook(cfg: Mapping, path: str, kind: Any) -> Iterator[str]:
@@ -274,11 +282,13 @@ def _parameter() -> torch.nn.Parameter:
     return torch.nn.Parameter(torch.zeros(1, 1))
 
 
-def _trial(target: Any, cfg: Mapping, path: str, *arguments: Any) -> Iterable[str]:
+def _trial(
+    target: Any, cfg: Mapping, path: str, make: Callable | None = None
+) -> Iterable[str]:
     """List what a class has against its arguments; the object is thrown away."""
     keywords = {k: copy.deepcopy(v) for k, v in cfg.items() if k not in _TAKEN_OUT}
     try:
-        target(*arguments, **keywords)
+        (make or target)(**keywords)
     except _REFUSALS as error:
         return [f'{path}: {target.__name__} says {error}']
     except KeyError as error:

@@ -67,6 +67,7 @@ SLIPS = [
     ('param_scheduler.1.gamma', '0.1', "gamma is '0.1'"),
     ('param_scheduler.0.begin', 5, 'LinearLR says .*end should be larger than begin'),
     ('param_scheduler.0.start_factor', 2.0, 'LinearLR says .*between 0 and 1'),
+    ('param_scheduler', [dict(type='hpml_mm.OneCycle', end=1)], 'has one rate'),
     ('param_scheduler', [dict(type='StepLR', step_size=0)], 'step_size is 0'),
     ('param_scheduler', [dict(type='CosineAnnealingLR', T_max=0)], 'T_max is 0'),
     (f'{CHECKPOINT}.interval', 0, 'checkpoint.interval is 0: it must be a number'),
@@ -138,6 +139,12 @@ RIGHT = [
     {'param_scheduler': [{'type': 'ExponentialLR', 'gamma': 1}]},
     {'param_scheduler': [{'type': 'CosineAnnealingLR'}]},
     {'param_scheduler': []},
+    {  # by epochs alone a cycle of one has a single rate
+        'param_scheduler': [
+            {'type': 'hpml_mm.OneCycle', 'convert_to_iter_based': True}
+        ],
+        'train_cfg.max_epochs': 1,
+    },
     {'randomness.seed': None},
     {'auto_scale_lr': {'enable': False}},
 ]
