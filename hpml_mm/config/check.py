@@ -244,16 +244,12 @@ class _Check:
 
     def closure(self, cfg: Config) -> None:
         """Refuse an optimizer that needs a closure, which MMEngine's step has not."""
-        kinds = []
-        for key, registry in (
-            ('optim_wrapper.optimizer', OPTIMIZERS),
-            ('model', MODELS),
-        ):
-            part: Any = cfg
-            for name in key.split('.'):
-                part = part.get(name) if isinstance(part, Mapping | Config) else None
-            kind = part.get('type') if isinstance(part, Mapping) else None
-            kinds.append(find(registry, kind))
+        wrapper, model = cfg.get('optim_wrapper'), cfg.get('model')
+        inner = wrapper.get('optimizer') if isinstance(wrapper, Mapping) else None
+        kinds: list[Any] = [
+            find(registry, part.get('type')) if isinstance(part, Mapping) else None
+            for registry, part in ((OPTIMIZERS, inner), (MODELS, model))
+        ]
         optimizer, model = kinds
         if getattr(model, 'train_step', None) is not BaseModel.train_step:
             return

@@ -117,7 +117,9 @@ def shifted_peaks(cfg: Config) -> str | None:
         for codec in (value if isinstance(value, list) else [value])
     ]
     for place, codec in several:
-        if not isinstance(codec, Mapping) or codec.get('type') not in _PATCHED:
+        if not isinstance(codec, Mapping):
+            continue
+        if str(codec.get('type')).rpartition('.')[2] not in _PATCHED:
             continue
         sigma = codec.get('sigma')
         if not isinstance(sigma, int | float) or codec.get('unbiased'):

@@ -59,11 +59,7 @@ def configure_training(
     if (processes := int(os.environ.get('WORLD_SIZE', 1))) not in (1, own):
         changes['processes'] = processes
     check_config(cfg)
-    loop = cfg.get('train_cfg')
-    if isinstance(loop, Mapping) and not {'by_epoch', 'type'} & loop.keys():
-        raise ValueError(
-            'train_cfg has neither by_epoch nor type: add by_epoch=True to count epochs'
-        )
+    _check_loop(cfg)
     if not cut_short:
         check_schedule(cfg, changes)
     place = derive_work_dir(
@@ -131,6 +127,15 @@ def own_processes(cfg: Config) -> int:
     if not (isinstance(total, int) and isinstance(each, int)):  # checked later
         return 1
     return total // each if each > 0 and total % each == 0 else 1
+
+
+def _check_loop(cfg: Config) -> None:
+    """Refuse a loop that cannot be built, though the config may serve for a test."""
+    loop = cfg.get('train_cfg')
+    if isinstance(loop, Mapping) and not {'by_epoch', 'type'} & loop.keys():
+        raise ValueError(
+            'train_cfg has neither by_epoch nor type: add by_epoch=True to count epochs'
+        )
 
 
 def _override(

@@ -46,7 +46,7 @@ def count_samples(data_batch: Any) -> int | None:
     if length is not None:
         return length
     if dataclasses.is_dataclass(data_batch):
-        data_batch = vars(data_batch)
+        data_batch = _fields(data_batch)
     if isinstance(data_batch, Mapping):
         return _in_dict(data_batch)
     if not isinstance(data_batch, list | tuple):
@@ -127,6 +127,11 @@ def _length(part: Any) -> int | None:
         return graphs
     shape = _shape(part)
     return int(shape[0]) if shape else None
+
+
+def _fields(part: Any) -> dict[str, Any]:
+    # Not vars(): a class with slots has none.
+    return {f.name: _attribute(part, f.name) for f in dataclasses.fields(part)}
 
 
 def _shape(part: Any) -> tuple[int, ...]:

@@ -160,6 +160,8 @@ def test_a_sigma_that_shifts_peaks_is_told_with_those_that_do_not(kind):
     sigmas = [0.7, 0.75, 1, 4 / 3, 1.4, 1.5, 5 / 3, 2, 7 / 3, 2.5, 3]
     assert [told(sigma) for sigma in sigmas] == [shifts(sigma) for sigma in sigmas]
     assert sum(map(told, sigmas)) == 5
+    scoped = {'codec': {'type': f'mmpose.{kind}', 'sigma': 1.4}}
+    assert shifted_peaks(Config(scoped)) is not None
 
 
 def test_the_warning_names_place_and_nearest_sigmas(tmp_path):

@@ -28,6 +28,12 @@ class Fields:
     labels: torch.Tensor
 
 
+@dataclasses.dataclass(slots=True)
+class Slots:
+    images: torch.Tensor
+    labels: torch.Tensor
+
+
 @dataclasses.dataclass
 class Broken:
     @property
@@ -75,6 +81,7 @@ class Broken:
         (UserDict(input_ids=zeros(5, 9), attention_mask=zeros(5, 9)), 5),
         ({'image': IMAGES, 'label': LABELS, 'path': ['a.png'] * 5}, 5),
         (Fields(IMAGES, LABELS), 5),
+        (Slots(IMAGES, LABELS), 5),
         (SimpleNamespace(num_graphs=5), 5),
         ({'inputs': SimpleNamespace(num_graphs=5)}, 5),
         (pack_sequence([zeros(4, 2), zeros(3, 2)]), 2),

@@ -24,6 +24,12 @@ HOW_TO_BUILD = (
 
 # Module of this package to the ops in it. They are imported when one is first called.
 SERVED = {
+    'attention': (
+        'ms_deform_attn_backward',
+        'ms_deform_attn_forward',
+        'psamask_backward',
+        'psamask_forward',
+    ),
     'boxes': (
         'bbox_overlaps',
         'nms',
@@ -59,10 +65,6 @@ SERVED = {
         'carafe_naive_forward',
         'correlation_backward',
         'correlation_forward',
-        'ms_deform_attn_backward',
-        'ms_deform_attn_forward',
-        'psamask_backward',
-        'psamask_forward',
     ),
     'points': (
         'ball_query_forward',

@@ -106,7 +106,7 @@ class AmpHook(LoopHook):
         self._steps = 0
         self._contexts = dict.fromkeys(self._wrappers, 0)
         for name, wrapper in self._wrappers.items():
-            self.patch(wrapper, 'optim_context', partial(self._count, name), _nothing)
+            self.patch(wrapper, 'optim_context', partial(self._count, name))
         self._watch(runner, 'train')
 
     def before_val(self, runner: Runner) -> None:
@@ -249,10 +249,6 @@ class AmpHook(LoopHook):
                 f'{place}.fp16 is True, but AmpHook(val="fp32"): set val="amp" or '
                 f'remove fp16 from {place}'
             )
-
-
-def _nothing() -> None:
-    """Do nothing after a call that is counted before it."""
 
 
 def _scaler_state(wrapper: MMEngineAmpOptimWrapper) -> dict[str, float | None]:

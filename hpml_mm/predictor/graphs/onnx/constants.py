@@ -144,13 +144,7 @@ def fold_numbers_(
     Returns:
         Names of the new initializers.
     """
-    onnx = require('onnx')
-    known = {
-        tensor.name: onnx.numpy_helper.to_array(tensor)
-        for tensor in graph.initializer
-        if math.prod(tensor.dims) <= _MOST
-        and tensor.data_location != onnx.TensorProto.EXTERNAL
-    }
+    known = _small_constants(graph)
     stored = {tensor.name for tensor in graph.initializer}
     tainted = {name for name in known if name in weights}
     kept, new = [], {}
@@ -171,11 +165,21 @@ def fold_numbers_(
     del graph.node[:]
     graph.node.extend(kept)
     graph.initializer.extend(
-        onnx.numpy_helper.from_array(value, name)
+        require('onnx').numpy_helper.from_array(value, name)
         for name, value in new.items()
         if name not in stored
     )
     return set(new)
+
+
+def _small_constants(graph: GraphProto) -> dict[str, np.ndarray]:
+    onnx = require('onnx')
+    return {
+        tensor.name: onnx.numpy_helper.to_array(tensor)
+        for tensor in graph.initializer
+        if math.prod(tensor.dims) <= _MOST
+        and tensor.data_location != onnx.TensorProto.EXTERNAL
+    }
 
 
 def _result(
