@@ -6,6 +6,7 @@ from functools import partial
 from itertools import product
 
 import torch
+from torch.nn.modules.utils import _pair
 
 close = torch.testing.assert_close
 double = partial(torch.randn, dtype=torch.float64)
@@ -32,6 +33,15 @@ def sample(image, y, x, border):
     return total
 
 
+def convolved(size, kernel, stride, padding, dilation):
+    """Height and width of the output of a convolution."""
+    sides = zip(size, *map(_pair, (kernel, stride, padding, dilation)), strict=True)
+    return [
+        (length + 2 * around - apart * (taps - 1) - 1) // step + 1
+        for length, taps, step, around, apart in sides
+    ]
+
+
 def deform_conv(image, offset, weight, stride, padding, dilation, mask=None):
     """Deformable convolution of one image (C, H, W); offsets (2 taps groups, h, w)."""
     channels, height, width = image.shape
@@ -39,10 +49,8 @@ def deform_conv(image, offset, weight, stride, padding, dilation, mask=None):
     taps = kernel_h * kernel_w
     deform_groups = offset.shape[0] // (2 * taps)
     groups = channels // per_group
-    size = [
-        (length + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-        for length, kernel in ((height, kernel_h), (width, kernel_w))
-    ]
+    stride, padding, dilation = (_pair(each) for each in (stride, padding, dilation))
+    size = convolved((height, width), (kernel_h, kernel_w), stride, padding, dilation)
     output = image.new_zeros(out_channels, *size)
     for o, i, j in product(range(out_channels), *map(range, size)):
         group = o // (out_channels // groups)
@@ -50,8 +58,8 @@ def deform_conv(image, offset, weight, stride, padding, dilation, mask=None):
             channel = group * per_group + c
             deform = channel // (channels // deform_groups)
             at = deform * taps + tap
-            y = i * stride - padding + tap // kernel_w * dilation
-            x = j * stride - padding + tap % kernel_w * dilation
+            y = i * stride[0] - padding[0] + tap // kernel_w * dilation[0]
+            x = j * stride[1] - padding[1] + tap % kernel_w * dilation[1]
             y += float(offset[2 * at, i, j])
             x += float(offset[2 * at + 1, i, j])
             value = sample(image[channel], y, x, 'zero')
@@ -61,14 +69,14 @@ def deform_conv(image, offset, weight, stride, padding, dilation, mask=None):
     return output
 
 
-def soft_nms(boxes, scores, threshold, sigma, min_score, method):
+def soft_nms(boxes, scores, threshold, sigma, min_score, method, offset=0):
     """Boxes left with their new scores, as (index, score)."""
     left, kept = dict(enumerate(scores)), []
     while left:
         best = max(left, key=left.get)
         kept.append((best, left.pop(best)))
         for other in list(left):
-            iou = box_iou(boxes[best], boxes[other])
+            iou = box_iou(boxes[best], boxes[other], offset)
             if method == 'gaussian':
                 left[other] *= math.exp(-(iou**2) / sigma)
             elif iou >= threshold:
@@ -78,12 +86,12 @@ def soft_nms(boxes, scores, threshold, sigma, min_score, method):
     return kept
 
 
-def box_iou(a, b):
-    """Overlap of two boxes (x1, y1, x2, y2)."""
-    both = max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(
-        0, min(a[3], b[3]) - max(a[1], b[1])
-    )
-    areas = [(c[2] - c[0]) * (c[3] - c[1]) for c in (a, b)]
+def box_iou(a, b, offset=0):
+    """Overlap of two boxes (x1, y1, x2, y2), with sides longer by ``offset``."""
+    width = min(a[2], b[2]) - max(a[0], b[0]) + offset
+    height = min(a[3], b[3]) - max(a[1], b[1]) + offset
+    both = max(0, width) * max(0, height)
+    areas = [(c[2] - c[0] + offset) * (c[3] - c[1] + offset) for c in (a, b)]
     return both / (sum(areas) - both)
 
 

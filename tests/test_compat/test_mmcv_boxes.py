@@ -20,13 +20,15 @@ def boxes(number):
     return torch.cat([corner, corner + 1 + torch.rand(number, 2) * 8], 1)
 
 
+@pytest.mark.parametrize('offset', [0, 1])
 @pytest.mark.parametrize('method', ['naive', 'linear', 'gaussian'])
-def test_soft_nms(method):
+def test_soft_nms(method, offset):
     from mmcv.ops import soft_nms
 
     some, scores = boxes(12), torch.rand(12)
-    dets, kept = soft_nms(some, scores, 0.3, 0.5, 0.05, method)
-    expected = plain.soft_nms(some.tolist(), scores.tolist(), 0.3, 0.5, 0.05, method)
+    settings = (0.3, 0.5, 0.05, method, offset)
+    dets, kept = soft_nms(some, scores, *settings)
+    expected = plain.soft_nms(some.tolist(), scores.tolist(), *settings)
     assert kept.tolist() == [index for index, _ in expected]
     close(dets[:, 4], torch.tensor([score for _, score in expected]))
     close(dets[:, :4], some[kept])
@@ -41,6 +43,9 @@ def test_nms_match():
     )
     assert [each.tolist() for each in nms_match(some, 0.6)] == [[1, 0], [2]]
     assert [each.tolist() for each in nms_match(some, 0.9)] == [[1], [2], [0]]
+    # A box without a size overlaps nothing, not even itself.
+    some[1, 2:4] = 0
+    assert [each.tolist() for each in nms_match(some, 0.6)] == [[1], [2], [0]]
 
 
 def test_overlaps_of_boxes():
@@ -151,6 +156,8 @@ def test_quadrilaterals():
     close(box_iou_quadri(quads, quads), expected)
     scores = torch.tensor([0.5, 0.9, 0.7])
     assert nms_quadri(quads, scores, 0.6)[1].tolist() == [1, 0]
+    labels = torch.tensor([0.0, 0, 1])
+    assert nms_quadri(quads, scores, 0.6, labels)[1].tolist() == [1, 2, 0]
     concave = torch.tensor([[0.0, 0, 4, 0, 1, 1, 0, 4]])
     points = torch.rand(40, 2) * 6
     polygons = torch.cat([quads, concave])

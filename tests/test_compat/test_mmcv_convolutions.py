@@ -10,6 +10,7 @@ import pytest
 import torch
 from plain_ops import close, double, gradcheck
 from torch.nn import functional as F
+from torch.nn.modules.utils import _pair
 
 CONVOLUTIONS = [
     # in, out, kernel, stride, padding, dilation, groups, deform groups
@@ -17,19 +18,19 @@ CONVOLUTIONS = [
     (4, 4, 3, 2, 1, 1, 2, 2),
     (4, 2, 2, 1, 1, 2, 2, 1),
     (3, 3, 1, 1, 0, 1, 3, 3),
+    (2, 2, (3, 2), (2, 1), (1, 0), (1, 2), 1, 2),  # height and width
 ]
 
 
 def deform_inputs(case, height=4, width=5):
     channels, out, kernel, stride, padding, dilation, groups, deform = case
     image = double(2, channels, height, width)
-    size = [
-        (n + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
-        for n in (height, width)
-    ]
-    offset = double(2, 2 * deform * kernel**2, *size) * 1.5
-    mask = torch.rand(2, deform * kernel**2, *size, dtype=torch.float64)
-    weight = double(out, channels // groups, kernel, kernel)
+    size = plain.convolved((height, width), kernel, stride, padding, dilation)
+    kernel = _pair(kernel)
+    taps = kernel[0] * kernel[1]
+    offset = double(2, 2 * deform * taps, *size) * 1.5
+    mask = torch.rand(2, deform * taps, *size, dtype=torch.float64)
+    weight = double(out, channels // groups, *kernel)
     return image, offset, mask, weight
 
 
@@ -63,7 +64,7 @@ def test_modulated_deformable_convolution(case):
         close(found, expected + bias[:, None, None])
 
 
-@pytest.mark.parametrize('case', [(2, 2, 2, 2, 1, 1, 2, 2), (2, 2, 2, 1, 0, 2, 1, 1)])
+@pytest.mark.parametrize('case', [(2, 2, 2, 2, 1, 1, 2, 2), CONVOLUTIONS[-1]])
 def test_gradients_of_deformable_convolutions(case):
     from mmcv.ops import deform_conv2d, modulated_deform_conv2d
 
@@ -118,14 +119,15 @@ def test_layers_start_as_plain_convolutions():
     assert second.weight.grad.dtype == torch.float32
 
 
-def test_masked_convolution():
+@pytest.mark.parametrize(('kernel', 'padding'), [(3, 1), ((3, 1), (1, 0))])
+def test_masked_convolution(kernel, padding):
     from mmcv.ops import MaskedConv2d
 
-    layer = MaskedConv2d(3, 2, 3, padding=1)
+    layer = MaskedConv2d(3, 2, kernel, padding=padding)
     image, mask = torch.randn(1, 3, 5, 6), torch.randint(0, 2, (1, 5, 6))
     with torch.no_grad():
         close(
             layer(image, mask),
-            F.conv2d(image, layer.weight, layer.bias, padding=1) * mask,
+            F.conv2d(image, layer.weight, layer.bias, padding=padding) * mask,
         )
     assert not layer(image, torch.zeros(1, 5, 6)).any()

@@ -64,3 +64,9 @@ def test_softmax_focal_loss(weighted):
     (grad,) = torch.autograd.grad(found, logits)
     close(found, expected.mean())
     close(grad, expected_grad)
+    # No class, no loss.
+    target[0] = -1
+    found = softmax_focal_loss(logits, target, 1.5, 0.7, weight, 'sum')
+    (grad,) = torch.autograd.grad(found, logits)
+    assert not grad[0].any()
+    close(found, expected[1:].sum())

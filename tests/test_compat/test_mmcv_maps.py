@@ -87,6 +87,17 @@ def test_deformable_attention_off_the_cpu():
     )
     expected = multi_scale_deformable_attn_pytorch(value, shapes, places, weights)
     close(found, expected)
+    # One number by a loop: image 1, query 2, head 0, channel 3.
+    looped = value.new_zeros(())
+    for level, (height, width) in enumerate(shapes.tolist()):
+        part = value[1, start[level] : start[level] + height * width, 0, 3]
+        for x, y, share in zip(
+            *places[1, 2, 0, level].T, weights[1, 2, 0, level], strict=True
+        ):
+            y, x = float(y) * height - 0.5, float(x) * width - 0.5
+            image = part.view(height, width)
+            looped = looped + share * plain.sample(image, y, x, 'zero')
+    close(found[1, 2, 3], looped)
     weight = torch.rand_like(found)
     close(
         torch.autograd.grad((found * weight).sum(), inputs),

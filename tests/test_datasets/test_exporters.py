@@ -8,6 +8,7 @@ of ``BAD`` is one that no reader can put right.
 import json
 from math import nan
 
+import numpy as np
 import pytest
 from exported_files import (
     Change,
@@ -240,11 +241,46 @@ def test_perfect_poses_score_one(load, messages, tool, fact, change, items, note
     persons = load(change)
     assert len(persons) == items
     assert score(persons) == pytest.approx(1)
+    # Its points are those of the whole file, apart from the first one of the first
+    # object, which a row may change.
+    whole = {tuple(a['bbox']): a for a in whole_file()['annotations']}
+    for item in map(persons.get_data_info, range(items)):
+        left, top, right, bottom = item['bbox'][0].round().tolist()
+        annotation = whole[left, top, right - left, bottom - top]
+        start = int(annotation['id'] == 1)
+        expected = np.reshape(annotation['keypoints'], (17, 3))[start:]
+        np.testing.assert_allclose(item['keypoints'][0, start:], expected[:, :2], 1e-6)
+        assert (item['keypoints_visible'][0, start:] == 1).all()
     told = [text for text in messages if 'exported.json: put right' in text]
     assert len(told) == bool(note)
     assert note in ''.join(told)
     # Training reads what the evaluation reads.
     assert len(load(change, test_mode=False)) == items
+
+
+@pytest.mark.parametrize(
+    ('change', 'expected', 'visible'),
+    [
+        (each(keypoints=nested), (12, 22), 1),
+        (point(12, 22, '2'), (12, 22), 1),
+        (point(12, 22, 2.0), (12, 22), 1),
+        (point('12', 22, 1), None, 1),
+        (point(9, 9, 0), (9, 9), 0),
+        (point(nan, nan, 0), (0, 0), 0),
+        (point(None, None, 0), (0, 0), 0),
+        (point(-1, -1, -1), (0, 0), 0),
+    ],
+)
+def test_the_first_point_is_the_one_that_is_meant(load, change, expected, visible):
+    if expected is None:
+        with pytest.raises(ValueError, match="has '12' at keypoints"):
+            load(change)
+        return
+    persons = load(change)
+    items = map(persons.get_data_info, range(len(persons)))
+    item = next(each for each in items if each['id'] == 1)
+    assert item['keypoints'][0, 0].tolist() == pytest.approx(expected)
+    assert item['keypoints_visible'][0, 0] == visible
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,7 @@ from mmpretrain.structures import DataSample
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 from torch.utils.data import Dataset
-from toy_runs import (
-    ToyImages,
-    for_testing,
-    for_validation,
-    loader,
-    toy_runner,
-)
+from toy_runs import ToyImages, for_testing, for_validation, loader, toy_runner
 from two_ranks import on_two_ranks
 
 from hpml_mm.engine.amp import AmpOptimWrapper, CountingGradScaler

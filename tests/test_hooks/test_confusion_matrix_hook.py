@@ -7,7 +7,6 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmengine.evaluator import BaseMetric
 from mmengine.model import BaseModel
 from mmengine.registry import EVALUATOR, METRICS
 from mmengine.runner import Runner
@@ -16,6 +15,7 @@ from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch import nn
 from torch.utils.data import Dataset
+from toy_runs import ToyMetric
 
 from hpml_mm.visualization.confusion import draw_confusion_matrix
 from hpml_mm.visualization.hooks import ConfusionMatrixHook
@@ -63,15 +63,7 @@ class Scorer(Parrot):
         return data_samples
 
 
-@METRICS.register_module()
-class OwnMetric(BaseMetric):
-    """Is nothing that anybody knows."""
-
-    def process(self, data_batch, data_samples):
-        self.results.append(len(data_samples))
-
-    def compute_metrics(self, results):
-        return {'count': sum(results)}
+METRICS.register_module(name='OwnMetric', module=ToyMetric)
 
 
 @EVALUATOR.register_module()

@@ -155,7 +155,8 @@ def test_wandb(folder):
         name: steps for name, steps in STEPS.items() if name != 'iter'
     }
     assert found['confusion/Held out/path'] == [4, 8]
-    axes = [(r.metric.glob_name, r.metric.step_metric) for r in records if r.metric]
+    metrics = [record.metric for record in records if record.HasField('metric')]
+    axes = [(metric.glob_name, metric.step_metric) for metric in metrics]
     assert ('*', 'iter') in axes
 
 

@@ -19,6 +19,7 @@ from hpml_mm.engine.hooks import (
     SummaryHook,
     ThroughputHook,
 )
+from hpml_mm.measure.cpu_load import CpuTimes
 
 
 class FailingMetric(ScriptedMetric):
@@ -122,6 +123,8 @@ def measuring(clock):
     ]
     for hook in hooks[:3]:
         hook.clock = clock
+    # Two cores, one of which this training takes.
+    hooks[0].read_cpu = lambda: CpuTimes(clock.now, 2 * clock.now, 2 * clock.now)
     return hooks
 
 

@@ -170,10 +170,10 @@ UNUSUAL = {
 }
 
 
-def unusual_runner(name, work_dir, hooks=(), **settings):
+def unusual_runner(name, work_dir, hooks=()):
     """A runner of one of ``UNUSUAL``, with a validation at its end."""
     torch.manual_seed(0)
     two = DataLoader(torch.utils.data.Subset(ToyImages(), range(2 * BATCH)), BATCH)
     parts = {'train_dataloader': two, **for_validation(), **UNUSUAL[name]()}
     parts['visualizer'] = {'type': 'Visualizer'}
-    return toy_runner(work_dir, hooks, **{**parts, **settings})
+    return toy_runner(work_dir, hooks, **parts)

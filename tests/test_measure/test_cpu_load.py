@@ -2,9 +2,11 @@
 """CPU times in, shares out; and files as the Linux kernel writes them."""
 
 import os
+import sys
 
 import pytest
 
+from hpml_mm.engine.cpu import visible_cores
 from hpml_mm.measure.cpu_load import (
     CpuCounter,
     CpuLoad,
@@ -50,6 +52,13 @@ def test_only_what_lies_between_resume_and_pause_counts():
     counter.pause()
     run = counter.summary()
     assert (run.own, run.others) == pytest.approx((100 * 7 / 12, 0))
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='only Linux tells')
+def test_this_process_on_this_machine():
+    times = LinuxCpu(visible_cores())()
+    assert times.own > 0
+    assert 0 < times.busy <= times.total
 
 
 def test_a_system_that_does_not_tell_gives_no_load():
