@@ -1,9 +1,12 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """A file of five persons, and changes that make it that of an annotation tool."""
 
+import json
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
+from PIL import Image
 from toy_poses import HEIGHT, WIDTH, image
 
 # Left edge, upper edge, width and height of five objects.
@@ -140,3 +143,17 @@ def relative(key: str) -> Callable:
     step = 2 if key == 'bbox' else 3
     sides = (WIDTH, HEIGHT, 1)
     return lambda a: [v / sides[i % step] for i, v in enumerate(a[key])]
+
+
+def write_exported(folder: Path, change: Change) -> Path:
+    """Write a changed file of persons and the images that it may name."""
+    content = whole_file()
+    for name in ('{}.png', 'sub/{}.png', 'a {}.png'):
+        for number in (1, 2, 3):
+            path = folder / name.format(number)
+            path.parent.mkdir(exist_ok=True)
+            Image.new('L', (WIDTH, HEIGHT)).save(path)
+    change(content)
+    file = folder / 'exported.json'
+    file.write_text(json.dumps(content))
+    return file

@@ -5,8 +5,10 @@ import json
 from math import inf, nan
 
 import pytest
+from mmengine.config import Config
 from toy_poses import annotation, content, image, write
 
+from hpml_mm.datasets import CocoPoseDataset
 from hpml_mm.datasets.pose import coco_images
 from hpml_mm.datasets.pose.coco_annotations import check_detections
 from hpml_mm.datasets.pose.coco_checks import Form, check_annotations
@@ -240,3 +242,11 @@ def test_a_bad_detection_is_named(detect, changes, message):
         detect(json.dumps([GOOD, GOOD | changes]))
     # MMPose reads persons only, so what is not one may be anything.
     detect(json.dumps([GOOD, GOOD | changes | {'category_id': 18}]))
+
+
+def test_sigmas_of_another_number_are_told_before_a_file_is_read():
+    own = CocoPoseDataset.METAINFO
+    info = Config.fromfile(own['from_file']).dataset_info.to_dict()
+    info['sigmas'] = info['sigmas'][:16]
+    with pytest.raises(ValueError, match="'coco' has 16 sigmas for 17 keypoints"):
+        CocoPoseDataset('absent.json', metainfo=info)
