@@ -14,6 +14,7 @@ from torch import nn
 
 from hpml_mm.config.overrides import load_config
 from hpml_mm.datasets.image_io import BrokenImageError, read_image
+from hpml_mm.deploy.literal_config import literal_config
 from hpml_mm.engine.weights import load_fitting, read_checkpoint
 from hpml_mm.utils.model import build_model
 
@@ -174,7 +175,7 @@ def checkpoint_config(path: str | Path, config: str | None = None) -> Config:
         return load_config(config)
     meta = read_checkpoint(str(path)).get('meta') or {}
     if meta.get('cfg'):
-        return Config.fromstring(meta['cfg'], '.py')
+        return literal_config(meta['cfg'], str(path))
     name = meta.get('config')
     found = sorted(Path('configs').rglob(f'{name}.py')) if name else []
     if not found:

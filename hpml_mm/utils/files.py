@@ -67,6 +67,7 @@ def replacing(path: Path) -> Iterator[Path]:
         with beside.open('rb+') as file:
             os.fsync(file.fileno())
         os.replace(beside, path)
+        _sync_folder(path.parent)
     finally:
         beside.unlink(missing_ok=True)
 
@@ -75,3 +76,12 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     """Write a file atomically, see :func:`replacing`."""
     with replacing(path) as beside:
         beside.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a new name in a folder outlast a loss of power."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

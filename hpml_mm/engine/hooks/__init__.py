@@ -4,6 +4,7 @@
 from hpml_mm.compat import has_mmpose
 
 from .amp_hook import AmpHook
+from .checkpoint_hook import CheckpointHook
 from .class_weight_hook import ClassWeightHook
 from .data_load_ratio_hook import DataLoadRatioHook
 from .graceful_stop_hook import GracefulStopHook
@@ -22,6 +23,7 @@ if has_mmpose():
 
 __all__ = [
     'AmpHook',
+    'CheckpointHook',
     'ClassWeightHook',
     'DataLoadRatioHook',
     'FastPoseInputHook',

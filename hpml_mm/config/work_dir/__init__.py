@@ -1,0 +1,13 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Work directories: their names, and the checkpoints in them."""
+
+from .naming import derive_work_dir, slug
+from .stores import checkpoint_hooks, claim_work_dir, find_checkpoint
+
+__all__ = [
+    'checkpoint_hooks',
+    'claim_work_dir',
+    'derive_work_dir',
+    'find_checkpoint',
+    'slug',
+]
