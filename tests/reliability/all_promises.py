@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Run the scripts of this folder in full; their counts become rows of a results file.
 
-    python tests/reliability/all_promises.py [--only NAME ...] [--out FILE]
+    python tests/reliability/all_promises.py [--only NAME ...] [--rows FILE]
 
 A row's value is the number of cases in which a promise held, and its baseline the
 number that was tried, so that the ratio is 1 where it held in all.
@@ -48,7 +48,7 @@ def rows_of(script: str) -> Iterator[ResultRow]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--only', nargs='+', choices=SCRIPTS, default=SCRIPTS)
-    parser.add_argument('--out', type=Path, metavar='results/NAME.csv')
+    parser.add_argument('--rows', type=Path, metavar='results/NAME.csv')
     args = parser.parse_args()
     broken = 0
     for script in args.only:
@@ -56,8 +56,8 @@ def main() -> None:
         rows = list(rows_of(script))
         print(f'{script}: {time.perf_counter() - began:.0f} s', flush=True)
         broken += sum(r.ratio != 1 for r in rows if r.experiment.endswith('/hpml_mm'))
-        if args.out:
-            append_results(args.out, rows)
+        if args.rows:
+            append_results(args.rows, rows)
     sys.exit(f'{broken} promises were broken' if broken else 0)
 
 
