@@ -2,7 +2,6 @@
 """Quantization of a runner's model."""
 
 import copy
-import shlex
 import sys
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
 from hpml_mm.experiments.rows import write_results
-from hpml_mm.utils.env import environment
+from hpml_mm.utils.env import command_line, environment
 from hpml_mm.utils.model import bare_model
 
 from .convert import Conversion, remove_earlier
@@ -76,7 +75,7 @@ def quantize_in_runner(
     validation = validation or validation_of(runner)
     config = runner.cfg.filename
     name = f'quantize/{Path(config).stem if config else type(model).__name__}'
-    origin = shlex.join(['python', *sys.argv]), environment()
+    origin = command_line(sys.argv), environment()
     try:
         conversion = Conversion(model, runner.cfg, validation, settings, reference)
         report = conversion.run(out)

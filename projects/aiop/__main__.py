@@ -5,7 +5,7 @@ r"""Compare predictors on a published table, over seeds, with simple baselines.
         --out results/predictor.csv
 
 The folder holds SPACE.safetensors of the case's tables, as
-`tools/predictor.py cache build` makes them. Finished runs are kept below
+`hpml nas cache build` makes them. Finished runs are kept below
 --work-dir and are not repeated.
 """
 

@@ -1,18 +1,15 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import json
-import runpy
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hpml_mm.cli import main
 from hpml_mm.datasets.fer.convert import folder_to_csv, write_folder
 
 ROOT = Path(__file__).parents[2]
-
-
-main = runpy.run_path(str(ROOT / 'tools' / 'find_duplicates.py'))['main']
 
 
 @pytest.fixture
@@ -20,7 +17,7 @@ def find(capsys) -> Callable[..., str]:
     """Run the tool and return what it prints."""
 
     def run(*arguments) -> str:
-        main([str(argument) for argument in arguments])
+        main(['data', 'duplicates', *map(str, arguments)])
         return capsys.readouterr().out
 
     return run
