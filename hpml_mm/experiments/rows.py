@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
-from hpml_mm.utils.env import command_line
+from hpml_mm.config.arguments import command_line
 from hpml_mm.utils.files import write_atomic
 from hpml_mm.utils.messages import listed, shortened, shown
 

@@ -9,8 +9,9 @@ from mmengine.hooks import EMAHook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
+from hpml_mm.config.arguments import command_line
 from hpml_mm.experiments.rows import write_results
-from hpml_mm.utils.env import command_line, environment
+from hpml_mm.utils.env import environment
 from hpml_mm.utils.model import bare_model
 
 from .convert import Conversion, remove_earlier

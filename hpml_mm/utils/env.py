@@ -3,9 +3,7 @@
 
 import os
 import platform
-import shlex
 import subprocess
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -52,15 +50,6 @@ def environment(package: Path = _PACKAGE) -> dict[str, Any]:
         'mmpose': _version('onedl-mmpose', 'mmpose'),
         'date': datetime.now(UTC).isoformat(timespec='seconds'),
     }
-
-
-def command_line(argv: Sequence[str]) -> str:
-    """Write a command of ``sys.argv`` in the form in which it is given again."""
-    program = Path(argv[0])
-    # The latter is ``python -m hpml_mm.cli``.
-    if program.name == 'hpml' or program.parts[-2:] == ('cli', '__main__.py'):
-        return shlex.join(['hpml', *argv[1:]])
-    return shlex.join(['python', *argv])
 
 
 def code_version(package: Path = _PACKAGE) -> tuple[str | None, bool | None]:

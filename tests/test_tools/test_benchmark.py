@@ -43,7 +43,7 @@ def test_a_step_against_stock_mmengine(tmp_path):
         ('step/toy_2e', 'speedup(x)', 3),
     ]
     assert rows[0].ratio == pytest.approx(rows[2].value, rel=1e-4)
-    assert rows[0].command.startswith('python ')
+    assert rows[0].command.startswith('hpml benchmark ')
     assert 'times the images/s of stock (' in done.stdout
     assert 'cores: 1, threads: 1' in done.stdout
     assert done.stdout.count('| aten::addmm ') == 2
