@@ -25,6 +25,7 @@ COMMANDS = {
     'data': 'convert, draw and check data sets',
     'config': 'check a config and print it',
     'nas': 'networks as graphs: count, draw, predict and search their scores',
+    'doctor': 'compare what is installed with what is needed',
 }
 
 
