@@ -205,7 +205,7 @@ def test_command(command, checkout, real_data, request):
         request.getfixturevalue('much_memory')
     words = shortened(command)
     for place, option in enumerate(words):
-        if option in ('--out', '--figure', '--rows') and words[place + 1].startswith(
+        if option in ('--out', '--plot', '--rows') and words[place + 1].startswith(
             'results/'
         ):
             own = checkout / Path(words[place + 1]).name
