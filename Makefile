@@ -21,7 +21,7 @@ help:  ## Show this list.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: env  ## Install what is missing, then train on faces that the demo draws itself.
-	$(BIN)/python tools/train.py $(DEMO_CONFIG) --overwrite $(ARGS)
+	$(BIN)/hpml train $(DEMO_CONFIG) --overwrite $(ARGS)
 
 # Tests use small tensors: one thread is as fast, and not slowed down by other programs.
 test test-quick test-system test-reliability: export OMP_NUM_THREADS ?= 1
@@ -53,7 +53,7 @@ docs: env-extras  ## Build the documents and the API reference into build/docs.
 	@echo "docs: open build/docs/index.html"
 
 tables: env  ## Write the tables of the documents from results/*.csv.
-	$(BIN)/python tools/make_tables.py
+	$(BIN)/hpml results documents
 	$(BIN)/python -m projects.cat_grid --write
 
 env: python  ## Install what is missing into .venv.

@@ -86,12 +86,16 @@ def is_user_error(error: BaseException) -> bool:
 def command_to_resume(argv: Sequence[str]) -> str:
     """The command line that resumes this run.
 
-    ``argv`` is that of ``tools/train.py``; ``tools/dist_train.sh`` says in the
-    environment how it was called.
+    ``argv`` is that of ``hpml train`` or ``tools/train.py``; ``tools/dist_train.sh``
+    says in the environment how it was called.
     """
     launcher = os.environ.get('HPML_MM_LAUNCHER')
     arguments = list(argv)
-    command = [_python()]
+    command = []
+    if _is_hpml(arguments[0]):
+        arguments[0] = 'hpml'
+    else:
+        command = [_python()]
     if launcher:  # its words stand for: train.py CONFIG --launcher pytorch
         command = launcher.split('\n')
         arguments = list(argv[4:])
@@ -103,6 +107,18 @@ def command_to_resume(argv: Sequence[str]) -> str:
             if takes_value and not arguments[at].startswith('-'):
                 del arguments[at]
     return shlex.join([*command, *arguments, '--resume'])
+
+
+def command_line(argv: Sequence[str]) -> str:
+    """Write a command of ``sys.argv`` in the form in which it is given again."""
+    program = ['hpml'] if _is_hpml(argv[0]) else ['python', argv[0]]
+    return shlex.join([*program, *argv[1:]])
+
+
+def _is_hpml(program: str) -> bool:
+    """True for the command, also as ``python -m hpml_mm.cli``."""
+    path = Path(program)
+    return path.name == 'hpml' or path.parts[-2:] == ('cli', '__main__.py')
 
 
 def _python() -> str:

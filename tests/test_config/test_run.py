@@ -180,6 +180,7 @@ def test_a_config_without_test_part_cannot_be_tested(tmp_path):
     ('argv', 'command'),
     [
         (['tools/train.py', 'c.py'], 'python tools/train.py c.py --resume'),
+        (['/bin/hpml', 'train', 'c.py'], 'hpml train c.py --resume'),
         (
             ['tools/train.py', 'c.py', '--resume', 'x.pth', '--amp'],
             'python tools/train.py c.py --amp --resume',

@@ -20,7 +20,7 @@ ROW = ResultRow(
     spread=1.5,
     n=5,
     baseline=20.0,
-    command='python tools/sweep.py --name "a, b"',
+    command='hpml sweep --name "a, b"',
     commit='abc1234',
     device='some CPU, 2 cores',
     torch='2.12.1',
@@ -60,7 +60,7 @@ def test_rows_survive_the_file(tmp_path):
     assert header == ','.join(RESULT_COLUMNS)
     assert first == (
         'amp/bf16,throughput(img/s),img/s,30,1.5,5,20,1.5,'
-        '"python tools/sweep.py --name ""a, b""",abc1234,"some CPU, 2 cores",2.12.1,'
+        '"hpml sweep --name ""a, b""",abc1234,"some CPU, 2 cores",2.12.1,'
         '2026-01-02'
     )
     assert read_results(path) == [ROW, single]
