@@ -54,14 +54,21 @@ def claim_work_dir(
         )
 
 
-def checkpoint_hooks(cfg: Config) -> list[Mapping]:
-    """Settings of every CheckpointHook of a config."""
+def checkpoint_hooks(cfg: Config, exactly: type | None = None) -> list[Any]:
+    """Settings of every CheckpointHook of a config.
+
+    Args:
+        cfg: The config.
+        exactly: Class of hooks; without it, its subclasses count as well.
+    """
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         found = [(hook, find(HOOKS, kind)) for hook, _, kind in hooks_of(cfg)]
     return [
         hook
         for hook, target in found
-        if isinstance(target, type) and issubclass(target, CheckpointHook)
+        if isinstance(target, type)
+        and issubclass(target, CheckpointHook)
+        and exactly in (None, target)
     ]
 
 
