@@ -14,6 +14,7 @@ _REMEDIES = {
     'folder',
     errno.EPERM: 'this user lacks the right: change the rights, or choose another '
     'folder',
+    errno.EISDIR: 'a folder is in its place: rename or delete it',
     errno.EIO: 'the disk fails: look into the log of the system, and choose another '
     'folder',
 }

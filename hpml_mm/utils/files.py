@@ -72,6 +72,9 @@ def replacing(path: Path) -> Iterator[Path]:
         yield beside
         with beside.open('rb+') as file:
             os.fsync(file.fileno())
+        if path.is_dir():
+            with suppress(OSError):  # the next line tells that it is not empty
+                path.rmdir()
         os.replace(beside, path)
         _sync_folder(path.parent)
     except (OSError, RuntimeError) as error:

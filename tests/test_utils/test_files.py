@@ -97,6 +97,18 @@ def test_failed_write_keeps_the_old_file(tmp_path, monkeypatch, number, remedy):
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_folder_in_the_place_of_a_file_goes_if_it_is_empty(tmp_path):
+    path = tmp_path / 'file.json'
+    path.mkdir()
+    (path / 'mine').touch()
+    with pytest.raises(WriteError, match='a folder is in its place'):
+        write_atomic(path, 'one')
+    (path / 'mine').unlink()
+    write_atomic(path, 'one')
+    assert path.read_text() == 'one'
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_what_a_killed_process_began_is_deleted(tmp_path):
     living = os.getppid()
     for pid in (os.getpid(), 2**22 + 1, 10**12, living):
