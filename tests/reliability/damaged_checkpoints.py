@@ -1,11 +1,12 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Damage checkpoints and their pointer: does the run go on from the newest whole one?"""
+"""Damage checkpoints and their pointer: from where does the run go on?"""
 
 import random
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from harness import fork, toy_runner, wait, warm_up
@@ -18,6 +19,7 @@ PROMISE = (
 )
 SAVES = (2, 4, 6)
 NEWEST, POINTER = 'iter_6.pth', 'last_checkpoint'
+Damage = Callable[[Path], object]
 
 
 class NoteStart(Hook):
@@ -27,7 +29,7 @@ class NoteStart(Hook):
         Path(runner.work_dir, 'start').write_text(str(runner.iter))
 
 
-def cut(name: str, part: float) -> Callable[[Path], None]:
+def cut(name: str, part: float) -> Damage:
     """Keep the first part of a file."""
 
     def damage(folder: Path) -> None:
@@ -37,7 +39,7 @@ def cut(name: str, part: float) -> Callable[[Path], None]:
     return damage
 
 
-def flip(seed: int) -> Callable[[Path], None]:
+def flip(seed: int) -> Damage:
     """Flip a bit in one of the parts of the newest checkpoint."""
 
     def damage(folder: Path) -> None:
@@ -54,26 +56,24 @@ def flip(seed: int) -> Callable[[Path], None]:
     return damage
 
 
-def write(content: bytes, *names: str) -> Callable[[Path], None]:
+def write(content: bytes, *names: str) -> Damage:
     """Put something else in the place of files."""
-    return lambda folder: (
-        [(folder / name).write_bytes(content) for name in names] and None
-    )
+    return lambda folder: ([(folder / name).write_bytes(content) for name in names])
 
 
-def delete(*names: str) -> Callable[[Path], None]:
+def delete(*names: str) -> Damage:
     """Delete files."""
-    return lambda folder: [(folder / name).unlink() for name in names] and None
+    return lambda folder: [(folder / name).unlink() for name in names]
 
 
-def both(*damages: Callable[[Path], None]) -> Callable[[Path], None]:
+def both(*damages: Damage) -> Damage:
     """Do several kinds of damage."""
-    return lambda folder: [damage(folder) for damage in damages] and None
+    return lambda folder: [damage(folder) for damage in damages]
 
 
-def folder_for(name: str) -> Callable[[Path], None]:
+def folder_for(name: str) -> Damage:
     """Put an empty folder in the place of a file."""
-    return lambda folder: [(folder / name).unlink(), (folder / name).mkdir()] and None
+    return lambda folder: [(folder / name).unlink(), (folder / name).mkdir()]
 
 
 ALL = [f'iter_{number}.pth' for number in SAVES]
@@ -138,14 +138,14 @@ def run(quick: bool) -> list[Outcome]:
         for arm, kind in arms.items():
             whole, outcome = Path(root, arm), Outcome(PROMISE, arm)
             hook = {'type': kind}
-            assert wait(fork(lambda: train(whole, hook, 6))) == 0
+            assert wait(fork(partial(train, whole, hook, 6))) == 0
             (whole / 'start').unlink()
             for number, (name, damage, expected) in enumerate(cases):
                 folder = Path(root, f'{arm}-{number}')
                 shutil.copytree(whole, folder, ignore=shutil.ignore_patterns('20*'))
                 (folder / POINTER).write_text(str(folder / NEWEST))
                 damage(folder)
-                failed = wait(fork(lambda: train(folder, hook, 8, resume=True)))
+                failed = wait(fork(partial(train, folder, hook, 8, resume=True)))
                 outcome.add(name, judge(folder, bool(failed), expected))
             outcomes.append(outcome)
     return outcomes
