@@ -48,22 +48,29 @@ class Counter(BaseMetric):
         return {'count': self.seen}
 
 
+def scored(hook: dict) -> dict:
+    """Settings of a validation, where a hook saves the best."""
+    if 'save_best' not in hook:
+        return {}
+    return dict(
+        val_dataloader=dict(
+            batch_size=32,
+            num_workers=0,
+            dataset=ToyData(),
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            collate_fn=dict(type='default_collate'),
+        ),
+        val_cfg={},
+        val_evaluator=Evaluator(Counter()),
+    )
+
+
 def train(work_dir: Path, hook: dict, iters: int, **changes) -> None:
     """Train for a number of iterations, with a save after each."""
-    if 'save_best' in hook:
-        changes |= dict(
-            val_dataloader=dict(
-                batch_size=32,
-                num_workers=0,
-                dataset=ToyData(),
-                sampler=dict(type='DefaultSampler', shuffle=False),
-                collate_fn=dict(type='default_collate'),
-            ),
-            val_cfg={},
-            val_evaluator=Evaluator(Counter()),
-        )
     cfg = dict(by_epoch=False, max_iters=iters, val_interval=1)
-    runner = toy_runner(work_dir, hook, BALLAST, train_cfg=cfg, **changes)
+    runner = toy_runner(
+        work_dir, hook, BALLAST, train_cfg=cfg, **scored(hook), **changes
+    )
     runner.train()
     assert runner.iter == iters
 
