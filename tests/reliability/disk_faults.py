@@ -21,6 +21,7 @@ from outcomes import Outcome, main
 
 from hpml_mm.config.arguments import clear_errors
 from hpml_mm.config.work_dir.last_checkpoint import damage
+from hpml_mm.engine.hooks import CheckpointHook
 
 PROMISE = (
     'full, locked or forbidden disk: the last checkpoint and the best survive, one '
@@ -42,6 +43,9 @@ class Fault(Hook):
 
     def before_train_iter(self, runner, batch_idx, data_batch=None) -> None:
         if runner.iter + 1 == FAULT:
+            for hook in runner.hooks:
+                if isinstance(hook, CheckpointHook):  # a thread may still delete one
+                    hook.finish(runner)
             self.happen()
 
 
