@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from hpml_mm.compat.safe_load import RefusedFileError
 from hpml_mm.utils.file_kind import file_kind, why_unreadable
 from hpml_mm.utils.messages import listed
 from hpml_mm.utils.model import bare_model
@@ -69,7 +70,9 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     try:
         checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu')
     except _UNREADABLE as error:
-        reason = _reason(path, error)
+        if isinstance(error, RefusedFileError) and error.unsafe:
+            raise  # it says what to do
+        reason = _reason(path, error.__cause__ or error)
         raise ValueError(f'{path} cannot be read as a checkpoint: {reason}') from error
     if not isinstance(checkpoint, Mapping):
         kind = type(checkpoint).__name__
@@ -93,7 +96,7 @@ def check_readable(path: str) -> None:
             read_checkpoint(path)
 
 
-def _reason(path: str, error: Exception) -> str:
+def _reason(path: str, error: BaseException) -> str:
     place = Path(path).expanduser()
     if not place.is_file():  # an address, say
         return str(error).split('\n')[0]
