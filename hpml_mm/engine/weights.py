@@ -54,7 +54,7 @@ def load_from_safetensors(filename: str, map_location: Any = None) -> dict[str, 
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         notes = file.metadata() or {}
     classes = json.loads(notes.get('classes', 'null'))
-    meta = {'config': notes.get('config')}
+    meta = {'config_name': notes.get('config')}
     if classes:
         meta['dataset_meta'] = {'classes': tuple(classes)}
     return {'state_dict': state, 'meta': meta}
@@ -295,4 +295,4 @@ def _config_name(meta: Mapping[str, Any]) -> str | None:
     """A run's experiment name is its config's, with the time it started."""
     name = str(meta.get('experiment_name', ''))
     found = re.fullmatch(r'(.+)_\d{8}_\d{6}', name)
-    return found[1] if found else meta.get('config')
+    return found[1] if found else meta.get('config_name')

@@ -8,6 +8,7 @@ as Python.
 """
 
 import os
+import re
 from types import ModuleType
 from typing import Any
 from urllib.parse import urlparse
@@ -54,8 +55,13 @@ def load_url(
 
 
 def _without_config(checkpoint: Any) -> Any:
-    """Drop the text that MMEngine would read as Python, to compare GPU numbers."""
+    """Drop the text that MMEngine would read as Python, to compare GPU numbers.
+
+    The mere name of a config, as this project notes it, becomes ``config_name``.
+    """
     meta = checkpoint.get('meta') if isinstance(checkpoint, dict) else None
     if isinstance(meta, dict):
-        meta.pop('config', None)
+        config = meta.pop('config', None)
+        if isinstance(config, str) and re.fullmatch(r'[\w.+=-]+', config):
+            meta['config_name'] = config
     return checkpoint
