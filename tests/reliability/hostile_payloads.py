@@ -29,10 +29,20 @@ class Case:
         name: File name, which says what is wrong with it.
         write: Writes it, given its path, the content of a good checkpoint, and a
             folder that appears if something runs.
+        refused: True where it must be refused, False where it must be taken; of a
+            config ``predict`` alone has a use, and refuses it.
     """
 
     name: str
     write: Writer
+    refused: bool = True
+
+    def refused_by(self, entrance: str) -> list[bool]:
+        """Return whether each reader of an entrance must refuse it."""
+        if entrance == 'imports':  # a cache, a predictor and weights
+            return [True, True, self.refused]
+        config = self.name.startswith('config') and entrance == 'predict'
+        return [self.refused or config]
 
 
 class Call:
@@ -123,6 +133,19 @@ def zip_bomb(path: Path, good: dict, marker: Path) -> None:
         file.writestr('archive/data/999', bytes(10**8))
 
 
+def claims(path: Path, good: dict, marker: Path) -> None:
+    """Write a tensor of a petabyte, of which there are four bytes."""
+    storage = b'(X\x07\x00\x00\x00storage' + name('torch.FloatStorage')
+    storage += text('0') + text('cpu') + b'\x8a\x07' + (2**48).to_bytes(7, 'little')
+    size = b'\x8a\x07' + (2**48).to_bytes(7, 'little') + b'\x85'
+    rebuild = name('torch._utils._rebuild_tensor_v2')
+    hooks = call(name('collections.OrderedDict'))
+    tensor = rebuild + b'(' + storage + b'tQK\x00' + size + b'K\x01\x85\x89' + hooks
+    write(path, b'}' + text('state_dict') + b'}' + text('w') + tensor + b'tRss')
+    with zipfile.ZipFile(path, 'a') as file:
+        file.writestr(f'{file.namelist()[0].split("/")[0]}/data/0', bytes(4))
+
+
 def safetensors(path: Path, good: dict, marker: Path) -> None:
     evil_file(marker)
     (marker.parent / 'configs').mkdir()
@@ -168,7 +191,8 @@ def poses(metainfo: Callable[[Path], Any]) -> Callable[[Path], str]:
     return text_of
 
 
-CASES = [
+WEIGHTS = [
+    Case('good.pth', lambda path, good, marker: torch.save(good, path), False),
     Case('system.pth', saved(lambda m: Call(os.system, f'mkdir {m}'))),
     Case('eval.pth', saved(lambda m: Call(eval, python(m)), 'state_dict')),
     Case('exec.pth', saved(lambda m: Call(exec, python(m)), 'optimizer')),
@@ -196,41 +220,24 @@ CASES = [
     Case('bomb.pth', saved(bomb)),
     Case('zip-bomb.pth', zip_bomb),
     Case('name.safetensors', safetensors),
-    Case('config.pth', with_config(python)),
-    Case('config-base.pth', with_config(lambda m: f'_base_ = {str(evil_file(m))!r}')),
-    Case(
-        'config-imports.pth',
-        with_config(
-            lambda m: f'custom_imports = dict(imports=[{evil_file(m).stem!r}])'
-        ),
+    Case('claims.pth', claims),
+]
+#: Texts of configs in checkpoints that are good but for them.
+CONFIGS = {
+    'python': python,
+    'base': lambda m: f'_base_ = {str(evil_file(m))!r}',
+    'imports': lambda m: f'custom_imports = dict(imports=[{evil_file(m).stem!r}])',
+    'system': typed('os.system', command='mkdir {marker}'),
+    'scope': typed('mmcv.convert_video', in_file='; mkdir {marker};', out_file=''),
+    'module': lambda m: typed(evil_file(m).stem)(m),
+    'eval': typed(
+        'mmdet.CameraMotionCompensation',
+        warp_mode='__import__("os").mkdir("{marker}")',
     ),
-    Case(
-        'config-system.pth', with_config(typed('os.system', command='mkdir {marker}'))
-    ),
-    Case(
-        'config-scope.pth',
-        with_config(
-            typed('mmcv.convert_video', in_file='; mkdir {marker};', out_file='')
-        ),
-    ),
-    Case('config-module.pth', with_config(lambda m: typed(evil_file(m).stem)(m))),
-    Case(
-        'config-eval.pth',
-        with_config(
-            typed(
-                'mmdet.CameraMotionCompensation',
-                warp_mode='__import__("os").mkdir("{marker}")',
-            )
-        ),
-    ),
-    Case(
-        'config-poses.pth',
-        with_config(poses(lambda m: dict(from_file=str(evil_file(m))))),
-    ),
-    Case(
-        'config-poses-above.pth',
-        with_config(
-            poses(lambda m: dict(from_file=f'../{m.parent.name}/{evil_file(m).name}'))
-        ),
-    ),
+    'poses': poses(lambda m: dict(from_file=str(evil_file(m)))),
+    'above': poses(lambda m: dict(from_file=f'../{m.parent.name}/{evil_file(m).name}')),
+}
+CASES = [
+    *WEIGHTS,
+    *(Case(f'config-{key}.pth', with_config(m), False) for key, m in CONFIGS.items()),
 ]

@@ -2,13 +2,14 @@
 """Give weights of strangers to every entrance: does anything of them run?"""
 
 import contextlib
+import io
 import json
 import os
-import pickle
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import mmengine.infer.infer
@@ -40,6 +41,8 @@ from hpml_mm.predictor.predictor_file import load_score_predictor  # noqa: E402
 from hpml_mm.predictor.spaces.supernet import read_supernet  # noqa: E402
 
 PROMISE = 'hostile weights: nothing runs, and what is refused is one line'
+#: Numbers of a case and an entrance: each entrance once, with another case.
+QUICK = {(2 * turn, turn) for turn in range(9)}
 OPTIONS = [
     '--cfg-options',
     'train_cfg.max_epochs=1',
@@ -79,14 +82,22 @@ def quantize(path: Path) -> None:
 
 
 def imports(path: Path) -> None:
-    """Read the file as a supernet, a pickle of AIO-P and a predictor."""
-    for read in (
-        read_supernet,
-        lambda p: list(import_foreign(p)),
-        load_score_predictor,
-    ):
-        with contextlib.suppress(SystemExit), clear_errors():
-            read(path)
+    """Read the file as a cache of AIO-P, a predictor and a supernet."""
+    ended = []
+    for read in (read_cache, load_score_predictor, read_supernet):
+        said, code = io.StringIO(), 0
+        with contextlib.redirect_stderr(said):
+            try:
+                with clear_errors():
+                    read(path)
+            except SystemExit as end:
+                code = end.code
+        ended.append([code, said.getvalue()])
+    Path('ended.json').write_text(json.dumps(ended))
+
+
+def read_cache(path: Path) -> None:
+    list(import_foreign(path))
 
 
 ENTRANCES: dict[str, Callable[[Path], None]] = {
@@ -125,7 +136,7 @@ STOCK_ENTRANCES: dict[str, Callable[[Path], object]] = {
 def call(tool: str, *words: object) -> None:
     """Run a tool of this project, and leave how it ended in a file."""
     done = call_tool(tool, *words, cwd=Path.cwd())
-    Path('ended.json').write_text(json.dumps([done.returncode, done.stderr]))
+    Path('ended.json').write_text(json.dumps([[done.returncode, done.stderr]]))
 
 
 def without_mends(entrance: Callable[[Path], object], path: Path) -> None:
@@ -134,16 +145,20 @@ def without_mends(entrance: Callable[[Path], object], path: Path) -> None:
     entrance(path)
 
 
-def attempt(enter: Callable[[Path], object], case: Case, good: dict) -> str | None:
+def attempt(
+    enter: Callable[[Path], object],
+    case: Case,
+    good: dict,
+    refused: Sequence[bool] = (),
+) -> str | None:
     """Enter with a file, in a child; return what went wrong."""
     folder = Path(tempfile.mkdtemp(prefix='hostile-'))
     marker = folder / 'ran'
 
     def work() -> None:
         os.chdir(folder)
-        with Path('said').open('w') as said:
+        with Path('said').open('w') as said, Path(os.devnull).open('w') as nowhere:
             os.dup2(said.fileno(), 2)
-        with Path(os.devnull).open('w') as nowhere:
             os.dup2(nowhere.fileno(), 1)
         enter(folder / case.name)
 
@@ -152,18 +167,23 @@ def attempt(enter: Callable[[Path], object], case: Case, good: dict) -> str | No
         wait(fork(work))
         if marker.exists():
             return 'it ran'
-        ended = folder / 'ended.json'
-        return how_it_ended(*json.loads(ended.read_text())) if ended.exists() else None
+        if not refused:
+            return None
+        if not (folder / 'ended.json').exists():
+            return (folder / 'said').read_text()[-200:] or 'it vanished'
+        ended = json.loads((folder / 'ended.json').read_text())
+        wrong = [how_it_ended(*e, r) for e, r in zip(ended, refused, strict=True)]
+        return next(filter(None, wrong), None)
     finally:
         shutil.rmtree(folder)
 
 
-def how_it_ended(code: int, said: str) -> str | None:
-    """Return what is wrong with an ending, which is success or one clear line."""
+def how_it_ended(code: int, said: str, refused: bool) -> str | None:
+    """Return what is wrong with an ending: success, or one clear line."""
     errors = [line for line in said.splitlines() if line.startswith('error')]
-    if code == 0 and not errors:
-        return None
-    if code != 2 or len(errors) != 1 or 'Traceback' in said:
+    if code == 0:
+        return 'taken' if refused else None
+    if not refused or code != 2 or len(errors) != 1 or 'Traceback' in said:
         return f'exit {code}: {said[-200:]!r}'
     return None
 
@@ -183,19 +203,18 @@ def trained() -> dict:
 def run(quick: bool) -> list[Outcome]:
     """Give each case to each entrance; to MMEngine's own for comparison."""
     good = trained()
-    assert pickle.dumps(good)  # a fork shares it
     ours, stock = Outcome(PROMISE, 'hpml_mm'), Outcome(PROMISE, 'stock')
     for number, case in enumerate(CASES):
         for turn, (name, enter) in enumerate(ENTRANCES.items()):
-            if not quick or number % len(ENTRANCES) == turn:
-                ours.add(f'{case.name} by {name}', attempt(enter, case, good))
+            if not quick or (number, turn) in QUICK:
+                refused = case.refused_by(name)
+                error = attempt(enter, case, good, refused)
+                ours.add(f'{case.name} by {name}', error)
         for name, enter in STOCK_ENTRANCES.items():
-            if not quick or name == 'load_from':
-                error = attempt(
-                    lambda path, enter=enter: without_mends(enter, path), case, good
-                )
+            if not quick:
+                error = attempt(partial(without_mends, enter), case, good)
                 stock.add(f'{case.name} by {name}', error)
-    return [ours, stock]
+    return [ours] if quick else [ours, stock]
 
 
 if __name__ == '__main__':
