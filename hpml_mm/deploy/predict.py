@@ -12,9 +12,9 @@ from mmengine.config import Config
 from mmengine.dataset import pseudo_collate
 from torch import nn
 
+from hpml_mm.compat.literal_config import literal_config
 from hpml_mm.config.overrides import load_config
 from hpml_mm.datasets.image_io import BrokenImageError, read_image
-from hpml_mm.deploy.literal_config import literal_config
 from hpml_mm.engine.weights import load_fitting, read_checkpoint
 from hpml_mm.utils.model import build_model
 
@@ -176,8 +176,9 @@ def checkpoint_config(path: str | Path, config: str | None = None) -> Config:
     meta = read_checkpoint(str(path)).get('meta') or {}
     if meta.get('cfg'):
         return literal_config(meta['cfg'], str(path))
-    name = meta.get('config')
-    found = sorted(Path('configs').rglob(f'{name}.py')) if name else []
+    name = meta.get('config_name')
+    # Not by a pattern, which could lead out of the folder.
+    found = [p for p in sorted(Path('configs').rglob('*.py')) if p.stem == name]
     if not found:
         named = f'names {name!r}, which is not below configs' if name else 'names none'
         raise ValueError(f'{path} holds no config and {named}: give --config')

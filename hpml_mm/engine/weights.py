@@ -21,6 +21,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
 
+from hpml_mm.compat.safe_load import RefusedFileError
 from hpml_mm.utils.file_kind import file_kind, why_unreadable
 from hpml_mm.utils.files import replacing
 from hpml_mm.utils.messages import listed
@@ -54,7 +55,7 @@ def load_from_safetensors(filename: str, map_location: Any = None) -> dict[str, 
         state = {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
         notes = file.metadata() or {}
     classes = json.loads(notes.get('classes', 'null'))
-    meta = {'config': notes.get('config')}
+    meta = {'config_name': notes.get('config')}
     if classes:
         meta['dataset_meta'] = {'classes': tuple(classes)}
     return {'state_dict': state, 'meta': meta}
@@ -70,7 +71,9 @@ def read_checkpoint(path: str) -> dict[str, Any]:
     try:
         checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu')
     except _UNREADABLE as error:
-        reason = _reason(path, error)
+        if isinstance(error, RefusedFileError) and error.unsafe:
+            raise  # it says what to do
+        reason = _reason(path, error.__cause__ or error)
         raise ValueError(f'{path} cannot be read as a checkpoint: {reason}') from error
     if not isinstance(checkpoint, Mapping):
         kind = type(checkpoint).__name__
@@ -94,7 +97,7 @@ def check_readable(path: str) -> None:
             read_checkpoint(path)
 
 
-def _reason(path: str, error: Exception) -> str:
+def _reason(path: str, error: BaseException) -> str:
     place = Path(path).expanduser()
     if not place.is_file():  # an address, say
         return str(error).split('\n')[0]
@@ -299,4 +302,4 @@ def _config_name(meta: Mapping[str, Any]) -> str | None:
     """A run's experiment name is its config's, with the time it started."""
     name = str(meta.get('experiment_name', ''))
     found = re.fullmatch(r'(.+)_\d{8}_\d{6}', name)
-    return found[1] if found else meta.get('config')
+    return found[1] if found else meta.get('config_name')

@@ -112,7 +112,7 @@ def test_tied_weights_are_exported(tmp_path):
     export_weights(str(tmp_path / 'a.pth'), str(tmp_path / 'a.safetensors'), 'mine')
     checkpoint = read_checkpoint(str(tmp_path / 'a.safetensors'))
     assert set(checkpoint['state_dict']) == {'a', 'b'}
-    assert checkpoint['meta']['config'] == 'mine'
+    assert checkpoint['meta']['config_name'] == 'mine'
 
 
 class Small(BaseModule):

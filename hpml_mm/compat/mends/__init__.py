@@ -11,8 +11,10 @@ MENDS = {
     # a fixed table of the packages whose configs `package::name` finds
     'mmengine.config.utils': CONFIGS,
     'mmengine.config.config': CONFIGS,
-    # loads again in the unsafe way exactly what the safe load refuses
+    # has a list with getattr, and loads in the unsafe way what is refused by it
     'mmengine.runner.checkpoint': 'hpml_mm.compat.mends.safe_load',
+    # executes the text of a config that a checkpoint holds
+    'mmengine.infer.infer': 'hpml_mm.compat.mends.infer',
     # imports imgaug, which is dead, whatever is used of mmdet.datasets
     'mmdet.datasets.transforms.generate_line': 'hpml_mm.compat.mends.imgaug',
     # arguments of albumentations 1, a module that 2 lacks, a generator of its own

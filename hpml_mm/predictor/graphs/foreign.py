@@ -19,8 +19,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from hpml_mm.compat.stand_ins import (
+    NUMPY_STAND_INS,
+    Array,
+    PlainDict,
+    Record,
+    read_numbers,
+)
 from hpml_mm.utils.file_kind import why_unreadable
 
 from .graph import VOCABULARY, Entry, Graph, Node, assemble
@@ -36,47 +41,6 @@ _NORM_PARAMS = 2
 #: Most numbers that a range of theirs has (those of a cell's nodes), and characters
 #: of a config as text: a pickle of a few bytes may stand for a list without end.
 _LONGEST_RANGE, _LONGEST_CONFIG = 1000, 100_000
-#: Types of numbers that an array in a pickle may have: kind and bytes.
-_NUMBERS = ('b1', 'i1', 'i2', 'i4', 'i8', 'u1', 'u2', 'u4', 'u8', 'f2', 'f4', 'f8')
-
-
-class Record:
-    """Attributes of a foreign object, without its methods."""
-
-    # With it no pickle can set the attributes of a class: one has no such method.
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-
-
-class _Numbers(Record):
-    """Stand-in for ``numpy.dtype``; plain numbers only."""
-
-    def __init__(self, code: object, *rest: object) -> None:
-        if code not in _NUMBERS:
-            shown = code if isinstance(code, str) else _kind(code)
-            raise ValueError(f'an array of type {shown}, not of numbers')
-        self.dtype = np.dtype(f'<{code}')
-
-    def __setstate__(self, state: Any) -> None:
-        # Version, byte order, and what plain numbers do not have.
-        self.dtype = self.dtype.newbyteorder('>' if state[1] == '>' else '<')
-
-
-def _read(numbers: object, content: bytes) -> np.ndarray:
-    if not isinstance(numbers, _Numbers):
-        raise ValueError('an array that is not made of numbers')
-    return np.frombuffer(content, numbers.dtype)
-
-
-class _Array(Record):
-    """Stand-in for ``numpy.ndarray``; its content is in ``array``."""
-
-    def __setstate__(self, state: Any) -> None:
-        _, shape, numbers, fortran, content = state
-        if max(shape, default=0) > len(content):  # such as a billion empty rows
-            raise ValueError(f'an array of shape {shape} without content')
-        flat = _read(numbers, content)
-        self.array = flat.reshape(shape, order='F' if fortran else 'C')
 
 
 class _Fields(tuple):
@@ -89,22 +53,11 @@ class _Fields(tuple):
         return super().__new__(cls, fields)
 
 
-# Functions have classes as stand-ins, too: even a method would lend its function's
-# attributes to a pickle that sets some.
-
-
-class _Reconstruct(Record):
-    """Stand-in for numpy's function that makes an empty array."""
-
-    def __new__(cls, *arguments: object) -> Any:
-        return _Array()
-
-
 class _Scalar(Record):
-    """Stand-in for numpy's function that makes a number."""
+    """Stand-in for numpy's function that makes a number; one of Python's."""
 
     def __new__(cls, numbers: object, content: bytes = b'') -> Any:
-        (number,) = _read(numbers, content).tolist()
+        (number,) = read_numbers(numbers, content).tolist()
         return number
 
 
@@ -127,21 +80,12 @@ class _Range(Record):
         return list(numbers)
 
 
-class _DefaultDict(Record):
-    """Stand-in for ``collections.defaultdict``; a dict without defaults."""
-
-    def __new__(cls, *factory: object) -> Any:
-        return {}
-
-
 _KNOWN: dict[str, type] = {
-    'numpy.dtype': _Numbers,
-    'numpy.ndarray': _Array,
-    'numpy.core.multiarray._reconstruct': _Reconstruct,
-    'numpy.core.multiarray.scalar': _Scalar,
+    **NUMPY_STAND_INS,
+    **{f'numpy.{core}.multiarray.scalar': _Scalar for core in ('core', '_core')},
     '_codecs.encode': _Encode,
     'builtins.range': _Range,
-    'collections.defaultdict': _DefaultDict,
+    'collections.defaultdict': PlainDict,
     'collections.OrderedDict': dict,
     **{f'builtins.{kind.__name__}': kind for kind in (set, frozenset, list)},
     # Of DARTS, by which GENNAPE's NAS-Bench-301 names its networks.
@@ -157,9 +101,7 @@ class _Unpickler(pickle.Unpickler):
     """Unpickler that finds the stand-ins and nothing else."""
 
     def find_class(self, module: str, name: str) -> Any:
-        # numpy 2 renamed it; caches of both are about.
-        place = module.replace('numpy._core', 'numpy.core')
-        found = _KNOWN.get(f'{place}.{name}')
+        found = _KNOWN.get(f'{module}.{name}')
         if found is None or '.' in name:
             raise _ForeignNameError(f'{module}.{name}')
         return found
@@ -318,7 +260,7 @@ def _text(config: object) -> str:
 
 def _plain(value: object) -> object:
     """Convert a config's other containers into lists, for JSON."""
-    if isinstance(value, _Array):
+    if isinstance(value, Array):
         return value.array.tolist()
     if isinstance(value, set | frozenset):
         return sorted(value)
