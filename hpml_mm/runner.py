@@ -11,7 +11,7 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from hpml_mm.compat import has_mmpose
-from hpml_mm.engine.hooks import LoadFromHook, MonitoredMetricHook
+from hpml_mm.engine.hooks import LoadFromHook, MonitoredMetricHook, ResumeHook
 from hpml_mm.engine.trackers import prepare_trackers
 
 
@@ -28,6 +28,8 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.register_hook(LoadFromHook())
     runner.register_hook(MonitoredMetricHook())
+    if not any(isinstance(hook, ResumeHook) for hook in runner.hooks):
+        runner.register_hook(ResumeHook())
     prepare_trackers(runner)
     return runner
 
