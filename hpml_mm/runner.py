@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 
 from hpml_mm.compat import has_mmpose
 from hpml_mm.config.work_dir import checkpoint_hooks
-from hpml_mm.engine.hooks import LoadFromHook, MonitoredMetricHook
+from hpml_mm.engine.hooks import LoadFromHook, MonitoredMetricHook, ResumeHook
 from hpml_mm.engine.trackers import prepare_trackers
 
 CHECKPOINT_HOOK = 'hpml_mm.CheckpointHook'
@@ -34,6 +34,8 @@ def build_runner(cfg: Config, launcher: str = 'none', trains: bool = False) -> R
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.register_hook(LoadFromHook())
     runner.register_hook(MonitoredMetricHook())
+    if not any(isinstance(hook, ResumeHook) for hook in runner.hooks):
+        runner.register_hook(ResumeHook())
     prepare_trackers(runner)
     if replaced:
         runner.logger.info(

@@ -1,47 +1,12 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Data set wrapper that seeds each sample of each epoch by itself."""
 
-import random
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-import torch
 from torch.utils.data import get_worker_info
 
-
-def seed_everything(*key: int) -> None:
-    """Seed Python's, NumPy's and torch's CPU generator from a few numbers.
-
-    The numbers are hashed by ``numpy.random.SeedSequence``, so keys that differ by
-    one give unrelated streams.
-
-    Args:
-        key: Numbers from 0; their order counts.
-    """
-    words = np.random.SeedSequence(key).generate_state(6)
-    # Hundreds of words of state each; four of them are enough to tell streams apart.
-    np.random.seed(words[:4])
-    random.seed(int(words[4]))
-    # torch.manual_seed() would seed the GPUs as well, and so the model's dropout.
-    torch.default_generator.manual_seed(int(words[5]))
-
-
-@contextmanager
-def random_states_kept() -> Iterator[None]:
-    """Restore the states of the three generators on exit."""
-    states = (
-        random.getstate(),
-        np.random.get_state(),
-        torch.default_generator.get_state(),
-    )
-    try:
-        yield
-    finally:
-        random.setstate(states[0])
-        np.random.set_state(states[1])
-        torch.default_generator.set_state(states[2])
+from hpml_mm.utils.random_states import random_states_kept, seed_everything
 
 
 class SeededDataset:

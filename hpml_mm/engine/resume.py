@@ -1,48 +1,20 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Continue an epoch in its middle.
+"""Continue a training from where its checkpoint was written.
 
 MMEngine starts a resumed epoch from its first batch, whatever iteration the
 checkpoint was written at: the iteration count overruns and the first batches
-are seen twice.
+are seen twice. A validation that was due there, but not done, it leaves out.
 """
 
 import logging
 import types
-from collections.abc import Iterator
 from itertools import islice
 from typing import Any
 
 from mmengine.logging import print_log
-from mmengine.runner import EpochBasedTrainLoop
-from torch.utils.data import DataLoader
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
-
-class SkipFirst:
-    """A batch sampler that leaves out its first batches, the first time only.
-
-    Args:
-        batch_sampler: What gives the indices of each batch.
-        skip: Batches to leave out. They are not loaded.
-    """
-
-    def __init__(self, batch_sampler: Any, skip: int) -> None:
-        self._batch_sampler = batch_sampler
-        self._skip = skip
-
-    def __iter__(self) -> Iterator[list[int]]:
-        # A generator, so that only what is read counts as the first time: a loader
-        # with workers makes two iterators and reads the second.
-        skip, self._skip = self._skip, 0
-        yield from islice(iter(self._batch_sampler), skip, None)
-
-    def __len__(self) -> int:
-        """Batches of a whole epoch: schedules and logs count by it."""
-        return len(self._batch_sampler)
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith('__'):  # not there yet while being unpickled
-            raise AttributeError(name)
-        return getattr(self._batch_sampler, name)
+from .batches import is_batched, samplers, skip_batches
 
 
 def batches_done(loop: EpochBasedTrainLoop) -> int:
@@ -71,8 +43,7 @@ def continue_epoch(loop: EpochBasedTrainLoop) -> None:
     """Make the next ``run_epoch`` of a resumed loop train the rest of its epoch.
 
     Iteration count, schedule and order of the data become those of a run that
-    was never interrupted; so do the weights where nothing draws from the
-    global random state, which no checkpoint of MMEngine holds.
+    was never interrupted. Random states are ``hpml_mm.ResumeHook``'s part.
     """
     if type(loop).run_epoch is not EpochBasedTrainLoop.run_epoch:
         return  # a loop of its own kind knows best
@@ -97,9 +68,48 @@ def _run_rest(done: int):
 
 def _rest(dataloader: Any, done: int) -> Any:
     """The batches after the first ``done``, unloaded where possible."""
-    if isinstance(dataloader, DataLoader) and dataloader.batch_sampler is not None:
-        # DataLoader forbids this by its __setattr__, because it would not
-        # reach workers that run already; none has been started yet.
-        vars(dataloader)['batch_sampler'] = SkipFirst(dataloader.batch_sampler, done)
+    if is_batched(dataloader):
+        skip_batches(dataloader, done)
         return dataloader
     return islice(iter(dataloader), done, None)
+
+
+def continue_iterations(loop: IterBasedTrainLoop) -> None:
+    """Make a resumed loop by iterations go on within its pass over the data.
+
+    MMEngine skips at once where the sampler has a ``skip``, as ``InfiniteSampler``
+    has. Of other samplers it would load what was trained already, with workers, and
+    wait two seconds at the end of each pass.
+    """
+    iterator, loader = loop.dataloader_iterator, loop.dataloader
+    if not is_batched(loader) or iterator._resolve_sampler() is not None:
+        return
+    length = len(loader.batch_sampler)
+
+    def skip_iter(num_iters: int) -> None:
+        # At a pass's end the iterator begins the next one itself.
+        passes, last = divmod(max(num_iters, 1) - 1, length)
+        iterator._epoch = passes
+        for sampler in samplers(loader):
+            if passes and hasattr(sampler, 'set_epoch'):
+                sampler.set_epoch(passes)
+        skip_batches(loader, last + 1)
+
+    iterator.skip_iter = skip_iter
+
+
+def validation_due(runner: Runner) -> bool:
+    """Return whether MMEngine's loop validates where a resumed training stands."""
+    loop = runner.train_loop
+    if runner._val_loop is None or not loop.iter:
+        return False
+    if type(loop).run is EpochBasedTrainLoop.run:
+        done, end = loop.epoch, loop.max_epochs
+        if loop.iter != done * len(loop.dataloader):  # amid the next epoch
+            return False
+    elif type(loop).run is IterBasedTrainLoop.run:
+        done, end = loop.iter, loop.max_iters
+    else:
+        return False
+    loop._decide_current_val_interval()
+    return done >= loop.val_begin and (done % loop.val_interval == 0 or done == end)

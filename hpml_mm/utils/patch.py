@@ -1,8 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Patches of a method that go without a trace."""
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from types import MethodType
 from typing import Any
 
@@ -107,3 +107,17 @@ def calls_running(target: object, name: str) -> int:
     """Number of calls of a patched method that have not ended; 0 without a patch."""
     patched = vars(target).get(name)
     return patched.depth if isinstance(patched, _Patched) else 0
+
+
+@contextmanager
+def calls_uncounted(target: object, name: str) -> Iterator[None]:
+    """Have :func:`calls_running` leave out the calls of a method that run now."""
+    patched = vars(target).get(name)
+    if not isinstance(patched, _Patched):
+        yield
+        return
+    depth, patched.depth = patched.depth, 0
+    try:
+        yield
+    finally:
+        patched.depth = depth

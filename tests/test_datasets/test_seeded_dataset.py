@@ -11,7 +11,8 @@ import torch
 from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from hpml_mm.datasets.seeded_dataset import SeededDataset, seed_everything
+from hpml_mm.datasets.seeded_dataset import SeededDataset
+from hpml_mm.utils.random_states import seed_everything
 
 
 def draw() -> list[float]:

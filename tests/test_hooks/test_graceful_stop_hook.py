@@ -8,10 +8,10 @@ from mmengine.runner import load_checkpoint
 from torch.utils.data import BatchSampler, DataLoader, SequentialSampler
 from toy_tools import toy_config, toy_runner
 
+from hpml_mm.engine.batches import SkipFirst
 from hpml_mm.engine.hooks import GracefulStopHook
 from hpml_mm.engine.hooks import graceful_stop_hook as module
 from hpml_mm.engine.hooks.graceful_stop_hook import StoppedBySignalError
-from hpml_mm.engine.resume import SkipFirst
 
 STOP = {'type': 'hpml_mm.GracefulStopHook'}
 # 24 points in batches of 4: iterations 1-6 and 7-12 of two epochs.

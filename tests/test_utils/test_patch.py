@@ -7,7 +7,7 @@ import pickle
 import pytest
 from torch import nn
 
-from hpml_mm.utils.patch import calls_running, patch
+from hpml_mm.utils.patch import calls_running, calls_uncounted, patch
 
 
 class Target:
@@ -140,3 +140,16 @@ def test_a_copy_has_the_method_without_the_patch(duplicate):
     model.eval()
     assert (model.training, calls) == (False, [1])
     undo()
+
+
+def test_running_calls_can_be_left_out():
+    class Target:
+        def run(self):
+            with calls_uncounted(self, 'run'):
+                inside = calls_running(self, 'run')
+            return inside, calls_running(self, 'run')
+
+    target = Target()
+    assert target.run() == (0, 0)
+    patch(target, 'run')
+    assert target.run() == (0, 1)

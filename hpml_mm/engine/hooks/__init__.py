@@ -11,6 +11,7 @@ from .graceful_stop_hook import GracefulStopHook
 from .load_from_hook import LoadFromHook
 from .monitored_metric_hook import MonitoredMetricHook
 from .progress_hook import ProgressHook
+from .resume_hook import ResumeHook
 from .runtime_info_hook import RuntimeInfoHook
 from .sample_seed_hook import SampleSeedHook
 from .speed_hook import SpeedHook
@@ -31,6 +32,7 @@ __all__ = [
     'LoadFromHook',
     'MonitoredMetricHook',
     'ProgressHook',
+    'ResumeHook',
     'RuntimeInfoHook',
     'SampleSeedHook',
     'SpeedHook',

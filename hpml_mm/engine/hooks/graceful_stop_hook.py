@@ -27,6 +27,7 @@ from hpml_mm.utils.model import single_wrappers
 
 from .checkpoint_hook import CheckpointHook
 from .loop_hook import LoopHook
+from .resume_hook import gather_states
 
 CHECKPOINT = 'interrupted.pth'
 # torchrun and a terminal may both pass on one Ctrl-C: two signals within this
@@ -221,6 +222,7 @@ class GracefulStopHook(LoopHook):
 
     def _stop(self, runner: Runner, iteration: int) -> None:
         signum = self._signum
+        gather_states(runner)
         self._save(runner, iteration)
         barrier()  # a process that leaves early has the launcher kill the others
         raise StoppedBySignalError(signum)

@@ -8,7 +8,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any, Literal
 
-from mmengine.dist import get_world_size, is_main_process
+from mmengine.dist import broadcast_object_list, get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
@@ -42,8 +42,9 @@ class SummaryHook(LoopHook):
     are those of the evaluations that the training loop itself calls.
 
     A training that breaks off leaves its summary too, as 'interrupted' (Ctrl-C, a
-    signal) or 'failed'. A summary of the other mode that is there already is kept
-    as ``summary_train.json`` or ``summary_test.json``.
+    signal) or 'failed'. That of a finished one stays when it is resumed all the same. A
+    summary of the other mode that is there already is kept as ``summary_train.json`` or
+    ``summary_test.json``.
 
     A hook's ``summary`` takes no arguments and must not communicate with other
     processes: after an error, the others would not answer. All processes call it,
@@ -62,6 +63,7 @@ class SummaryHook(LoopHook):
         self._seconds: float | None = None
         # Of the processes before this one; None where their checkpoint lacks it.
         self._earlier: float | None = 0.0
+        self._from = 0
         # The summary that this run wrote last, None before and if it could not.
         self.path: Path | None = None
 
@@ -75,6 +77,7 @@ class SummaryHook(LoopHook):
         """Start the clock."""
         self._mode, self._metrics = 'train', {}
         self._started, self._seconds = self.clock(), None
+        self._from = runner.iter
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Store the wall time so far in the checkpoint."""
@@ -94,7 +97,14 @@ class SummaryHook(LoopHook):
             self._metrics = dict(metrics or {})
 
     def after_train(self, runner: Runner) -> None:
-        """Write the summary of a training."""
+        """Write the summary of a training; that of one that was finished stays."""
+        if runner.iter == self._from and finished_before(runner):
+            self._started, self.path = None, _path(runner)
+            runner.logger.info(
+                f'This training was finished before, at iteration {runner.iter}: '
+                f'{self.path} is kept'
+            )
+            return
         self.write(runner, 'finished')
 
     def before_test(self, runner: Runner) -> None:
@@ -132,7 +142,7 @@ class SummaryHook(LoopHook):
         payload = self._payload(runner, status)
         if not is_main_process():
             return None
-        self.path, path = None, Path(runner.work_dir, 'summary.json')
+        self.path, path = None, _path(runner)
         try:
             _keep_other_mode(path, self._mode)
             write_atomic(path, dump_strict(payload))
@@ -191,6 +201,22 @@ class SummaryHook(LoopHook):
         }
 
 
+def finished_before(runner: Runner) -> bool:
+    """Return whether a resumed training has the summary of one that ended right here.
+
+    All processes get the answer of the first one.
+    """
+    answer = [False]
+    if runner._resume and is_main_process():
+        found = _read(_path(runner))
+        train = found.get('train')
+        iters = train.get('iters') if isinstance(train, dict) else None
+        ended = (found.get('mode'), found.get('status')) == ('train', 'finished')
+        answer = [ended and iters == runner.iter]
+    broadcast_object_list(answer)
+    return answer[0]
+
+
 def best_scores(runner: Runner) -> dict[str, Any]:
     """Best value of each metric that a CheckpointHook keeps the best checkpoint of.
 
@@ -246,9 +272,18 @@ def _dataset_size(runner: Runner) -> int | None:
 def _keep_other_mode(path: Path, mode: str) -> None:
     """Rename a summary of the other mode, so that it is not overwritten."""
     other = 'test' if mode == 'train' else 'train'
+    if _read(path).get('mode') == other:
+        path.replace(path.with_name(f'summary_{other}.json'))
+
+
+def _path(runner: Runner) -> Path:
+    return Path(runner.work_dir, 'summary.json')
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Content of a summary, empty where there is none that can be read."""
     try:
         found = json.loads(path.read_text(encoding='utf-8'))
     except (FileNotFoundError, ValueError):
-        return
-    if isinstance(found, dict) and found.get('mode') == other:
-        path.replace(path.with_name(f'summary_{other}.json'))
+        return {}
+    return found if isinstance(found, dict) else {}
