@@ -99,7 +99,7 @@ def main() -> None:
             cut_short=args.cut_short,
         )
         check_data(cfg, ('train', 'val'))
-        runner = build_runner(cfg, args.launcher)
+        runner = build_runner(cfg, args.launcher, trains=True)
         runner.logger.info(cpu)
         train(runner)
     if is_main_process():

@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from hpml_mm.utils.file_kind import file_kind, why_unreadable
+from hpml_mm.utils.files import replacing
 from hpml_mm.utils.messages import listed
 from hpml_mm.utils.model import bare_model
 
@@ -270,11 +271,18 @@ def export_weights(source: str, target: str, config: str | None = None) -> int:
     """
     if not target.endswith('.safetensors'):
         raise ValueError(f'{target} must end in .safetensors')
-    checkpoint = read_checkpoint(source)
+    write_safetensors(read_checkpoint(source), Path(target), config)
+    return Path(target).stat().st_size
+
+
+def write_safetensors(
+    checkpoint: Mapping[str, Any], target: Path, config: str | None = None
+) -> None:
+    """Write the weights that a checkpoint holds, see :func:`export_weights`."""
     # safetensors stores no tensor twice: weights that are tied get copies.
     state = {k: v.clone().contiguous() for k, v in state_dict_of(checkpoint).items()}
     if not state:
-        raise ValueError(f'{source} holds no weights')
+        raise ValueError(f'there are no weights to write to {target}')
     meta = checkpoint.get('meta') or {}
     notes = {'format': 'pt'}
     classes = (meta.get('dataset_meta') or {}).get('classes')
@@ -283,9 +291,8 @@ def export_weights(source: str, target: str, config: str | None = None) -> int:
     config = config or _config_name(meta)
     if config:
         notes['config'] = config
-    Path(target).parent.mkdir(parents=True, exist_ok=True)
-    save_file(state, target, notes)
-    return Path(target).stat().st_size
+    with replacing(target) as beside:
+        save_file(state, beside, notes)
 
 
 def _config_name(meta: Mapping[str, Any]) -> str | None:

@@ -13,7 +13,7 @@ import torch
 from harness import fork, kill, toy_runner, wait
 from outcomes import Outcome, main
 
-from hpml_mm.config.work_dir.last_checkpoint import newest_whole
+from hpml_mm.config.work_dir import find_checkpoint
 
 PROMISE = 'kill -9 while a checkpoint is written: one that resumes is left'
 #: Numbers of eight bytes less three bits: a checkpoint of 8 MB.
@@ -36,7 +36,7 @@ def train_and_tell(work_dir: Path, hook: dict, pipe: int) -> None:
 
 def resume(work_dir: Path, hook: dict) -> None:
     """Go on for two iterations from the newest checkpoint that is whole."""
-    found = newest_whole(work_dir)
+    found = find_checkpoint(work_dir)
     assert found is not None
     done = torch.load(found, weights_only=False)['meta']['iter']
     runner = toy_runner(
@@ -44,7 +44,7 @@ def resume(work_dir: Path, hook: dict) -> None:
         hook,
         BALLAST,
         train_cfg=dict(by_epoch=False, max_iters=done + 2),
-        load_from=str(found),
+        load_from=found,
         resume=True,
     )
     runner.train()
