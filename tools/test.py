@@ -7,6 +7,11 @@ Any folder of the same layout can be tested with
 ``--cfg-options test_dataloader.dataset.data_root=DIR``.
 """
 
+from early_signals import end_with_one_line
+
+if __name__ == '__main__':
+    end_with_one_line()
+
 import argparse
 from pathlib import Path
 
