@@ -5,6 +5,7 @@ import contextlib
 import io
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import uuid
@@ -14,6 +15,8 @@ from unittest import mock
 from mmengine.config import Config
 from mmengine.runner import Runner
 from python_process import TIMEOUT, run_python
+
+from hpml_mm.engine.stopping.request import STOP_SIGNALS
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / 'tests' / 'data'
@@ -78,6 +81,7 @@ def call_tool(
     run = runpy.run_module if module else runpy.run_path
     program = 'hpml' if words else path
     words, code = [program, *words, *map(str, arguments)], 0
+    handlers = {signum: signal.getsignal(signum) for signum in STOP_SIGNALS}
     out, err = io.StringIO(), io.StringIO()
     with (
         contextlib.chdir(cwd),
@@ -92,6 +96,9 @@ def call_tool(
             code = end.code if isinstance(end.code, int) else int(end.code is not None)
             if isinstance(end.code, str):
                 print(end.code, file=sys.stderr)
+        finally:
+            for signum, handler in handlers.items():
+                signal.signal(signum, handler)
     return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
 
 

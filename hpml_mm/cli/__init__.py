@@ -11,6 +11,8 @@ import importlib
 import sys
 from collections.abc import Sequence
 
+from .early_signals import end_with_one_line
+
 COMMANDS = {
     'train': 'train a config',
     'test': 'test a checkpoint',
@@ -44,6 +46,8 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command; errors that a user can mend are one line and exit code 2."""
     argv = sys.argv[1:] if argv is None else argv
+    if argv[:1] in (['train'], ['test']):
+        end_with_one_line()
     parser = argparse.ArgumentParser('hpml', description='Measured and fast training.')
     add_commands(parser, __name__, argv)
     args = parser.parse_args(argv)

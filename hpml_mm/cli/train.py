@@ -22,6 +22,7 @@ from hpml_mm.config.run import configure_training
 from hpml_mm.engine import weights  # noqa: F401  # lets configs load safetensors
 from hpml_mm.engine.cpu import setup_cpu
 from hpml_mm.engine.hooks import GracefulStopHook, SummaryHook
+from hpml_mm.engine.stopping.request import StoppedBySignalError
 from hpml_mm.experiments.runs import print_table, summary_rows
 from hpml_mm.runner import build_runner, check_data
 
@@ -59,13 +60,20 @@ def train(runner: Runner) -> None:
             hook.resume_command = command_to_resume(sys.argv)
     try:
         runner.train()
-    except KeyboardInterrupt:
-        runner.logger.warning('Interrupted: no checkpoint was saved')
-        sys.exit(130)
-    except SystemExit:  # all processes stopped together, with a checkpoint
+    except KeyboardInterrupt as stop:
+        runner.logger.warning(f'Stopped at once ({stop}): no checkpoint was saved')
+        sys.exit(getattr(stop, 'code', 130))
+    except StoppedBySignalError:  # all processes together, with a checkpoint
         runner.visualizer.close()
         barrier()  # whoever left first would have the launcher kill the others
         raise
+
+
+def after_restart(resume: str | None, overwrite: bool) -> tuple[str | None, bool]:
+    """Have a training that torchrun starts again go on from its last checkpoint."""
+    if int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)) == 0:
+        return resume, overwrite
+    return resume or 'auto', False
 
 
 def report(runner: Runner) -> None:
@@ -84,6 +92,7 @@ def report(runner: Runner) -> None:
 
 def run(args: argparse.Namespace) -> None:
     cpu = setup_cpu()
+    resume, overwrite = after_restart(args.resume, args.overwrite)
     cfg = configure_training(
         args.config,
         args.cfg_options,
@@ -91,8 +100,8 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
         tag=args.tag,
         work_dir=args.work_dir,
-        resume=args.resume,
-        overwrite=args.overwrite,
+        resume=resume,
+        overwrite=overwrite,
         cut_short=args.cut_short,
     )
     check_data(cfg, ('train', 'val'))

@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 r"""Measure how long saving a checkpoint holds up training.
 
-    python -m projects.checkpoint_stall --out results/checkpoint-stall.csv
+    python -m projects.checkpoint_stall --rows results/checkpoint-stall.csv
 
 projects/checkpoint_stall/README.md says what is measured.
 """
@@ -27,7 +27,7 @@ def main() -> None:
         description=__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument('--out', type=Path, required=True, help='results/NAME.csv')
+    parser.add_argument('--rows', type=Path, required=True, help='results/NAME.csv')
     parser.add_argument('--folder', help='disk to write to, else that of /tmp')
     parser.add_argument('--rounds', type=int, default=3, help='trainings of each way')
     parser.add_argument('--saves', type=int, default=6, help='of each training')
@@ -42,7 +42,7 @@ def main() -> None:
                     place = Path(folder, f'{size}-{way}-{number}')
                     found[way] += train(place, hook, *shape, args.saves, args.every)
             rows = stall_rows(f'checkpoint-stall-{size}', found, argv)
-            append_results(args.out, rows)
+            append_results(args.rows, rows)
             for row in rows:
                 print(
                     f'{row.experiment}: {row.value:.3g} {row.unit} ({row.spread:.2g})'

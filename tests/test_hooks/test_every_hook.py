@@ -32,7 +32,7 @@ from toy_runs import (
 )
 from two_ranks import on_two_ranks
 
-from hpml_mm.engine.hooks.graceful_stop_hook import StoppedBySignalError
+from hpml_mm.engine.stopping.request import StoppedBySignalError
 from hpml_mm.predictor.gnn.regressor import ScoreModel
 from hpml_mm.predictor.gnn.targets import TargetScaler
 from hpml_mm.registry import HOOKS

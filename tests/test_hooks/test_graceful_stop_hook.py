@@ -10,8 +10,7 @@ from toy_tools import toy_config, toy_runner
 
 from hpml_mm.engine.batches import SkipFirst
 from hpml_mm.engine.hooks import GracefulStopHook
-from hpml_mm.engine.hooks import graceful_stop_hook as module
-from hpml_mm.engine.hooks.graceful_stop_hook import StoppedBySignalError
+from hpml_mm.engine.stopping.request import StoppedBySignalError
 
 STOP = {'type': 'hpml_mm.GracefulStopHook'}
 # 24 points in batches of 4: iterations 1-6 and 7-12 of two epochs.
@@ -171,19 +170,6 @@ def test_no_stop_right_before_a_validation_of_a_new_interval(tmp_path):
     assert len(runner.message_hub.get_scalar('val/accuracy/top1').data[0]) == 1
     meta = torch.load(tmp_path / 'interrupted.pth', weights_only=False)['meta']
     assert meta['iter'] == 3
-
-
-def test_only_a_second_request_stops_at_once(monkeypatch, capfd):
-    now = [100.0]
-    monkeypatch.setattr(module.time, 'monotonic', lambda: now[0])
-    hook = GracefulStopHook()
-    hook.request(signal.SIGINT)
-    assert 'SIGINT: stopping' in capfd.readouterr().err
-    now[0] += 0.5
-    hook.request(signal.SIGINT)  # the same Ctrl-C, passed on by the launcher
-    now[0] += 1.0
-    with pytest.raises(KeyboardInterrupt):
-        hook.request(signal.SIGINT)
 
 
 def test_a_checkpoint_of_other_epochs_starts_the_epoch_anew(tmp_path):

@@ -12,7 +12,7 @@ from toy_runs import Terminal, toy_runner
 from unusual_runs import UNUSUAL, two_optimizers, unusual_runner
 
 from hpml_mm.engine.hooks import SummaryHook
-from hpml_mm.engine.hooks.graceful_stop_hook import StoppedBySignalError
+from hpml_mm.engine.stopping.request import StoppedBySignalError
 from hpml_mm.registry import HOOKS
 
 STOP = {'type': 'hpml_mm.GracefulStopHook'}

@@ -94,6 +94,7 @@ def test_arguments_and_environment_reach_torchrun_as_they_are(tmp_path):
     )
     fake.chmod(0o755)
     nodes = {'NNODES': '2', 'NODE_RANK': '1', 'MASTER_ADDR': '10.0.0.1', 'PORT': '7'}
+    nodes['MAX_RESTARTS'] = '3'
     options = ['--cfg-options', 'a=[1, 2]', 'b=*']
     done = run_tool(
         'dist_train.sh',
@@ -105,11 +106,12 @@ def test_arguments_and_environment_reach_torchrun_as_they_are(tmp_path):
         **nodes,
     )
     words = done.stdout.splitlines()
-    assert words[:7] == [
-        *('-m', 'torch.distributed.run', '--nnodes=2', '--node_rank=1'),
-        *('--nproc_per_node=4', '--master_addr=10.0.0.1', '--master_port=7'),
+    assert words[0].endswith('/tools/launch.py')
+    assert words[1:7] == [
+        *('--nnodes=2', '--node_rank=1', '--nproc_per_node=4'),
+        *('--master_addr=10.0.0.1', '--master_port=7', '--max_restarts=3'),
     ]
     assert words[7].endswith('/tools/train.py')
     assert words[8:-1] == ['my config.py', '--launcher', 'pytorch', *options]
-    # torchrun's own 30 s may end before a validation does.
-    assert words[-1] == '600'
+    # torchrun's own 30 s may end before a checkpoint is written.
+    assert words[-1] == '120'

@@ -1,0 +1,46 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Start processes as torchrun does, and say in one line how they ended.
+
+python tools/launch.py [arguments of torchrun] SCRIPT [its arguments]
+
+It passes SIGUSR1 and SIGUSR2 on as well, with which schedulers warn of a job's end,
+and leaves SIGHUP ignored where ``nohup`` ignores it.
+"""
+
+import signal
+import sys
+
+from hpml_mm.cli.early_signals import end_with_one_line
+
+_PASSED_ON = ('SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2')
+
+
+def main() -> None:
+    end_with_one_line()
+    from torch.distributed import run
+    from torch.distributed.elastic.multiprocessing import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    passed_on = ','.join(
+        name
+        for name in _PASSED_ON
+        if signal.getsignal(getattr(signal, name)) is not signal.SIG_IGN
+    )
+    try:
+        run.main([f'--signals-to-handle={passed_on}', *sys.argv[1:]])
+    except SignalException as stop:
+        print(f'{stop.sigval.name}: all processes have ended', file=sys.stderr)
+        sys.exit(128 + stop.sigval)
+    except ChildFailedError as error:
+        rank, failure = error.get_first_failure()
+        code = failure.exitcode
+        how = f'with exit code {code}' if code > 0 else f'by {failure.signal_name()}'
+        print(
+            f'process {rank} of the training ended {how}, and so the others were ended',
+            file=sys.stderr,
+        )
+        sys.exit(code if code > 0 else 128 - code)
+
+
+if __name__ == '__main__':
+    main()
