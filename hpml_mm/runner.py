@@ -11,12 +11,15 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from hpml_mm.compat import has_mmpose
-from hpml_mm.engine.hooks import LoadFromHook, MonitoredMetricHook
+from hpml_mm.engine.hooks import DivergenceHook, LoadFromHook, MonitoredMetricHook
 from hpml_mm.engine.trackers import prepare_trackers
 
 
 def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
     """Build the runner that ``cfg`` asks for, with checks of weights and metrics.
+
+    A run that diverges is ended, see
+    :class:`~hpml_mm.engine.hooks.divergence_hook.DivergenceHook`.
 
     Args:
         cfg: A checked config.
@@ -28,6 +31,8 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.register_hook(LoadFromHook())
     runner.register_hook(MonitoredMetricHook())
+    if not any(isinstance(hook, DivergenceHook) for hook in runner.hooks):
+        runner.register_hook(DivergenceHook())
     prepare_trackers(runner)
     return runner
 
