@@ -16,6 +16,7 @@ from hpml_mm.datasets.fer.duplicates import (
     group_duplicates,
     item_key,
 )
+from hpml_mm.utils.files import write_atomic
 
 
 def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
@@ -91,7 +92,7 @@ def main(argv: list[str] | None = None) -> None:
                 'counts': count_groups(groups),
                 'groups': [group.to_dict() for group in groups],
             }
-            args.json.write_text(json.dumps(content, indent=1) + '\n')
+            write_atomic(args.json, json.dumps(content, indent=1) + '\n')
     except (OSError, ValueError) as error:
         sys.exit(f'error: {error}')
 

@@ -22,6 +22,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from hpml_mm.utils.file_kind import file_kind, why_unreadable
+from hpml_mm.utils.files import replacing
 from hpml_mm.utils.messages import listed
 from hpml_mm.utils.model import bare_model
 
@@ -283,8 +284,8 @@ def export_weights(source: str, target: str, config: str | None = None) -> int:
     config = config or _config_name(meta)
     if config:
         notes['config'] = config
-    Path(target).parent.mkdir(parents=True, exist_ok=True)
-    save_file(state, target, notes)
+    with replacing(Path(target)) as beside:
+        save_file(state, beside, notes)
     return Path(target).stat().st_size
 
 

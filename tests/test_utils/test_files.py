@@ -4,6 +4,7 @@
 import contextlib
 import json
 import math
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,13 @@ import pytest
 import torch
 from torch import nn
 
-from hpml_mm.utils.files import dump_strict, replacing, to_strict, write_atomic
+from hpml_mm.utils.files import (
+    dump_strict,
+    locked,
+    replacing,
+    to_strict,
+    write_atomic,
+)
 
 
 @pytest.mark.parametrize(
@@ -73,3 +80,59 @@ def test_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
         write_atomic(path, 'two')
     assert path.read_text() == 'one'
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_lock_keeps_others_out_and_leaves_nothing(tmp_path):
+    path, order = tmp_path / 'new' / 'file', []
+    inside = threading.Event()
+
+    def wait():
+        inside.set()
+        with locked(path) as waited:
+            order.append(('second', waited))
+
+    other = threading.Thread(target=wait)
+    with locked(path) as waited:
+        other.start()
+        inside.wait()
+        with (
+            pytest.raises(OSError, match='file has been locked .* for 0.1 s'),
+            locked(path, 0.1),
+        ):
+            pass
+        order.append(('first', waited))
+    other.join()
+    assert order[0] == ('first', False)
+    assert order[1][0] == 'second'
+    assert not [*path.parent.iterdir()]
+
+
+def test_a_lock_that_a_killed_process_left_is_none(tmp_path):
+    (tmp_path / '.file.lock').touch()
+    with locked(tmp_path / 'file', 0) as waited:
+        assert not waited
+
+
+def test_a_lock_ends_with_an_error(tmp_path):
+    with contextlib.suppress(KeyError), locked(tmp_path / 'file'):
+        raise KeyError
+    with locked(tmp_path / 'file', 0) as waited:
+        assert not waited
+
+
+def test_one_counter_in_many_threads(tmp_path):
+    # Each opens, locks and deletes the lock file that others are waiting for.
+    path = tmp_path / 'count'
+    path.write_text('0')
+
+    def count():
+        for _ in range(20):
+            with locked(path):
+                write_atomic(path, str(int(path.read_text()) + 1))
+
+    threads = [threading.Thread(target=count) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert path.read_text() == '60'
