@@ -64,7 +64,7 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     # Processes of several machines that share a folder may have one number.
-    own = f'{os.getpid()}-{secrets.token_hex(4)}'
+    own = f'{secrets.token_hex(4)}.{os.getpid()}'
     beside = path.with_name(f'.{path.stem}.{own}.tmp{path.suffix}')
     try:
         yield beside
