@@ -14,17 +14,17 @@ ifdef HPML_MM_DATA
 export HPML_MM_DATA := $(abspath $(HPML_MM_DATA))
 endif
 
-.PHONY: help demo test test-quick test-system lint format tables docs env env-extras python clean
+.PHONY: help demo test test-quick test-system test-reliability lint format tables docs env env-extras python clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list.
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 16
 
 demo: env  ## Install what is missing, then train on faces that the demo draws itself.
-	$(BIN)/python tools/train.py $(DEMO_CONFIG) --overwrite $(ARGS)
+	$(BIN)/hpml train $(DEMO_CONFIG) --overwrite $(ARGS)
 
 # Tests use small tensors: one thread is as fast, and not slowed down by other programs.
-test test-quick test-system: export OMP_NUM_THREADS ?= 1
+test test-quick test-system test-reliability: export OMP_NUM_THREADS ?= 1
 PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
 
 test: env-extras  ## Install what is missing, the optional extras too, then test everything.
@@ -35,6 +35,9 @@ test-quick: env-extras  ## Test in two minutes what takes less than a second.
 
 test-system: env-extras  ## Test what needs a browser, a cluster or minutes.
 	$(PYTEST) -m system $(ARGS)
+
+test-reliability: env-extras  ## Kill, fill, damage and attack in full, for up to an hour.
+	$(BIN)/python tests/reliability/all_promises.py $(ARGS)
 
 lint: env-extras  ## Check style, format and types.
 	$(BIN)/ruff check
@@ -50,7 +53,7 @@ docs: env-extras  ## Build the documents and the API reference into build/docs.
 	@echo "docs: open build/docs/index.html"
 
 tables: env  ## Write the tables of the documents from results/*.csv.
-	$(BIN)/python tools/make_tables.py
+	$(BIN)/hpml results documents
 	$(BIN)/python -m projects.cat_grid --write
 
 env: python  ## Install what is missing into .venv.

@@ -7,15 +7,19 @@ from collections.abc import Sequence
 import torch
 import torch.distributed as dist
 from mmengine.config import Config
+from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from hpml_mm.compat import has_mmpose
+from hpml_mm.config.work_dir import checkpoint_hooks
 from hpml_mm.engine.hooks import DivergenceHook, LoadFromHook, MonitoredMetricHook
 from hpml_mm.engine.trackers import prepare_trackers
 
+CHECKPOINT_HOOK = 'hpml_mm.CheckpointHook'
 
-def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
+
+def build_runner(cfg: Config, launcher: str = 'none', trains: bool = False) -> Runner:
     """Build the runner that ``cfg`` asks for, with checks of weights and metrics.
 
     A run that diverges is ended, see
@@ -24,17 +28,50 @@ def build_runner(cfg: Config, launcher: str = 'none') -> Runner:
     Args:
         cfg: A checked config.
         launcher: ``'none'``, or ``'pytorch'`` within torchrun.
+        trains: True to save checkpoints by this package's hook instead of MMEngine's.
     """
     cfg.launcher = launcher
     if launcher != 'none':
         _join_processes(cfg)
+    replaced = trains and replace_checkpoint_hooks(cfg)
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.register_hook(LoadFromHook())
     runner.register_hook(MonitoredMetricHook())
     if not any(isinstance(hook, DivergenceHook) for hook in runner.hooks):
         runner.register_hook(DivergenceHook())
     prepare_trackers(runner)
+    if replaced:
+        runner.logger.info(
+            f"{CHECKPOINT_HOOK} saves the checkpoints; type='mmengine.CheckpointHook' "
+            "in the config keeps MMEngine's, which may lose the last one in a crash"
+        )
     return runner
+
+
+def replace_checkpoint_hooks(cfg: Config) -> bool:
+    """Put this package's CheckpointHook where a config has MMEngine's.
+
+    One that the config names ``mmengine.CheckpointHook`` stays, and so does that of a
+    FlexibleRunner, which has ways of its own to save.
+
+    Returns:
+        Whether there was any.
+    """
+    if cfg.get('runner_type', 'Runner') != 'Runner':
+        return False
+    if cfg.get('default_hooks') is None:
+        cfg.default_hooks = {}
+    cfg.default_hooks.setdefault(
+        'checkpoint', {'type': 'CheckpointHook', 'interval': 1}
+    )
+    stock = [
+        hook
+        for hook in checkpoint_hooks(cfg, MMEngineCheckpointHook)
+        if hook.get('type') not in (None, 'mmengine.CheckpointHook')
+    ]
+    for hook in stock:
+        hook['type'] = CHECKPOINT_HOOK
+    return bool(stock)
 
 
 def check_data(cfg: Config, modes: Sequence[str]) -> None:

@@ -12,9 +12,9 @@ from hpml_mm.experiments.rows import ResultRow, append_results
 
 
 def add_outputs(parser: argparse.ArgumentParser) -> None:
-    """Add ``--out`` and ``--figure``."""
-    parser.add_argument('--out', type=Path, required=True, help='results/NAME.csv')
-    parser.add_argument('--figure', type=Path, help='the same as a picture, PNG')
+    """Add ``--rows`` and ``--plot``."""
+    parser.add_argument('--rows', type=Path, required=True, help='results/NAME.csv')
+    parser.add_argument('--plot', type=Path, help='the same as a picture, PNG')
 
 
 def write_outputs(
@@ -27,15 +27,15 @@ def write_outputs(
 
     Args:
         args: With what :func:`add_outputs` added.
-        rows: Go to ``--out``.
+        rows: Go to ``--rows``.
         draw: Makes the figure, RGB of type uint8.
         table: Markdown.
 
     Raises:
         ValueError: If the file is no results file.
     """
-    append_results(args.out, rows)
-    if args.figure:
-        mmcv.imwrite(mmcv.rgb2bgr(draw()), str(args.figure))
+    append_results(args.rows, rows)
+    if args.plot:
+        mmcv.imwrite(mmcv.rgb2bgr(draw()), str(args.plot))
     print(table)
-    print(f'{len(rows)} rows in {args.out}')
+    print(f'{len(rows)} rows in {args.rows}')

@@ -88,22 +88,22 @@ def shortened(command):
             words.append('--cfg-options')
         at = words.index('--cfg-options') + 1
         words[at:at] = SHORT
-    if 'tools/sweep.py' in words:
-        words += ['--root', 'work_dirs/test_docs']
+    if words[:2] == ['hpml', 'sweep']:
+        words += ['--work-dir', 'work_dirs/test_docs']
         words[words.index('--iters') + 1] = '12'
-        words[words.index('--repeat') + 1] = '1'
-    if 'tools/benchmark.py' in words:
+        words[words.index('--rounds') + 1] = '1'
+    if words[:2] == ['hpml', 'benchmark']:
         words += ['--rounds', '1', '--batches', '1', '--warmup', '1']
     if 'projects.light_fer' in words:
         words[words.index('--target') + 1] = '0'
         words += ['--data-root', 'faces', '--workers', '0']
-    if 'tools/quantize.py' in words:
+    if words[:2] == ['hpml', 'quantize']:
         words += ['--latency-seconds', '0', '--max-drop', 'none']
-    if 'tools/predictor.py' in words and 'search' in words:
+    if words[:3] == ['hpml', 'nas', 'search']:
         words += ['--trials', '100']
-    if 'tools/predictor.py' in words and 'train' in words:
+    if words[:3] == ['hpml', 'nas', 'train']:
         words[words.index('-n') + 1] = '50'
-    if 'tools/tune.py' in words:
+    if words[:2] == ['hpml', 'tune']:
         words += ['--seconds', '0.1']
     return words
 
@@ -205,12 +205,16 @@ def test_command(command, checkout, real_data, request):
         request.getfixturevalue('much_memory')
     words = shortened(command)
     for place, option in enumerate(words):
-        if option in ('--out', '--figure') and words[place + 1].startswith('results/'):
+        if option in ('--out', '--plot', '--rows') and words[place + 1].startswith(
+            'results/'
+        ):
             own = checkout / Path(words[place + 1]).name
             if (ROOT / words[place + 1]).is_file():  # its rows may be asked for
                 shutil.copy(ROOT / words[place + 1], own)
             words[place + 1] = str(own)
     env = environment(real_data)
+    if words[0] == 'hpml':
+        words[:1] = ['python', '-m', 'hpml_mm.cli']
     if words[0] == 'python':
         result = run_python(words[1:], checkout, env)
     else:

@@ -78,7 +78,7 @@ def test_the_import_check_asks_for_the_same_mmengine():
     assert listed(*BASE)['onedl-mmengine'] == f'>={MIN_MMENGINE}'
 
 
-def test_the_wheel_holds_the_library_alone(tmp_path):
+def test_the_wheel_holds_the_library_and_its_configs(tmp_path):
     source = tmp_path / 'source'
     source.mkdir()
     for path in ROOT.iterdir():
@@ -92,5 +92,12 @@ def test_the_wheel_holds_the_library_alone(tmp_path):
     installed = {path for path in files if '.dist-info' not in path.parts[0]}
     library = ROOT / 'hpml_mm'
     wanted = [*library.rglob('*.py'), *library.rglob('*.safetensors')]
-    wanted += [library / 'py.typed']
+    wanted += [library / 'py.typed', library / '.mim' / 'model-index.yml']
+    # Copies, of what are links here.
+    wanted += [
+        library / '.mim' / path.relative_to(ROOT)
+        for folder in ('configs', 'tools')
+        for path in (ROOT / folder).rglob('*.*')
+        if path.is_file() and path.suffix != '.pyc'
+    ]
     assert installed == {path.relative_to(ROOT) for path in wanted}

@@ -47,13 +47,14 @@ def environment(**extra: str) -> dict[str, str]:
 def run_tool(
     tool: str, *arguments: object, cwd: Path, **extra: str
 ) -> subprocess.CompletedProcess:
-    """Run ``tools/<tool>`` in ``cwd``, or a module such as ``projects.scaling``.
+    """Run in ``cwd`` a command of ``hpml``, such as ``'data faces'``.
 
-    A script of the shell is run by bash.
+    Also ``tools/<tool>``, where it has an ending, and a module of ``projects``. A
+    script of the shell is run by bash.
     """
-    is_module = tool.startswith('projects.')
-    place = ['-m', tool] if is_module else [str(ROOT / 'tools' / tool)]
-    words = [*place, *map(str, arguments)]
+    module, words = _module_and_words(tool)
+    place = ['-m', module] if module else [str(ROOT / 'tools' / tool)]
+    words = [*place, *words, *map(str, arguments)]
     env = environment(**{'PYTHON': sys.executable, **extra})
     if not tool.endswith('.sh'):
         return run_python(words, cwd, env)
@@ -72,9 +73,11 @@ def call_tool(
     tool: str, *arguments: object, cwd: Path
 ) -> subprocess.CompletedProcess[str]:
     """Do as :func:`run_tool` does, but within this process."""
-    path = tool if tool.startswith('projects.') else str(ROOT / 'tools' / tool)
-    run = runpy.run_module if path == tool else runpy.run_path
-    words, code = [path, *map(str, arguments)], 0
+    module, words = _module_and_words(tool)
+    path = module or str(ROOT / 'tools' / tool)
+    run = runpy.run_module if module else runpy.run_path
+    program = 'hpml' if words else path
+    words, code = [program, *words, *map(str, arguments)], 0
     out, err = io.StringIO(), io.StringIO()
     with (
         contextlib.chdir(cwd),
@@ -90,3 +93,10 @@ def call_tool(
             if isinstance(end.code, str):
                 print(end.code, file=sys.stderr)
     return subprocess.CompletedProcess(words, code, out.getvalue(), err.getvalue())
+
+
+def _module_and_words(tool: str) -> tuple[str | None, list[str]]:
+    """Module to run, None for a script of ``tools``, and its first words."""
+    if tool.startswith('projects.'):
+        return tool, []
+    return (None, []) if '.' in tool else ('hpml_mm.cli', tool.split())

@@ -1,66 +1,9 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Test a checkpoint.
+"""Test a checkpoint: ``hpml test`` under the name that OpenMMLab gives it."""
 
-python tools/test.py CONFIG CHECKPOINT [--cfg-options ...]
+import sys
 
-Any folder of the same layout can be tested with
-``--cfg-options test_dataloader.dataset.data_root=DIR``.
-"""
-
-import argparse
-from pathlib import Path
-
-from mmengine.dist import is_main_process
-
-import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
-from hpml_mm.config.arguments import add_config_arguments, clear_errors
-from hpml_mm.config.run import configure_test
-from hpml_mm.engine.cpu import setup_cpu
-from hpml_mm.engine.hooks import SummaryHook
-from hpml_mm.engine.weights import load_fitting
-from hpml_mm.experiments.runs import print_table, summary_rows
-from hpml_mm.runner import build_runner, check_data
-from hpml_mm.utils.files import dump_strict, write_atomic
-
-
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Test a checkpoint.')
-    add_config_arguments(parser)
-    parser.add_argument('checkpoint', help='.pth or .safetensors')
-    parser.add_argument('--work-dir', help='where the result goes')
-    parser.add_argument(
-        '--tta', action='store_true', help='average with the mirror image'
-    )
-    parser.add_argument('--launcher', choices=['none', 'pytorch'], default='none')
-    return parser.parse_args()
-
-
-def main() -> None:
-    args = parse_args()
-    with clear_errors():
-        cpu = setup_cpu()
-        cfg = configure_test(
-            args.config,
-            args.checkpoint,
-            args.cfg_options,
-            tta=args.tta,
-            work_dir=args.work_dir,
-        )
-        check_data(cfg, ('test',))
-        runner = build_runner(cfg, args.launcher)
-        runner.logger.info(cpu)
-        load_fitting(runner.model, args.checkpoint)
-        metrics = runner.test()
-    if not is_main_process():
-        return
-    path = Path(runner.work_dir, 'summary.json')
-    if not any(isinstance(hook, SummaryHook) for hook in runner.hooks):
-        record = {'status': 'finished', 'mode': 'test', 'metrics': metrics}
-        write_atomic(path, dump_strict({**record, 'config_file': cfg.filename}))
-    shown = {'status': 'finished', 'mode': 'test', 'metrics': metrics}
-    print_table(args.checkpoint, summary_rows(shown))
-    print(f'Written to {path}')
-
+from hpml_mm.cli import main
 
 if __name__ == '__main__':
-    main()
+    main(['test', *sys.argv[1:]])

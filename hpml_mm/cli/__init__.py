@@ -1,2 +1,85 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Commands, one module or package each."""
+"""The command ``hpml``, a module for each of its commands.
+
+A module has ``add_arguments``, which fills a parser, and ``run``, which does the work;
+its docstring is the help. A package holds further commands. Put the name of a new one
+into ``COMMANDS``, with a line of help.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+
+COMMANDS = {
+    'train': 'train a config',
+    'test': 'test a checkpoint',
+    'predict': 'run a trained model on images',
+    'export': 'write a trained model as ONNX, or its weights alone',
+    'quantize': 'make an INT8 model',
+    'benchmark': 'compare the speed of a config with a baseline',
+    'tune': 'find the settings with which a config trains most images/s',
+    'sweep': 'compare variants of a config by trainings that alternate',
+    'results': 'show results files as tables and charts',
+    'poses': 'draw predicted poses beside the ground truth',
+    'data': 'convert, draw and check data sets',
+    'config': 'check a config and print it',
+    'nas': 'networks as graphs: count, draw, predict and search their scores',
+    'doctor': 'compare what is installed with what is needed',
+}
+
+
+class HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Formatter that keeps the lines of a description and shows defaults."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text = action.help
+        hidden = action.default in (None, False, argparse.SUPPRESS, '')
+        known = hidden or action.default == {} or action.default == ()
+        if text is None or known or '%(default)' in text or not action.option_strings:
+            return text
+        return f'{text} (default: %(default)s)'
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run a command; errors that a user can mend are one line and exit code 2."""
+    argv = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser('hpml', description='Measured and fast training.')
+    add_commands(parser, __name__, argv)
+    args = parser.parse_args(argv)
+    # It imports MMEngine, for which --help need not wait.
+    from hpml_mm.config.arguments import clear_errors
+
+    try:
+        with clear_errors():
+            args.run(args)
+    except KeyboardInterrupt:
+        print('interrupted', file=sys.stderr)
+        sys.exit(130)
+
+
+def add_commands(
+    parser: argparse.ArgumentParser, package: str, argv: Sequence[str]
+) -> None:
+    """Add the commands of a package.
+
+    Args:
+        parser: Parser of the package's own name.
+        package: Dotted name of the package.
+        argv: Arguments to be parsed. Only the command that they begin with is imported,
+            for some need seconds.
+    """
+    commands = parser.add_subparsers(metavar='COMMAND', required=True)
+    for name, text in importlib.import_module(package).COMMANDS.items():
+        command = commands.add_parser(
+            name, help=text, description=text, formatter_class=HelpFormatter
+        )
+        if name not in argv[:1]:
+            continue
+        module = importlib.import_module(f'{package}.{name.replace("-", "_")}')
+        command.description = module.__doc__
+        if hasattr(module, 'COMMANDS'):
+            add_commands(command, module.__name__, argv[1:])
+        else:
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)

@@ -14,6 +14,8 @@ from traceback import walk_tb
 from mmengine.config import DictAction
 from mmengine.registry import build_functions
 
+from .disk_errors import explain, find_disk_error
+
 USER_ERROR = 2
 DEBUG = 'HPML_MM_DEBUG'
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -55,8 +57,9 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 def clear_errors() -> Iterator[None]:
     """Turn errors that a user can mend into one line and exit code 2.
 
-    These are missing files, and what this package itself refuses. All else is
-    a bug and keeps its traceback; ``HPML_MM_DEBUG=1`` shows every traceback.
+    These are missing files, a disk that is full or may not be written to, and what this
+    package itself refuses. All else is a bug and keeps its traceback;
+    ``HPML_MM_DEBUG=1`` shows every traceback.
     """
     try:
         yield
@@ -66,12 +69,16 @@ def clear_errors() -> Iterator[None]:
         rank = int(os.environ.get('RANK', 0))
         where = f' in process {rank}' if rank else ''
         text = error.args[0] if isinstance(error, KeyError) else error
+        if (failed := find_disk_error(error)) is not None:
+            text = explain(failed)
         print(f'error{where}: {text}', file=sys.stderr)
         sys.exit(USER_ERROR)
 
 
 def is_user_error(error: BaseException) -> bool:
-    """True for a missing file, an unknown type, or a refusal of this package's own."""
+    """True for a missing file, a full disk, an unknown type, or an own refusal."""
+    if find_disk_error(error) is not None:
+        return True
     if isinstance(error, FileNotFoundError | FileExistsError | NotADirectoryError):
         return True
     if type(error).__module__.split('.')[0] == _PACKAGE.name:
@@ -86,12 +93,16 @@ def is_user_error(error: BaseException) -> bool:
 def command_to_resume(argv: Sequence[str]) -> str:
     """The command line that resumes this run.
 
-    ``argv`` is that of ``tools/train.py``; ``tools/dist_train.sh`` says in the
-    environment how it was called.
+    ``argv`` is that of ``hpml train`` or ``tools/train.py``; ``tools/dist_train.sh``
+    says in the environment how it was called.
     """
     launcher = os.environ.get('HPML_MM_LAUNCHER')
     arguments = list(argv)
-    command = [_python()]
+    command = []
+    if _is_hpml(arguments[0]):
+        arguments[0] = 'hpml'
+    else:
+        command = [_python()]
     if launcher:  # its words stand for: train.py CONFIG --launcher pytorch
         command = launcher.split('\n')
         arguments = list(argv[4:])
@@ -103,6 +114,18 @@ def command_to_resume(argv: Sequence[str]) -> str:
             if takes_value and not arguments[at].startswith('-'):
                 del arguments[at]
     return shlex.join([*command, *arguments, '--resume'])
+
+
+def command_line(argv: Sequence[str]) -> str:
+    """Write a command of ``sys.argv`` in the form in which it is given again."""
+    program = ['hpml'] if _is_hpml(argv[0]) else ['python', argv[0]]
+    return shlex.join([*program, *argv[1:]])
+
+
+def _is_hpml(program: str) -> bool:
+    """True for the command, also as ``python -m hpml_mm.cli``."""
+    path = Path(program)
+    return path.name == 'hpml' or path.parts[-2:] == ('cli', '__main__.py')
 
 
 def _python() -> str:

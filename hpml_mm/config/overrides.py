@@ -15,6 +15,8 @@ from .lookup import misspelt, nearest
 from .sections import RUNNER_KEYS, UPSTREAM_SLIPS
 
 _ABSENT = object()
+# Of this package, wherever it is installed.
+CONFIGS = Path(__file__).resolve().parents[1] / '.mim' / 'configs'
 
 
 def load_config(path: str, options: Mapping[str, Any] | None = None) -> Config:
@@ -66,10 +68,16 @@ def changed_options(cfg: Config, options: Mapping[str, Any]) -> dict[str, Any]:
 def read_config(path: str) -> Config:
     """Load a config file without checks.
 
+    Args:
+        path: File; or ``package::name``, where the package may be left out for
+            ``hpml_mm``.
+
     Raises:
         FileNotFoundError: If it, or a file that it stands on, does not exist.
         ValueError: If it cannot be read as a config.
     """
+    if '::' not in path and not Path(path).is_file() and (CONFIGS / path).is_file():
+        path = str(CONFIGS / path)
     if '::' not in path and not Path(path).is_file():
         raise FileNotFoundError(f'no config file {path!r}{_similar_file(path)}')
     try:
@@ -82,7 +90,7 @@ def read_config(path: str) -> Config:
 
 
 def _similar_file(path: str) -> str:
-    root = Path('configs')
+    root = Path('configs') if Path('configs').is_dir() else CONFIGS
     found = {p.stem: p for p in sorted(root.rglob('*.py'))}
     close = difflib.get_close_matches(Path(path).stem, found, n=1)
     return f'; did you mean {found[close[0]]}?' if close else ''

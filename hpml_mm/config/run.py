@@ -13,6 +13,7 @@ from .overrides import apply_options, changed_options, read_config
 from .schedule import check_schedule
 from .tta import add_tta
 from .work_dir import (
+    check_whole,
     checkpoint_hooks,
     claim_work_dir,
     derive_work_dir,
@@ -37,9 +38,10 @@ def configure_training(
     """Config of a training run: overridden, checked, with its own directory.
 
     ``tag`` and ``work_dir`` are those of :func:`~.work_dir.derive_work_dir`. ``resume``
-    is a checkpoint, or ``'auto'`` for the last one of the directory; ``overwrite``
-    starts again where an earlier run lies. ``cut_short`` accepts a schedule of the
-    learning rate that ends elsewhere than the run.
+    is a checkpoint, or ``'auto'`` for the last whole one of the directory, as
+    ``resume=True`` in the config is, too; ``overwrite`` starts again where an earlier
+    run lies. ``cut_short`` accepts a schedule of the learning rate that ends elsewhere
+    than the run.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint is missing.
@@ -47,8 +49,6 @@ def configure_training(
         ValueError: If anything is misspelt or contradicts something else, such as the
             length of the run and that of its schedule.
     """
-    if resume and overwrite:
-        raise ValueError('--resume continues a run and --overwrite deletes it')
     if options.get('resume'):  # it would look in the new directory of an override
         raise ValueError('--cfg-options resume=True: use --resume [CHECKPOINT]')
     cfg = read_config(config)
@@ -66,9 +66,13 @@ def configure_training(
         config, changes, tag=tag, work_dir=work_dir, configured=plain
     )
     cfg.work_dir = str(place)
+    if cfg.get('resume'):
+        resume = resume or cfg.get('load_from') or 'auto'
+    if resume and overwrite:
+        raise ValueError('--resume continues a run and --overwrite deletes it')
     if resume:
         _resume(cfg, place, resume)
-    elif not cfg.get('resume'):
+    else:
         claim_work_dir(place, overwrite, checkpoint_hooks(cfg))
     return cfg
 
@@ -164,12 +168,16 @@ def _apply_flags(cfg: Config, amp: bool, seed: int | None) -> dict[str, Any]:
 
 
 def _resume(cfg: Config, place: Path, resume: str) -> None:
+    hooks = checkpoint_hooks(cfg)
     if resume == 'auto':
-        found = find_checkpoint(place, checkpoint_hooks(cfg))
+        found = find_checkpoint(place, hooks)
         if found is None:
             print(f'{place} holds no checkpoint yet: starting from the beginning')
+            cfg.resume = False
             return
         resume = found
     elif '://' not in resume and not Path(resume).exists():
         raise FileNotFoundError(f'--resume: no checkpoint {resume!r}')
+    else:
+        check_whole(resume, place, hooks)
     cfg.resume, cfg.load_from = True, resume

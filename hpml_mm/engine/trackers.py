@@ -1,7 +1,10 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Names, steps and pictures that the experiment trackers of a run accept."""
 
-from collections.abc import Collection, Mapping
+import logging
+import sys
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from mmengine.visualization import (
     WandbVisBackend,
 )
 
+from hpml_mm.config.disk_errors import explain, find_disk_error
 from hpml_mm.utils.patch import patch
 from hpml_mm.utils.proxy import Proxy
 
@@ -37,6 +41,8 @@ def prepare_trackers(runner: Runner) -> None:
       config defines its own metrics.
     - Pictures get the ending that MLflow needs, without which the run would fail, and
       the folder that MMEngine's local backend does not make.
+    - A disk that is full or locked does not end the training: the log says so once for
+      each tracker, and once for the log file on the terminal.
 
     Log lines, ``scalars.json`` and the message hub keep names and steps. Any number of
     hooks may call this for the same run.
@@ -48,6 +54,9 @@ def prepare_trackers(runner: Runner) -> None:
     if all(_belongs_to(runner, backend) for backend in backends.values()):
         return
     run = _Run(runner)
+    for handler in runner.logger.handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handleError = _LogFileFailure(handler)  # type: ignore[method-assign]
     for hook in runner.hooks:
         if isinstance(hook, LoggerHook):
             for stage, mode in (('train_iter', 'train'), ('val_epoch', 'val')):
@@ -73,6 +82,7 @@ class _Run:
         self.runner = runner
         self.names = TrackerNames()
         self.mode = ''
+        self._silent: set[str] = set()
 
     def enter(self, mode: str) -> None:
         self.mode = mode
@@ -80,6 +90,45 @@ class _Run:
     def step(self, given: int) -> int:
         """Step on the axis that training and validation share."""
         return trained_iters(self.runner) if self.mode == 'val' else given
+
+    @contextmanager
+    def unless_full(self, backend: object) -> Iterator[None]:
+        """Go on where a backend cannot write, and say so once."""
+        try:
+            yield
+        except (OSError, RuntimeError) as error:
+            failed, name = find_disk_error(error), type(backend).__name__
+            if failed is None:
+                raise
+            if name not in self._silent:
+                self._silent.add(name)
+                self.runner.logger.error(
+                    f'{name} cannot write, and the training goes on without: '
+                    f'{explain(failed)}'
+                )
+
+
+class _LogFileFailure:
+    """Line on the terminal, the first time that a log file cannot be written.
+
+    Python shows a traceback for each line that would be logged.
+
+    Args:
+        handler: Handler of the file.
+    """
+
+    def __init__(self, handler: logging.FileHandler) -> None:
+        self._handler = handler
+        self._told = False
+
+    def __call__(self, record: logging.LogRecord) -> None:
+        failed = find_disk_error(sys.exception())
+        if failed is None:
+            type(self._handler).handleError(self._handler, record)
+        elif not self._told:
+            self._told = True
+            file = self._handler.baseFilename
+            print(f'{file} lacks lines: {explain(failed)}', file=sys.stderr)
 
 
 class Tracker(Proxy):
@@ -108,17 +157,25 @@ class Tracker(Proxy):
         names = [_with_mode(name, mode, scalar_dict) for name in scalar_dict]
         translated = self._run.names.translate(names).values()
         scalars = dict(zip(translated, scalar_dict.values(), strict=True))
-        self._proxied.add_scalars(scalars, step, file_path, **kwargs)
+        with self._run.unless_full(self._proxied):
+            self._proxied.add_scalars(scalars, step, file_path, **kwargs)
 
     def add_scalar(self, name: str, value: Any, step: int = 0, **kwargs: Any) -> None:
         """Log one scalar."""
-        self._proxied.add_scalar(self._name(name), value, step, **kwargs)
+        with self._run.unless_full(self._proxied):
+            self._proxied.add_scalar(self._name(name), value, step, **kwargs)
 
     def add_image(
         self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any
     ) -> None:
         """Log a picture."""
-        self._proxied.add_image(self._name(name), image, step, **kwargs)
+        with self._run.unless_full(self._proxied):
+            self._proxied.add_image(self._name(name), image, step, **kwargs)
+
+    def close(self) -> None:
+        """Write what is left."""
+        with self._run.unless_full(self._proxied):
+            self._proxied.close()
 
     def _name(self, name: str) -> str:
         return self._run.names.translate([name])[name]
@@ -133,7 +190,8 @@ class _MLflow(Tracker):
         self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any
     ) -> None:
         file = f'{self._name(name)}_{step}.png'
-        self._proxied.add_image(file, image, step, **kwargs)
+        with self._run.unless_full(self._proxied):
+            self._proxied.add_image(file, image, step, **kwargs)
 
 
 class _Wandb(Tracker):
@@ -165,16 +223,19 @@ class _LocalFiles(Tracker):
     __slots__ = ()
 
     def add_scalars(self, *args: Any, **kwargs: Any) -> None:
-        self._proxied.add_scalars(*args, **kwargs)
+        with self._run.unless_full(self._proxied):
+            self._proxied.add_scalars(*args, **kwargs)
 
     def add_scalar(self, *args: Any, **kwargs: Any) -> None:
-        self._proxied.add_scalar(*args, **kwargs)
+        with self._run.unless_full(self._proxied):
+            self._proxied.add_scalar(*args, **kwargs)
 
     def add_image(
         self, name: str, image: np.ndarray, step: int = 0, **kwargs: Any
     ) -> None:
         folder = Path(self._proxied.experiment._img_save_dir)
-        (folder / self._name(name)).parent.mkdir(parents=True, exist_ok=True)
+        with self._run.unless_full(self._proxied):
+            (folder / self._name(name)).parent.mkdir(parents=True, exist_ok=True)
         super().add_image(name, image, step, **kwargs)
 
 

@@ -271,11 +271,18 @@ def export_weights(source: str, target: str, config: str | None = None) -> int:
     """
     if not target.endswith('.safetensors'):
         raise ValueError(f'{target} must end in .safetensors')
-    checkpoint = read_checkpoint(source)
+    write_safetensors(read_checkpoint(source), Path(target), config)
+    return Path(target).stat().st_size
+
+
+def write_safetensors(
+    checkpoint: Mapping[str, Any], target: Path, config: str | None = None
+) -> None:
+    """Write the weights that a checkpoint holds, see :func:`export_weights`."""
     # safetensors stores no tensor twice: weights that are tied get copies.
     state = {k: v.clone().contiguous() for k, v in state_dict_of(checkpoint).items()}
     if not state:
-        raise ValueError(f'{source} holds no weights')
+        raise ValueError(f'there are no weights to write to {target}')
     meta = checkpoint.get('meta') or {}
     notes = {'format': 'pt'}
     classes = (meta.get('dataset_meta') or {}).get('classes')
@@ -284,9 +291,8 @@ def export_weights(source: str, target: str, config: str | None = None) -> int:
     config = config or _config_name(meta)
     if config:
         notes['config'] = config
-    with replacing(Path(target)) as beside:
+    with replacing(target) as beside:
         save_file(state, beside, notes)
-    return Path(target).stat().st_size
 
 
 def _config_name(meta: Mapping[str, Any]) -> str | None:

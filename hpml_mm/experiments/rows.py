@@ -4,12 +4,12 @@
 import csv
 import io
 import math
-import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
+from hpml_mm.config.arguments import command_line
 from hpml_mm.utils.files import locked, write_atomic
 from hpml_mm.utils.messages import listed, shortened, shown
 
@@ -207,7 +207,7 @@ def result_row(
         spread=centre[1],
         n=n,
         baseline=baseline,
-        command=shlex.join(['python', *argv]),
+        command=command_line(argv),
         **environment_columns(environment),
     )
 

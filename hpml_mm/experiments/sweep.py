@@ -72,7 +72,7 @@ class Run:
         return f'{self.variant.label}/{kind}{self.number}'
 
     def arguments(self, work_dir: Path, iters: int | None = None) -> list[str]:
-        """Arguments of ``tools/train.py``; with ``iters``, for so many batches only."""
+        """Arguments of ``hpml train``; with ``iters``, for so many batches only."""
         options = list(self.variant.options)
         if iters is not None:
             limit = 'train_dataloader.batch_sampler'
@@ -99,7 +99,7 @@ def alternate(
 
 
 def config_digest(arguments: Sequence[str]) -> str:
-    """Digest of the config that ``tools/train.py`` would read now.
+    """Digest of the config that ``hpml train`` would read now.
 
     The seed and the work directory do not count.
 
@@ -116,9 +116,7 @@ def config_digest(arguments: Sequence[str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def run_once(
-    run: Run, directory: Path, script: Path, iters: int | None = None
-) -> Summary:
+def run_once(run: Run, directory: Path, iters: int | None = None) -> Summary:
     """Train in a separate process, unless the same run is finished already.
 
     Beside the directory go its log, and its arguments with the digest of its config.
@@ -149,7 +147,7 @@ def run_once(
     how = '--resume' if run.seeded and iters is None else '--overwrite'
     log = directory.with_name(f'{directory.name}.log')
     with log.open('w') as file:
-        command = [sys.executable, str(script), *arguments, how]
+        command = [sys.executable, '-m', 'hpml_mm.cli', 'train', *arguments, how]
         code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode
     summary = finished_summary(directory / 'summary.json')
     if code or summary is None:

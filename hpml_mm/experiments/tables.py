@@ -2,7 +2,7 @@
 """Result rows as tables of documents.
 
 A document's table stands between ``<!-- table: ARGUMENTS -->`` and ``<!-- /table -->``.
-The arguments are those of ``tools/results_table.py``.
+The arguments are those of ``hpml results table``.
 """
 
 import argparse

@@ -23,7 +23,7 @@ FORMAT = FileFormat(
     'hpml_mm predictor',
     2,
     'a predictor',
-    'train it again by `tools/predictor.py train CACHE -n N --out FILE`',
+    'train it again by `hpml nas train CACHE -n N --out FILE`',
 )
 # Parts that a file may name: a registry would import and call anything.
 _PARTS = (

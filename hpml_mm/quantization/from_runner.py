@@ -2,7 +2,6 @@
 """Quantization of a runner's model."""
 
 import copy
-import shlex
 import sys
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from mmengine.hooks import EMAHook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
+from hpml_mm.config.arguments import command_line
 from hpml_mm.experiments.rows import write_results
 from hpml_mm.utils.env import environment
 from hpml_mm.utils.model import bare_model
@@ -76,7 +76,7 @@ def quantize_in_runner(
     validation = validation or validation_of(runner)
     config = runner.cfg.filename
     name = f'quantize/{Path(config).stem if config else type(model).__name__}'
-    origin = shlex.join(['python', *sys.argv]), environment()
+    origin = command_line(sys.argv), environment()
     try:
         conversion = Conversion(model, runner.cfg, validation, settings, reference)
         report = conversion.run(out)

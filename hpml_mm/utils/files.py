@@ -4,15 +4,21 @@
 import json
 import math
 import os
+import re
 import secrets
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from filelock import FileLock, Timeout
+
+from hpml_mm.config.disk_errors import WriteError, find_disk_error
+
+# Name of a file that is being written: the target's, with the process.
+_BESIDE = re.compile(r'\..+\.(\d+)\.tmp(\.\w+)?')
 
 
 def to_strict(value: Any) -> Any:
@@ -60,20 +66,54 @@ def replacing(path: Path) -> Iterator[Path]:
         path: Target; its directory is made where it is missing.
 
     Raises:
-        OSError: The disk is full, or the directory cannot be written to.
+        WriteError: The disk is full, or the directory cannot be written to.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     # Processes of several machines that share a folder may have one number.
     own = f'{secrets.token_hex(4)}.{os.getpid()}'
     beside = path.with_name(f'.{path.stem}.{own}.tmp{path.suffix}')
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield beside
         with beside.open('rb+') as file:
             os.fsync(file.fileno())
+        if path.is_dir():
+            with suppress(OSError):  # the next line tells that it is not empty
+                path.rmdir()
         os.replace(beside, path)
         _sync_folder(path.parent)
+    except (OSError, RuntimeError) as error:
+        failed = find_disk_error(error)
+        if failed is None or isinstance(failed, WriteError):
+            raise
+        raise WriteError.of(failed, path) from error
     finally:
-        beside.unlink(missing_ok=True)
+        # A folder that can only be read from answers with an error of its own.
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Delete what processes that were killed had begun to write in a folder.
+
+    Files of another process that lives stay. Call it before this process writes there.
+    """
+    for path in folder.glob('.*.tmp*'):
+        found = _BESIDE.fullmatch(path.name)
+        if found and path.is_file() and not _lives(int(found[1])):
+            path.unlink(missing_ok=True)
+
+
+def _lives(pid: int) -> bool:
+    """Return whether another process of this machine has a number."""
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # it is someone else's
+        return True
+    return True
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

@@ -2,10 +2,10 @@
 r"""Compare predictors on a published table, over seeds, with simple baselines.
 
     python -m projects.aiop ofa-50 --caches work_dirs/graphs \
-        --out results/predictor.csv
+        --rows results/predictor.csv
 
 The folder holds SPACE.safetensors of the case's tables, as
-`tools/predictor.py cache build` makes them. Finished runs are kept below
+`hpml nas cache build` makes them. Finished runs are kept below
 --work-dir and are not repeated.
 """
 
@@ -39,7 +39,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--draws', type=int, nargs='+', default=DRAW_SEEDS)
     parser.add_argument('--threads', type=int, default=1, help='of one run')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/predictor'))
-    parser.add_argument('--out', type=Path, help='results/NAME.csv')
+    parser.add_argument('--rows', type=Path, help='results/NAME.csv')
     return parser.parse_args()
 
 
@@ -51,8 +51,8 @@ def main() -> None:
         running = run_cells(todo, Benches(args.caches), args.work_dir)
         done = list(track(running, total=len(todo), description=args.case))
         rows = case_rows(done, shlex.join([*COMMAND, *sys.argv[1:]]))
-        if args.out:
-            append_results(args.out, rows)
+        if args.rows:
+            append_results(args.rows, rows)
     print(case_table(rows))
 
 

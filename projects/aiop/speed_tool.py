@@ -3,7 +3,7 @@ r"""Time predictors in turn with the same network in torch_geometric.
 
     python -m projects.aiop.speed_tool predict ofa-mbv3-w1.0 --caches work_dirs/graphs
     python -m projects.aiop.speed_tool train nas-bench-201 --caches work_dirs/graphs \
-        --networks 14000 --out results/predictor-speed.csv
+        --networks 14000 --rows results/predictor-speed.csv
 
 The folder of caches is that of `python -m projects.aiop`.
 """
@@ -40,7 +40,7 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--rounds', type=int, default=5)
     parser.add_argument('--warmup', type=int, default=1, help='rounds not counted')
     parser.add_argument('--threads', type=int, default=1)
-    parser.add_argument('--out', type=Path, help='results/NAME.csv')
+    parser.add_argument('--rows', type=Path, help='results/NAME.csv')
     return parser.parse_args()
 
 
@@ -71,8 +71,8 @@ def main() -> None:
         )
         command = shlex.join([*COMMAND, *sys.argv[1:]])
         rows = speed_rows(f'{name}-{args.threads}-threads', found, command)
-        if args.out:
-            append_results(args.out, rows)
+        if args.rows:
+            append_results(args.rows, rows)
     print(results_table(rows))
 
 

@@ -104,8 +104,7 @@ class Benches:
         if not path.is_file():
             what = 'zoo' if space == 'mmpretrain' else f'build TABLE --space {space}'
             raise FileNotFoundError(
-                f'there is no {path}; make it by `python tools/predictor.py cache '
-                f'{what} --out {path}`'
+                f'there is no {path}; make it by `hpml nas cache {what} --out {path}`'
             )
         return Bench.of_cache(path, metric, space)
 

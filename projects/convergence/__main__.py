@@ -2,9 +2,9 @@
 r"""Plot a metric by epoch and by samples seen, from the runs of a sweep over seeds.
 
     python -m projects.convergence work_dirs/sweep/cats-batch --metric coco/AP \
-        --targets .05 .1 --out results/cats-batch.csv --figure results/cats-batch.png
+        --targets .05 .1 --rows results/cats-batch.csv --plot results/cats-batch.png
 
-The folder holds LABEL/seedN work directories, as `tools/sweep.py --seeds` leaves them.
+The folder holds LABEL/seedN work directories, as `hpml sweep --seeds` leaves them.
 Targets are for metrics that grow.
 """
 

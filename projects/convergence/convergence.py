@@ -42,7 +42,7 @@ def read_sweep(root: Path, metric: str) -> dict[str, list[Curve]]:
     """Curves of all runs of a sweep, by label.
 
     Args:
-        root: Folder of ``LABEL/seedN`` work directories, as ``tools/sweep.py`` leaves
+        root: Folder of ``LABEL/seedN`` work directories, as ``hpml sweep`` leaves
             below ``work_dirs/sweep``.
         metric: A metric of the validation.
 

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Training loaders of two published FER projects, for ``tools/benchmark.py data``.
+"""Training loaders of two published FER projects, for ``hpml benchmark data``.
 
 They are written again from the projects' training scripts, with the same transforms,
 batch size, workers and collation.

@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 r"""Measure the wall time of light FER's own training to an accuracy on PublicTest.
 
-    python -m projects.light_fer --target 60 --out results/fer-time-to-60.csv \
+    python -m projects.light_fer --target 60 --rows results/fer-time-to-60.csv \
         --against fer-time-to-60/array
 
 It trains the recipe as its repository has it, until PublicTest is classified that well.
@@ -42,12 +42,12 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument('--epochs', type=int, default=EPOCHS, help='at most so many')
     parser.add_argument('--workers', type=int, default=1, help='of the loaders')
     parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument('--against', metavar='EXPERIMENT', help='of a row in --out')
+    parser.add_argument('--against', metavar='EXPERIMENT', help='of a row in --rows')
     parser.add_argument('--name', default='fer-time-to-60/light-fer')
-    parser.add_argument('--out', type=Path, metavar='results/NAME.csv')
+    parser.add_argument('--rows', type=Path, metavar='results/NAME.csv')
     args = parser.parse_args()
-    if args.against and not args.out:
-        parser.error('--against names a row of --out: give both')
+    if args.against and not args.rows:
+        parser.error('--against names a row of --rows: give both')
     return args
 
 
@@ -105,7 +105,7 @@ def rows_of(
 def main() -> None:
     args = parse_args()
     with clear_errors():
-        other = wall_time_of(args.out, args.against) if args.against else None
+        other = wall_time_of(args.rows, args.against) if args.against else None
         faces = faces_by_split(args.data_root)
         print(f'{torch.get_num_threads()} threads, {args.workers} workers', flush=True)
         last = train(
@@ -119,8 +119,8 @@ def main() -> None:
         )
         if last.accuracies['val'] < args.target:
             sys.exit(f'{args.target:g} % was not reached in {last.number} epochs')
-        if args.out:
-            append_results(args.out, rows_of(args, last, other))
+        if args.rows:
+            append_results(args.rows, rows_of(args, last, other))
     if other:
         print(f'{last.seconds / other:.1f} times as long as {args.against}')
 

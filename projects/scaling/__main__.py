@@ -1,8 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 r"""Compute speed-up and efficiency of several processes from summaries of runs.
 
-    python -m projects.scaling --name scaling-hrnet --out results/scaling-hrnet.csv \
-        --figure results/scaling-hrnet.png work_dirs/scaling/*/
+    python -m projects.scaling --name scaling-hrnet --rows results/scaling-hrnet.csv \
+        --plot results/scaling-hrnet.png work_dirs/scaling/*/
 
 Each run is a work directory. Runs with the same processes and batch are repeats; every
 batch needs a run with one process. projects/scaling/README.md has the formulas.

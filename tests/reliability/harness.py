@@ -4,12 +4,14 @@
 import os
 import signal
 import sys
+import tempfile
 import traceback
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
 
+import mmengine.runner.runner
 import torch
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
@@ -74,6 +76,17 @@ def toy_runner(work_dir: Path, hook: dict, ballast: int = 0, **changes) -> Runne
         randomness=dict(seed=0),
     )
     return Runner(**settings | changes)
+
+
+def warm_up() -> None:
+    """Import here what every child would import, and spare each the long questions.
+
+    The children of a warm parent start in a moment.
+    """
+    # It asks compilers and git for their versions.
+    mmengine.runner.runner.collect_env = dict
+    with tempfile.TemporaryDirectory() as folder:
+        toy_runner(Path(folder), {'type': 'hpml_mm.CheckpointHook'})
 
 
 def fork(work: Callable[[], None]) -> int:

@@ -10,14 +10,69 @@ from pathlib import Path
 
 import mmengine.runner.runner
 import torch
-from harness import fork, kill, toy_runner, wait
+from harness import ToyData, fork, kill, toy_runner, wait, warm_up
+from mmengine.evaluator import BaseMetric, Evaluator
 from outcomes import Outcome, main
 
-from hpml_mm.config.work_dir.last_checkpoint import newest_whole
+from hpml_mm.config.work_dir import find_checkpoint
+from hpml_mm.config.work_dir.last_checkpoint import damage
 
-PROMISE = 'kill -9 while a checkpoint is written: one that resumes is left'
 #: Numbers of eight bytes less three bits: a checkpoint of 8 MB.
 BALLAST = 2_000_000
+OURS = {'type': 'hpml_mm.CheckpointHook'}
+STOCK = {'type': 'mmengine.CheckpointHook'}
+BEST = {'save_best': 'count', 'rule': 'greater'}
+PLAIN = 'kill -9 while a checkpoint is written: one that resumes is left'
+THREAD = 'kill -9 while a thread writes a checkpoint: one that resumes is left'
+KEPT = 'kill -9 while a best checkpoint is written: a best one is left, and one resumes'
+#: Promise, arm, settings of the hook, and rounds.
+CASES = [
+    (PLAIN, 'hpml_mm', OURS, 200),
+    (PLAIN, 'stock', STOCK, 40),
+    (THREAD, 'hpml_mm', {**OURS, 'in_background': True}, 200),
+    (KEPT, 'hpml_mm', {**OURS, **BEST}, 100),
+    (KEPT, 'stock', {**STOCK, **BEST}, 20),
+]
+
+
+class Counter(BaseMetric):
+    """A score that is always better than the last one."""
+
+    seen = 0
+
+    def process(self, data_batch, data_samples) -> None:
+        self.results.append(0)
+
+    def compute_metrics(self, results) -> dict:
+        self.seen += 1
+        return {'count': self.seen}
+
+
+def scored(hook: dict) -> dict:
+    """Settings of a validation, where a hook saves the best."""
+    if 'save_best' not in hook:
+        return {}
+    return dict(
+        val_dataloader=dict(
+            batch_size=32,
+            num_workers=0,
+            dataset=ToyData(),
+            sampler=dict(type='DefaultSampler', shuffle=False),
+            collate_fn=dict(type='default_collate'),
+        ),
+        val_cfg={},
+        val_evaluator=Evaluator(Counter()),
+    )
+
+
+def train(work_dir: Path, hook: dict, iters: int, **changes) -> None:
+    """Train for a number of iterations, with a save after each."""
+    cfg = dict(by_epoch=False, max_iters=iters, val_interval=1)
+    runner = toy_runner(
+        work_dir, hook, BALLAST, train_cfg=cfg, **scored(hook), **changes
+    )
+    runner.train()
+    assert runner.iter == iters
 
 
 def train_and_tell(work_dir: Path, hook: dict, pipe: int) -> None:
@@ -29,57 +84,52 @@ def train_and_tell(work_dir: Path, hook: dict, pipe: int) -> None:
         return original(self, *args, **kwargs)
 
     mmengine.runner.runner.Runner.save_checkpoint = save_checkpoint
-    toy_runner(
-        work_dir, hook, BALLAST, train_cfg=dict(by_epoch=False, max_iters=99)
-    ).train()
+    train(work_dir, hook, 99)
 
 
 def resume(work_dir: Path, hook: dict) -> None:
     """Go on for two iterations from the newest checkpoint that is whole."""
-    found = newest_whole(work_dir)
+    found = find_checkpoint(work_dir)
     assert found is not None
     done = torch.load(found, weights_only=False)['meta']['iter']
-    runner = toy_runner(
-        work_dir,
-        hook,
-        BALLAST,
-        train_cfg=dict(by_epoch=False, max_iters=done + 2),
-        load_from=str(found),
-        resume=True,
-    )
-    runner.train()
-    assert runner.iter == done + 2
+    train(work_dir, hook, done + 2, load_from=found, resume=True)
+    left = [path.name for path in work_dir.glob('*') if '.tmp' in path.name]
+    assert not left, left
 
 
-def one_round(hook: dict, seed: int) -> bool:
-    """Kill one training amid its third to fifth save; True if it can be resumed."""
+def one_round(hook: dict, seed: int) -> str | None:
+    """Kill one training amid one of its saves; tell what was lost."""
     random.seed(seed)
     folder = Path(tempfile.mkdtemp(prefix='kill-'))
     try:
         read, write = os.pipe()
         child = fork(lambda: train_and_tell(folder, hook, write))
         os.close(write)
-        saves = random.randint(3, 5)
+        saves = random.randint(4, 7)
         began = time.perf_counter()
         for _ in range(saves):
-            os.read(read, 1)
+            assert os.read(read, 1)
             began, step = time.perf_counter(), time.perf_counter() - began
         time.sleep(random.uniform(0, step))
         kill(child)
         os.close(read)
-        return wait(fork(lambda: resume(folder, hook))) == 0
+        best = folder.glob('best_*.pth')
+        if 'save_best' in hook and all(damage(path) for path in best):
+            return 'no best'
+        return 'no resume' if wait(fork(lambda: resume(folder, hook))) else None
     finally:
         shutil.rmtree(folder)
 
 
 def run(quick: bool) -> list[Outcome]:
-    """Kill 200 trainings; as many of MMEngine's own hook for comparison."""
-    arms = {'hpml_mm': 'hpml_mm.CheckpointHook', 'stock': 'mmengine.CheckpointHook'}
-    outcomes = [Outcome(PROMISE, arm) for arm in arms]
-    for outcome, hook in zip(outcomes, arms.values(), strict=True):
-        for seed in range(4 if quick else 200):
-            lost = None if one_round({'type': hook}, seed) else 'no resume'
-            outcome.add(f'kill {seed}', lost)
+    """Kill hundreds of trainings; some of MMEngine's own hook for comparison."""
+    warm_up()
+    outcomes = []
+    for promise, arm, hook, rounds in CASES:
+        outcome = Outcome(promise, arm)
+        for seed in range(rounds // 20 if quick else rounds):
+            outcome.add(f'kill {seed}', one_round(hook, seed))
+        outcomes.append(outcome)
     return outcomes
 
 

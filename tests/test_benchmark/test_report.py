@@ -24,7 +24,7 @@ ENVIRONMENT = {
     'threads': 1,
     'cpu_count': 2,
 }
-ARGV = ['tools/benchmark.py', 'train', 'a b.py']
+ARGV = ['hpml benchmark', 'train', 'a b.py']
 
 
 def side(label, seconds, latencies=None):
@@ -58,7 +58,7 @@ def test_rows_hold_both_sides_their_ratio_and_its_spread(tmp_path):
     assert (stock.value, stock.baseline) == (20, None)
     # The rounds' own ratios are 4, 4 and 2.
     assert (times.value, times.spread, times.n) == (4, 1, 3)
-    assert fast.command == "python tools/benchmark.py train 'a b.py'"
+    assert fast.command == "hpml benchmark train 'a b.py'"
     assert fast.commit == 'c' * 40 + '+dirty'
     write_results(tmp_path / 'r.csv', rows)
     assert len(read_results(tmp_path / 'r.csv')) == 3

@@ -1,8 +1,10 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import argparse
+import shutil
 import sys
 
 import pytest
+import torch
 from mmengine.registry import MODELS
 from toy_tools import TOY, toy_config
 
@@ -112,11 +114,9 @@ def test_checkpoints_in_an_out_dir_are_not_overwritten_either(tmp_path):
     saved.touch()
     with pytest.raises(FileExistsError, match=r'out/toy holds an earlier run'):
         configure_training('toy.py', {})
-    with pytest.raises(FileNotFoundError, match=r'out/toy holds epoch_1.pth'):
+    with pytest.raises(ValueError, match=r'out/toy/epoch_1.pth is empty'):
         configure_training('toy.py', {}, resume='auto')
-    pointer = tmp_path / 'work_dirs' / 'toy' / 'last_checkpoint'
-    pointer.parent.mkdir(parents=True)
-    pointer.write_text('out/toy/epoch_1.pth')
+    torch.save({'meta': {}}, saved)
     cfg = configure_training('toy.py', {}, resume='auto')
     assert cfg.load_from == 'out/toy/epoch_1.pth'
     configure_training('toy.py', {}, overwrite=True)
@@ -133,10 +133,37 @@ def test_a_loop_that_counts_nothing_is_refused(tmp_path):
 def test_resume_finds_the_directory_of_the_same_overrides(tmp_path):
     place = tmp_path / configure_training(CONFIG, BATCH).work_dir
     place.mkdir(parents=True)
-    (place / 'epoch_1.pth').touch()
-    (place / 'last_checkpoint').write_text(str(place / 'epoch_1.pth'))
+    torch.save({'meta': {}}, place / 'epoch_1.pth')
+    found = f'{place.relative_to(tmp_path)}/epoch_1.pth'
     cfg = configure_training(CONFIG, BATCH, resume='auto')
-    assert (cfg.resume, cfg.load_from) == (True, str(place / 'epoch_1.pth'))
+    assert (cfg.resume, cfg.load_from) == (True, found)
+
+
+def test_resume_in_the_config_is_that_of_the_command_line(tmp_path):
+    (tmp_path / 'toy.py').write_text(f"_base_ = '{TOY}'\nresume = True\n")
+    cfg = configure_training('toy.py', {})
+    assert (cfg.resume, cfg.get('load_from')) == (False, None)
+    place = tmp_path / 'work_dirs' / 'toy'
+    place.mkdir(parents=True)
+    torch.save({'meta': {}}, place / 'epoch_1.pth')
+    (place / 'epoch_2.pth').touch()
+    cfg = configure_training('toy.py', {})
+    assert (cfg.resume, cfg.load_from) == (True, 'work_dirs/toy/epoch_1.pth')
+    with pytest.raises(ValueError, match='--overwrite deletes it'):
+        configure_training('toy.py', {}, overwrite=True)
+
+
+def test_a_damaged_checkpoint_that_was_asked_for_is_refused(tmp_path):
+    place = tmp_path / 'work_dirs' / 'toy_2e'
+    place.mkdir(parents=True)
+    (tmp_path / 'mine.pth').touch()
+    with pytest.raises(ValueError, match=r'mine\.pth is empty; no other is whole'):
+        configure_training(CONFIG, {}, resume='mine.pth')
+    torch.save({'meta': {}}, place / 'epoch_1.pth')
+    with pytest.raises(ValueError, match=r'whole is work_dirs/toy_2e/epoch_1\.pth'):
+        configure_training(CONFIG, {}, resume='mine.pth')
+    shutil.copy(place / 'epoch_1.pth', 'mine.pth')
+    assert configure_training(CONFIG, {}, resume='mine.pth').load_from == 'mine.pth'
 
 
 @pytest.mark.parametrize('more', [{}, {'load_from': 'epoch_1.pth'}])
@@ -180,6 +207,7 @@ def test_a_config_without_test_part_cannot_be_tested(tmp_path):
     ('argv', 'command'),
     [
         (['tools/train.py', 'c.py'], 'python tools/train.py c.py --resume'),
+        (['/bin/hpml', 'train', 'c.py'], 'hpml train c.py --resume'),
         (
             ['tools/train.py', 'c.py', '--resume', 'x.pth', '--amp'],
             'python tools/train.py c.py --amp --resume',

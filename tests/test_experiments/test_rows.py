@@ -21,7 +21,7 @@ ROW = ResultRow(
     spread=1.5,
     n=5,
     baseline=20.0,
-    command='python tools/sweep.py --name "a, b"',
+    command='hpml sweep --name "a, b"',
     commit='abc1234',
     device='some CPU, 2 cores',
     torch='2.12.1',
@@ -61,7 +61,7 @@ def test_rows_survive_the_file(tmp_path):
     assert header == ','.join(RESULT_COLUMNS)
     assert first == (
         'amp/bf16,throughput(img/s),img/s,30,1.5,5,20,1.5,'
-        '"python tools/sweep.py --name ""a, b""",abc1234,"some CPU, 2 cores",2.12.1,'
+        '"hpml sweep --name ""a, b""",abc1234,"some CPU, 2 cores",2.12.1,'
         '2026-01-02'
     )
     assert read_results(path) == [ROW, single]
@@ -104,7 +104,7 @@ def test_a_full_disk_leaves_the_old_rows(tmp_path, monkeypatch):
         raise OSError(28, 'No space left on device')
 
     monkeypatch.setattr('hpml_mm.utils.files.os.replace', full)
-    with pytest.raises(OSError, match='No space left'):
+    with pytest.raises(OSError, match='the disk is full'):
         append_results(path, [replace(experiment='amp/fp16')])
     assert path.read_text() == before
     assert [p.name for p in tmp_path.iterdir()] == ['a.csv']

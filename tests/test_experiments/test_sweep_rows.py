@@ -65,7 +65,7 @@ def test_arguments_of_a_seeded_run_and_of_one_of_fixed_length():
 
 def test_rows_compare_with_the_baseline():
     argv = [
-        *('sweep.py', '--baseline', 'a', '--variant', 'a', 'a.py'),
+        *('hpml', 'sweep', '--against', 'a', '--variant', 'a', 'a.py'),
         *('--variant', 'b', 'a.py', 'x.y=1'),
     ]
     # Run as a, b, b, a, a, b.
@@ -80,8 +80,8 @@ def test_rows_compare_with_the_baseline():
         'abc1234+dirty',
         '2026-01-02',
     )
-    assert rows[0].command == 'python sweep.py --baseline a --variant a a.py'
-    assert rows[1].command == f'python {" ".join(argv)}'
+    assert rows[0].command == 'hpml sweep --against a --variant a a.py'
+    assert rows[1].command == ' '.join(argv)
 
 
 def test_seeds_have_mean_and_standard_deviation():

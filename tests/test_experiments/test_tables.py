@@ -1,23 +1,19 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Committed results hold what they must, and documents show them."""
 
-import runpy
 from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
+from hpml_mm.cli import main
+from hpml_mm.cli.results.documents import DOCUMENTS
 from hpml_mm.experiments.rows import ResultRow, read_results, write_results
 from hpml_mm.experiments.tables import read_rows, results_table, write_tables
 
 ROOT = Path(__file__).parents[2]
 RESULTS = sorted((ROOT / 'results').rglob('*.csv'))
-MAKE_TABLES = str(ROOT / 'tools' / 'make_tables.py')
-DOCUMENTS = [
-    path
-    for glob in runpy.run_path(MAKE_TABLES)['DOCUMENTS']
-    for path in sorted(ROOT.glob(glob))
-]
+DOCUMENTS = [path for glob in DOCUMENTS for path in sorted(ROOT.glob(glob))]
 COMMON = {
     'command': 'python x',
     'commit': 'abc',
@@ -89,15 +85,12 @@ def test_a_choice_that_no_row_meets_is_refused(folder, metric, rows, problem):
         read_rows(args, folder)
 
 
-def test_documents_get_the_tables_that_their_markers_ask_for(
-    folder, monkeypatch, capsys
-):
+def test_documents_get_the_tables_that_their_markers_ask_for(folder, capsys):
     other = folder / 'docs' / 'other.md'
     other.parent.mkdir()
     other.write_text('No table.\n')
     (folder / 'README.md').write_text(f'{BEFORE}| old |\n{AFTER}{BEFORE}{AFTER}')
-    monkeypatch.setattr('sys.argv', ['make_tables.py', '--root', str(folder)])
-    runpy.run_path(MAKE_TABLES, run_name='__main__')
+    main(['results', 'documents', '--root', str(folder)])
     table = f'{BEFORE}{results_table(ROWS[:2])}\n{AFTER}'
     assert (folder / 'README.md').read_text() == 2 * table
     assert capsys.readouterr().out == 'README.md has new tables\n'

@@ -131,6 +131,7 @@ WINDOW = {'interval': 2}
 PTQ = {'settings': {'latency_seconds': 0, 'max_drop': None}}
 CASES = {
     'AmpHook': Case({'val': 'amp'}),
+    'CheckpointHook': Case({'in_background': True}),
     'ClassWeightHook': Case(build=few_faces),
     'ConfusionMatrixHook': Case(build=few_faces),
     'DataLoadRatioHook': Case(WINDOW),

@@ -1,7 +1,10 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Names and steps that reach the trackers of a stock config with one hook of ours."""
 
+import errno
 import json
+import logging
+import os
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from toy_runs import ToyMetric, for_testing, for_validation, loader, toy_runner
 from toy_tools import toy_config
 
+from hpml_mm.engine.trackers import prepare_trackers
 from hpml_mm.runner import build_runner
 
 HOOK = {'type': 'hpml_mm.ThroughputHook', 'interval': 2, 'warmup_iters': 1}
@@ -176,3 +180,55 @@ def test_a_metric_may_be_called_like_its_loop(tmp_path):
     runner.val()
     (names, _) = calls_of(runner)[0]
     assert names[:3] == ('val/top1', 'val/val/top1', 'val/top5')
+
+
+def test_a_full_disk_silences_trackers_and_the_training_goes_on(tmp_path, monkeypatch):
+    def full(self, *args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr('mmengine.visualization.LocalVisBackend._dump', full)
+    monkeypatch.setattr('mmengine.visualization.TensorboardVisBackend.add_image', full)
+    backends = ('LocalVisBackend', 'TensorboardVisBackend', 'Recorder')
+    runner = logged(tmp_path, [Own(), HOOK], backends)
+    runner.train()
+    assert runner.iter == 8
+    assert (('mine',), 8) in calls_of(runner)
+    log = next(tmp_path.rglob('*.log')).read_text()
+    for name in backends[:2]:
+        assert log.count(f'{name} cannot write, and the training goes on') == 1
+    assert log.count('the disk is full: free some space') == 2
+    assert ('train/loss', 8) in pairs(runner)
+
+
+def test_a_tracker_that_fails_otherwise_ends_the_training(tmp_path, monkeypatch):
+    def fail(self, *args, **kwargs):
+        raise OSError('no such host')
+
+    monkeypatch.setattr('mmengine.visualization.LocalVisBackend._dump', fail)
+    with pytest.raises(OSError, match='no such host'):
+        logged(tmp_path, backends=['LocalVisBackend']).train()
+
+
+def test_a_log_file_on_a_full_disk_is_one_line(tmp_path, monkeypatch, capsys):
+    runner = logged(tmp_path)
+    prepare_trackers(runner)
+    handler = next(
+        one for one in runner.logger.handlers if isinstance(one, logging.FileHandler)
+    )
+
+    def fail(number):
+        def flush():
+            raise OSError(number, os.strerror(number))
+
+        return flush
+
+    monkeypatch.setattr(handler, 'flush', fail(errno.ENOSPC))
+    capsys.readouterr()
+    runner.logger.info('one')
+    runner.logger.info('two')
+    told = capsys.readouterr().err
+    assert told.count('lacks lines: the disk is full') == 1
+    assert 'Traceback' not in told
+    monkeypatch.setattr(handler, 'flush', fail(errno.EINVAL))
+    runner.logger.info('three')
+    assert 'Traceback' in capsys.readouterr().err

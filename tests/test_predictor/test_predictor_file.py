@@ -97,7 +97,7 @@ def config(**changes):
 @pytest.mark.parametrize(
     ('changes', 'message'),
     [
-        ({'version': 1}, 'version 1; .* version 2: train it again by `tools/predictor'),
+        ({'version': 1}, 'version 1; .* version 2: train it again by `hpml nas train'),
         ({'checksum': '0'}, 'checksum'),
         ({'kind': 'oracle'}, "'oracle'"),
         ({'kind': 'gp'}, 'not a right predictor'),

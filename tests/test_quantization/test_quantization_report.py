@@ -70,7 +70,7 @@ REPORT = QuantizationReport(
 
 
 def rows_of(report=REPORT):
-    rows = result_rows(report, 'quantize/a', 'python tools/quantize.py', ENVIRONMENT)
+    rows = result_rows(report, 'quantize/a', 'hpml quantize', ENVIRONMENT)
     return {(row.experiment, row.metric): row for row in rows}
 
 

@@ -1,15 +1,15 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """The tool on the toy config; its sides run in processes of their own."""
 
+import argparse
 import os
-import runpy
 import signal
-import sys
 
 import pytest
 from toy_tools import DATA, ROOT, TOY, call_tool
 
 from hpml_mm.benchmark import process
+from hpml_mm.cli import benchmark
 from hpml_mm.experiments.rows import read_results
 
 QUICK = ('--rounds', 3, '--batches', 2, '--warmup', 1)
@@ -32,9 +32,9 @@ def surroundings(tmp_path, monkeypatch):
 def test_a_step_against_stock_mmengine(tmp_path):
     command = [
         *('train', TOY, '--against', 'stock', *QUICK, '--cores', CORE, '--profile'),
-        *('--batch-size', 2, '--name', 'step', '--out', 'results/toy.csv'),
+        *('--batch-size', 2, '--name', 'step', '--rows', 'results/toy.csv'),
     ]
-    done = call_tool('benchmark.py', *command, cwd=tmp_path)
+    done = call_tool('benchmark', *command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     rows = read_results(tmp_path / 'results' / 'toy.csv')
     assert [(r.experiment, r.metric, r.n) for r in rows] == [
@@ -43,7 +43,7 @@ def test_a_step_against_stock_mmengine(tmp_path):
         ('step/toy_2e', 'speedup(x)', 3),
     ]
     assert rows[0].ratio == pytest.approx(rows[2].value, rel=1e-4)
-    assert rows[0].command.startswith('python ')
+    assert rows[0].command.startswith('hpml benchmark ')
     assert 'times the images/s of stock (' in done.stdout
     assert 'cores: 1, threads: 1' in done.stdout
     assert done.stdout.count('| aten::addmm ') == 2
@@ -56,8 +56,8 @@ def test_a_step_against_stock_mmengine(tmp_path):
 def test_a_side_that_fails_is_one_clear_error_and_no_row(tmp_path):
     broken = tmp_path / 'broken.py'
     broken.write_text(f"_base_ = '{TOY}'\ncustom_hooks = [dict(type='FailAtHook')]\n")
-    command = ['train', broken, '--loop', *QUICK, '--out', 'results/toy.csv']
-    done = call_tool('benchmark.py', *command, cwd=tmp_path)
+    command = ['train', broken, '--loop', *QUICK, '--rows', 'results/toy.csv']
+    done = call_tool('benchmark', *command, cwd=tmp_path)
     assert done.returncode == 2
     error = done.stderr[done.stderr.index('error: ') :]
     assert error.startswith('error: broken failed (1): its last lines:\n')
@@ -80,18 +80,13 @@ def test_an_interruption_leaves_no_row_and_no_process(
             return super().answer()
 
     monkeypatch.setattr(process, 'Worker', Interrupted)
-    command = ['train', TOY, '--against', 'stock', '--out', 'x.csv']
-    done = call_tool('benchmark.py', *command, cwd=tmp_path)
+    command = ['train', TOY, '--against', 'stock', '--rows', 'x.csv']
+    done = call_tool('benchmark', *command, cwd=tmp_path)
     assert done.returncode == code
-    interrupted = 'interrupted: nothing was written' in done.stderr
+    interrupted = 'interrupted' in done.stderr
     assert interrupted is (signum == signal.SIGINT)
     assert not (tmp_path / 'x.csv').exists()
     assert [worker.poll() for worker in started] == [-signal.SIGKILL]
-
-
-@pytest.fixture
-def tool():
-    return runpy.run_path(str(ROOT / 'tools' / 'benchmark.py'))
 
 
 @pytest.mark.parametrize(
@@ -105,16 +100,18 @@ def tool():
     ],
 )
 def test_what_makes_no_sense_is_refused(tmp_path, words, problem):
-    done = call_tool('benchmark.py', 'data', 'x.py', *words, cwd=tmp_path)
+    done = call_tool('benchmark', 'data', 'x.py', *words, cwd=tmp_path)
     assert done.returncode == 2
     assert problem in done.stderr
 
 
-def test_measurements_that_differ_have_different_names(tool, monkeypatch):
+def test_measurements_that_differ_have_different_names():
+    parser = argparse.ArgumentParser()
+    benchmark.add_arguments(parser)
+
     def name(*words, batch_size=None):
-        argv = ['benchmark.py', 'train', 'configs/fast.py', *map(str, words)]
-        monkeypatch.setattr(sys, 'argv', argv)
-        return tool['experiment'](tool['parse_args'](), batch_size)
+        args = parser.parse_args(['train', 'configs/fast.py', *map(str, words)])
+        return benchmark.experiment(args, batch_size)
 
     assert name() == 'train-fast'
     assert name('--loop', '--cores', CORE) == 'train-fast-loop-1core'

@@ -1,6 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import json
-import runpy
 import shutil
 import struct
 import zlib
@@ -15,6 +14,7 @@ from deploy_models import FACES, build_leaf, leaf
 from mmengine.config import Config
 from pose_spots import SPOT, save_weights, write_config, write_spots
 
+from hpml_mm.cli import main
 from hpml_mm.datasets.fer.classes import FER_CLASSES
 from hpml_mm.deploy.describe import spec_of
 from hpml_mm.deploy.engines import OnnxEngine
@@ -27,7 +27,6 @@ from hpml_mm.utils.model import build_model
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-main = runpy.run_path(str(ROOT / 'tools' / 'predict.py'))['main']
 
 
 @pytest.fixture(scope='module')
@@ -70,7 +69,7 @@ def faces(tmp_path, monkeypatch) -> Path:
 
 
 def records(*arguments) -> list[dict]:
-    main([*map(str, arguments), '--json', 'out.json'])
+    main(['predict', *map(str, arguments), '--json', 'out.json'])
     return json.loads(Path('out.json').read_text())
 
 
@@ -245,7 +244,7 @@ def wrong_files(models, faces) -> None:
 )
 def test_what_cannot_be_run_is_one_line(capsys, arguments, message):
     with pytest.raises(SystemExit) as caught:
-        main(arguments)
+        main(['predict', *arguments])
     assert caught.value.code == 2
     said = capsys.readouterr().err.splitlines()
     (line,) = [line for line in said if line.startswith('error: ')]

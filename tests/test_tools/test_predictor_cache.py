@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""``tools/predictor.py cache``: caches are built, joined, chosen from and summed up."""
+"""``hpml nas cache``: caches are built, joined, chosen from and summed up."""
 
 import json
 from pathlib import Path

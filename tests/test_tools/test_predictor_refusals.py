@@ -1,12 +1,13 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Commands that ``tools/predictor.py`` refuses."""
+"""Commands that ``hpml nas`` refuses."""
 
 import csv
 import shlex
 
 import pytest
-from predictor_command import ROOT, refused
+from predictor_command import refused
 from predictor_toys import macro_cache, toy_cache
+from toy_tools import ROOT
 
 MACRO = 'nas-bench-macro'
 # A cell whose quote is never closed.

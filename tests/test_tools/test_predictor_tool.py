@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""``tools/predictor.py`` from its command line."""
+"""``hpml nas`` from its command line."""
 
 import csv
 import warnings
@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
-from predictor_command import ROOT, printed, refused
+from predictor_command import printed, refused
+from toy_tools import ROOT
 
 from hpml_mm.predictor.graphs import same
 from hpml_mm.predictor.graphs.cache import GraphCache

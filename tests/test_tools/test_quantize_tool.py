@@ -2,18 +2,17 @@
 """The quantization tool, as a user runs it, but in this process."""
 
 import json
-import runpy
 
 import pytest
 import torch
 from demo_runs import DEMO, FACES, demo_runner
 from toy_tools import ROOT
 
+from hpml_mm.cli import main
 from hpml_mm.experiments.rows import read_results
 
 pytestmark = pytest.mark.slow
 
-main = runpy.run_path(str(ROOT / 'tools' / 'quantize.py'))['main']
 # Few faces, and no process to load them.
 SHORT = ['--cfg-options'] + [
     f'{split}_dataloader.{setting}'
@@ -42,10 +41,10 @@ def quantize(tmp_path, monkeypatch, capsys):
 
     def run(*options, seconds=0):
         words = [DEMO, *options, '--max-drop', 'none', '--latency-seconds', seconds]
-        monkeypatch.setattr('sys.argv', ['tools/quantize.py', *map(str, words)])
+        monkeypatch.setattr('sys.argv', ['hpml', 'quantize', *map(str, words)])
         code = 0
         try:
-            main([*map(str, words), '--out', 'out', *SHORT])
+            main(['quantize', *map(str, words), '--out', 'out', *SHORT])
         except SystemExit as end:
             code = end.code
         said = capsys.readouterr()
@@ -64,7 +63,7 @@ def test_post_training_leaves_models_report_and_rows(quantize, checkpoint, tmp_p
     assert len(record['converted']) == 23
     assert record['speedup'].keys() == {'batch1', 'batch32'}
     rows = read_results(tmp_path / 'out/rows.csv')
-    assert all('tools/quantize.py' in row.command for row in rows)
+    assert all('hpml quantize' in row.command for row in rows)
     for name in ('model_int8.onnx', 'model_fp32.onnx'):
         assert (tmp_path / 'out' / name).is_file()
 
@@ -116,7 +115,7 @@ def test_real_faces_lose_at_most_half_a_point(
     (config,) = (ROOT / 'configs' / 'fer').glob('mini-xception_*-ema-*-60e_*.py')
     weights = ROOT / 'results' / 'mini-xception_fer2013-44px.safetensors'
     options = ['--max-drop', 'none', '--latency-seconds', '0', '--out', 'real']
-    main([str(config), str(weights), *options])
+    main(['quantize', str(config), str(weights), *options])
     values = {
         row.metric.removeprefix('PublicTest/accuracy/top1/'): row.value
         for row in read_results(tmp_path / 'real/rows.csv')
@@ -160,5 +159,5 @@ def test_what_cannot_work_is_one_line(quantize, tmp_path, options, message):
 )
 def test_words_that_contradict_each_other_are_refused(capsys, words, problem):
     with pytest.raises(SystemExit):
-        main(['a.py', *words])
+        main(['quantize', 'a.py', *words])
     assert problem in capsys.readouterr().err

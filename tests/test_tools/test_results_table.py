@@ -9,8 +9,8 @@ RESULTS = ROOT / 'results' / 'fer-input.csv'
 
 def test_one_metric_as_a_table_and_a_chart(tmp_path):
     done = call_tool(
-        'results_table.py',
-        *(RESULTS, '--metric', 'throughput(img/s)', '--chart', 'chart.png'),
+        'results table',
+        *(RESULTS, '--metric', 'throughput(img/s)', '--plot', 'chart.png'),
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
@@ -27,11 +27,11 @@ def test_one_metric_as_a_table_and_a_chart(tmp_path):
     ('arguments', 'message'),
     [
         (['--metric', 'speed'], "'speed'; there are throughput(img/s)"),
-        (['--chart', 'a.png'], '--chart draws bars of one unit'),
+        (['--plot', 'a.png'], '--plot draws bars of one unit'),
     ],
 )
 def test_what_cannot_be_shown_is_refused(tmp_path, arguments, message):
-    done = call_tool('results_table.py', RESULTS, *arguments, cwd=tmp_path)
+    done = call_tool('results table', RESULTS, *arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert message in done.stderr
     assert not list(tmp_path.iterdir())

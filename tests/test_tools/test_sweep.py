@@ -46,8 +46,8 @@ def trainings(monkeypatch):
 def run(tmp_path, *options, metric=SPEED, variants=(('toy', TOY),)):
     words = [word for variant in variants for word in ('--variant', *variant)]
     return call_tool(
-        'sweep.py',
-        *('--name', 'x', '--metric', metric, '--out', 'results/x.csv'),
+        'sweep',
+        *('--name', 'x', '--metric', metric, '--rows', 'results/x.csv'),
         *(*options, *words),
         cwd=tmp_path,
     )
@@ -56,9 +56,9 @@ def run(tmp_path, *options, metric=SPEED, variants=(('toy', TOY),)):
 @pytest.mark.slow
 def test_real_trainings_become_rows(tmp_path):
     done = run_tool(
-        'sweep.py',
-        *('--name', 'batch', '--metric', SPEED, '--iters', 3, '--baseline', 'b4'),
-        *('--out', 'results/batch.csv', '--repeat', 1, '--variant', 'b4', TOY),
+        'sweep',
+        *('--name', 'batch', '--metric', SPEED, '--iters', 3, '--against', 'b4'),
+        *('--rows', 'results/batch.csv', '--rounds', 1, '--variant', 'b4', TOY),
         *('--variant', 'b2', TOY, 'train_dataloader.batch_size=2'),
         cwd=tmp_path,
         # A sweep refuses runs of two commits; nobody's commit is to end a test.
@@ -72,14 +72,14 @@ def test_real_trainings_become_rows(tmp_path):
     ]
     assert rows[0].ratio == 1
     assert rows[1].baseline == pytest.approx(rows[0].value, rel=1e-5)
-    assert rows[0].command.startswith('python ')
+    assert rows[0].command.startswith('hpml sweep ')
     assert not list((tmp_path / 'work_dirs/sweep/batch').rglob('*.pth'))
 
 
 def test_a_sweep_goes_on_where_it_was(tmp_path, trainings):
     variants = (('a', TOY), ('b', TOY, 'train_dataloader.batch_size=2'))
-    assert run(tmp_path, '--repeat', 1, variants=variants).returncode == 0
-    done = run(tmp_path, '--repeat', 2, variants=variants)
+    assert run(tmp_path, '--rounds', 1, variants=variants).returncode == 0
+    done = run(tmp_path, '--rounds', 2, variants=variants)
     assert done.returncode == 0, done.stderr
     order = [line.split()[1] for line in done.stdout.splitlines()[:4]]
     assert order == ['a/run0', 'b/run0', 'b/run1', 'a/run1']
@@ -90,7 +90,7 @@ def test_a_sweep_goes_on_where_it_was(tmp_path, trainings):
         ('x/b', 2, 0),
     ]
     other = (variants[0], (*variants[1][:2], 'train_dataloader.batch_size=1'))
-    done = run(tmp_path, '--repeat', 1, variants=other)
+    done = run(tmp_path, '--rounds', 1, variants=other)
     assert done.returncode == 2
     assert 'other arguments: choose another --name' in done.stderr
 
@@ -99,9 +99,9 @@ def test_a_config_that_was_edited_meanwhile_is_refused(tmp_path, trainings):
     leaf = tmp_path / 'leaf.py'
     leaf.write_text(f"_base_ = '{TOY}'\n")
     variants = [('a', leaf)]
-    assert run(tmp_path, '--repeat', 1, variants=variants).returncode == 0
+    assert run(tmp_path, '--rounds', 1, variants=variants).returncode == 0
     leaf.write_text(leaf.read_text() + 'optim_wrapper = dict(optimizer=dict(lr=0.5))\n')
-    done = run(tmp_path, '--repeat', 1, variants=variants)
+    done = run(tmp_path, '--rounds', 1, variants=variants)
     assert done.returncode == 2
     assert 'another content of its config: choose another --name' in done.stderr
     assert len(trainings) == 1
@@ -131,7 +131,7 @@ def test_a_failing_run_is_one_line_that_names_its_log(tmp_path, trainings):
     ('options', 'metric', 'message'),
     [
         ((), 'loss', "'loss'"),
-        (('--baseline', 'y'), SPEED, '--baseline y'),
+        (('--against', 'y'), SPEED, '--against y'),
         (('--variant', 'toy', TOY), SPEED, 'two variants of one label'),
     ],
 )

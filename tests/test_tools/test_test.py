@@ -33,7 +33,9 @@ def test_both_formats_give_the_accuracy_of_training(trained, tmp_path):
     assert summary(tmp_path)['mode'] == 'test'
     assert summary(tmp_path)['metrics']['accuracy/top1'] == accuracy
 
-    export = run_tool('export_weights.py', checkpoint, 'toy.safetensors', cwd=tmp_path)
+    export = run_tool(
+        'export', TOY, checkpoint, '--out', 'toy.safetensors', cwd=tmp_path
+    )
     assert export.returncode == 0, export.stderr
     done = run_tool('test.py', TOY, 'toy.safetensors', cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -10,7 +10,7 @@ def test_the_fastest_settings_are_printed_as_a_config(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(DATA))
     monkeypatch.setenv('PYTHONPATH', str(DATA), prepend=':')
     done = call_tool(
-        'tune.py',
+        'tune',
         *(TOY, '--seconds', 0.05, '--rounds', 1, '--only', 'batch_size'),
         *('--batch-sizes', 8, '--out', 'tuned.py'),
         cwd=tmp_path,

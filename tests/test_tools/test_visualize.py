@@ -1,6 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import json
-import runpy
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,10 +8,11 @@ import pytest
 import torch
 from pose_spots import save_weights, write_config, write_spots
 
+from hpml_mm.cli import main
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
-main = runpy.run_path(str(ROOT / 'tools' / 'visualize.py'))['main']
 
 # Pixels between the truth and what the model finds.
 OFFSETS = [0, 2, 1, 9, 0, 3, 6, 1]
@@ -35,7 +35,7 @@ def draw(spots, capsys) -> Callable[..., str]:
     """Run the tool and return what it prints; an error ends in SystemExit."""
 
     def run(*arguments) -> str:
-        main(['small.py', 'spots.pth', '--out', 'a.png', *map(str, arguments)])
+        main(['poses', 'small.py', 'spots.pth', '--out', 'a.png', *map(str, arguments)])
         return capsys.readouterr().out
 
     return run

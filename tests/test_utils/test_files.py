@@ -2,8 +2,10 @@
 """JSON that every parser reads, and files that are whole."""
 
 import contextlib
+import errno
 import json
 import math
+import os
 import threading
 from pathlib import Path
 
@@ -12,9 +14,12 @@ import pytest
 import torch
 from torch import nn
 
+from hpml_mm.config.arguments import is_user_error
+from hpml_mm.config.disk_errors import WriteError
 from hpml_mm.utils.files import (
     dump_strict,
     locked,
+    remove_leftovers,
     replacing,
     to_strict,
     write_atomic,
@@ -64,20 +69,32 @@ def test_write_replaces_and_leaves_nothing_behind(tmp_path):
     assert list(path.parent.iterdir()) == [path]
 
 
-def test_failed_write_keeps_the_old_file(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ('number', 'remedy'),
+    [
+        (errno.ENOSPC, 'free some space'),
+        (errno.EDQUOT, 'your quota'),
+        (errno.EROFS, 'can only be read from'),
+        (errno.EACCES, 'change the rights'),
+        (errno.EIO, 'log of the system'),
+    ],
+)
+def test_failed_write_keeps_the_old_file(tmp_path, monkeypatch, number, remedy):
     path = tmp_path / 'file.json'
     write_atomic(path, 'one')
 
-    def full(handle):
-        raise OSError(28, 'No space left on device')
+    def fail(handle):
+        raise OSError(number, os.strerror(number))
 
     with contextlib.suppress(RuntimeError), replacing(path) as beside:
         beside.write_text('half')
         raise RuntimeError
     assert path.read_text() == 'one'
-    monkeypatch.setattr('os.fsync', full)
-    with pytest.raises(OSError, match='No space left'):
+    monkeypatch.setattr('os.fsync', fail)
+    with pytest.raises(WriteError, match=f'file.json could not.*{remedy}') as caught:
         write_atomic(path, 'two')
+    assert caught.value.errno == number
+    assert is_user_error(caught.value)
     assert path.read_text() == 'one'
     assert list(tmp_path.iterdir()) == [path]
 
@@ -136,3 +153,29 @@ def test_one_counter_in_many_threads(tmp_path):
     for thread in threads:
         thread.join()
     assert path.read_text() == '60'
+
+
+def test_a_folder_in_the_place_of_a_file_goes_if_it_is_empty(tmp_path):
+    path = tmp_path / 'file.json'
+    path.mkdir()
+    (path / 'mine').touch()
+    with pytest.raises(WriteError, match='a folder is in its place'):
+        write_atomic(path, 'one')
+    (path / 'mine').unlink()
+    write_atomic(path, 'one')
+    assert path.read_text() == 'one'
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_killed_process_began_is_deleted(tmp_path):
+    living = os.getppid()
+    for pid in (os.getpid(), 2**22 + 1, 10**12, living):
+        for name in (f'.epoch_3.{pid}.tmp.pth', f'.last_checkpoint.{pid}.tmp'):
+            (tmp_path / name).touch()
+    others = {'.tmp', '.hidden.tmpl', 'epoch_3.tmp.pth', f'.a.{living}.tmp.d'}
+    for name in others:
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path)
+    left = {f'.epoch_3.{living}.tmp.pth', f'.last_checkpoint.{living}.tmp', *others}
+    assert {path.name for path in tmp_path.iterdir()} == left
+    remove_leftovers(tmp_path / 'gone')

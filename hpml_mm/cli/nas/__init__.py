@@ -1,13 +1,21 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Commands of ``tools/predictor.py``, one module each.
+"""Networks as graphs: count, draw and cache them, predict and search their scores.
 
-A module has ``add_arguments``, which fills a parser, and ``run``, which does the work.
-Put the name of a new one into ``COMMANDS``, with a line of help.
+hpml nas sample ofa-mbv3-w1.0 -n 5
+hpml nas graph resnet18_8xb32_in1k model.onnx --out a.cache
+hpml nas profile ofa-mbv3-w1.0:ARCH
+hpml nas profile --table in.csv --out out.csv
+hpml nas draw configs/fer/a.py --out a.svg
+hpml nas cache build table.csv --space ofa-mbv3-w1.0 --out b.cache
+hpml nas cache summary b.cache --srcc "imagenet/top1(%)" macs
+hpml nas predict ofa-mbv3-w1.0:ARCH resnet18_8xb32_in1k
+hpml nas predict --table in.csv --out out.csv
+hpml nas rank --table in.csv
+hpml nas search ofa-mbv3-w1.0 --max-macs 300M --out DIR
+hpml nas train b.cache -n 500 --out c.safetensors
+hpml nas finetune c.safetensors other.cache -n 20 --out d.safetensors
+hpml nas info c.safetensors --cache b.cache
 """
-
-import argparse
-import importlib
-from collections.abc import Sequence
 
 COMMANDS = {
     'sample': 'draw archs of a search space, each of its choices uniformly',
@@ -22,24 +30,3 @@ COMMANDS = {
     'search': 'find the networks that are predicted to be best within limits',
     'info': 'training set of a predictor, and its scores beside baselines',
 }
-
-
-def make_parser(description: str, argv: Sequence[str]) -> argparse.ArgumentParser:
-    """Build the parser; the chosen command's function is its ``run`` attribute.
-
-    Args:
-        description: Description of the program.
-        argv: Arguments to be parsed. Only the command that they begin with is imported,
-            for some need seconds.
-    """
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    commands = parser.add_subparsers(metavar='COMMAND', required=True)
-    for name, text in COMMANDS.items():
-        command = commands.add_parser(name, help=text, description=text)
-        if name in argv[:1]:
-            module = importlib.import_module(f'{__name__}.{name}')
-            command.set_defaults(run=module.run)
-            module.add_arguments(command)
-    return parser

@@ -2,11 +2,15 @@
 """Mends of faults that stock packages show with the libraries of today."""
 
 ALBUMENTATIONS = 'hpml_mm.compat.mends.albumentations'
+CONFIGS = 'hpml_mm.compat.mends.config_packages'
 NUMPY = 'hpml_mm.compat.mends.numpy2'
 
 # Stock module -> what mends it. Each looks for the fault and not for a version, and
 # leaves alone what is right.
 MENDS = {
+    # a fixed table of the packages whose configs `package::name` finds
+    'mmengine.config.utils': CONFIGS,
+    'mmengine.config.config': CONFIGS,
     # loads again in the unsafe way exactly what the safe load refuses
     'mmengine.runner.checkpoint': 'hpml_mm.compat.mends.safe_load',
     # imports imgaug, which is dead, whatever is used of mmdet.datasets

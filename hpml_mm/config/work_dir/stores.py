@@ -1,14 +1,15 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Find the checkpoints of a run; never write over those of an earlier one."""
+"""Places of a run's checkpoints; never write over those of an earlier one."""
 
 import logging
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
-from mmengine.fileio import FileClient, get_file_backend
+from mmengine.fileio import FileClient, HardDiskBackend, LocalBackend, get_file_backend
 from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 from mmengine.registry import HOOKS, DefaultScope
@@ -16,8 +17,12 @@ from mmengine.registry import HOOKS, DefaultScope
 from hpml_mm.config.lookup import find
 from hpml_mm.config.sections import hooks_of
 
+# Name of the file that holds the path of the last checkpoint.
+POINTER = 'last_checkpoint'
 # What a run leaves. Other weights in the directory are the user's own.
 _OWN_CHECKPOINTS = re.compile(r'(epoch_|iter_|best_)[^/]*\.pth|interrupted\.pth')
+# Those with all that is needed to go on, which the best and the published ones lack.
+_RESUMABLE = re.compile(r'(epoch|iter)_\d+\.pth|interrupted\.pth')
 # Where a name's template has the number.
 _FIELD = re.compile(r'\{[^}]*\}')
 
@@ -39,7 +44,7 @@ def claim_work_dir(
     if overwrite:
         for store, name in earlier:
             store.remove(name)
-        for name in ('last_checkpoint', 'summary.json'):
+        for name in (POINTER, 'summary.json'):
             (work_dir / name).unlink(missing_ok=True)
     elif earlier:
         store, name = earlier[-1]
@@ -49,53 +54,25 @@ def claim_work_dir(
         )
 
 
-def find_checkpoint(work_dir: Path, hooks: Iterable[Mapping] = ()) -> str | None:
-    """Find the checkpoint to resume from; ``None`` where there is none yet.
-
-    A directory that was moved still resumes: ``last_checkpoint`` holds an
-    absolute path, of which the file name is enough.
+def checkpoint_hooks(cfg: Config, exactly: type | None = None) -> list[Any]:
+    """Settings of every CheckpointHook of a config.
 
     Args:
-        work_dir: The run's directory.
-        hooks: Settings of the run's CheckpointHooks, which may write elsewhere.
-
-    Raises:
-        FileNotFoundError: If the checkpoint that was saved last is gone, or it is not
-            said which of several that is.
+        cfg: The config.
+        exactly: Class of hooks; without it, its subclasses count as well.
     """
-    hooks = list(hooks)
-    pointer = work_dir / 'last_checkpoint'
-    if not pointer.is_file():
-        for store, name in _earlier(work_dir, hooks):
-            raise FileNotFoundError(
-                f'{pointer} is gone, and {store.folder} holds {name}: give --resume '
-                'CHECKPOINT, or --overwrite to start again'
-            )
-        return None
-    recorded = pointer.read_text().strip()
-    head, slash, name = recorded.rpartition('/')
-    for store in [_Store(work_dir, hook) for hook in [{}, *hooks] if name]:
-        for folder in (head + slash, store.folder):
-            same = ('://' in folder) == ('://' in store.folder)
-            if same and store.isfile(folder, name):
-                return store.join(folder, name)
-    raise FileNotFoundError(
-        f'{pointer} names {recorded}, which is gone: give --resume CHECKPOINT'
-    )
-
-
-def checkpoint_hooks(cfg: Config) -> list[Mapping]:
-    """Settings of every CheckpointHook of a config."""
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope') or 'mmengine'):
         found = [(hook, find(HOOKS, kind)) for hook, _, kind in hooks_of(cfg)]
     return [
         hook
         for hook, target in found
-        if isinstance(target, type) and issubclass(target, CheckpointHook)
+        if isinstance(target, type)
+        and issubclass(target, CheckpointHook)
+        and exactly in (None, target)
     ]
 
 
-class _Store:
+class Store:
     """Folder that a CheckpointHook writes to, on any of MMEngine's file backends.
 
     Args:
@@ -118,22 +95,39 @@ class _Store:
         # MMEngine puts the name of the work dir below an out_dir.
         below = () if out_dir == own else (os.path.basename(own),)
         self.folder = self.join(out_dir, *below) if below else str(work_dir)
+        #: True for a folder of this machine, whose files can be read as such.
+        self.local = is_local(self._files)
         template = hook.get('filename_tmpl')
-        self._deep = '/' in (template or '')
+        self._depth = (template or '').count('/')
         self._names = [_OWN_CHECKPOINTS]
+        self._steps = [_RESUMABLE]
         if template:
             number = r'\d+'.join(map(re.escape, _FIELD.split(template)))
             best = number.replace('/', '_')
             self._names.append(re.compile(rf'{number}|best_.+_{best}'))
+            self._steps.append(re.compile(number))
 
     def join(self, *parts: str) -> str:
         """Join parts of a path."""
         return str(self._files.join_path(*parts))
 
-    def isfile(self, folder: str, name: str) -> bool:
+    def name_in(self, path: str) -> str:
+        """Name below the folder, of a checkpoint that was saved at a path."""
+        return '/'.join(path.split('/')[-1 - self._depth :])
+
+    def holds(self, path: str) -> bool:
+        """True for a path below this very folder."""
+        folder = path.removesuffix('/' + self.name_in(path))
+        if '://' in path or '://' in self.folder:
+            return folder == self.folder
+        return os.path.realpath(folder) == os.path.realpath(self.folder)
+
+    def exists(self, path: str) -> bool:
         """True for a checkpoint, which may be a folder of DeepSpeed's."""
-        path = self.join(folder, name)
-        return self._files.isfile(path) or self._files.isdir(path)
+        if self._files.isfile(path):
+            return True
+        name = self.name_in(path)
+        return self._files.isdir(path) and any(p.fullmatch(name) for p in self._names)
 
     def checkpoints(self) -> list[str]:
         """Names of the checkpoints that a run left here."""
@@ -141,7 +135,7 @@ class _Store:
             if not self._files.isdir(self.folder):
                 return []
             names = list(
-                self._files.list_dir_or_file(self.folder, recursive=self._deep)
+                self._files.list_dir_or_file(self.folder, recursive=self._depth > 0)
             )
         except (AttributeError, NotImplementedError):  # it may write all the same
             print_log(
@@ -153,6 +147,12 @@ class _Store:
             return []
         return sorted(n for n in names if any(p.fullmatch(n) for p in self._names))
 
+    def resumable(self) -> list[str]:
+        """Names of those from which a run can go on."""
+        return [
+            n for n in self.checkpoints() if any(p.fullmatch(n) for p in self._steps)
+        ]
+
     def remove(self, name: str) -> None:
         """Delete a checkpoint."""
         path = self.join(self.folder, name)
@@ -162,11 +162,21 @@ class _Store:
             self._files.remove(path)
 
 
-def _earlier(work_dir: Path, hooks: Iterable[Mapping]) -> Iterator[tuple[_Store, str]]:
+def is_local(files: Any) -> bool:
+    """Return whether a file backend is a plain folder of this machine."""
+    plain = (LocalBackend, HardDiskBackend)
+    return type(getattr(files, 'client', files)) in plain
+
+
+def stores_of(work_dir: Path, hooks: Iterable[Mapping]) -> list[Store]:
+    """Places to which a run may write: its directory first, then those of its hooks."""
+    return [Store(work_dir, hook) for hook in [{}, *hooks]]
+
+
+def _earlier(work_dir: Path, hooks: Iterable[Mapping]) -> Iterator[tuple[Store, str]]:
     """Checkpoints of an earlier run, and where they are; each of them once."""
     seen = set()
-    for hook in [{}, *hooks]:
-        store = _Store(work_dir, hook)
+    for store in stores_of(work_dir, hooks):
         for name in store.checkpoints():
             if (store.folder, name) not in seen:
                 seen.add((store.folder, name))

@@ -18,11 +18,14 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
+from hpml_mm.config.work_dir.stores import POINTER
+from hpml_mm.engine.checkpoints import write_checkpoint, writing_by
 from hpml_mm.engine.resume import continue_epoch
 from hpml_mm.registry import HOOKS
-from hpml_mm.utils.files import replacing, write_atomic
+from hpml_mm.utils.files import write_atomic
 from hpml_mm.utils.model import single_wrappers
 
+from .checkpoint_hook import CheckpointHook
 from .loop_hook import LoopHook
 
 CHECKPOINT = 'interrupted.pth'
@@ -51,10 +54,14 @@ def save_interrupted(runner: Runner, iteration: int) -> Path:
     path = Path(runner.work_dir, CHECKPOINT)
     if not is_main_process():
         return path
+    # What is still being written must not put its own name into the pointer later.
+    for hook in runner.hooks:
+        if isinstance(hook, CheckpointHook):
+            hook.finish_in_any_case(runner)
     meta = {'epoch': runner.epoch, 'iter': iteration}
-    with replacing(path) as beside:
-        runner.save_checkpoint(runner.work_dir, beside.name, meta=meta, by_epoch=False)
-    write_atomic(path.with_name('last_checkpoint'), str(path))
+    with writing_by(write_checkpoint):
+        runner.save_checkpoint(runner.work_dir, CHECKPOINT, meta=meta, by_epoch=False)
+    write_atomic(path.with_name(POINTER), str(path))
     return path
 
 

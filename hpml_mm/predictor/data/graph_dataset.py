@@ -38,7 +38,7 @@ class GraphDataset(Dataset):
             None for 'all'.
 
     Args:
-        cache: File that ``tools/predictor.py cache build`` has written.
+        cache: File that ``hpml nas cache build`` has written.
         metric: Name of the label in the cache, such as 'imagenet/top1(%)'.
         part: One of ``PARTS``: 'train' and 'dev' together are the sample, 'test' is the
             rest, 'all' are all.

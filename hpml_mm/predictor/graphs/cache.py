@@ -24,7 +24,7 @@ FORMAT = FileFormat(
     'hpml_mm graph cache',
     1,
     'a graph cache',
-    'build it again by `tools/predictor.py cache build`',
+    'build it again by `hpml nas cache build`',
 )
 _KIND = np.dtype(
     [

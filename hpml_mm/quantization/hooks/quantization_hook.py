@@ -68,7 +68,7 @@ class QuantizationHook(Hook):
         if get_world_size() > 1:
             raise ValueError(
                 f'{type(self).__name__} works in one process: train without it, then '
-                'use tools/quantize.py'
+                'use hpml quantize'
             )
         validation_of(runner)
         plain_network(runner.model)

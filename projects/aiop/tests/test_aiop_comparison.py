@@ -265,7 +265,9 @@ def run(folder, tmp_path, monkeypatch):
 
 
 def test_a_case_is_a_table_and_rows(run, capsys):
-    run('macro-20', '--methods', 'macs', 'ridge', '--draws', '1', '2', '--out', 'r.csv')
+    run(
+        'macro-20', '--methods', 'macs', 'ridge', '--draws', '1', '2', '--rows', 'r.csv'
+    )
     rows = {(row.experiment, row.metric): row for row in read_results(Path('r.csv'))}
     ridge = rows['predictor/macro-20/ridge', 'srcc(1)']
     assert ridge.n == 2

@@ -21,8 +21,8 @@ def row(command, value=0.25, spread=None, experiment='s/a'):
 
 TRAIN = 'python tools/train.py configs/p/a_1.py'
 SWEEP = (
-    'python tools/sweep.py --name s --variant a configs/p/a_1.py '
-    '--variant b configs/p/b_1.py train_cfg.max_epochs=3 --out results/s.csv'
+    'hpml sweep --name s --variant a configs/p/a_1.py '
+    '--variant b configs/p/b_1.py train_cfg.max_epochs=3 --rows results/s.csv'
 )
 
 

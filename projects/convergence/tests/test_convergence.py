@@ -128,7 +128,7 @@ def test_the_command_reads_what_a_training_left(tmp_path):
     done = call_tool(
         'projects.convergence',
         *('toy', *metric, '--targets', 0, 101),
-        *('--out', 'out/toy.csv', '--figure', 'out/toy.png'),
+        *('--rows', 'out/toy.csv', '--plot', 'out/toy.png'),
         cwd=tmp_path,
     )
     assert done.returncode == 0, done.stderr
@@ -147,7 +147,7 @@ def test_the_command_reads_what_a_training_left(tmp_path):
     assert cv2.imread(str(tmp_path / 'out' / 'toy.png')) is not None
 
     for folder, problem in (('toy', "'PCK'; it has"), ('other', 'LABEL/RUN')):
-        words = (folder, '--metric', 'PCK', '--out', 'x.csv')
+        words = (folder, '--metric', 'PCK', '--rows', 'x.csv')
         done = call_tool('projects.convergence', *words, cwd=tmp_path)
         assert (done.returncode, done.stderr.startswith('error: ')) == (2, True)
         assert problem in done.stderr

@@ -30,7 +30,7 @@ def faces(tmp_path):
 
 
 def run(folder, *options):
-    words = ('--data-root', 'fer', '--workers', 0, '--out', 'times.csv', *options)
+    words = ('--data-root', 'fer', '--workers', 0, '--rows', 'times.csv', *options)
     return call_tool('projects.light_fer', *words, cwd=folder)
 
 

@@ -120,7 +120,7 @@ def trained(tmp_path_factory):
 
 
 def test_the_command_writes_rows_table_and_picture(trained):
-    options = ('--name', 'toy', '--out', 'toy.csv', '--figure', 'toy.png')
+    options = ('--name', 'toy', '--rows', 'toy.csv', '--plot', 'toy.png')
     done = call_tool('projects.scaling', *options, 'one', 'two', cwd=trained)
     assert done.returncode == 0, done.stderr
     assert '| 2 | 4 | 1 | ' in done.stdout
@@ -131,13 +131,13 @@ def test_the_command_writes_rows_table_and_picture(trained):
     assert two[0].value * two[1].value == pytest.approx(24, rel=1e-4)
     assert rows['toy/2xb4', 'speed_up(x)'].value == pytest.approx(1.5)
     assert rows['toy/2xb4', 'efficiency(%)'].value == pytest.approx(75)
-    assert two[0].command.endswith('--figure toy.png one two')
+    assert two[0].command.endswith('--plot toy.png one two')
     assert cv2.imread(str(trained / 'toy.png')) is not None
 
 
 def test_what_cannot_be_compared_is_one_line(trained):
     done = call_tool(
-        'projects.scaling', '--name', 'x', '--out', 'x.csv', 'two', cwd=trained
+        'projects.scaling', '--name', 'x', '--rows', 'x.csv', 'two', cwd=trained
     )
     assert done.returncode == 2
     assert done.stderr.startswith('error: no run with 1 process and 4 samples')

@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Draw the poses of a checkpoint, or of two, beside the ground truth.
+"""Draw the poses of a checkpoint, or of two, beside the ground truth: a row an object.
 
-python tools/visualize.py CONFIG CHECKPOINT --out sheet.png --worst --heatmaps
+hpml poses CONFIG CHECKPOINT --out sheet.png --worst --heatmaps
 """
 
 import argparse
@@ -11,7 +11,7 @@ import mmcv
 import numpy as np
 
 import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
-from hpml_mm.config.arguments import add_config_arguments, clear_errors
+from hpml_mm.config.arguments import add_config_arguments
 from hpml_mm.visualization.pose_case import PoseCase
 from hpml_mm.visualization.pose_model import PoseModel, check_request
 from hpml_mm.visualization.pose_sheet import (
@@ -21,10 +21,7 @@ from hpml_mm.visualization.pose_sheet import (
 )
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description='Draw predicted poses beside the ground truth, one row an object.'
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
     parser.add_argument('checkpoint', help='.pth or .safetensors')
     parser.add_argument(
@@ -50,7 +47,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         metavar='KEYPOINT',
         help='lay them over the image: of one keypoint, or the maximum over all',
     )
-    return parser.parse_args(argv)
 
 
 def choose(model: PoseModel, args: argparse.Namespace) -> list[PoseCase]:
@@ -64,27 +60,24 @@ def choose(model: PoseModel, args: argparse.Namespace) -> list[PoseCase]:
     return cases
 
 
-def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
-    with clear_errors():
-        check_request(args.out, args.num)
-        pairs = [(args.config, args.checkpoint), *filter(None, [args.compare])]
-        models = [PoseModel(*pair, args.split, args.cfg_options) for pair in pairs]
-        first, *others = models
-        find_keypoint(first.meta, args.heatmaps)
-        for other in others:
-            first.check_keypoints(other)
-        columns = [choose(first, args)]
-        columns += [other.like(first, columns[0]) for other in others]
-        rows = list(zip(*columns, strict=True))
-        names = [model.name for model in models]
-        sheet = draw_pose_sheet(rows, first.meta, names, args.heatmaps)
-        mmcv.imwrite(mmcv.rgb2bgr(sheet), args.out)
+def run(args: argparse.Namespace) -> None:
+    check_request(args.out, args.num)
+    pairs = [(args.config, args.checkpoint), *filter(None, [args.compare])]
+    models = [
+        PoseModel(config, checkpoint, args.split, args.cfg_options)
+        for config, checkpoint in pairs
+    ]
+    first, *others = models
+    find_keypoint(first.meta, args.heatmaps)
+    for other in others:
+        first.check_keypoints(other)
+    columns = [choose(first, args)]
+    columns += [other.like(first, columns[0]) for other in others]
+    rows = list(zip(*columns, strict=True))
+    names = [model.name for model in models]
+    sheet = draw_pose_sheet(rows, first.meta, names, args.heatmaps)
+    mmcv.imwrite(mmcv.rgb2bgr(sheet), args.out)
     for cases in rows:
         shown = '  '.join(f'OKS {case.oks:.3f}' for case in cases)
         print(f'{Path(cases[0].image).name}  #{cases[0].id}  {shown}')
     print(f'Written to {args.out}')
-
-
-if __name__ == '__main__':
-    main()

@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Find the settings with which a config trains most images/s.
 
-    python tools/tune.py configs/fer/a.py --memory-limit 8
+    hpml tune configs/fer/a.py --memory-limit 8
 
 Memory format, precision, compilation, batch size and workers are changed one after the
 other. Each setting trains for some seconds in a process of its own, loader and hooks
@@ -32,17 +32,13 @@ from hpml_mm.benchmark.process import Plan, stop
 from hpml_mm.benchmark.report import digits
 from hpml_mm.benchmark.tune import SETTINGS, Measurement, Search, Setting, search
 from hpml_mm.benchmark.tuned_config import child_config, setting_of
-from hpml_mm.config.arguments import clear_errors
 from hpml_mm.config.overrides import load_config
 from hpml_mm.utils.console import table_console
 from hpml_mm.utils.device import device_name, usable_cpus
 from hpml_mm.utils.files import write_atomic
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('config', help='config file, or package::name of a stock one')
     parser.add_argument(
         '--memory-limit',
@@ -60,7 +56,6 @@ def parse_args() -> argparse.Namespace:
         '--only', nargs='+', choices=SETTINGS, help='leave the other settings alone'
     )
     parser.add_argument('--out', type=Path, help='write the config here as well')
-    return parser.parse_args()
 
 
 def tune(args: argparse.Namespace, cfg: Config) -> Search:
@@ -100,24 +95,15 @@ def result(args: argparse.Namespace, cfg: Config, best: Measurement) -> str:
     return child_config(cfg, base, best.setting, note)
 
 
-def main() -> None:
-    args = parse_args()
+def run(args: argparse.Namespace) -> None:
     signal.signal(signal.SIGTERM, stop)
-    try:
-        # Packages that are imported on the way print notes of their own.
-        with clear_errors(), contextlib.redirect_stdout(sys.stderr):
-            cfg = load_config(args.config)
-            found = tune(args, cfg)
-            text = result(args, cfg, found.best)
-            table_console().print(found.table())
-            log(f'chosen: {found.best}')
-            if args.out:
-                write_atomic(args.out, text)
-    except KeyboardInterrupt:
-        print('interrupted: nothing was found', file=sys.stderr)
-        sys.exit(130)
+    # Packages that are imported on the way print notes of their own.
+    with contextlib.redirect_stdout(sys.stderr):
+        cfg = load_config(args.config)
+        found = tune(args, cfg)
+        text = result(args, cfg, found.best)
+        table_console().print(found.table())
+        log(f'chosen: {found.best}')
+        if args.out:
+            write_atomic(args.out, text)
     print(text, end='')
-
-
-if __name__ == '__main__':
-    main()

@@ -1,9 +1,11 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Find faces with the same pixels, across splits and with conflicting labels."""
+"""Find faces with the same pixels, within and across splits.
+
+    hpml data duplicates data/fer2013 --json groups.json
+"""
 
 import argparse
 import json
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,14 +18,10 @@ from hpml_mm.datasets.fer.duplicates import (
     group_duplicates,
     item_key,
 )
-from hpml_mm.utils.files import write_atomic
+from hpml_mm.utils.files import dump_strict, write_atomic
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(
-        description='Report pixel-identical faces within and across splits.'
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'source', type=Path, help='a folder with {train,val,test}/CLASS/*, or a CSV'
     )
@@ -37,7 +35,6 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         default='raise',
         help='whether a damaged image or row ends the search or is left out',
     )
-    return parser.parse_args(argv)
 
 
 def load_faces(source: Path, on_error: str) -> Iterator[tuple[bytes, Face]]:
@@ -78,24 +75,15 @@ def report(num_faces: int, groups: list[DuplicateGroup], num_examples: int) -> s
     return '\n'.join(lines)
 
 
-def main(argv: list[str] | None = None) -> None:
-    """Search, print the report and write the list."""
-    args = parse_args(argv)
-    try:
-        faces = list(load_faces(args.source, args.on_error))
-        groups = group_duplicates(faces)
-        print(report(len(faces), groups, args.examples))
-        if args.json:
-            content = {
-                'source': str(args.source),
-                'faces': len(faces),
-                'counts': count_groups(groups),
-                'groups': [group.to_dict() for group in groups],
-            }
-            write_atomic(args.json, json.dumps(content, indent=1) + '\n')
-    except (OSError, ValueError) as error:
-        sys.exit(f'error: {error}')
-
-
-if __name__ == '__main__':
-    main()
+def run(args: argparse.Namespace) -> None:
+    faces = list(load_faces(args.source, args.on_error))
+    groups = group_duplicates(faces)
+    print(report(len(faces), groups, args.examples))
+    if args.json:
+        content = {
+            'source': str(args.source),
+            'faces': len(faces),
+            'counts': count_groups(groups),
+            'groups': [group.to_dict() for group in groups],
+        }
+        write_atomic(args.json, dump_strict(content))

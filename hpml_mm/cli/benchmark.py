@@ -12,10 +12,10 @@ Each side runs in a process of its own; while one is timed the other one waits. 
 is that of the two medians; the range behind it holds the middle half of the ratios of
 single rounds. A ratio whose range spans 1 shows nothing.
 
-    python tools/benchmark.py train configs/fer/a.py --against stock --cores 0
-    python tools/benchmark.py data configs/fer/a.py \
+    hpml benchmark train configs/fer/a.py --against stock --cores 0
+    hpml benchmark data configs/fer/a.py \
         --against projects.fer_input.loaders:light_fer --cores 0
-    python tools/benchmark.py train configs/fer/a.py --against configs/fer/b.py
+    hpml benchmark train configs/fer/a.py --against configs/fer/b.py
 """
 
 import argparse
@@ -28,14 +28,11 @@ from pathlib import Path
 from hpml_mm.benchmark.jobs import MODES, Job, sides_of
 from hpml_mm.benchmark.process import Plan, SideResult, measure, stop
 from hpml_mm.benchmark.report import comparison_rows, print_comparison
-from hpml_mm.config.arguments import OptionsAction, add_config_arguments, clear_errors
+from hpml_mm.config.arguments import OptionsAction, add_config_arguments
 from hpml_mm.experiments.rows import append_results
 
 
-def parse_args() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('mode', choices=MODES)
     add_config_arguments(parser)
     parser.add_argument(
@@ -59,15 +56,8 @@ def parse_args() -> argparse.Namespace:
     parser.add_argument(
         '--profile', action='store_true', help='say where the time went, too'
     )
-    parser.add_argument('--name', help='of the experiment in --out')
-    parser.add_argument('--out', type=Path, metavar='results/NAME.csv')
-    args = parser.parse_args()
-    if args.loop and args.mode != 'train':
-        parser.error('--loop is for "train"')
-    for name in ('rounds', 'batches', 'threads'):
-        if (value := getattr(args, name)) is not None and value < 1:
-            parser.error(f'--{name} {value}: at least 1')
-    return args
+    parser.add_argument('--name', help='of the experiment in --rows')
+    parser.add_argument('--rows', type=Path, metavar='results/NAME.csv')
 
 
 def _add_measuring(parser: argparse.ArgumentParser) -> None:
@@ -161,26 +151,21 @@ def experiment(args: argparse.Namespace, batch_size: int | None) -> str:
     return '-'.join(parts)
 
 
-def main() -> None:
-    args = parse_args()
+def run(args: argparse.Namespace) -> None:
+    if args.loop and args.mode != 'train':
+        raise ValueError('--loop is for "train"')
+    for name in ('rounds', 'batches', 'threads'):
+        if (value := getattr(args, name)) is not None and value < 1:
+            raise ValueError(f'--{name} {value}: at least 1')
     if args.cores:
         os.sched_setaffinity(0, args.cores)  # the sides inherit it
     signal.signal(signal.SIGTERM, stop)
     rows = []
-    try:
-        with clear_errors():
-            for batch_size in args.batch_size or [None]:
-                found = compare(args, batch_size)
-                print_comparison(args.mode, found)
-                name = experiment(args, batch_size)
-                rows += comparison_rows(args.mode, name, found, sys.argv)
-            if args.out:
-                append_results(args.out, rows)
-                print(f'{len(rows)} rows in {args.out}')
-    except KeyboardInterrupt:
-        print('interrupted: nothing was written', file=sys.stderr)
-        sys.exit(130)
-
-
-if __name__ == '__main__':
-    main()
+    for batch_size in args.batch_size or [None]:
+        found = compare(args, batch_size)
+        print_comparison(args.mode, found)
+        name = experiment(args, batch_size)
+        rows += comparison_rows(args.mode, name, found, sys.argv)
+    if args.rows:
+        append_results(args.rows, rows)
+        print(f'{len(rows)} rows in {args.rows}')

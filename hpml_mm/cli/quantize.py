@@ -1,5 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Make an INT8 model: python tools/quantize.py CONFIG CHECKPOINT [--method ptq] ...
+"""Make an INT8 model.
+
+    hpml quantize CONFIG CHECKPOINT --method ptq --out DIR
 
 The exit code is 0 where the drop is within --max-drop, 1 where it is not, and 2 for an
 error: a network of which no layer can be converted is one.
@@ -11,7 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
-from hpml_mm.config.arguments import add_config_arguments, clear_errors
+from hpml_mm.config.arguments import add_config_arguments
 from hpml_mm.config.run import configure_test, configure_training
 from hpml_mm.config.work_dir import derive_work_dir
 from hpml_mm.engine.cpu import setup_cpu
@@ -37,10 +39,11 @@ from hpml_mm.runner import build_runner
 from hpml_mm.utils.model import bare_model
 
 NOT_MET = 1
+# Arguments of a training, which only QAT does.
+TRAINING = ('epochs', 'lr', 'freeze', 'overwrite')
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Make an INT8 model.')
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
     parser.add_argument('checkpoint', nargs='?', help='.pth or .safetensors, in FP32')
     parser.add_argument(
@@ -81,48 +84,40 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         help='time to measure each batch size for; 0 for not at all',
     )
     parser.add_argument('--out', help='folder for the model and its report')
-    training = add_training_arguments(parser.add_argument_group('--method qat'))
-    args = parser.parse_args(argv)
-    if problem := contradiction(args, training):
-        parser.error(problem)
-    return args
+    add_training_arguments(parser.add_argument_group('--method qat'))
 
 
-def contradiction(args: argparse.Namespace, training: list[str]) -> str | None:
-    """Find arguments that exclude each other; ``training`` names QAT's own."""
+def add_training_arguments(group: argparse._ArgumentGroup) -> None:
+    """Add the arguments of a training, None by default."""
+    group.add_argument('--epochs', type=int, help=f'to fine-tune for; {EPOCHS}')
+    group.add_argument(
+        '--lr',
+        type=float,
+        help=f"{LR_SHARE:g} of the config's where it is not given",
+    )
+    group.add_argument(
+        '--freeze', type=int, help='first epoch with frozen BatchNorm and ranges'
+    )
+    group.add_argument(
+        '--overwrite',
+        action='store_true',
+        default=None,
+        help='delete checkpoints of an earlier run',
+    )
+
+
+def check_arguments(args: argparse.Namespace) -> None:
+    """Refuse arguments that exclude each other."""
     if (args.checkpoint is None) != args.untrained:
-        return 'give either CHECKPOINT or --untrained'
+        raise ValueError('give either CHECKPOINT or --untrained')
     if args.untrained and args.method == 'qat':
-        return '--method qat trains a checkpoint further: --untrained has none'
-    given = [f'--{name}' for name in training if getattr(args, name) is not None]
+        raise ValueError('--method qat trains a checkpoint: --untrained has none')
+    given = [f'--{name}' for name in TRAINING if getattr(args, name) is not None]
     if given and args.method != 'qat':
-        return (
+        raise ValueError(
             f'{", ".join(given)}: only --method qat trains, and this is --method '
             f'{args.method}'
         )
-    return None
-
-
-def add_training_arguments(group: argparse._ArgumentGroup) -> list[str]:
-    """Add the arguments of a training, None by default; return their names."""
-    actions = [
-        group.add_argument('--epochs', type=int, help=f'to fine-tune for; {EPOCHS}'),
-        group.add_argument(
-            '--lr',
-            type=float,
-            help=f"{LR_SHARE:g} of the config's where it is not given",
-        ),
-        group.add_argument(
-            '--freeze', type=int, help='first epoch with frozen BatchNorm and ranges'
-        ),
-        group.add_argument(
-            '--overwrite',
-            action='store_true',
-            default=None,
-            help='delete checkpoints of an earlier run',
-        ),
-    ]
-    return [action.dest for action in actions]
 
 
 def _points(text: str) -> float | None:
@@ -184,24 +179,20 @@ def train(
     runner = build_runner(cfg)
     runner.train()
     (hook,) = (hook for hook in runner.hooks if isinstance(hook, QATHook))
+    assert hook.report is not None  # it is made when the training ends
     return hook.report
 
 
-def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
-    with clear_errors():
-        print(setup_cpu())
-        settings = settings_of(args)
-        BACKENDS[settings.backend].check_installed()
-        derived = derive_work_dir(args.config, args.cfg_options)
-        out = Path(args.out or derived / f'{args.method}-{args.backend}')
-        run = train if args.method == 'qat' else convert
-        report = run(args, settings, out)
+def run(args: argparse.Namespace) -> None:
+    check_arguments(args)
+    print(setup_cpu())
+    settings = settings_of(args)
+    BACKENDS[settings.backend].check_installed()
+    derived = derive_work_dir(args.config, args.cfg_options)
+    out = Path(args.out or derived / f'{args.method}-{args.backend}')
+    make = train if args.method == 'qat' else convert
+    report = make(args, settings, out)
     print(f'Written to {out}')
     if report.search is not None and not report.search.met:
         print(f'error: {drop_message(report, settings)}', file=sys.stderr)
         sys.exit(NOT_MET)
-
-
-if __name__ == '__main__':
-    main()

@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Run a trained model on images; print, write or draw its predictions.
 
-python tools/predict.py MODEL IMAGE... [--out DIR] [--json FILE]
+    hpml predict MODEL IMAGE... --out DIR --json FILE
 
 MODEL is a checkpoint (.pth, .safetensors), or a file that describes itself: .onnx, as
 trained or quantized, or OpenVINO's .xml.
@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
-from hpml_mm.config.arguments import clear_errors
 from hpml_mm.datasets.image_io import BrokenImageError
 from hpml_mm.deploy.predict import Predictor, describe_failure, load_predictor
 from hpml_mm.deploy.prediction_files import (
@@ -29,8 +28,7 @@ from hpml_mm.utils.files import dump_strict, write_atomic
 SOME_FAILED = 1
 
 
-def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description='Run a trained model on images.')
+def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('model', help='.pth, .safetensors, .onnx or .xml')
     parser.add_argument('images', nargs='+', help='files, or folders of them')
     parser.add_argument('--config', help="a checkpoint's, where it does not hold it")
@@ -46,9 +44,8 @@ def parse_args(argv: list[str] | None = None) -> argparse.Namespace:
         '--min-score',
         type=float,
         default=0.3,
-        help='keypoints below it count as not found (default: %(default)s)',
+        help='keypoints below it count as not found',
     )
-    return parser.parse_args(argv)
 
 
 def predict_all(
@@ -73,21 +70,15 @@ def predict_all(
     return records, failed
 
 
-def main(argv: list[str] | None = None) -> None:
-    args = parse_args(argv)
-    with clear_errors():
-        setup_cpu()
-        predictor = load_predictor(args.model, args.config)
-        records, failed = predict_all(predictor, args)
-        if args.json:
-            write_atomic(Path(args.json), dump_strict(records))
+def run(args: argparse.Namespace) -> None:
+    setup_cpu()
+    predictor = load_predictor(args.model, args.config)
+    records, failed = predict_all(predictor, args)
+    if args.json:
+        write_atomic(Path(args.json), dump_strict(records))
     if records and args.out:
         print(f'{len(records)} drawn in {args.out}')
     if failed:
         total = failed + len(records)
         print(f'error: {failed} of {total} images could not be read', file=sys.stderr)
         sys.exit(SOME_FAILED)
-
-
-if __name__ == '__main__':
-    main()

@@ -1,0 +1,103 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Train a config.
+
+hpml train configs/fer/a.py --amp --cfg-options train_cfg.max_epochs=5
+"""
+
+import argparse
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+
+from mmengine.dist import barrier, is_main_process
+from mmengine.runner import Runner
+
+from hpml_mm.config.arguments import (
+    add_config_arguments,
+    command_to_resume,
+)
+from hpml_mm.config.run import configure_training
+from hpml_mm.engine import weights  # noqa: F401  # lets configs load safetensors
+from hpml_mm.engine.cpu import setup_cpu
+from hpml_mm.engine.hooks import GracefulStopHook, SummaryHook
+from hpml_mm.experiments.runs import print_table, summary_rows
+from hpml_mm.runner import build_runner, check_data
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_config_arguments(parser)
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from a checkpoint, or from the last one of the work dir',
+    )
+    parser.add_argument('--amp', action='store_true', help='mixed precision')
+    parser.add_argument('--seed', type=int, help="instead of the config's")
+    parser.add_argument('--tag', help='name of an overridden run, for its work dir')
+    parser.add_argument('--work-dir', help='where checkpoints and logs go')
+    parser.add_argument(
+        '--overwrite',
+        action='store_true',
+        help='delete the checkpoints of an earlier run in the same work dir',
+    )
+    parser.add_argument(
+        '--cut-short',
+        action='store_true',
+        help='a trial: accept a schedule that does not end with the run',
+    )
+    parser.add_argument('--launcher', choices=['none', 'pytorch'], default='none')
+
+
+def train(runner: Runner) -> None:
+    """Train; an interruption gives the exit code of its signal."""
+    for hook in runner.hooks:
+        if isinstance(hook, GracefulStopHook):
+            hook.resume_command = command_to_resume(sys.argv)
+    try:
+        runner.train()
+    except KeyboardInterrupt:
+        runner.logger.warning('Interrupted: no checkpoint was saved')
+        sys.exit(130)
+    except SystemExit:  # all processes stopped together, with a checkpoint
+        runner.visualizer.close()
+        barrier()  # whoever left first would have the launcher kill the others
+        raise
+
+
+def report(runner: Runner) -> None:
+    """Print the summary of the run, and the TensorBoard command."""
+    for hook in runner.hooks:
+        if not isinstance(hook, SummaryHook):
+            continue
+        if hook.path is None:
+            print('No table: the summary could not be written (see the log)')
+        else:
+            summary = json.loads(hook.path.read_text())
+            print_table(Path(runner.work_dir).name, summary_rows(summary))
+    logdir = os.path.relpath(runner.work_dir)
+    print(f'See it in TensorBoard:  tensorboard --logdir {shlex.quote(logdir)}')
+
+
+def run(args: argparse.Namespace) -> None:
+    cpu = setup_cpu()
+    cfg = configure_training(
+        args.config,
+        args.cfg_options,
+        amp=args.amp,
+        seed=args.seed,
+        tag=args.tag,
+        work_dir=args.work_dir,
+        resume=args.resume,
+        overwrite=args.overwrite,
+        cut_short=args.cut_short,
+    )
+    check_data(cfg, ('train', 'val'))
+    runner = build_runner(cfg, args.launcher, trains=True)
+    runner.logger.info(cpu)
+    train(runner)
+    if is_main_process():
+        report(runner)
