@@ -13,7 +13,12 @@ from mmengine.runner import Runner
 
 from hpml_mm.compat import has_mmpose
 from hpml_mm.config.work_dir import checkpoint_hooks
-from hpml_mm.engine.hooks import LoadFromHook, MonitoredMetricHook, ResumeHook
+from hpml_mm.engine.hooks import (
+    DivergenceHook,
+    LoadFromHook,
+    MonitoredMetricHook,
+    ResumeHook,
+)
 from hpml_mm.engine.trackers import prepare_trackers
 
 CHECKPOINT_HOOK = 'hpml_mm.CheckpointHook'
@@ -21,6 +26,9 @@ CHECKPOINT_HOOK = 'hpml_mm.CheckpointHook'
 
 def build_runner(cfg: Config, launcher: str = 'none', trains: bool = False) -> Runner:
     """Build the runner that ``cfg`` asks for, with checks of weights and metrics.
+
+    A run that diverges is ended, see
+    :class:`~hpml_mm.engine.hooks.divergence_hook.DivergenceHook`.
 
     Args:
         cfg: A checked config.
@@ -34,8 +42,9 @@ def build_runner(cfg: Config, launcher: str = 'none', trains: bool = False) -> R
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.register_hook(LoadFromHook())
     runner.register_hook(MonitoredMetricHook())
-    if not any(isinstance(hook, ResumeHook) for hook in runner.hooks):
-        runner.register_hook(ResumeHook())
+    for kind in (ResumeHook, DivergenceHook):
+        if not any(isinstance(hook, kind) for hook in runner.hooks):
+            runner.register_hook(kind())
     prepare_trackers(runner)
     if replaced:
         runner.logger.info(

@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from hpml_mm.config.arguments import command_line
-from hpml_mm.utils.files import write_atomic
+from hpml_mm.utils.files import locked, write_atomic
 from hpml_mm.utils.messages import listed, shortened, shown
 
 # Digits that are kept of a number. A ratio is computed before they are cut, so the
 # kept ones give it up to this tolerance only.
 _DIGITS = 6
 _TOLERANCE = 1e-4
+# A file is read and written in less than one.
+_LOCK_SECONDS = 60.0
 # Metrics whose names hold no unit: FERMetric and MMPretrain give percentages, after
 # the split's name where there are several; MMPose gives fractions. Its PCK is left
 # out: that of MPII is a percentage, the others are fractions. PCK@... is KeypointPCK's.
@@ -124,7 +126,8 @@ def append_results(path: Path, rows: Iterable[ResultRow]) -> None:
     """Add rows to a results file, made where there is none.
 
     A row of the same experiment, metric, device and torch is replaced: it was
-    measured again.
+    measured again. Several processes may append at the same time, on a shared folder
+    too: none of their rows is lost.
 
     Raises:
         ValueError: If the file is no results file.
@@ -132,8 +135,9 @@ def append_results(path: Path, rows: Iterable[ResultRow]) -> None:
     """
     rows = list(rows)
     new = {_identity(row) for row in rows}
-    old = read_results(path) if Path(path).exists() else []
-    write_results(path, [*(r for r in old if _identity(r) not in new), *rows])
+    with locked(Path(path), _LOCK_SECONDS):
+        old = read_results(path) if Path(path).exists() else []
+        write_results(path, [*(r for r in old if _identity(r) not in new), *rows])
 
 
 def unit_of(metric: str) -> str:

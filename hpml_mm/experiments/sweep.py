@@ -12,7 +12,7 @@ from pathlib import Path
 
 from hpml_mm.config.arguments import add_config_arguments
 from hpml_mm.config.overrides import apply_options, read_config
-from hpml_mm.utils.files import to_strict
+from hpml_mm.utils.files import to_strict, write_atomic
 from hpml_mm.utils.stats import mean_std, quartiles, turns
 
 from .rows import ResultRow, result_row
@@ -142,7 +142,7 @@ def run_once(run: Run, directory: Path, iters: int | None = None) -> Summary:
     if done:
         return done
     directory.parent.mkdir(parents=True, exist_ok=True)
-    record.write_text(json.dumps(wanted))
+    write_atomic(record, json.dumps(wanted))
     # A half-done training of a seed goes on; a half-done timing starts again.
     how = '--resume' if run.seeded and iters is None else '--overwrite'
     log = directory.with_name(f'{directory.name}.log')

@@ -1,10 +1,11 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Strict JSON, and atomic writes."""
+"""Strict JSON, atomic writes, and locks."""
 
 import json
 import math
 import os
 import re
+import secrets
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from filelock import FileLock, Timeout
 
 from hpml_mm.config.disk_errors import WriteError, find_disk_error
 
@@ -66,7 +68,9 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         WriteError: The disk is full, or the directory cannot be written to.
     """
-    beside = path.with_name(f'.{path.stem}.{os.getpid()}.tmp{path.suffix}')
+    # Processes of several machines that share a folder may have one number.
+    own = f'{secrets.token_hex(4)}.{os.getpid()}'
+    beside = path.with_name(f'.{path.stem}.{own}.tmp{path.suffix}')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield beside
@@ -116,6 +120,75 @@ def write_atomic(path: Path, content: str | bytes) -> None:
     """Write a file atomically, see :func:`replacing`."""
     with replacing(path) as beside:
         beside.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def locked(path: Path, seconds: float = -1) -> Iterator[bool]:
+    """Keep other processes that lock the same path out, on other machines too.
+
+    For a file that is read, changed and written again, or that takes long to make. The
+    lock is one of the operating system, on ``.NAME.lock`` beside the file: it ends with
+    its process, and goes through NFS to the server.
+
+    Args:
+        path: File to change; its directory is made where it is missing.
+        seconds: Time to wait at most; below 0 for as long as it takes.
+
+    Yields:
+        True if another process had to be waited for.
+
+    Raises:
+        OSError: The other process took too long, or the directory cannot be written to.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    name = path.with_name(f'.{path.name}.lock')
+    native: list[int] = []
+
+    def check(handle: int) -> None:
+        if not _is_at(handle, name):
+            raise _DeletedLockError
+        native.append(handle)
+
+    # Other users of a shared folder lock the same file.
+    lock = FileLock(name, mode=0o666, on_acquired=check)
+    waited = not _acquire(lock, 0)
+    if waited and not _acquire(lock, seconds):
+        raise OSError(
+            f'{path} has been locked by another process for {seconds:g} s: end that '
+            'one, or write to another file'
+        )
+    try:
+        yield waited
+    finally:
+        # Who has opened it by now notices, and begins anew.
+        if native:
+            name.unlink()
+        lock.release()
+
+
+class _DeletedLockError(Exception):
+    """Another process has deleted the file between its opening and its locking."""
+
+
+def _acquire(lock: FileLock, seconds: float) -> bool:
+    while True:
+        try:
+            lock.acquire(timeout=seconds)
+        except _DeletedLockError:
+            continue
+        except Timeout:
+            return False
+        return True
+
+
+def _is_at(handle: int, path: Path) -> bool:
+    """Return whether an open file still has its name."""
+    try:
+        # NFS asks its server what a name stands for when it is opened, no sooner.
+        with path.open('rb') as file:
+            return os.path.sameopenfile(handle, file.fileno())
+    except FileNotFoundError:
+        return False
 
 
 def _sync_folder(folder: Path) -> None:

@@ -11,6 +11,7 @@ from hpml_mm.experiments.rows import (
     unit_of,
     write_results,
 )
+from hpml_mm.utils.files import locked
 
 ROW = ResultRow(
     experiment='amp/bf16',
@@ -103,7 +104,7 @@ def test_a_full_disk_leaves_the_old_rows(tmp_path, monkeypatch):
         raise OSError(28, 'No space left on device')
 
     monkeypatch.setattr('hpml_mm.utils.files.os.replace', full)
-    with pytest.raises(OSError, match='No space left'):
+    with pytest.raises(OSError, match='the disk is full'):
         append_results(path, [replace(experiment='amp/fp16')])
     assert path.read_text() == before
     assert [p.name for p in tmp_path.iterdir()] == ['a.csv']
@@ -130,3 +131,11 @@ def test_the_unit_is_in_the_name_or_known(unit, metrics):
 def test_a_unit_is_not_guessed(metric):
     with pytest.raises(ValueError, match=f"'{metric}'"):
         unit_of(metric)
+
+
+def test_a_file_that_another_process_keeps_locked_is_an_error(tmp_path, monkeypatch):
+    monkeypatch.setattr('hpml_mm.experiments.rows._LOCK_SECONDS', 0.1)
+    with locked(tmp_path / 'a.csv'), pytest.raises(OSError, match=r'a\.csv has been'):
+        append_results(tmp_path / 'a.csv', [ROW])
+    append_results(tmp_path / 'a.csv', [ROW])
+    assert read_results(tmp_path / 'a.csv') == [ROW]

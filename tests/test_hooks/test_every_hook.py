@@ -135,6 +135,7 @@ CASES = {
     'ClassWeightHook': Case(build=few_faces),
     'ConfusionMatrixHook': Case(build=few_faces),
     'DataLoadRatioHook': Case(WINDOW),
+    'DivergenceHook': Case({'interval': 2}),
     'FastPoseInputHook': Case({'memory_gib': 0.01}, poses),
     'GracefulStopHook': Case({'agree_interval': 1}),
     'LoadFromHook': Case(),

@@ -1,6 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Caches are built of tables, can be interrupted, and refuse what is wrong."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -147,3 +148,30 @@ def test_a_table_that_names_a_network_twice_is_refused(tmp_path):
     table.write_text(f'cellstr\n{cell}\n{cell}\n')
     with pytest.raises(ValueError, match='network .* is there twice'):
         build_cache(table, 'nas-bench-201', tmp_path / 'a')
+
+
+@pytest.mark.parametrize('left', ['its cache', 'nothing', 'parts', 'another cache'])
+def test_who_has_waited_takes_the_cache_that_it_would_build(
+    table, tmp_path, monkeypatch, left
+):
+    out, calls, real = tmp_path / 'a', [], build.locked
+    build_cache(table, SPACE, out)
+    wanted = out.read_bytes()
+
+    @contextlib.contextmanager
+    def locked(path):
+        """Another process writes while this one waits."""
+        monkeypatch.setattr(build, 'locked', real)
+        if left == 'its cache':
+            build_cache(table, SPACE, out)
+        elif left == 'parts':
+            interrupted(table, out)
+        elif left == 'another cache':
+            GraphCache.load(out).select([0]).save(out)
+        yield True
+
+    monkeypatch.setattr(build, 'locked', locked)
+    build_cache(table, SPACE, out, advanced=lambda *done: calls.append(done))
+    assert (calls == [(5, 5)]) == (left == 'its cache')
+    assert out.read_bytes() == wanted
+    assert not (tmp_path / 'a.parts').exists()

@@ -6,6 +6,7 @@ import errno
 import json
 import math
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +18,7 @@ from hpml_mm.config.arguments import is_user_error
 from hpml_mm.config.disk_errors import WriteError
 from hpml_mm.utils.files import (
     dump_strict,
+    locked,
     remove_leftovers,
     replacing,
     to_strict,
@@ -95,6 +97,62 @@ def test_failed_write_keeps_the_old_file(tmp_path, monkeypatch, number, remedy):
     assert is_user_error(caught.value)
     assert path.read_text() == 'one'
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_lock_keeps_others_out_and_leaves_nothing(tmp_path):
+    path, order = tmp_path / 'new' / 'file', []
+    inside = threading.Event()
+
+    def wait():
+        inside.set()
+        with locked(path) as waited:
+            order.append(('second', waited))
+
+    other = threading.Thread(target=wait)
+    with locked(path) as waited:
+        other.start()
+        inside.wait()
+        with (
+            pytest.raises(OSError, match='file has been locked .* for 0.1 s'),
+            locked(path, 0.1),
+        ):
+            pass
+        order.append(('first', waited))
+    other.join()
+    assert order[0] == ('first', False)
+    assert order[1][0] == 'second'
+    assert not [*path.parent.iterdir()]
+
+
+def test_a_lock_that_a_killed_process_left_is_none(tmp_path):
+    (tmp_path / '.file.lock').touch()
+    with locked(tmp_path / 'file', 0) as waited:
+        assert not waited
+
+
+def test_a_lock_ends_with_an_error(tmp_path):
+    with contextlib.suppress(KeyError), locked(tmp_path / 'file'):
+        raise KeyError
+    with locked(tmp_path / 'file', 0) as waited:
+        assert not waited
+
+
+def test_one_counter_in_many_threads(tmp_path):
+    # Each opens, locks and deletes the lock file that others are waiting for.
+    path = tmp_path / 'count'
+    path.write_text('0')
+
+    def count():
+        for _ in range(20):
+            with locked(path):
+                write_atomic(path, str(int(path.read_text()) + 1))
+
+    threads = [threading.Thread(target=count) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert path.read_text() == '60'
 
 
 def test_a_folder_in_the_place_of_a_file_goes_if_it_is_empty(tmp_path):

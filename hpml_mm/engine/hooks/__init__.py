@@ -7,6 +7,7 @@ from .amp_hook import AmpHook
 from .checkpoint_hook import CheckpointHook
 from .class_weight_hook import ClassWeightHook
 from .data_load_ratio_hook import DataLoadRatioHook
+from .divergence_hook import DivergenceHook
 from .graceful_stop_hook import GracefulStopHook
 from .load_from_hook import LoadFromHook
 from .monitored_metric_hook import MonitoredMetricHook
@@ -27,6 +28,7 @@ __all__ = [
     'CheckpointHook',
     'ClassWeightHook',
     'DataLoadRatioHook',
+    'DivergenceHook',
     'FastPoseInputHook',
     'GracefulStopHook',
     'LoadFromHook',

@@ -35,7 +35,7 @@ class MonitoredMetricHook(Hook):
         """
         if not metrics:  # MMEngine warns, and goes on
             return
-        missing = [one for one in _awaited(runner) if one[1] not in metrics]
+        missing = [one for one in awaited_metrics(runner) if one[1] not in metrics]
         if not missing:
             return
         setting, name = missing[0]
@@ -49,7 +49,7 @@ class MonitoredMetricHook(Hook):
         )
 
 
-def _awaited(runner: Runner) -> list[tuple[str, str]]:
+def awaited_metrics(runner: Runner) -> list[tuple[str, str]]:
     """Setting and name of each metric that a hook or a schedule waits for."""
     found = []
     for hook in runner.hooks:

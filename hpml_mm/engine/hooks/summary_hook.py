@@ -15,6 +15,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.env import environment
 from hpml_mm.utils.files import dump_strict, write_atomic
+from hpml_mm.utils.messages import shortened
 from hpml_mm.utils.model import known_length
 
 from .loop_hook import LoopHook
@@ -28,12 +29,12 @@ _WALL_TIME = 'hpml_mm_wall_time'
 class SummaryHook(LoopHook):
     """Writes ``<work_dir>/summary.json`` after a training or test run.
 
-    The file holds ``status``, ``mode`` ('train' or 'test'), the ``metrics`` of the last
-    evaluation, the ``best`` ones where a CheckpointHook keeps the best checkpoint,
-    ``measurements`` (what every hook with a method ``summary`` returns), ``train``
-    (epochs, iterations and wall time in all, and the samples in the training set),
-    ``seed``, ``config``, ``config_file`` and ``environment``. It is strict JSON: what
-    is not known, NaN included, is null.
+    The file holds ``status``, ``reason`` (of a failure), ``mode`` ('train' or 'test'),
+    the ``metrics`` of the last evaluation, the ``best`` ones where a CheckpointHook
+    keeps the best checkpoint, ``measurements`` (what every hook with a method
+    ``summary`` returns), ``train`` (epochs, iterations and wall time in all, and the
+    samples in the training set), ``seed``, ``config``, ``config_file`` and
+    ``environment``. It is strict JSON: what is not known, NaN included, is null.
 
     A resumed training has the wall time that led to its checkpoint, and what it took
     from there. What is lost in between, and done again, counts once.
@@ -176,6 +177,7 @@ class SummaryHook(LoopHook):
     def _payload(self, runner: Runner, status: Status) -> dict[str, Any]:
         return {
             'status': status,
+            'reason': _reason() if status == 'failed' else None,
             'mode': self._mode,
             'metrics': self._metrics,
             'best': best_scores(runner) if self._mode == 'train' else {},
@@ -261,6 +263,15 @@ def collect_measurements(runner: Runner) -> dict[str, Any]:
             )
         measurements.update(measured)
     return measurements
+
+
+def _reason() -> str | None:
+    """First line of the error that is being raised."""
+    error = sys.exception()
+    if error is None:
+        return None
+    text = (str(error).splitlines() or [''])[0]
+    return f'{type(error).__name__}: {shortened(text, 1000)}'
 
 
 def _dataset_size(runner: Runner) -> int | None:

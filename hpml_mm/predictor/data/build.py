@@ -2,7 +2,8 @@
 """Building a graph cache of all networks of a table, with resume.
 
 Beside the file that is to be lies a folder of parts, each a small cache. What is done
-is done: a build that is started again goes on where it stopped.
+is done: a build that is started again goes on where it stopped. Of several processes
+that build the same file, one builds it and the others wait for it.
 """
 
 import dataclasses
@@ -18,7 +19,7 @@ from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.spaces import SearchSpace, get_space
 from hpml_mm.predictor.spaces.tables import Row, read_table
-from hpml_mm.utils.files import dump_strict, write_atomic
+from hpml_mm.utils.files import dump_strict, locked, write_atomic
 from hpml_mm.version import __version__
 from hpml_mm.utils.messages import shown
 
@@ -81,7 +82,42 @@ def build_cache(
         raise ValueError(f'workers={workers}: at least 1 is needed')
     rows = read_table(table, space)
     _check_rows(table, space, size, rows)
-    folder = out.with_name(f'{out.name}.parts')
+    names, before = [f'{space}:{row.arch}' for row in rows], _version(out)
+    with locked(out) as waited:
+        # Where that process was ended before it was done, its parts are still there.
+        if waited and _version(out) != before and not parts_of(out).exists():
+            cache = GraphCache.load(out)
+            if list(cache.names) == names:
+                advanced(len(rows), len(rows))
+                return cache
+        return _build_all(table, space, out, size, workers, rows, advanced)
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    """Mark of the content of a file, which is only ever replaced."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def parts_of(out: Path) -> Path:
+    """Folder of the parts of a cache that is being built."""
+    return out.with_name(f'{out.name}.parts')
+
+
+def _build_all(
+    table: Path,
+    space: str,
+    out: Path,
+    size: tuple[int, int] | None,
+    workers: int,
+    rows: Sequence[Row],
+    advanced: Callable[[int, int], None],
+) -> GraphCache:
+    """Build what is missing of the parts, and join them."""
+    folder = parts_of(out)
     # What parts must have in common to belong to one build.
     identity = {
         'table': f'{zlib.crc32(table.read_bytes()):08x}',

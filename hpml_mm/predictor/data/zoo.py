@@ -11,8 +11,9 @@ from pathlib import Path
 
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
-from hpml_mm.utils.files import dump_strict, write_atomic
+from hpml_mm.utils.files import dump_strict, locked, write_atomic
 
+from .build import parts_of
 from .network_source import load_source
 
 METRIC = 'imagenet/top1(%)'
@@ -67,7 +68,14 @@ def build_zoo(
         out: The cache; it is written whole, in the end.
         advanced: Called after each model with why it was left out, or ''.
     """
-    folder = out.with_name(f'{out.name}.parts')
+    with locked(out):
+        return _build_zoo(out, advanced)
+
+
+def _build_zoo(
+    out: Path, advanced: Callable[[Published, str], None]
+) -> GraphCache:
+    folder = parts_of(out)
     folder.mkdir(parents=True, exist_ok=True)
     families: dict[str, list[Published]] = {}
     for model in published():
