@@ -19,9 +19,12 @@ from hpml_mm.experiments.rows import ResultRow, append_results, result_row
 from hpml_mm.utils.env import environment
 
 HERE = Path(__file__).parent
-# What is in the folder beside the scripts.
-PARTS = ('all_promises', 'harness', 'outcomes', 'test_quick_forms')
-SCRIPTS = sorted(p.stem for p in HERE.glob('*.py') if p.stem not in PARTS)
+# The other files of the folder are parts of these.
+SCRIPTS = sorted(
+    path.stem
+    for path in HERE.glob('*.py')
+    if path.read_text().endswith('\n    main(run)\n')
+)
 COUNT = re.compile(
     r'(?P<promise>\S.*) \((?P<arm>\w+)\): (?P<kept>\d+) of (?P<tried>\d+)'
 )

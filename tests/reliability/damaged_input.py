@@ -1,9 +1,9 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Damaged files of every kind: a clear line, or the right values?
 
-Each kind of ``inputs/kinds.py`` is damaged in each way of ``inputs/damages.py``. Where a
-format holds no checksum, such as JPEG or ONNX, a byte among its pixels or weights may be
-any: there it is enough that nothing breaks.
+Each kind of ``inputs/kinds.py`` is damaged in each way of ``inputs/damages.py``. Where
+a format holds no checksum, such as JPEG or ONNX, a byte among its pixels or weights may
+be any: there it is enough that nothing breaks.
 """
 
 import contextlib
