@@ -2,7 +2,7 @@
 """Save checkpoints in several ways, in turns, amid the same training."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -112,7 +112,7 @@ def _timed(function: Callable, seconds: list[float]) -> Callable:
 
 
 def stall_rows(
-    name: str, found: dict[str, Sequence[float]], argv: Sequence[str]
+    name: str, found: Mapping[str, Sequence[float]], argv: Sequence[str]
 ) -> list[ResultRow]:
     """One row for each way to save: median and spread over all saves.
 
