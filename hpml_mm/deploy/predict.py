@@ -175,7 +175,10 @@ def checkpoint_config(path: str | Path, config: str | None = None) -> Config:
         return load_config(config)
     meta = read_checkpoint(str(path)).get('meta') or {}
     if meta.get('cfg'):
-        return literal_config(meta['cfg'], str(path))
+        found_config = literal_config(meta['cfg'], str(path))
+        if found_config.get('model') is None:
+            raise ValueError(f'{path}: its config has no model: give --config')
+        return found_config
     name = meta.get('config_name')
     # Not by a pattern, which could lead out of the folder.
     found = [p for p in sorted(Path('configs').rglob('*.py')) if p.stem == name]

@@ -29,20 +29,19 @@ class Case:
         name: File name, which says what is wrong with it.
         write: Writes it, given its path, the content of a good checkpoint, and a
             folder that appears if something runs.
-        refused: True where it must be refused, False where it must be taken; of a
-            config ``predict`` alone has a use, and refuses it.
+        refused_at: Entrances that must refuse it, others must take it; None for all.
     """
 
     name: str
     write: Writer
-    refused: bool = True
+    refused_at: tuple[str, ...] | None = None
 
     def refused_by(self, entrance: str) -> list[bool]:
         """Return whether each reader of an entrance must refuse it."""
+        refused = self.refused_at is None or entrance in self.refused_at
         if entrance == 'imports':  # a cache, a predictor and weights
-            return [True, True, self.refused]
-        config = self.name.startswith('config') and entrance == 'predict'
-        return [self.refused or config]
+            return [True, True, refused]
+        return [refused]
 
 
 class Call:
@@ -192,7 +191,7 @@ def poses(metainfo: Callable[[Path], Any]) -> Callable[[Path], str]:
 
 
 WEIGHTS = [
-    Case('good.pth', lambda path, good, marker: torch.save(good, path), False),
+    Case('good.pth', lambda path, good, marker: torch.save(good, path), ()),
     Case('system.pth', saved(lambda m: Call(os.system, f'mkdir {m}'))),
     Case('eval.pth', saved(lambda m: Call(eval, python(m)), 'state_dict')),
     Case('exec.pth', saved(lambda m: Call(exec, python(m)), 'optimizer')),
@@ -219,7 +218,7 @@ WEIGHTS = [
     Case('raw-dtype.pth', program(lambda m: call(name('numpy.dtype'), text('V8')))),
     Case('bomb.pth', saved(bomb)),
     Case('zip-bomb.pth', zip_bomb),
-    Case('name.safetensors', safetensors),
+    Case('name.safetensors', safetensors, ('--resume', 'auto', 'predict')),
     Case('claims.pth', claims),
 ]
 #: Texts of configs in checkpoints that are good but for them.
@@ -239,5 +238,9 @@ CONFIGS = {
 }
 CASES = [
     *WEIGHTS,
-    *(Case(f'config-{key}.pth', with_config(m), False) for key, m in CONFIGS.items()),
+    *(
+        # No other entrance has a use for the text.
+        Case(f'config-{key}.pth', with_config(make), ('predict',))
+        for key, make in CONFIGS.items()
+    ),
 ]

@@ -1,8 +1,10 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import hpml_mm  # noqa: F401  # isort: skip  # makes mmpose importable
 import argparse
 import collections
 import datetime
 import os
+import pickle
 import random
 import zipfile
 from pathlib import Path
@@ -14,10 +16,13 @@ from hostile_files import attribute, by_attributes, call, lookup, name, text, wr
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import HistoryBuffer
 from mmengine.runner import CheckpointLoader, checkpoint
+from mmpose.datasets.datasets.utils import parse_pose_metainfo
+from python_process import run_python
 from torch import nn
+from toy_tools import ROOT, toy_runner
 
-import hpml_mm  # noqa: F401
 from hpml_mm.compat.safe_load import TRUST, RefusedFileError, load_safely
+from hpml_mm.datasets.pose.metainfo import metainfo_file
 
 
 class Marker:
@@ -210,4 +215,59 @@ def test_a_download_is_loaded_safely(tmp_path):
     torch.save({'x': Marker(tmp_path / 'ran')}, tmp_path / 'a.pth')
     with pytest.raises(RefusedFileError, match=r'cache/a\.pth holds'):
         checkpoint.load_url((tmp_path / 'a.pth').as_uri(), str(tmp_path / 'cache'))
+    assert not (tmp_path / 'ran').exists()
+
+
+def same(one, two) -> bool:
+    """True for equal nested containers of tensors, arrays, histories and others."""
+    if isinstance(one, dict):
+        keys = one.keys() == two.keys()
+        return keys and all(same(one[key], two[key]) for key in one)
+    if isinstance(one, list | tuple):
+        return len(one) == len(two) and all(map(same, one, two))
+    if isinstance(one, HistoryBuffer):
+        return same(one.data, two.data)
+    if isinstance(one, torch.Tensor | np.ndarray):
+        return one.dtype == two.dtype and bool((one == two).all())
+    return type(one) is type(two) and one == two
+
+
+def test_a_training_resumes_with_all_that_was_saved(tmp_path):
+    hooks = [dict(type='EMAHook')]
+    changes = dict(custom_hooks=hooks, train_cfg=dict(by_epoch=True, max_epochs=1))
+    toy_runner(tmp_path, **changes).train()
+    path = str(tmp_path / 'epoch_1.pth')
+    found = CheckpointLoader.load_checkpoint(path, 'cpu')
+    assert {'optimizer', 'message_hub', 'ema_state_dict', 'param_schedulers'} <= set(
+        found
+    )
+    assert same(found, torch.load(path, weights_only=False))
+    changes['train_cfg']['max_epochs'] = 2
+    runner = toy_runner(tmp_path, load_from=path, resume=True, **changes)
+    runner.train()
+    assert runner.epoch == 2
+    losses = runner.message_hub.get_scalar('train/loss')
+    assert len(losses.data[0]) == runner.iter
+
+
+def test_keypoints_of_mmpose_come_back(tmp_path):
+    """Some of their parts are dicts of a config."""
+    metainfo = parse_pose_metainfo(dict(from_file=metainfo_file('coco_person')))
+    path = tmp_path / 'a.pth'
+    torch.save({'meta': {'dataset_meta': metainfo}}, path)
+    found = load_safely(path)['meta']['dataset_meta']
+    assert pickle.dumps(found) == pickle.dumps(metainfo)
+
+
+def test_a_stock_run_that_imports_hpml_mm_is_safe(tmp_path):
+    torch.save({'state_dict': {'x': Marker(tmp_path / 'ran')}}, tmp_path / 'a.pth')
+    (tmp_path / 'config.py').write_text("custom_imports = dict(imports=['hpml_mm'])")
+    (tmp_path / 'run.py').write_text(
+        'from mmengine.config import Config\n'
+        'from mmengine.runner import Runner, load_checkpoint\n'
+        "Config.fromfile('config.py')\n"
+        "load_checkpoint(None, 'a.pth')\n"
+    )
+    done = run_python(['run.py'], tmp_path, {'PYTHONPATH': str(ROOT)})
+    assert 'RefusedFileError: a.pth holds the object posix.mkdir' in done.stderr
     assert not (tmp_path / 'ran').exists()

@@ -9,6 +9,7 @@ from mmengine.runner import Runner
 from hpml_mm.engine.weights import (
     check_pretrained,
     check_readable,
+    check_resumable,
     check_start,
     weights_for,
 )
@@ -45,11 +46,13 @@ class LoadFromHook(Hook):
         """Rename the weights in the checkpoint.
 
         Raises:
-            ValueError: If the checkpoint is one of another model.
+            ValueError: If the checkpoint is one of another model, or holds nothing to
+                resume.
         """
-        if runner._resume:  # the runner has no public attribute
-            return
         source = str(runner._load_from or 'the checkpoint')
+        if runner._resume:  # the runner has no public attribute
+            check_resumable(checkpoint, source)
+            return
         model = bare_model(runner.model)
         state, report = weights_for(model, checkpoint, source)
         if report is None:

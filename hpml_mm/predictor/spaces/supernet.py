@@ -10,7 +10,6 @@ BatchNorm's running statistics are those of the supernet; Once-for-All estimates
 anew on some 2,000 images of the data before a network is judged.
 """
 
-import pickle
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hpml_mm.utils.file_kind import why_unreadable
+from hpml_mm.engine.weights import read_checkpoint, state_dict_of
 
 from .chain import Layer
 
@@ -37,16 +36,7 @@ def read_supernet(path: str | Path) -> dict[str, Tensor]:
     path = Path(path).expanduser()
     if not path.is_file():
         raise FileNotFoundError(f'there is no supernet checkpoint {path}')
-    try:
-        content = torch.load(path, map_location='cpu', weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        reason = why_unreadable(path, error, ('checkpoint', 'pickle'))
-        raise ValueError(f'{path} cannot be read as a checkpoint: {reason}') from error
-    if isinstance(content, Mapping):
-        content = content.get('state_dict', content)
-    if not isinstance(content, Mapping):
-        raise ValueError(f'{path} holds a {type(content).__name__}, not weights')
-    weights = {key: value for key, value in content.items() if torch.is_tensor(value)}
+    weights = state_dict_of(read_checkpoint(str(path)))
     if not weights:
         raise ValueError(f'{path} holds no tensors')
     return weights
