@@ -145,7 +145,7 @@ class ToolRun:
     Args:
         words: Name of the tool in ``tools/`` and arguments. One in Python runs in a
             fork of this process, which spares it the imports; one of the shell is new.
-        folder: Where it runs, with its output in ``out.txt``.
+        folder: Where it runs, and leaves its output.
         env: What its environment has besides this one's.
         cold: True to start a new Python.
     """
@@ -160,7 +160,7 @@ class ToolRun:
         self.env = {**os.environ, **own, **env, name: value}
         self.words = [str(ROOT / 'tools' / words[0]), *words[1:]]
         self.folder, self.code = folder, None
-        self.out = folder / 'out.txt'
+        self.out = folder / f'{value}.txt'
         shell = words[0].endswith('.sh')
         if cold or shell:
             command = ['bash' if shell else sys.executable, *self.words]

@@ -8,7 +8,7 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,13 +79,10 @@ def train(folder: Path, processes: int, *options: str, **env: str) -> list[ToolR
         return [ToolRun(words, folder, **env)]
     port, runs = str(free_port()), []
     for rank in range(processes):
-        own = folder / f'rank{rank}'
-        own.mkdir(exist_ok=True)
         place = {'RANK': str(rank), 'LOCAL_RANK': str(rank), 'MASTER_PORT': port}
         group = {'WORLD_SIZE': str(processes), 'MASTER_ADDR': '127.0.0.1'}
-        words[3] = str(folder / 'run')
         more = [*words, '--launcher', 'pytorch']
-        runs.append(ToolRun(more, own, **place, **group, **env))
+        runs.append(ToolRun(more, folder, **place, **group, **env))
     return runs
 
 
@@ -177,9 +174,14 @@ def try_case(case: Case, folder: Path, expected: dict[str, torch.Tensor]) -> str
         run.end()
 
 
-def resume(processes: int, folder: Path, expected: dict[str, torch.Tensor]) -> str:
+def resume(
+    processes: int,
+    folder: Path,
+    expected: dict[str, torch.Tensor],
+    options: Sequence[str] = (),
+) -> str:
     """Go on to the end, and compare with the unbroken run."""
-    runs = train(folder, processes, '--resume')
+    runs = train(folder, processes, '--resume', *options)
     codes = [run.wait(60) for run in runs]
     text = ''.join(run.text()[-500:] for run in runs if run.code)
     for run in runs:
