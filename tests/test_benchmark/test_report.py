@@ -24,7 +24,7 @@ ENVIRONMENT = {
     'threads': 1,
     'cpu_count': 2,
 }
-ARGV = ['hpml benchmark', 'train', 'a b.py']
+ARGV = ['hpml', 'benchmark', 'train', 'a b.py']
 
 
 def side(label, seconds, latencies=None):

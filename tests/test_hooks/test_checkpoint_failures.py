@@ -13,13 +13,14 @@ from hpml_mm.config.disk_errors import WriteError
 from hpml_mm.engine.hooks import CheckpointHook, GracefulStopHook, SummaryHook
 
 
-def no_room_for(monkeypatch, wanted, number=errno.ENOSPC):
-    """Let the disk refuse files of a name."""
+def no_room_for(monkeypatch, wanted, number=errno.ENOSPC, after=None):
+    """Let the disk refuse files of a name, once an event has come."""
     original = torch.save
 
     def save(checkpoint, file, *args, **kwargs):
         if f'.{wanted}.' in Path(file.name).name:
             file.write(b'half')
+            assert after is None or after.wait(60)
             raise OSError(number, os.strerror(number))
         original(checkpoint, file, *args, **kwargs)
 
@@ -110,8 +111,18 @@ def test_what_is_pending_is_written_however_the_training_ends(
 
 
 def test_an_error_is_not_replaced_by_that_of_a_pending_save(tmp_path, monkeypatch):
-    no_room_for(monkeypatch, 'epoch_1')
+    failed = threading.Event()
+
+    class Fail(FailAt):
+        def after_train_iter(self, *args, **kwargs):
+            try:
+                super().after_train_iter(*args, **kwargs)
+            except RuntimeError:
+                failed.set()
+                raise
+
+    no_room_for(monkeypatch, 'epoch_1', after=failed)
     with pytest.raises(RuntimeError, match='toy failure'):
-        saving(tmp_path, [FailAt(5)], interval=1, in_background=True).train()
+        saving(tmp_path, [Fail(5)], interval=1, in_background=True).train()
     log = next(tmp_path.rglob('*.log')).read_text()
     assert 'epoch_1.pth could not be written: the disk is full' in log
