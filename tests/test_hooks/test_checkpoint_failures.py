@@ -114,9 +114,9 @@ def test_an_error_is_not_replaced_by_that_of_a_pending_save(tmp_path, monkeypatc
     failed = threading.Event()
 
     class Fail(FailAt):
-        def after_train_iter(self, *args, **kwargs):
+        def before_train_iter(self, *args, **kwargs):
             try:
-                super().after_train_iter(*args, **kwargs)
+                super().before_train_iter(*args, **kwargs)
             except RuntimeError:
                 failed.set()
                 raise
