@@ -4,12 +4,15 @@
 Imports nothing that takes its time, so that it can come first.
 """
 
+import ctypes
 import os
 import signal
 from types import FrameType
 from typing import NoReturn
 
 _NAMES = ('SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2')
+# Of Linux, see prctl(2).
+_PR_SET_PDEATHSIG = 1
 
 
 def end_with_one_line() -> None:
@@ -19,6 +22,8 @@ def end_with_one_line() -> None:
     has the line, and a process that waits for the others would never run a handler.
     """
     within_torchrun = 'TORCHELASTIC_RUN_ID' in os.environ
+    if within_torchrun:
+        _end_with_parent()
     pid, came = os.getpid(), False
 
     def end(signum: int, frame: FrameType | None) -> NoReturn | None:
@@ -36,3 +41,9 @@ def end_with_one_line() -> None:
         signum = getattr(signal, name)
         if signal.getsignal(signum) is not signal.SIG_IGN:
             signal.signal(signum, signal.SIG_DFL if within_torchrun else end)
+
+
+def _end_with_parent() -> None:
+    """Have SIGTERM sent here when the launcher is killed, who cannot send it then."""
+    if hasattr(library := ctypes.CDLL(None), 'prctl'):
+        library.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -3,7 +3,7 @@
 
 The environment tells: ``TOY_PHASE`` (``start``, ``train``, ``val`` or ``save``),
 ``TOY_SECONDS`` to stay there, ``TOY_DEATH`` (a signal, or ``raise``) of ``TOY_VICTIM``
-(``worker``, ``val_worker`` or ``rank``), and ``TOY_REACHED``, a file that marks it.
+(``worker``, ``val_worker``, ``rank`` or ``launcher``), and ``TOY_REACHED``, a file that marks it.
 """
 
 import os
@@ -28,7 +28,7 @@ def reach(phase: str, again: bool = False) -> None:
     time.sleep(float(os.environ['TOY_SECONDS']))
 
 
-def die(victim: str) -> None:
+def die(victim: str, pid: int = 0) -> None:
     if os.environ.get('TOY_VICTIM') != victim:
         return
     reached = Path(os.environ['TOY_REACHED'])
@@ -38,7 +38,7 @@ def die(victim: str) -> None:
     how = os.environ['TOY_DEATH']
     if how == 'raise':
         raise OSError('toy: a broken image')
-    os.kill(os.getpid(), getattr(signal, how))
+    os.kill(pid or os.getpid(), getattr(signal, how))
 
 
 reach('start')
@@ -78,6 +78,7 @@ class PhaseHook(Hook):
             reach('train')
             if runner.rank == 1:
                 die('rank')
+                die('launcher', os.getppid())
 
     def before_save_checkpoint(self, runner, checkpoint):
         self.saves += 1

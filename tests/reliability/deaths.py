@@ -23,7 +23,8 @@ class Case:
 
     Attributes:
         death: Signal that the victim sends itself, or ``raise`` for an error.
-        victim: ``worker`` or ``val_worker`` (if there are workers), or ``rank``.
+        victim: ``worker`` or ``val_worker`` (if there are workers), ``rank`` or
+            ``launcher``.
         options: Overrides of the config.
         processes: How many train.
         restarts: How often torchrun may begin again.
@@ -52,6 +53,7 @@ CASES = [
     (WORKER, Case('raise', 'val_worker', ())),
     (PROCESS, Case('SIGKILL', 'rank', (), 2)),
     (PROCESS, Case('SIGSEGV', 'rank', WORKERS, 2)),
+    (PROCESS, Case('SIGKILL', 'launcher', WORKERS, 2)),
     (PROCESS, Case('SIGKILL', 'worker', WORKERS, 2)),
     (PROCESS, Case('raise', 'worker', (), 2)),
     (ELASTIC, Case('SIGKILL', 'rank', (), 2, restarts=1, flags=('--resume',))),
@@ -89,7 +91,9 @@ def try_case(case: Case, expected: dict[str, torch.Tensor]) -> str:
         run = launch(case, folder)
         try:
             code = run.wait(_LIMIT)
-            time.sleep(0.5)  # what has no parent any more may need a moment
+            end = time.monotonic() + _LIMIT
+            while run.processes() and time.monotonic() < end:
+                time.sleep(0.1)  # what has no parent any more may need a moment
             return (
                 faults_of_the_end(case, run, code)
                 or faults_of_what_is_left(case, folder)

@@ -2,7 +2,7 @@
 """Errors of a training whose other processes have ended: loader's workers, ranks."""
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from traceback import walk_tb
 from types import FrameType
@@ -14,7 +14,8 @@ from torch import distributed
 from .request import StopRequest
 
 _LOADER = torch.utils.data.dataloader.__file__
-_WORKER = 'DataLoader worker'
+# Of a worker, and of the thread that its batches go through to a GPU.
+_DEATHS = ('DataLoader worker', 'Pin memory thread exited')
 #: Of shared memory, in which workers hand over their batches.
 _BUS_ERROR = ('Bus error', 'shared memory')
 # Gloo's errors have no class of their own.
@@ -27,7 +28,14 @@ class LostProcessError(RuntimeError):
 
 def is_worker_death(error: BaseException | None) -> bool:
     """True for the error by which a loader says that one of its workers has ended."""
-    return isinstance(error, RuntimeError) and _WORKER in str(error)
+    if isinstance(error, RuntimeError):
+        return any(words in str(error) for words in _DEATHS)
+    # One that dies while it hands a batch over breaks the connection; what a sample
+    # raises comes another way.
+    return isinstance(error, OSError | EOFError) and any(
+        (frame.f_code.co_filename, frame.f_code.co_name) == (_LOADER, '_try_get_data')
+        for frame in frames_of(error)
+    )
 
 
 def explain_worker_death(text: str) -> str:
@@ -119,7 +127,7 @@ def raised_by_loader(error: BaseException) -> bool:
 
     A hook may load data of its own amid an iteration.
     """
-    frames = [frame for frame, _ in walk_tb(error.__traceback__)]
+    frames = list(frames_of(error))
     in_hook = any(frame.f_code is Runner.call_hook.__code__ for frame in frames)
     return not in_hook and any(frame.f_code.co_filename == _LOADER for frame in frames)
 
@@ -130,3 +138,8 @@ def last_checkpoint(pointer: Path) -> str:
         return f'the last checkpoint is {pointer.read_text().strip()}'
     except (OSError, UnicodeDecodeError):
         return 'there is no checkpoint yet'
+
+
+def frames_of(error: BaseException) -> Iterator[FrameType]:
+    """Frames of an error's traceback, from the outside in."""
+    return (frame for frame, _ in walk_tb(error.__traceback__))
