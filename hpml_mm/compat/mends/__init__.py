@@ -13,6 +13,8 @@ MENDS = {
     'mmengine.config.config': CONFIGS,
     # loads again in the unsafe way exactly what the safe load refuses
     'mmengine.runner.checkpoint': 'hpml_mm.compat.mends.safe_load',
+    # errors of OpenCV and Pillow that do not name the file
+    'mmcv.transforms.loading': 'hpml_mm.compat.mends.images',
     # imports imgaug, which is dead, whatever is used of mmdet.datasets
     'mmdet.datasets.transforms.generate_line': 'hpml_mm.compat.mends.imgaug',
     # arguments of albumentations 1, a module that 2 lacks, a generator of its own
