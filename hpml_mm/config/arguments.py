@@ -18,6 +18,8 @@ from .disk_errors import explain, find_disk_error
 
 USER_ERROR = 2
 DEBUG = 'HPML_MM_DEBUG'
+_MAY_BE_USERS = (OSError, ValueError, KeyError, ImportError, RuntimeError)
+_PICTURE_PACKAGES = ('cv2', 'PIL')
 _PACKAGE = Path(__file__).resolve().parents[1]
 # Research beside the package refuses as the package does.
 _OWN = (_PACKAGE, _PACKAGE.with_name('projects'))
@@ -57,13 +59,13 @@ def add_config_arguments(parser: argparse.ArgumentParser) -> None:
 def clear_errors() -> Iterator[None]:
     """Turn errors that a user can mend into one line and exit code 2.
 
-    These are missing files, a disk that is full or may not be written to, and what this
-    package itself refuses. All else is a bug and keeps its traceback;
-    ``HPML_MM_DEBUG=1`` shows every traceback.
+    These are missing files, a disk that is full or may not be written to, pictures that
+    OpenCV or Pillow refuses, and what this package itself refuses. All else is a bug
+    and keeps its traceback; ``HPML_MM_DEBUG=1`` shows every traceback.
     """
     try:
         yield
-    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+    except Exception as error:
         if os.environ.get(DEBUG) or not is_user_error(error):
             raise
         rank = int(os.environ.get('RANK', 0))
@@ -71,14 +73,18 @@ def clear_errors() -> Iterator[None]:
         text = error.args[0] if isinstance(error, KeyError) else error
         if (failed := find_disk_error(error)) is not None:
             text = explain(failed)
+        elif _is_of_picture(error):
+            text = _picture_text(error)
         print(f'error{where}: {text}', file=sys.stderr)
         sys.exit(USER_ERROR)
 
 
 def is_user_error(error: BaseException) -> bool:
     """True for a missing file, a full disk, an unknown type, or an own refusal."""
-    if find_disk_error(error) is not None:
+    if find_disk_error(error) is not None or _is_of_picture(error):
         return True
+    if not isinstance(error, _MAY_BE_USERS):
+        return False
     if isinstance(error, FileNotFoundError | FileExistsError | NotADirectoryError):
         return True
     if type(error).__module__.split('.')[0] == _PACKAGE.name:
@@ -88,6 +94,26 @@ def is_user_error(error: BaseException) -> bool:
     if isinstance(error, KeyError):
         return origin == Path(build_functions.__file__).resolve()
     return any(folder in origin.parents for folder in _OWN)
+
+
+def _is_of_picture(error: BaseException) -> bool:
+    """True for what OpenCV or Pillow refuses."""
+    if type(error).__module__.split('.')[0] in _PICTURE_PACKAGES:
+        return True
+    frames = [frame.f_code.co_filename for frame, _ in walk_tb(error.__traceback__)]
+    # A truncated picture is a plain OSError of Pillow.
+    origin = Path(frames[-1]) if frames else Path()
+    return isinstance(error, OSError) and origin.parent.name == 'PIL'
+
+
+def _picture_text(error: BaseException) -> str:
+    # A loader's worker hands over its traceback; its last line tells.
+    text = str(error).strip().splitlines()[-1]
+    text = text.removeprefix(f'{type(error).__module__}.{type(error).__name__}: ')
+    return (
+        f'a picture cannot be read or changed: {text}; replace or delete it. {DEBUG}=1 '
+        'shows which step it was'
+    )
 
 
 def command_to_resume(argv: Sequence[str]) -> str:

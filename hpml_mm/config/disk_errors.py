@@ -15,6 +15,8 @@ _REMEDIES = {
     errno.EPERM: 'this user lacks the right: change the rights, or choose another '
     'folder',
     errno.EISDIR: 'a folder is in its place: rename or delete it',
+    errno.ELOOP: 'links lead in a circle: mend them, or choose another folder',
+    errno.ENAMETOOLONG: 'the name is too long: choose a shorter one',
     errno.EIO: 'the disk fails: look into the log of the system, and choose another '
     'folder',
 }

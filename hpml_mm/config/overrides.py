@@ -81,12 +81,15 @@ def read_config(path: str) -> Config:
     if '::' not in path and not Path(path).is_file():
         raise FileNotFoundError(f'no config file {path!r}{_similar_file(path)}')
     try:
-        return get_config(path) if '::' in path else Config.fromfile(path)
+        cfg = get_config(path) if '::' in path else Config.fromfile(path)
     except Exception as error:  # a config is the user's own code: any may come
         if isinstance(error, FileNotFoundError):
             raise
-        reason = f'{type(error).__name__}: {error}'
+        reason = f'{type(error).__name__}: {" ".join(str(error).split())}'
         raise ValueError(f'cannot load the config {path}: {reason}') from error
+    if not cfg:
+        raise ValueError(f'the config {path} sets nothing: it may be cut off')
+    return cfg
 
 
 def _similar_file(path: str) -> str:

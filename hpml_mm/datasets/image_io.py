@@ -7,6 +7,7 @@ reads as zeros. Either would be trained on. Looking for the format's own end mar
 costs nothing beside decoding.
 """
 
+import math
 import os
 import struct
 from io import BytesIO
@@ -15,6 +16,9 @@ from pathlib import Path, PurePath
 import cv2
 import numpy as np
 from PIL import Image
+
+from hpml_mm.compat.mends.images import BrokenImageError
+from hpml_mm.utils.text_file import irregular
 
 COLOR_FLAGS = {'grayscale': cv2.IMREAD_GRAYSCALE, 'color': cv2.IMREAD_COLOR}
 
@@ -29,19 +33,12 @@ IMAGE_SUFFIXES = frozenset(
 # What file managers and archivers leave behind, beside hidden files.
 _LITTER = frozenset(('thumbs.db', 'ehthumbs.db', 'desktop.ini', '__macosx', '@eadir'))
 _ORIENTATION = 0x0112  # EXIF's tag; from 5 on, rows become columns
+# As Pillow: a head of a few bytes must not fill the memory.
+MAX_PIXELS = 2 * 89_478_485
 _PILLOW_ERRORS = (
     *(OSError, SyntaxError, ValueError, EOFError, struct.error),
     Image.DecompressionBombError,
 )
-
-
-class BrokenImageError(ValueError):
-    """An image file is empty, truncated or cannot be decoded."""
-
-    def __init__(self, message: str) -> None:
-        # A DataLoader worker hands its whole traceback over as the message.
-        # Its last line is the one that this project wrote.
-        super().__init__(message.rpartition(f'{type(self).__name__}: ')[2].strip())
 
 
 def is_litter(name: str) -> bool:
@@ -91,6 +88,9 @@ def image_problem(data: bytes) -> str | None:
     """
     if not data:
         return 'is empty'
+    size = _claimed_size(data)
+    if size is not None and math.prod(size) > MAX_PIXELS:
+        return f'claims to have {size[0]:,} x {size[1]:,} pixels'
     if data.startswith(b'\xff\xd8'):
         # The pixels lie between the last start-of-scan marker and the
         # end-of-image marker. Neither can occur inside them, and bytes after
@@ -106,6 +106,21 @@ def image_problem(data: bytes) -> str | None:
         Image.open(BytesIO(data)).load()
     except _PILLOW_ERRORS as error:
         return f'cannot be decoded: {error}'.rstrip('.')
+    return None
+
+
+def _claimed_size(data: bytes) -> tuple[int, int] | None:
+    """Read width and height from the head of a PNG or a JPEG."""
+    if data.startswith(b'\x89PNG') and len(data) >= 24:
+        return struct.unpack('>II', data[16:24])
+    at = 2
+    # A marker, and the length of what it holds, until one that begins a frame.
+    while data.startswith(b'\xff\xd8') and at + 9 <= len(data) and data[at] == 0xFF:
+        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4])
+        if 0xC0 <= marker <= 0xCF and marker not in (0xC4, 0xC8, 0xCC):
+            height, width = struct.unpack('>HH', data[at + 5 : at + 9])
+            return width, height
+        at += 1 if marker == 0xFF else 2 + length
     return None
 
 
@@ -138,5 +153,13 @@ def decode_image(
 
 
 def read_image(path: str | Path, color_type: str = 'grayscale') -> np.ndarray:
-    """Read an image file, see :func:`decode_image`."""
+    """Read an image file, see :func:`decode_image`.
+
+    Raises:
+        BrokenImageError: It is damaged, no image, or no file.
+        OSError: It is not there or must not be read.
+    """
+    kind = irregular(path)
+    if kind is not None:
+        raise BrokenImageError(f'{path} is {kind}, not a file; {_REMEDY}')
     return decode_image(Path(path).read_bytes(), str(path), color_type)

@@ -1,7 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Input images and boxes, output drawings and records of predictions."""
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from mmpretrain.visualization import UniversalVisualizer
 
 from hpml_mm.datasets.image_io import list_images, read_image
 from hpml_mm.utils.messages import shown
+from hpml_mm.utils.text_file import read_json
 
 from .predict import Box, ClassPrediction, PosePrediction
 
@@ -74,10 +74,7 @@ def read_boxes(path: str | Path) -> dict[str, list[Box]]:
         FileNotFoundError: If there is no such file.
         ValueError: If it holds something else; it names the image.
     """
-    try:
-        content = json.loads(Path(path).read_text(encoding='utf-8'))
-    except json.JSONDecodeError as error:
-        raise ValueError(f'{path} is not JSON: {error}') from error
+    content = read_json(path, finite=True)
     if not isinstance(content, dict):
         raise ValueError(f'{path} does not hold an object with a list for each image')
     for name, boxes in content.items():

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hpml_mm.utils.messages import shortened, shown
+from hpml_mm.utils.text_file import parse_json
 
 from .steps import KNOWN_STEPS, plain_type
 
@@ -108,7 +109,7 @@ class DeploySpec:
             ValueError: If it is not such a description; it names source and key.
         """
         try:
-            content = json.loads(text)
+            content = parse_json(text, 'the description')
             version = (
                 content.pop('version', None) if isinstance(content, dict) else None
             )
@@ -121,10 +122,6 @@ class DeploySpec:
             if pose is not None:
                 spec['pose'] = PoseSpec(**_fields(PoseSpec, pose, place='pose.'))
             return cls(**spec)
-        except json.JSONDecodeError as error:
-            raise ValueError(
-                f'{source}: the description is not JSON: {error}'
-            ) from error
         except ValueError as error:
             raise ValueError(f'{source}: {error}') from error
 

@@ -12,6 +12,7 @@ from typing import Any, TypedDict
 from hpml_mm.config.arguments import command_line
 from hpml_mm.utils.files import locked, write_atomic
 from hpml_mm.utils.messages import listed, shortened, shown
+from hpml_mm.utils.text_file import csv_errors, read_text
 
 # Digits that are kept of a number. A ratio is computed before they are cut, so the
 # kept ones give it up to this tolerance only.
@@ -97,8 +98,8 @@ def read_results(path: Path) -> list[ResultRow]:
         ValueError: With file and row, for other columns, a value that is no
             number or is missing, and a ratio that is not ``value / baseline``.
     """
-    with Path(path).open(newline='', encoding='utf-8') as file:
-        reader = csv.DictReader(file)
+    with csv_errors(path):
+        reader = csv.DictReader(io.StringIO(read_text(path), newline=''))
         if tuple(reader.fieldnames or ()) != RESULT_COLUMNS:
             raise ValueError(
                 f'{path}: the columns are {listed(reader.fieldnames or ())}, not '

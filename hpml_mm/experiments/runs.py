@@ -1,13 +1,15 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Reading, comparing and printing the ``summary.json`` of runs."""
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+
+from hpml_mm.utils.messages import shown as shortly
+from hpml_mm.utils.text_file import read_json
 
 from .rows import unit_of
 
@@ -24,10 +26,16 @@ _MEASURED = (
 
 
 def finished_summary(path: Path) -> Summary | None:
-    """Read a ``summary.json``; None if it is missing or its run did not finish."""
+    """Read a ``summary.json``; None if it is missing or its run did not finish.
+
+    Raises:
+        ValueError: It is no JSON object: it is damaged.
+    """
     if not path.is_file():
         return None
-    summary = json.loads(path.read_text())
+    summary = read_json(path, finite=True)
+    if not isinstance(summary, dict):
+        raise ValueError(f'{path} holds {shortly(summary)}, not the summary of a run')
     return summary if summary.get('status') == 'finished' else None
 
 

@@ -14,6 +14,7 @@ from hpml_mm.config.arguments import add_config_arguments
 from hpml_mm.config.overrides import apply_options, read_config
 from hpml_mm.utils.files import to_strict, write_atomic
 from hpml_mm.utils.stats import mean_std, quartiles, turns
+from hpml_mm.utils.text_file import read_json
 
 from .rows import ResultRow, result_row
 from .runs import Summary, check_same_environment, finished_summary, metric_of
@@ -131,7 +132,7 @@ def run_once(run: Run, directory: Path, iters: int | None = None) -> Summary:
     arguments = run.arguments(directory, iters)
     record = directory.with_name(f'{directory.name}.json')
     wanted = {'arguments': arguments, 'config': config_digest(arguments)}
-    if record.is_file() and (held := json.loads(record.read_text())) != wanted:
+    if record.is_file() and (held := read_json(record)) != wanted:
         same = isinstance(held, dict) and held.get('arguments') == arguments
         raise ValueError(
             f'{directory} holds a run with '

@@ -17,6 +17,7 @@ from safetensors.numpy import save
 
 from .file_kind import why_unreadable
 from .files import write_atomic
+from .text_file import parse_json
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _read_notes(
     if kind.name not in metadata:
         raise ValueError(f'{path} is a safetensors file, but not {kind.title}')
     try:
-        notes = dict(json.loads(metadata[kind.name]))
+        notes = dict(parse_json(metadata[kind.name], path))
     except (TypeError, ValueError) as error:
         raise ValueError(f'{path} is damaged: its notes are not JSON') from error
     if (version := notes.pop('version', None)) != kind.version:

@@ -15,6 +15,8 @@ MENDS = {
     'mmengine.runner.checkpoint': 'hpml_mm.compat.mends.safe_load',
     # executes the text of a config that a checkpoint holds
     'mmengine.infer.infer': 'hpml_mm.compat.mends.infer',
+    # errors of OpenCV and Pillow that do not name the file
+    'mmcv.transforms.loading': 'hpml_mm.compat.mends.images',
     # imports imgaug, which is dead, whatever is used of mmdet.datasets
     'mmdet.datasets.transforms.generate_line': 'hpml_mm.compat.mends.imgaug',
     # arguments of albumentations 1, a module that 2 lacks, a generator of its own

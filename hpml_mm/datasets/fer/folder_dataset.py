@@ -118,7 +118,7 @@ class FERFolderDataset(BaseFERDataset):
         def is_whole(item: dict) -> bool:
             try:
                 read_image(item['img_path'])
-            except BrokenImageError as error:
+            except (BrokenImageError, OSError) as error:
                 problems.append(str(error))
                 return False
             return True
@@ -234,7 +234,8 @@ def _image_files(folder: Path) -> list[str]:
     names, strays = [], []
     with os.scandir(folder) as entries:
         for entry in entries:
-            if is_image_name(entry.name) and entry.is_file():
+            if is_image_name(entry.name):
+                # A link to nothing too: it is an image that is lost.
                 names.append(entry.path)
             elif not is_litter(entry.name):
                 strays.append(entry.name)

@@ -1,13 +1,14 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Reading annotations in COCO's format and choosing a part of them."""
 
-import json
+from codecs import BOM_UTF8
 from collections.abc import Container, Mapping
 from typing import Any
 
-from mmengine.fileio import exists, get_text
+from mmengine.fileio import exists, get
 
 from hpml_mm.utils.messages import listed
+from hpml_mm.utils.text_file import check_regular, decode, parse_json
 
 from .coco_checks import detection_problem
 
@@ -21,14 +22,14 @@ def read_json(path: str, what: str, remedy: str) -> Any:
     """
     if not exists(path):
         raise FileNotFoundError(f'there is no {what} {path!r}: {remedy}')
-    try:
-        return json.loads(get_text(path))
-    except json.JSONDecodeError as error:
+    if '://' not in path:
+        check_regular(path)
+    data = get(path)
+    if data.startswith(BOM_UTF8):  # CocoMetric reads it again, and would fail
         raise ValueError(
-            f'{path}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}'
-        ) from None
-    except UnicodeDecodeError as error:
-        raise ValueError(f'{path}: not JSON: {error}') from None
+            f'{path} begins with a mark of the byte order: save it as UTF-8 without'
+        )
+    return parse_json(decode(data, path), path)
 
 
 def read_annotations(path: str, optional: Container[str] = ()) -> dict:

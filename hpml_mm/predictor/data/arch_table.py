@@ -9,9 +9,9 @@ from pathlib import Path
 
 from hpml_mm.predictor.graphs.graph import Graph
 from hpml_mm.predictor.spaces import get_space
-from hpml_mm.predictor.spaces.tables import csv_errors, read_text
 from hpml_mm.utils.files import write_atomic
 from hpml_mm.utils.messages import listed, shown
+from hpml_mm.utils.text_file import csv_errors, read_text
 
 from .network_source import arch_graph, split_arch
 

@@ -20,6 +20,7 @@ from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.spaces import SearchSpace, get_space
 from hpml_mm.predictor.spaces.tables import Row, read_table
 from hpml_mm.utils.files import dump_strict, locked, write_atomic
+from hpml_mm.utils.text_file import read_json
 from hpml_mm.version import __version__
 from hpml_mm.utils.messages import shown
 
@@ -170,7 +171,7 @@ def _claim(folder: Path, identity: dict) -> None:
         write_atomic(note, dump_strict(identity))
         return
     try:
-        known = json.loads(note.read_text(encoding='utf-8'))
+        known = read_json(note)
     except ValueError:
         known = {}
     other = [key for key, value in identity.items() if known.get(key) != value]

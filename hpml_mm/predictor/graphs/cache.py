@@ -17,6 +17,7 @@ import numpy as np
 
 from hpml_mm.config.lookup import nearest
 from hpml_mm.utils.checked_file import FileFormat, read_checked, write_checked
+from hpml_mm.utils.text_file import decode, parse_json
 
 from .graph import VOCABULARY, Entry, Graph, same
 
@@ -142,7 +143,7 @@ class GraphCache:
         """
         arrays, _ = read_checked(Path(path), FORMAT)
         try:
-            texts = json.loads(arrays['texts'].tobytes())
+            texts = parse_json(decode(arrays['texts'].tobytes(), path), path)
             kinds = {name: arrays[f'kinds.{name}'] for name in _KIND.names or ()}
             parts: dict[str, Any] = {name: arrays[name] for name in _ARRAYS}
             parts |= {name: list(texts[name]) for name in _TEXTS}

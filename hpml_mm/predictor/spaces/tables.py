@@ -1,17 +1,16 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Readers of published tables of a search space's networks and scores."""
 
-import contextlib
 import csv
 import dataclasses
 import io
-import json
 import math
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from hpml_mm.utils.messages import listed, shown
+from hpml_mm.utils.text_file import csv_errors, read_json, read_text
 
 # The metric, with its unit, that each column of a table holds.
 OFA_COLUMNS = {'acc': 'imagenet/top1(%)', 'macs': 'macs', 'params': 'params'}
@@ -50,44 +49,21 @@ def read_table(path: str | Path, space: str) -> list[Row]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is not UTF-8, a column is missing, or a row is malformed; the
-            message names file and line.
+        ValueError: It is not UTF-8, a column is missing, there is no row, or one is
+            malformed; the message names file and line.
     """
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f'there is no table {path}')
     if space == 'nas-bench-macro':
-        return list(_read_macro(path))
-    if space == 'nas-bench-201':
-        return list(_read_csv(path, 'cellstr', NB201_COLUMNS))
-    return list(_read_csv(path, 'arch', OFA_COLUMNS))
-
-
-def read_text(path: Path) -> str:
-    """The text of a table, without the mark that spreadsheets put before it.
-
-    Raises:
-        ValueError: It is not UTF-8; the message names the file.
-    """
-    try:
-        return path.read_bytes().decode('utf-8-sig')
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f'{path}: byte {error.start} is not UTF-8; save the table as UTF-8'
-        ) from error
-
-
-@contextlib.contextmanager
-def csv_errors(path: Path) -> Iterator[None]:
-    """Context that adds file and remedy to errors of the csv module.
-
-    Raises:
-        ValueError: A cell is too long, as one whose quote is never closed.
-    """
-    try:
-        yield
-    except csv.Error as error:
-        raise ValueError(f'{path} cannot be read as CSV: {error}') from error
+        rows = list(_read_macro(path))
+    elif space == 'nas-bench-201':
+        rows = list(_read_csv(path, 'cellstr', NB201_COLUMNS))
+    else:
+        rows = list(_read_csv(path, 'arch', OFA_COLUMNS))
+    if not rows:
+        raise ValueError(f'{path} holds no network: it may be cut off')
+    return rows
 
 
 def _read_csv(path: Path, arch: str, columns: Mapping[str, str]) -> Iterator[Row]:
@@ -118,12 +94,7 @@ def _read_csv(path: Path, arch: str, columns: Mapping[str, str]) -> Iterator[Row
 
 
 def _read_macro(path: Path) -> Iterator[Row]:
-    try:
-        table = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise ValueError(
-            f'{path}, line {error.lineno}: not valid JSON: {error.msg}'
-        ) from error
+    table = read_json(path)
     if not isinstance(table, dict):
         raise ValueError(f'{path}: an object with a member for each network is needed')
     for arch, record in table.items():

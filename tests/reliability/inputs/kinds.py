@@ -1,35 +1,16 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Files of every kind that is read: how to write a good one, and who reads it."""
+"""Kinds of files that are read, each with a writer and a reader."""
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
-
-import hpml_mm  # noqa: F401  # isort: skip  # makes mmpose importable
-
-from hpml_mm.config.overrides import read_config
-from hpml_mm.datasets import CocoPoseDataset, FERCSVDataset, FERFolderDataset
-from hpml_mm.datasets.fer.classes import FER_CLASSES
-from hpml_mm.datasets.image_io import read_image
-from hpml_mm.deploy.predict import load_predictor
 from hpml_mm.deploy.prediction_files import read_boxes
-from hpml_mm.engine.weights import read_checkpoint
 from hpml_mm.experiments.rows import read_results
-from hpml_mm.experiments.runs import read_runs
-from hpml_mm.predictor import shipped
-from hpml_mm.predictor.data.arch_table import ArchTable
-from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.onnx.reader import onnx_graph
-from hpml_mm.predictor.predictor_file import load_score_predictor
-from hpml_mm.predictor.spaces.tables import read_table
 
-ROOT = Path(__file__).parents[3]
+from . import files
 
 
 @dataclass(frozen=True)
@@ -43,6 +24,7 @@ class Kind:
         is_text: True where encoding and line ends may differ.
         checked: True where the format holds checksums, or a text in which no byte can
             be another one: then what is damaged is never read as something else.
+        takes: Names of damages that are none: another value is right.
     """
 
     name: str
@@ -50,288 +32,95 @@ class Kind:
     read: Callable[[Path], Any]
     is_text: bool = False
     checked: bool = True
+    takes: tuple[str, ...] = ()
 
 
-def _write_faces(path: Path) -> None:
-    pixels = np.random.default_rng(0).integers(0, 256, (9, 48 * 48))
-    usages = ('Training', 'PublicTest', 'PrivateTest')
-    rows = [
-        f'{index % 7},{" ".join(map(str, face))},{usages[index % 3]}'
-        for index, face in enumerate(pixels)
-    ]
-    path.write_text('\n'.join(['emotion,pixels,Usage', *rows, '']))
-
-
-def _read_faces(path: Path) -> Any:
-    data = FERCSVDataset(ann_file=str(path), split=['train', 'val', 'test'])
-    items = [data.get_data_info(index) for index in range(len(data))]
-    return [(item['gt_label'], item['img'].tolist()) for item in items]
-
-
-def _write_picture(path: Path) -> None:
-    """Write a picture into one of the class folders of a data set."""
-    smooth = np.add.outer(np.arange(48), np.arange(48)) % 256
-    noise = np.random.default_rng(0).integers(0, 9, (48, 48))
-    cv2.imwrite(str(path), (smooth + noise).astype(np.uint8))
-
-
-def _read_picture(path: Path) -> Any:
-    grey = read_image(path)
-    return grey.tolist(), read_image(path, 'color').tolist()
-
-
-def _read_folder(path: Path) -> Any:
-    """Read the picture as one of a folder of classes."""
-    root = path.with_name(f'{path.name}.root')
-    for name in FER_CLASSES:
-        folder = root / 'train' / name
-        folder.mkdir(parents=True, exist_ok=True)
-        picture = folder / f'{name}.png'
-        if not picture.exists():
-            _write_picture(picture)
-    link = root / 'train' / FER_CLASSES[0] / path.name
-    if not link.is_symlink():
-        link.symlink_to(path)
-    data = FERFolderDataset(str(root), pipeline=[{'type': 'hpml_mm.LoadFace'}])
-    return [data[index]['img'].tolist() for index in range(len(data))]
-
-
-def _annotation(number: int) -> dict:
-    points = [value for k in range(17) for value in (10 + k, 20 + k, 2)]
-    return {
-        'id': number,
-        'image_id': number,
-        'category_id': 1,
-        'bbox': [10, 20, 40, 40],
-        'area': 1600,
-        'iscrowd': 0,
-        'num_keypoints': 17,
-        'keypoints': points,
-    }
-
-
-def _write_poses(path: Path) -> None:
-    images = [
-        {'id': n, 'file_name': f'{n}.jpg', 'width': 100, 'height': 80} for n in (1, 2)
-    ]
-    for image in images:
-        path.with_name(image['file_name']).touch()
-    content = {
-        'images': images,
-        'annotations': [_annotation(n) for n in (1, 2)],
-        'categories': [{'id': 1, 'name': 'person'}],
-    }
-    path.write_text(json.dumps(content, indent=1))
-
-
-def _poses(path: Path, **settings: Any) -> Any:
-    data = CocoPoseDataset(
-        path.name, data_root=str(path.parent), data_prefix={'img': ''}, **settings
-    )
-    items = [data.get_data_info(index) for index in range(len(data))]
-    return [(i['img_id'], i['bbox'].tolist(), i['keypoints'].tolist()) for i in items]
-
-
-def _write_detections(path: Path) -> None:
-    _write_poses(path.with_name('poses.json'))
-    found = [
-        {'image_id': n, 'category_id': 1, 'bbox': [1, 2, 30, 40], 'score': 0.5}
-        for n in (1, 2)
-    ]
-    path.write_text(json.dumps(found, indent=1))
-
-
-def _read_detections(path: Path) -> Any:
-    poses = path.with_name('poses.json')
-    return _poses(poses, bbox_file=str(path), test_mode=True)
-
-
-def _write_boxes(path: Path) -> None:
-    path.write_text(json.dumps({'a.jpg': [[1, 2, 30, 40]], 'b.jpg': []}, indent=1))
-
-
-def _write_config(path: Path) -> None:
-    settings = {'model': {'type': 'ToyNet', 'width': 8}, 'train_cfg': {'max_epochs': 3}}
-    if path.suffix == '.json':
-        path.write_text(json.dumps(settings, indent=1))
-    elif path.suffix == '.yaml':
-        path.write_text(
-            'model:\n  type: ToyNet\n  width: 8\ntrain_cfg:\n  max_epochs: 3\n'
-        )
-    else:
-        lines = [f'{name} = {value!r}' for name, value in settings.items()]
-        path.write_text('\n'.join([*lines, '']))
-
-
-def _read_config(path: Path) -> Any:
-    return read_config(str(path)).to_dict()
-
-
-@cache
-def _network() -> tuple:
-    """Build a small classifier, and its description."""
-    from hpml_mm.deploy.describe import spec_of
-    from hpml_mm.deploy.network import plain_network
-    from hpml_mm.utils.model import build_model
-
-    cfg = read_config(str(_FACES))
-    model = build_model(cfg).eval()
-    return model, plain_network(model), spec_of(cfg, model)
-
-
-def _write_onnx(path: Path) -> None:
-    from hpml_mm.deploy.export import export_onnx
-
-    _, network, spec = _network()
-    export_onnx(network, spec, path)
-
-
-def _write_openvino(path: Path) -> None:
-    import openvino
-
-    from hpml_mm.deploy.spec import METADATA_KEY
-
-    onnx = path.with_suffix('.onnx')
-    _write_onnx(onnx)
-    model = openvino.convert_model(onnx)
-    model.set_rt_info(_network()[2].to_json(), METADATA_KEY)
-    openvino.save_model(model, path, compress_to_fp16=False)
-
-
-def _predict(path: Path) -> Any:
-    picture = path.with_name('picture.png')
-    if not picture.exists():
-        _write_picture(picture)
-    config = str(_FACES) if path.suffix == '.safetensors' else None
-    prediction = load_predictor(path, config)(picture)
-    return {name: round(score, 3) for name, score in prediction.scores.items()}
-
-
-def _write_safetensors(path: Path) -> None:
-    from safetensors.torch import save_file
-
-    save_file(_network()[0].state_dict(), path, {'format': 'pt'})
-
-
-def _read_weights(path: Path) -> Any:
-    state = read_checkpoint(str(path))['state_dict']
-    return {name: weight.tolist() for name, weight in state.items()}
-
-
-def _write_graphs(path: Path) -> None:
-    from hpml_mm.predictor.graphs.graph import Entry
-    from hpml_mm.predictor.spaces import get_space
-
-    space = get_space('nas-bench-macro')
-    archs = ['11111111', '02111010']
-    GraphCache.from_entries(
-        Entry(arch, space.graph(space.decode(arch)), arch, {'top1(%)': 90.0})
-        for arch in archs
-    ).save(path)
-
-
-def _read_graphs(path: Path) -> Any:
-    return [
-        (entry.name, entry.arch, entry.metrics, entry.graph.ops.tolist())
-        for entry in GraphCache.load(path)
-    ]
-
-
-def _write_predictor(path: Path) -> None:
-    path.write_bytes(_PREDICTOR.read_bytes())
-
-
-def _read_predictor(path: Path) -> Any:
-    predictor = load_score_predictor(path)
-    return {name: array.tolist() for name, array in predictor.to_arrays().items()}
-
-
-def _write_results(path: Path) -> None:
-    path.write_bytes((ROOT / 'results' / 'fer-input.csv').read_bytes())
-
-
-def _write_table(path: Path) -> None:
-    archs = ';'.join(['5-4'] * 20), ';'.join(['3-4'] * 20)
-    rows = [f'{arch},75.{n},{n}00000,5' for n, arch in enumerate(archs, start=1)]
-    path.write_text('\n'.join(['arch,acc,macs,params', *rows, '']))
-
-
-def _write_cells(path: Path) -> None:
-    cell = '|nor_conv_3x3~0|+|none~0|none~1|+|skip_connect~0|none~1|none~2|'
-    path.write_text(f'arch,cellstr,cifar10-test\n7,{cell},84.25\n8,{cell},84.5\n')
-
-
-def _write_macro(path: Path) -> None:
-    facts = {'mean_acc': 90.0, 'std': 0.1, 'params': 1000, 'flops': 5}
-    archs = ('11111111', '02111010')
-    path.write_text(json.dumps(dict.fromkeys(archs, facts), indent=1))
-
-
-def _read_table_of(space: str) -> Callable[[Path], Any]:
-    return lambda path: [(row.arch, row.metrics) for row in read_table(path, space)]
-
-
-def _read_archs(path: Path) -> Any:
-    table = ArchTable.read(path)
-    return table.header, table.archs
-
-
-def _write_summary(path: Path) -> None:
-    content = {
-        'status': 'finished',
-        'mode': 'train',
-        'metrics': {'accuracy': 60.0},
-        'environment': {'commit': 'a', 'dirty': False, 'device': 'CPU', 'torch': '2'},
-    }
-    path.write_text(json.dumps(content, indent=1))
-
-
-def _read_summary(path: Path) -> Any:
-    return list(read_runs([path]).values())
-
-
-_FACES = (
-    ROOT / 'configs/fer' / 'mini-xception_1xb128-bf16-channels-last-24e_fer2013-44px.py'
-)
-_PREDICTOR = Path(shipped.__file__).with_name('nas-bench-macro.safetensors')
-_ONNX = ('a.onnx', _write_onnx)
-_WEIGHTS = ('a.safetensors', _write_safetensors)
+# Numbers that have no sense here may have one elsewhere.
+_LESS = 'the first number negative'
+_NUMBERS = (_LESS, *(f'the first number {it}' for it in ('NaN', 'huge', 'a word')))
+_ONNX = ('a.onnx', files.write_onnx)
+_WEIGHTS = ('a.safetensors', files.write_safetensors)
 KINDS = {
     'faces in a CSV file': Kind(
-        'a.csv', _write_faces, _read_faces, is_text=True, checked=False
+        'a.csv', files.write_faces, files.read_faces, is_text=True, checked=False
     ),
-    'PNG': Kind('a.png', _write_picture, _read_picture),
-    'JPEG': Kind('a.jpg', _write_picture, _read_picture, checked=False),
-    'BMP': Kind('a.bmp', _write_picture, _read_picture, checked=False),
-    'PGM': Kind('a.pgm', _write_picture, _read_picture, checked=False),
-    'TIFF': Kind('a.tiff', _write_picture, _read_picture, checked=False),
-    'WebP': Kind('a.webp', _write_picture, _read_picture, checked=False),
-    'a face of a folder': Kind('a.png', _write_picture, _read_folder),
-    "poses in COCO's format": Kind('a.json', _write_poses, _poses, is_text=True),
-    'detected boxes': Kind('a.json', _write_detections, _read_detections, is_text=True),
-    'boxes to predict': Kind('a.json', _write_boxes, read_boxes, is_text=True),
-    'config': Kind('a.py', _write_config, _read_config, is_text=True),
-    'config as JSON': Kind('a.json', _write_config, _read_config, is_text=True),
-    'config as YAML': Kind('a.yaml', _write_config, _read_config, is_text=True),
+    'PNG': Kind('a.png', files.write_picture, files.read_picture, takes=('a picture',)),
+    'JPEG': Kind('a.jpg', files.write_picture, files.read_picture, checked=False),
+    'BMP': Kind('a.bmp', files.write_picture, files.read_picture, checked=False),
+    'PGM': Kind('a.pgm', files.write_picture, files.read_picture, checked=False),
+    'TIFF': Kind('a.tiff', files.write_picture, files.read_picture, checked=False),
+    'WebP': Kind('a.webp', files.write_picture, files.read_picture, checked=False),
+    'a face of a folder': Kind(
+        'a.png', files.write_picture, files.read_folder, takes=('a picture',)
+    ),
+    "poses in COCO's format": Kind(
+        'a.json', files.write_poses, files.read_poses, is_text=True
+    ),
+    'detected boxes': Kind(
+        'a.json', files.write_detections, files.read_detections, is_text=True
+    ),
+    'boxes to predict': Kind(
+        'a.json',
+        files.write_boxes,
+        read_boxes,
+        is_text=True,
+        takes=('an empty object', _LESS),
+    ),
+    'config': Kind(
+        'a.py', files.write_config, files.read_settings, is_text=True, takes=_NUMBERS
+    ),
+    'config as JSON': Kind(
+        'a.json', files.write_config, files.read_settings, is_text=True, takes=_NUMBERS
+    ),
+    'config as YAML': Kind(
+        'a.yaml',
+        files.write_config,
+        files.read_settings,
+        is_text=True,
+        checked=False,
+        takes=_NUMBERS,
+    ),
     'graph of ONNX': Kind(*_ONNX, lambda path: repr(onnx_graph(path)), checked=False),
-    'engine of ONNX': Kind(*_ONNX, _predict, checked=False),
-    'engine of OpenVINO': Kind('a.xml', _write_openvino, _predict, checked=False),
-    'weights': Kind(*_WEIGHTS, _read_weights, checked=False),
-    'weights to predict': Kind(*_WEIGHTS, _predict, checked=False),
-    'graph cache': Kind('a.cache', _write_graphs, _read_graphs),
-    'predictor': Kind('a.safetensors', _write_predictor, _read_predictor),
-    'result rows': Kind('a.csv', _write_results, read_results, is_text=True),
+    'engine of ONNX': Kind(*_ONNX, files.predict, checked=False),
+    'engine of OpenVINO': Kind(
+        'a.xml', files.write_openvino, files.predict, checked=False
+    ),
+    'weights': Kind(*_WEIGHTS, files.read_weights, checked=False),
+    'weights to predict': Kind(*_WEIGHTS, files.predict, checked=False),
+    'graph cache': Kind('a.cache', files.write_graphs, files.read_graphs),
+    'predictor': Kind('a.safetensors', files.write_predictor, files.read_predictor),
+    'result rows': Kind(
+        'a.csv', files.write_results, read_results, is_text=True, takes=(_LESS,)
+    ),
     'table of archs': Kind(
-        'a.csv', _write_table, _read_table_of('ofa-mbv3-w1.0'), is_text=True
+        'a.csv',
+        files.write_table,
+        files.read_table_of('ofa-mbv3-w1.0'),
+        is_text=True,
+        takes=(_LESS,),
     ),
     'table of cells': Kind(
-        'a.csv', _write_cells, _read_table_of('nas-bench-201'), is_text=True
+        'a.csv',
+        files.write_cells,
+        files.read_table_of('nas-bench-201'),
+        is_text=True,
+        takes=(_LESS,),
     ),
     'table of NAS-Bench-Macro': Kind(
-        'a.json', _write_macro, _read_table_of('nas-bench-macro'), is_text=True
+        'a.json',
+        files.write_macro,
+        files.read_table_of('nas-bench-macro'),
+        is_text=True,
+        takes=(_LESS,),
     ),
-    'table to predict': Kind('a.csv', _write_table, _read_archs, is_text=True),
+    'table to predict': Kind(
+        'a.csv', files.write_table, files.read_archs, is_text=True, takes=(_LESS,)
+    ),
     'summary of a run': Kind(
-        'summary.json', _write_summary, _read_summary, is_text=True
+        'summary.json',
+        files.write_summary,
+        files.read_summary,
+        is_text=True,
+        takes=(_LESS,),
     ),
 }
