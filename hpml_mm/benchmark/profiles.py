@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 
 from hpml_mm.datasets.transforms.batch import BatchTransform
 from hpml_mm.engine.profiling import ProfilerWindow, operator_rows, time_table
-from hpml_mm.utils.markdown import markdown_table
+from hpml_mm.utils.messages import markdown_table
 from hpml_mm.utils.patch import patch
 
 from .session import Session, endless, images_of

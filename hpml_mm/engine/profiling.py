@@ -11,7 +11,7 @@ from torch.autograd import DeviceType
 from torch.autograd.profiler_util import FunctionEventAvg
 from torch.profiler import ProfilerActivity
 
-from hpml_mm.utils.markdown import markdown_table
+from hpml_mm.utils.messages import markdown_table
 
 CSV_COLUMNS = (
     'operator',

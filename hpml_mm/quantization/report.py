@@ -9,7 +9,7 @@ from mmengine.visualization import Visualizer
 from rich.console import Console
 from rich.table import Table
 
-from hpml_mm.utils.markdown import markdown_table
+from hpml_mm.utils.messages import markdown_table
 
 from .coverage import Coverage
 from .latency import Latency

@@ -8,7 +8,7 @@ import numpy as np
 
 from hpml_mm.experiments.rows import ResultRow, environment_columns, unit_of
 from hpml_mm.experiments.runs import check_same_environment
-from hpml_mm.utils.markdown import markdown_table
+from hpml_mm.utils.messages import markdown_table
 
 from .sweep import Cell
 

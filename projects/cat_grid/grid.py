@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from hpml_mm.experiments.rows import ResultRow
-from hpml_mm.utils.markdown import markdown_table
+from hpml_mm.utils.messages import markdown_table
 
 SOURCE_COLUMNS = ('experiment', 'change', 'final', 'best')
 # A run may have given none.

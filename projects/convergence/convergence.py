@@ -10,7 +10,7 @@ import numpy as np
 from hpml_mm.experiments.rows import ResultRow, result_row
 from hpml_mm.experiments.runs import check_same_environment, read_runs, refuse_mixed
 from hpml_mm.utils.charts import Line, Panel, line_chart
-from hpml_mm.utils.markdown import markdown_table
+from hpml_mm.utils.messages import markdown_table
 from hpml_mm.utils.stats import mean_std
 
 from .curves import Curve, read_curve

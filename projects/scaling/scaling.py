@@ -16,7 +16,7 @@ from hpml_mm.experiments.runs import (
     summary_value,
 )
 from hpml_mm.utils.charts import Line, Panel, line_chart
-from hpml_mm.utils.markdown import markdown_table
+from hpml_mm.utils.messages import markdown_table
 from hpml_mm.utils.stats import Quartiles, quartiles
 
 _HEADER = (

@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import pytest
 
-from hpml_mm.utils.markdown import markdown_table
+from hpml_mm.utils.messages import markdown_table
 
 
 def test_a_table_has_a_line_a_row():
