@@ -2,6 +2,7 @@
 import logging
 import os
 import random
+from pathlib import Path
 
 import pytest
 import torch
@@ -99,6 +100,13 @@ def test_a_damaged_checkpoint_is_passed_over(run, told, content, reason):
     assert find_checkpoint(run) == str(run / 'epoch_2.pth')
     [line] = told
     assert f'{newest} {reason}' in line
+
+
+def test_a_file_is_passed_over_once_by_whatever_path(run, told, monkeypatch):
+    monkeypatch.chdir(run.parent)
+    (run / 'epoch_10.pth').write_bytes(b'')
+    assert find_checkpoint(Path(run.name)) == f'{run.name}/epoch_2.pth'
+    assert told[0].count('is empty') == 1
 
 
 def test_any_flipped_bit_is_noticed_or_changes_nothing(tmp_path):

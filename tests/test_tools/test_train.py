@@ -32,6 +32,7 @@ def test_train_then_refuse_then_resume(tmp_path):
     assert summary(place)['status'] == 'finished'
     for word in ('accuracy/top1', 'images/s', 'data wait', 'peak memory'):
         assert word in done.stdout
+    assert (done.stdout + done.stderr).count('hpml_mm.CheckpointHook saves') == 1
     assert 'tensorboard --logdir work_dirs/toy_2e' in done.stdout
 
     again = run_tool('train.py', TOY, cwd=tmp_path)

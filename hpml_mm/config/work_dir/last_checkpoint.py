@@ -91,9 +91,10 @@ def find_checkpoint(work_dir: Path, hooks: Iterable[Mapping] = ()) -> str | None
     passed_over: dict[str, str] = {}
     tried = set()
     for store, path in _candidates(work_dir, stores, passed_over):
-        if path in tried:
+        place = os.path.realpath(path) if store.local else path
+        if place in tried:
             continue
-        tried.add(path)
+        tried.add(place)
         reason = damage(Path(path)) if store.local else None
         if reason is None:
             if passed_over:
