@@ -52,6 +52,19 @@ class ToyPoints(Dataset):
         return {'inputs': self.points[index], 'data_samples': self.labels[index]}
 
 
+@DATASETS.register_module()
+class BrokenPoints(ToyPoints):
+    """Points, of which the tenth to be read cannot be."""
+
+    read = 0
+
+    def __getitem__(self, index):
+        self.read += 1
+        if self.read == 10:
+            raise OSError('a broken image')
+        return super().__getitem__(index)
+
+
 @METRICS.register_module()
 class ToyAccuracy(BaseMetric):
     """Percentage of right answers."""

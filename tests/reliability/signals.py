@@ -35,7 +35,8 @@ class Case:
         phase: Where it comes.
         processes: How many train.
         second: Another one two seconds later.
-        to: ``all``, ``rank`` (only the second of two) or ``import`` (of the tool).
+        to: ``all``, ``rank`` (only the second of two), ``import`` (of the tool) or
+            ``job`` (a script of SLURM's that starts it).
         restarts: How often torchrun would begin again after a failure.
     """
 
@@ -67,6 +68,8 @@ def cases(quick: bool) -> Iterator[tuple[str, Case]]:
         yield TWO, Case('SIGUSR2', phase, 2)
     yield TWO, Case('SIGTERM', 'train', 2, to='rank')
     yield TWO, Case('SIGTERM', 'val', 2, to='rank')
+    yield TWO, Case('SIGUSR1', 'train', 2, to='job')
+    yield TWO, Case('SIGTERM', 'val', 2, to='job')
     yield SECOND, Case('SIGUSR1', 'val', second='SIGTERM')
     yield SECOND, Case('SIGINT', 'save', second='SIGINT')
     yield SECOND, Case('SIGTERM', 'train', 2, second='SIGTERM')
@@ -106,7 +109,14 @@ def launch(case: Case, folder: Path) -> ToolRun:
         return ToolRun(['train.py', *words], folder, cold=cold, **env)
     env |= {'PORT': str(free_port()), 'MAX_RESTARTS': str(case.restarts)}
     words.insert(1, str(case.processes))
-    return ToolRun(['dist_train.sh', *words], folder, **env)
+    if case.to != 'job':
+        return ToolRun(['dist_train.sh', *words], folder, **env)
+    requeue = folder / 'scontrol'
+    requeue.write_text('#!/bin/sh\necho "$@" > requeued\n')
+    requeue.chmod(0o755)
+    env |= {'SLURM_SUBMIT_DIR': str(ROOT), 'SLURM_JOB_ID': '7'}
+    env['PATH'] = f'{folder}:{os.environ["PATH"]}'
+    return ToolRun(['sbatch_train.sh', *words], folder, **env)
 
 
 def wait_for(case: Case, run: ToolRun, folder: Path) -> None:
@@ -157,7 +167,8 @@ def try_case(case: Case, folder: Path, expected: dict[str, torch.Tensor]) -> str
         if code is None:
             return f'does not end: {run.text()[-500:]}'
         wanted = 128 + getattr(signal, case.second or case.name)
-        # A launcher ends as its process did, and knows signals by their own numbers.
+        if case.to == 'job' and case.name == 'SIGUSR1':  # there will be another one
+            wanted = 0 if (folder / 'requeued').read_text() == 'requeue 7\n' else -1
         if code != wanted:
             return f'exit code {code}, not {wanted}: {run.text()[-500:]}'
         if left := run.processes():

@@ -147,6 +147,59 @@ def test_a_signal_in_an_earlier_validation_lets_it_end(tmp_path):
     assert (meta['epoch'], meta['iter']) == (1, 6)
 
 
+class AmidValidation(Hook):
+    """Sends SIGUSR2 after the first of the validation's batches."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+
+    def after_val_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if runner.epoch == self.epoch and batch_idx == 0:
+            signal.raise_signal(signal.SIGUSR2)
+
+
+@pytest.mark.parametrize('epoch', [1, 2])
+@pytest.mark.parametrize('averages', [[], [{'type': 'EMAHook'}]], ids=['plain', 'EMA'])
+def test_a_validation_that_is_left_is_made_up_for(tmp_path, epoch, averages):
+    """The checkpoint has the model's own weights, which averages replace in it."""
+    hooks = [{'type': 'hpml_mm.ResumeHook'}, {'type': 'hpml_mm.SummaryHook'}, *averages]
+    whole, _ = train(tmp_path / 'whole', hooks)
+    part = tmp_path / 'part'
+    stopped, code = train(part, [AmidValidation(epoch), *hooks])
+    assert code == 128 + signal.SIGUSR2
+    assert stopped.iter == 6 * epoch
+    done = stopped.message_hub.log_scalars.get('val/accuracy/top1')
+    assert (len(done.data[0]) if done else 0) == epoch - 1
+    path = str(part / 'interrupted.pth')
+    resumed, code = train(part, hooks, resume=True, load_from=path)
+    assert code is None
+    accuracies = [
+        r.message_hub.get_scalar('val/accuracy/top1').data[0] for r in (whole, resumed)
+    ]
+    assert list(accuracies[1]) == list(accuracies[0])
+    for name, tensor in weights(whole).items():
+        assert torch.equal(weights(resumed)[name], tensor), name
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_a_sample_that_cannot_be_read_costs_nothing(tmp_path, workers):
+    loader = toy_config(tmp_path).train_dataloader
+    broken = {'type': 'BrokenPoints', 'size': 24}
+    loader = dict(loader, dataset=broken, num_workers=workers)
+    runner = toy_runner(tmp_path, custom_hooks=[STOP], train_dataloader=loader)
+    with pytest.raises(OSError, match='a broken image'):
+        runner.train()
+    meta = torch.load(tmp_path / 'interrupted.pth', weights_only=False)['meta']
+    assert meta['iter'] == runner.iter > 0
+    assert 'interrupted.pth' in (tmp_path / 'last_checkpoint').read_text()
+
+
+def test_nothing_is_saved_amid_an_iteration(tmp_path):
+    with pytest.raises(ValueError, match='toy bug'):
+        train(tmp_path, [{'type': 'FailAtHook'}])
+    assert not (tmp_path / 'interrupted.pth').exists()
+
+
 def test_a_validation_of_a_hook_does_not_end_an_iteration(tmp_path):
     class Validates(Hook):
         def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
