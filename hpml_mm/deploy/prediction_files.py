@@ -1,6 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Input images and boxes, output drawings and records of predictions."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,7 @@ def read_boxes(path: str | Path) -> dict[str, list[Box]]:
         FileNotFoundError: If there is no such file.
         ValueError: If it holds something else; it names the image.
     """
-    content = read_json(path, finite=True)
+    content = read_json(path)
     if not isinstance(content, dict):
         raise ValueError(f'{path} does not hold an object with a list for each image')
     for name, boxes in content.items():
@@ -88,9 +89,11 @@ def read_boxes(path: str | Path) -> dict[str, list[Box]]:
 
 def _box(path: str | Path, name: str, box: Any) -> Box:
     numbers = isinstance(box, list) and all(
-        isinstance(side, int | float) and not isinstance(side, bool) for side in box
+        isinstance(side, int | float)
+        and not isinstance(side, bool)
+        and math.isfinite(side)
+        for side in box
     )
-    # Also false for a NaN.
     if not (numbers and len(box) == 4 and box[0] < box[2] and box[1] < box[3]):
         raise ValueError(
             f'{path}: {shown(name)} has the box {shown(box)}, not [x1, y1, x2, y2] '

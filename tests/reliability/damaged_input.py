@@ -81,7 +81,7 @@ def damages_of(kind: Kind) -> dict[str, Callable[[Path], None]]:
 
 
 def run(quick: bool) -> list[Outcome]:
-    """Damage every kind of file in every way; quickly, every twelfth of all."""
+    """Damage every kind of file in every way; quickly, a ninth of most."""
     outcome = Outcome(PROMISE, 'hpml_mm')
     logging.disable(logging.CRITICAL)
     ''.encode('cp437')  # of ZIP files: as a plain user, it may not be found
@@ -95,7 +95,7 @@ def run(quick: bool) -> list[Outcome]:
             good = None
             for damage, change in damages_of(kind).items():
                 number += 1
-                if quick and number % 12:
+                if quick and (number % 9 or kind.slow):
                     continue
                 if good is None:
                     kind.write(path)

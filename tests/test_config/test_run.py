@@ -1,20 +1,28 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import argparse
+import io
+import re
 import shutil
 import sys
 
+import cv2
+import numpy as np
 import pytest
 import torch
 from mmengine.registry import MODELS
+from PIL import Image
 from toy_tools import TOY, toy_config
 
 from hpml_mm.config.arguments import (
+    USER_ERROR,
     add_config_arguments,
+    clear_errors,
     command_to_resume,
     is_user_error,
 )
 from hpml_mm.config.run import add_amp, configure_test, configure_training
 from hpml_mm.datasets.image_io import BrokenImageError
+from hpml_mm.utils.messages import shortened
 
 CONFIG = str(TOY)
 BATCH = {'train_dataloader.batch_size': 8}
@@ -275,10 +283,29 @@ def test_an_unknown_type_is_the_users_error():
     assert is_user_error(unknown)
 
 
+def checked_with_a_bug():
+    """Fail by a TypeError in the package's own code."""
+    shortened(None)
+
+
+def test_what_opencv_refuses_is_one_line(capsys):
+    with pytest.raises(SystemExit) as caught, clear_errors():
+        cv2.resize(np.zeros((0, 0)), (1, 1))
+    assert caught.value.code == USER_ERROR
+    assert re.fullmatch(
+        r'error: a picture cannot .*; replace or delete it\. .*\n',
+        capsys.readouterr().err,
+    )
+
+
 def test_bugs_and_refusals_are_told_apart():
     assert is_user_error(caught(configure_training, CONFIG, {'xyz': 1}))
     assert is_user_error(caught(open, 'gone'))
     assert is_user_error(caught(raise_, BrokenImageError('a.jpg is empty')))
+    picture = caught(cv2.resize, np.zeros((0, 0)), (1, 1))
+    assert is_user_error(picture)
+    assert is_user_error(caught(Image.open, io.BytesIO(b'text')))
     assert not is_user_error(caught(raise_, ValueError('a bug')))
+    assert not is_user_error(caught(checked_with_a_bug))
     assert not is_user_error(caught(int, 'x'))
     assert not is_user_error(caught({}.__getitem__, 'x'))

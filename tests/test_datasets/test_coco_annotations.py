@@ -21,7 +21,7 @@ def test_malformed_files_are_named_with_line_and_column(tmp_path):
     ):
         read_annotations(str(file))
     file.write_bytes(b'\xff\xd8\xff')
-    with pytest.raises(ValueError, match='poses.json: not JSON: .*utf-8'):
+    with pytest.raises(ValueError, match='poses.json: byte 0 is not UTF-8'):
         read_annotations(str(file))
 
 

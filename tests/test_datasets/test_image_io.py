@@ -1,5 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import os
 import pickle
+import struct
 
 import cv2
 import numpy as np
@@ -119,3 +121,31 @@ def test_images_are_listed_without_litter(tmp_path):
         path.touch()
     found = [str(path.relative_to(tmp_path)) for path in list_images(tmp_path)]
     assert found == sorted(images)
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.jpg'])
+def test_a_size_that_fills_the_memory_is_refused_unread(suffix, monkeypatch):
+    data = bytearray(encode(suffix))
+    if suffix == '.png':
+        data[16:24] = struct.pack('>II', 30_000, 20_000)
+    else:
+        at = data.index(b'\xff\xc0')
+        data[at + 5 : at + 9] = struct.pack('>HH', 20_000, 30_000)
+    monkeypatch.setattr(cv2, 'imdecode', None)  # is not called
+    with pytest.raises(BrokenImageError, match='x claims to have 30,000 x 20,000 pix'):
+        decode_image(bytes(data), 'x')
+
+
+def test_a_large_image_is_read():
+    image = np.zeros((2000, 3000), np.uint8)
+    for suffix in ('.png', '.jpg'):
+        data = cv2.imencode(suffix, image)[1].tobytes()
+        assert decode_image(data, 'x').shape == image.shape
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / 'a.png')
+    with pytest.raises(BrokenImageError, match=r'a\.png is a pipe or a device'):
+        read_image(tmp_path / 'a.png')
+    with pytest.raises(BrokenImageError, match='is a folder'):
+        read_image(tmp_path)

@@ -59,7 +59,7 @@ def test_boxes_by_image(tmp_path):
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
-        ('{', 'is not JSON'),
+        ('{', 'line 1, column 2: not JSON'),
         ('[]', 'does not hold an object'),
         ('{"a.png": 3}', "'a.png' has 3, not a list of boxes"),
         ('{"a.png": [[0, 0, 1]]}', "'a.png' has the box [0, 0, 1]"),

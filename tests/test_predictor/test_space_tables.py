@@ -65,7 +65,7 @@ def test_a_table_of_each_kind_is_read(tmp_path, space, text, rows, mark):
             'cannot be read as CSV: field larger',
         ),
         (CELLS, 'arch,acc\n1,2\n', "no column 'cellstr'"),
-        (MACRO, '{"00000000":\n 1,}', 'line 2: not valid JSON'),
+        (MACRO, '{"00000000":\n 1,}', 'line 2, column 4: not JSON'),
         (MACRO, '[1]', 'an object with a member for each network'),
         (MACRO, '{"00000000": 1}', "network '00000000': its record"),
         (MACRO, '{"0": {"mean_acc": 1}}', 'no flops, params in its record'),

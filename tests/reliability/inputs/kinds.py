@@ -25,6 +25,7 @@ class Kind:
         checked: True where the format holds checksums, or a text in which no byte can
             be another one: then what is damaged is never read as something else.
         takes: Names of damages that are none: another value is right.
+        slow: True where a good file takes seconds to make.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Kind:
     is_text: bool = False
     checked: bool = True
     takes: tuple[str, ...] = ()
+    slow: bool = False
 
 
 # Numbers that have no sense here may have one elsewhere.
@@ -80,13 +82,15 @@ KINDS = {
         checked=False,
         takes=_NUMBERS,
     ),
-    'graph of ONNX': Kind(*_ONNX, lambda path: repr(onnx_graph(path)), checked=False),
-    'engine of ONNX': Kind(*_ONNX, files.predict, checked=False),
+    'graph of ONNX': Kind(
+        *_ONNX, lambda path: repr(onnx_graph(path)), checked=False, slow=True
+    ),
+    'engine of ONNX': Kind(*_ONNX, files.predict, checked=False, slow=True),
     'engine of OpenVINO': Kind(
-        'a.xml', files.write_openvino, files.predict, checked=False
+        'a.xml', files.write_openvino, files.predict, checked=False, slow=True
     ),
     'weights': Kind(*_WEIGHTS, files.read_weights, checked=False),
-    'weights to predict': Kind(*_WEIGHTS, files.predict, checked=False),
+    'weights to predict': Kind(*_WEIGHTS, files.predict, checked=False, slow=True),
     'graph cache': Kind('a.cache', files.write_graphs, files.read_graphs),
     'predictor': Kind('a.safetensors', files.write_predictor, files.read_predictor),
     'result rows': Kind(
