@@ -73,12 +73,12 @@ def resume_itself(path: Path) -> None:
 
 def predict(path: Path) -> None:
     cv2.imwrite('face.png', np.zeros((48, 48), np.uint8))
-    call('predict.py', path, 'face.png')
+    call('predict', path, 'face.png')
 
 
 def quantize(path: Path) -> None:
     limits = ('--max-drop', 'none', '--latency-seconds', 0)
-    call('quantize.py', DEMO, path, *limits, '--out', 'out', *OPTIONS)
+    call('quantize', DEMO, path, *limits, '--out', 'out', *OPTIONS)
 
 
 def imports(path: Path) -> None:
@@ -115,7 +115,9 @@ ENTRANCES: dict[str, Callable[[Path], None]] = {
     ),
     'predict': predict,
     'quantize': quantize,
-    'export': lambda path: call('export_weights.py', path, 'out.safetensors'),
+    'export': lambda path: call(
+        'export', DEMO, path, '--out', 'out.safetensors', *OPTIONS
+    ),
     'imports': imports,
 }
 
