@@ -22,6 +22,7 @@ from hpml_mm.config.run import configure_training
 from hpml_mm.engine import weights  # noqa: F401  # lets configs load safetensors
 from hpml_mm.engine.cpu import setup_cpu
 from hpml_mm.engine.hooks import GracefulStopHook, SummaryHook
+from hpml_mm.engine.stopping.out_of_memory import explaining_shortage
 from hpml_mm.engine.stopping.request import StoppedBySignalError
 from hpml_mm.experiments.runs import print_table, summary_rows
 from hpml_mm.runner import build_runner, check_data
@@ -59,7 +60,8 @@ def train(runner: Runner) -> None:
         if isinstance(hook, GracefulStopHook):
             hook.resume_command = command_to_resume(sys.argv)
     try:
-        runner.train()
+        with explaining_shortage(runner):
+            runner.train()
     except KeyboardInterrupt as stop:
         runner.logger.warning(f'Stopped at once ({stop}): no checkpoint was saved')
         sys.exit(getattr(stop, 'code', 130))

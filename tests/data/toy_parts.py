@@ -106,3 +106,12 @@ class FailAtHook(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if batch_idx == 1:
             raise ValueError('toy bug')
+
+
+@HOOKS.register_module()
+class FillMemoryHook(Hook):
+    """Asks for more memory than there is, in the second iteration."""
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        if batch_idx == 1:
+            torch.empty(2**43)
