@@ -144,6 +144,7 @@ CASES = {
     'PoseSheetHook': Case({'num': 2}, poses),
     'ProgressHook': Case(),
     'QATHook': Case({**PTQ, 'start': 1}, faces, slow=True),
+    'ResumeHook': Case(),
     'RuntimeInfoHook': Case(),
     'SampleSeedHook': Case(build=noisy),
     'SpeedHook': Case({'optimizer': 'auto', 'wide_batch_norm': True}),
