@@ -38,6 +38,7 @@ HOOKS = [
     dict(type='hpml_mm.GracefulStopHook'),
     dict(type='hpml_mm.LoadFromHook'),
     dict(type='hpml_mm.MonitoredMetricHook'),
+    dict(type='hpml_mm.ResumeHook'),
     dict(type='hpml_mm.DivergenceHook'),
     dict(type='hpml_mm.SummaryHook'),
 ]
