@@ -22,9 +22,9 @@ def demo_command(work_dir):
         text=True,
         check=True,
     ).stdout.splitlines()
-    python, tool, *rest = shlex.split(lines[-1])
-    assert (python, tool) == ('.venv/bin/python', 'tools/train.py')
-    return [tool, *rest, '--work-dir', str(work_dir)]
+    program, *words = shlex.split(lines[-1])
+    assert (program, words[0]) == ('.venv/bin/hpml', 'train')
+    return ['-m', 'hpml_mm.cli', *words, '--work-dir', str(work_dir)]
 
 
 @pytest.mark.slow
