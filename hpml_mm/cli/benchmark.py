@@ -1,20 +1,19 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-r"""Compare the speed of a config with a baseline, in rounds that alternate.
+"""Compare the speed of a config with a baseline, in rounds that alternate.
 
-    data    images/s of the training loader and the data preprocessor
-    train   images/s of training steps with batches that are made before (--loop: of
-            the whole loop, with loader and hooks)
-    infer   images/s and latency of predictions with batches that are made before
-    engine  microseconds an iteration that the loop and its hooks cost around a toy
-            model, beside stock hooks, no hooks and a loop in plain PyTorch
+- data: images/s of the training loader and the data preprocessor
+- train: images/s of training steps with batches that are made before (with --loop
+  of the whole loop, with loader and hooks)
+- infer: images/s and latency of predictions with batches that are made before
+- engine: microseconds an iteration that the loop and its hooks cost around a toy
+  model, beside stock hooks, no hooks and a loop in plain PyTorch
 
 Each side runs in a process of its own; while one is timed the other one waits. A ratio
 is that of the two medians; the range behind it holds the middle half of the ratios of
 single rounds. A ratio whose range spans 1 shows nothing.
 
     hpml benchmark train configs/fer/a.py --against stock --cores 0
-    hpml benchmark data configs/fer/a.py \
-        --against projects.fer_input.loaders:light_fer --cores 0
+    hpml benchmark data configs/fer/a.py --against projects.fer_input.loaders:light_fer
     hpml benchmark train configs/fer/a.py --against configs/fer/b.py
 """
 

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Draw demonstration faces into OUT/{train,val,test}/CLASS/*.png.
+"""Draw demonstration faces into folders OUT/{train,val,test}/CLASS.
 
     hpml data faces work_dirs/faces
 

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Write the tables of README.md and the other documents from results/*.csv.
+"""Write the tables of README.md and the other documents from results files.
 
     hpml results documents
 
