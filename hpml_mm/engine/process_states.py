@@ -66,11 +66,13 @@ def set_process_state(runner: Runner, state: Mapping[str, Any]) -> None:
 
 def gradients_pending(runner: Runner) -> bool:
     """Return whether accumulated gradients wait for an optimizer's next step."""
-    return not all(
-        wrapper.should_update()
-        for wrapper in single_wrappers(runner.optim_wrapper).values()
-        if isinstance(wrapper, OptimWrapper)  # another one may not accumulate
-    )
+    return not all(one.should_update() for one in accumulating_wrappers(runner))
+
+
+def accumulating_wrappers(runner: Runner) -> list[OptimWrapper]:
+    """Find the optimizer wrappers that may accumulate: those of MMEngine's kind."""
+    found = single_wrappers(runner.optim_wrapper).values()
+    return [one for one in found if isinstance(one, OptimWrapper)]
 
 
 def _buffers(runner: Runner) -> Iterator[tuple[str, Tensor]]:

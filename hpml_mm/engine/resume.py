@@ -8,6 +8,7 @@ are seen twice. A validation that was due there, but not done, it leaves out.
 
 import logging
 import types
+from collections.abc import Mapping
 from itertools import islice
 from typing import Any
 
@@ -113,3 +114,18 @@ def validation_due(runner: Runner) -> bool:
         return False
     loop._decide_current_val_interval()
     return done >= loop.val_begin and (done % loop.val_interval == 0 or done == end)
+
+
+def check_resumable(checkpoint: Mapping[str, Any], source: str) -> None:
+    """Refuse to resume from weights alone.
+
+    Raises:
+        ValueError: It holds no state of a training; the message says what to use.
+    """
+    meta, hub = checkpoint.get('meta') or {}, checkpoint.get('message_hub') or {}
+    counted = all(isinstance(meta.get(key), int) for key in ('epoch', 'iter'))
+    if not counted or not {'log_scalars', 'runtime_info', 'resumed_keys'} <= set(hub):
+        raise ValueError(
+            f'{source} holds no state of a training to resume: start from its weights '
+            'with --cfg-options load_from=...'
+        )

@@ -183,21 +183,6 @@ def check_start(
         )
 
 
-def check_resumable(checkpoint: Mapping[str, Any], source: str) -> None:
-    """Refuse to resume from weights alone.
-
-    Raises:
-        ValueError: It holds no state of a training; the message says what to use.
-    """
-    meta, hub = checkpoint.get('meta') or {}, checkpoint.get('message_hub') or {}
-    counted = all(isinstance(meta.get(key), int) for key in ('epoch', 'iter'))
-    if not counted or not {'log_scalars', 'runtime_info', 'resumed_keys'} <= set(hub):
-        raise ValueError(
-            f'{source} holds no state of a training to resume: start from its weights '
-            'with --cfg-options load_from=...'
-        )
-
-
 def check_pretrained(model: nn.Module) -> None:
     """Refuse an ``init_cfg`` of type ``Pretrained`` that loads no weight of its module.
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from hpml_mm.config.work_dir import find_checkpoint
-from hpml_mm.config.work_dir.last_checkpoint import damage
+from hpml_mm.config.work_dir.last_checkpoint import damage, recorded_checkpoint
 
 
 def save(path, value=0):
@@ -193,3 +193,22 @@ def test_the_newest_is_that_of_the_highest_number_or_the_last_time(run, told):
     assert find_checkpoint(run) == str(stopped)
     os.utime(stopped, (1, 1))
     assert find_checkpoint(run) == str(run / 'epoch_10.pth')
+
+
+@pytest.mark.parametrize(
+    ('content', 'path', 'reason'),
+    [
+        (None, None, 'is not there'),
+        (b' \n', None, 'is empty'),
+        (b'\xff', None, 'cannot be read'),
+        (b'/a\0b', None, 'holds no path'),
+        (b'/a/epoch_3.pth\n', '/a/epoch_3.pth', ''),
+    ],
+)
+def test_what_a_pointer_names(tmp_path, content, path, reason):
+    if content is not None:
+        (tmp_path / 'last_checkpoint').write_bytes(content)
+    found, why = recorded_checkpoint(tmp_path)
+    assert found == path
+    assert why.startswith(reason)
+    assert bool(why) is (path is None)

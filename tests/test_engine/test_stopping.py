@@ -11,7 +11,6 @@ from hpml_mm.engine.stopping.leave_validation import can_be_left, take_back_aver
 from hpml_mm.engine.stopping.lost_processes import (
     explain_loss,
     is_worker_death,
-    last_checkpoint,
     raised_by_loader,
 )
 
@@ -84,13 +83,6 @@ def test_an_error_of_a_hooks_own_loader_is_not_between_two_iterations(tmp_path):
     with pytest.raises(OSError, match='a broken image') as raised:
         runner.call_hook('before_train')
     assert not raised_by_loader(raised.value)
-
-
-def test_the_checkpoint_that_is_left_is_named(tmp_path):
-    pointer = tmp_path / 'last_checkpoint'
-    assert 'no checkpoint yet' in last_checkpoint(pointer)
-    pointer.write_text('/a/epoch_3.pth\n')
-    assert last_checkpoint(pointer).endswith(' /a/epoch_3.pth')
 
 
 class Prepares(Hook):

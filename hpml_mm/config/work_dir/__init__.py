@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Work directories: their names, and the checkpoints in them."""
 
-from .last_checkpoint import check_whole, find_checkpoint
+from .last_checkpoint import check_whole, find_checkpoint, recorded_checkpoint
 from .naming import derive_work_dir, slug
 from .stores import checkpoint_hooks, claim_work_dir
 
@@ -11,5 +11,6 @@ __all__ = [
     'claim_work_dir',
     'derive_work_dir',
     'find_checkpoint',
+    'recorded_checkpoint',
     'slug',
 ]

@@ -139,7 +139,7 @@ def _candidates(
     work_dir: Path, stores: list[Store], passed_over: dict[str, str]
 ) -> Iterator[tuple[Store, str]]:
     """Yield the checkpoint of the pointer, then all the others, newest first."""
-    recorded, reason = _recorded(work_dir / POINTER)
+    recorded, reason = recorded_checkpoint(work_dir)
     if recorded is None:
         passed_over[POINTER] = reason
     else:
@@ -150,10 +150,10 @@ def _candidates(
     yield from _newest_first(stores)
 
 
-def _recorded(pointer: Path) -> tuple[str | None, str]:
-    """Path in a pointer, or None and why there is none."""
+def recorded_checkpoint(work_dir: Path) -> tuple[str | None, str]:
+    """Read the path that a run has noted as its last, or None and why there is none."""
     try:
-        text = pointer.read_bytes().decode().strip()
+        text = (work_dir / POINTER).read_bytes().decode().strip()
     except FileNotFoundError:
         return None, 'is not there'
     except (OSError, UnicodeDecodeError) as error:

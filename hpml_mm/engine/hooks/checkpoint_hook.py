@@ -14,7 +14,11 @@ from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
 from mmengine.runner import Runner
 
 from hpml_mm.config.disk_errors import WriteError
-from hpml_mm.config.work_dir import check_whole, find_checkpoint
+from hpml_mm.config.work_dir import (
+    check_whole,
+    find_checkpoint,
+    recorded_checkpoint,
+)
 from hpml_mm.config.work_dir.stores import POINTER, Store, is_local
 from hpml_mm.engine.checkpoints import (
     CheckpointWriter,
@@ -245,10 +249,9 @@ class CheckpointHook(LoopHook, MMEngineCheckpointHook):
         try:
             yield
         except WriteError as error:
-            pointer = Path(runner.work_dir, POINTER)
-            if _ADVICE in str(error) or not pointer.is_file():
+            last, _ = recorded_checkpoint(Path(runner.work_dir))
+            if _ADVICE in str(error) or last is None:
                 raise
-            last = pointer.read_text('utf-8', 'replace')
             raise error.with_advice(f'{_ADVICE} {last}') from error
 
 

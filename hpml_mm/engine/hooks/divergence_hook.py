@@ -13,7 +13,7 @@ from mmengine.hooks import CheckpointHook, EarlyStoppingHook, Hook, LoggerHook
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
-from hpml_mm.config.work_dir.last_checkpoint import POINTER
+from hpml_mm.config.work_dir import recorded_checkpoint
 from hpml_mm.measure.divergence import LossWatch, not_finite
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.messages import listed
@@ -84,6 +84,8 @@ class DivergenceHook(Hook):
         self._every = 1
         self._looked_at = 0
         self._training = False
+        # CheckpointHooks that save amid epochs.
+        self._saving: list[CheckpointHook] = []
         self._watches: dict[str, LossWatch] = {}
         self._resumed: dict[str, float | None] = {}
         # Tensors that began with an infinity, such as masks.
@@ -100,6 +102,11 @@ class DivergenceHook(Hook):
         self._exempt, self._training = frozenset(), True
         if not self.checks:
             return
+        self._saving = [
+            hook
+            for hook in runner.hooks
+            if isinstance(hook, CheckpointHook) and not hook.by_epoch
+        ]
         runner.logger.info(
             f'DivergenceHook: looks at {", ".join(self.checks)} every {every} '
             'iterations and ends a run that diverges; checks=() switches it off'
@@ -130,7 +137,7 @@ class DivergenceHook(Hook):
             DivergedError: The training diverges.
         """
         due = self.every_n_train_iters(runner, self._every)
-        if due or any(_saves_now(hook, runner) for hook in runner.hooks):
+        if due or any(_saves_now(hook, runner) for hook in self._saving):
             self._look(runner, runner.iter + 1)
 
     def after_train_epoch(self, runner: Runner) -> None:
@@ -232,10 +239,8 @@ class DivergenceHook(Hook):
         return not_finite(bare_model(runner.model).state_dict())
 
     def _end(self, runner: Runner, done: int, problem: str) -> NoReturn:
-        pointer = Path(runner.work_dir, POINTER)
-        kept = ''
-        if pointer.is_file():
-            kept = f'; the last good checkpoint is {pointer.read_text().strip()}'
+        last, _ = recorded_checkpoint(Path(runner.work_dir))
+        kept = '' if last is None else f'; the last good checkpoint is {last}'
         raise DivergedError(
             f'training diverged by iteration {done}: {problem}{kept}. Try a lower '
             'learning rate, a warm-up, clip_grad in optim_wrapper, or bf16 instead of '
@@ -249,10 +254,8 @@ def _log_interval(runner: Runner) -> int:
     return max(next(found, 10), 1)
 
 
-def _saves_now(hook: Hook, runner: Runner) -> bool:
+def _saves_now(hook: CheckpointHook, runner: Runner) -> bool:
     """Return whether a hook saves a checkpoint after this very iteration."""
-    if not isinstance(hook, CheckpointHook) or hook.by_epoch:
-        return False
     return hook.every_n_train_iters(runner, hook.interval, hook.save_begin) or (
         hook.save_last and hook.is_last_train_iter(runner)
     )

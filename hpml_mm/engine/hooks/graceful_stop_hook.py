@@ -13,11 +13,12 @@ from pathlib import Path
 import torch
 from mmengine.dist import all_reduce, barrier, is_main_process
 from mmengine.hooks.hook import DATA_BATCH
-from mmengine.optim import OptimWrapper
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
+from hpml_mm.config.work_dir import recorded_checkpoint
 from hpml_mm.config.work_dir.stores import POINTER
 from hpml_mm.engine.checkpoints import write_checkpoint, writing_by
+from hpml_mm.engine.process_states import accumulating_wrappers, gradients_pending
 from hpml_mm.engine.resume import continue_epoch
 from hpml_mm.engine.stopping.leave_validation import can_be_left, take_back_averages
 from hpml_mm.engine.stopping.lost_processes import (
@@ -25,13 +26,11 @@ from hpml_mm.engine.stopping.lost_processes import (
     WorkerDeaths,
     explain_loss,
     is_worker_death,
-    last_checkpoint,
     raised_by_loader,
 )
 from hpml_mm.engine.stopping.request import Agreement, StoppedBySignalError, StopRequest
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.files import write_atomic
-from hpml_mm.utils.model import single_wrappers
 
 from .checkpoint_hook import CheckpointHook
 from .loop_hook import LoopHook
@@ -207,7 +206,12 @@ class GracefulStopHook(LoopHook):
         if killed and saved and self._request.signum and runner.world_size == 1:
             raise StoppedBySignalError(self._request.signum) from error
         if text := explain_loss(error, self._deaths.noted):
-            left = last_checkpoint(Path(runner.work_dir, POINTER))
+            last, _ = recorded_checkpoint(Path(runner.work_dir))
+            left = (
+                f'the last checkpoint is {last}'
+                if last
+                else 'there is no checkpoint yet'
+            )
             how = f'; to go on: {self.resume_command}' if self.resume_command else ''
             raise LostProcessError(f'{text}; {left}{how}') from error
 
@@ -235,12 +239,8 @@ class GracefulStopHook(LoopHook):
         An iteration-based loop that resumes behind an iteration leaves out the
         validation that was due after it.
         """
-        wrappers = [
-            wrapper
-            for wrapper in single_wrappers(runner.optim_wrapper).values()
-            if isinstance(wrapper, OptimWrapper)  # another one may not accumulate
-        ]
-        if not all(wrapper.should_update() for wrapper in wrappers):
+        if gradients_pending(runner):
+            wrappers = accumulating_wrappers(runner)
             self._waited += 1
             most = math.lcm(*(wrapper._accumulative_counts for wrapper in wrappers))
             if self._waited < most:

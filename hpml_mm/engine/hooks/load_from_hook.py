@@ -6,10 +6,10 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from hpml_mm.engine.resume import check_resumable
 from hpml_mm.engine.weights import (
     check_pretrained,
     check_readable,
-    check_resumable,
     check_start,
     weights_for,
 )

@@ -10,6 +10,7 @@ from mmengine.runner import BaseLoop, Runner
 from hpml_mm.registry import HOOKS
 
 from .graceful_stop_hook import save_interrupted
+from .resume_hook import gather_states
 
 
 @HOOKS.register_module()
@@ -41,6 +42,7 @@ class MonitoredMetricHook(Hook):
         setting, name = missing[0]
         saved = ''
         if isinstance(runner._train_loop, BaseLoop) and runner.iter:
+            gather_states(runner)
             path = save_interrupted(runner, runner.iter)
             saved = f'; {path} keeps the training: correct the name and add --resume'
         raise ValueError(

@@ -3,7 +3,6 @@
 
 import signal
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from traceback import walk_tb
 from types import FrameType
 
@@ -130,14 +129,6 @@ def raised_by_loader(error: BaseException) -> bool:
     frames = list(frames_of(error))
     in_hook = any(frame.f_code is Runner.call_hook.__code__ for frame in frames)
     return not in_hook and any(frame.f_code.co_filename == _LOADER for frame in frames)
-
-
-def last_checkpoint(pointer: Path) -> str:
-    """Describe the checkpoint that is left."""
-    try:
-        return f'the last checkpoint is {pointer.read_text().strip()}'
-    except (OSError, UnicodeDecodeError):
-        return 'there is no checkpoint yet'
 
 
 def frames_of(error: BaseException) -> Iterator[FrameType]:
