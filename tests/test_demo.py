@@ -30,11 +30,14 @@ def demo_command(work_dir):
 @pytest.mark.slow
 def test_the_demo_learns_and_can_be_repeated(tmp_path):
     command = demo_command(tmp_path)
-    for _ in range(2):
-        done = run_python(command, ROOT, dict(os.environ))
+    short = ['--cut-short', '--cfg-options', 'train_cfg.max_epochs=1']
+    # Begun again, it need not learn again.
+    for words, epochs in ((command, 8), ([*command, *short], 1)):
+        done = run_python(words, ROOT, dict(os.environ))
         assert done.returncode == 0, done.stderr[-2000:]
         summary = json.loads((tmp_path / 'summary.json').read_text())
         assert summary['status'] == 'finished'
-        assert summary['metrics']['accuracy/top1'] >= 95
+        assert summary['train']['epochs'] == epochs
+        assert epochs == 1 or summary['metrics']['accuracy/top1'] >= 95
         for shown in ('images/s', 'data wait', 'peak memory', 'tensorboard --logdir'):
             assert shown in done.stdout

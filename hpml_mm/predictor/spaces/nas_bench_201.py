@@ -13,7 +13,8 @@ from .space import Arch, SearchSpace, Slot
 
 CHANNELS = (16, 32, 64)
 CELLS_PER_STAGE = 5
-_EDGE = re.compile(r'(\w+)~(\d)')
+# Begun at a word, and not again within it: a long text is refused at once.
+_EDGE = re.compile(r'\b(\w++)~(\d)')
 
 
 class NASBench201Space(SearchSpace):
