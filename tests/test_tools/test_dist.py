@@ -22,6 +22,7 @@ def summary(place) -> dict:
     return json.loads((place / 'summary.json').read_text())
 
 
+@pytest.mark.system
 def test_two_processes_train_and_test(tmp_path, port):
     config = tmp_path / 'toy.py'
     # Else each process validates with BatchNorm statistics of its own.
@@ -49,6 +50,7 @@ def test_two_processes_train_and_test(tmp_path, port):
     assert tested == found['metrics']
 
 
+@pytest.mark.system
 def test_one_process_that_is_asked_stops_all(tmp_path, port):
     config = tmp_path / 'toy_stop.py'
     stop = "dict(type='SignalAtHook', iteration=2, rank=1)"
