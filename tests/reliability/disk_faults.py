@@ -6,6 +6,7 @@ import errno
 import os
 import pwd
 import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -222,6 +223,8 @@ def one_round(case: Case, arm: str) -> str | None:
 
 def run(quick: bool) -> list[Outcome]:
     """Try every fault; those without a thread with MMEngine's own hook, too."""
+    if os.geteuid():
+        print('Only the quota is tried: mounting disks needs root', file=sys.stderr)
     warm_up()
     outcomes = []
     for arm in ('hpml_mm', 'stock'):
