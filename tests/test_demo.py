@@ -27,7 +27,7 @@ def demo_command(work_dir):
     return ['-m', 'hpml_mm.cli', *words, '--work-dir', str(work_dir)]
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_the_demo_learns_and_can_be_repeated(tmp_path):
     command = demo_command(tmp_path)
     short = ['--cut-short', '--cfg-options', 'train_cfg.max_epochs=1']

@@ -32,7 +32,6 @@ LEAVES = {
     'hrnet-coco': 'coco_pose/td-hm_hrnet-w32_1xb32-210e_coco-256x192.py',
     'mobilenet-cats': 'cat_pose/td-hm_mobilenet-v2_1xb32-bf16-lr1e-3-channels-last-'
     'sigma2-photometric-10e_cats-128x128.py',
-    'first10k-coco': 'coco_pose/td-hm_hrnet-w32_1xb32-first10k-210e_coco-256x192.py',
 }
 
 

@@ -164,6 +164,7 @@ def pose_config(folder: Path, train: Path, val: Path, images: tuple, size: int) 
     return POSE.format(folder=folder, images=images, batch_size=size, hooks=HOOKS)
 
 
+@pytest.mark.system
 def test_classifier_by_type_alone(train, image_folder):
     report = train(CLASSIFIER.format(root=image_folder, hooks=HOOKS))
     assert report['iters'] == 4
@@ -171,6 +172,7 @@ def test_classifier_by_type_alone(train, image_folder):
     check_hooks(report, train.project)
 
 
+@pytest.mark.system
 def test_pose_by_custom_imports(train, tmp_path):
     root = write_spots(tmp_path / 'spots', [0, 2, 1, 9, 0, 3, 6, 1])
     file = root / 'spots.json'
@@ -183,6 +185,7 @@ def test_pose_by_custom_imports(train, tmp_path):
 
 
 @pytest.mark.real_data
+@pytest.mark.system
 def test_pose_on_real_persons(train, real_data, tmp_path):
     root = real_data / 'coco_person'
     names = [f'{split}2017' for split in ('train', 'val')]

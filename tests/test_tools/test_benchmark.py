@@ -28,7 +28,7 @@ def surroundings(tmp_path, monkeypatch):
     signal.signal(signal.SIGTERM, handler)
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_a_step_against_stock_mmengine(tmp_path):
     command = [
         *('train', TOY, '--against', 'stock', *QUICK, '--cores', CORE, '--profile'),

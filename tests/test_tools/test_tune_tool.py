@@ -5,7 +5,7 @@ from toy_tools import DATA, TOY, call_tool
 from hpml_mm.config.overrides import load_config
 
 
-@pytest.mark.slow
+@pytest.mark.system
 def test_the_fastest_settings_are_printed_as_a_config(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(DATA))
     monkeypatch.setenv('PYTHONPATH', str(DATA), prepend=':')
