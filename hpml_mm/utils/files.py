@@ -6,6 +6,8 @@ import math
 import os
 import re
 import secrets
+import socket
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -17,8 +19,9 @@ from filelock import FileLock, Timeout
 
 from hpml_mm.config.disk_errors import WriteError, find_disk_error
 
-# Name of a file that is being written: the target's, with the process.
-_BESIDE = re.compile(r'\..+\.(\d+)\.tmp(\.\w+)?')
+# Name of a file that is being written: the target's, with the process and its machine.
+_BESIDE = re.compile(r'\..+\.(?P<pid>\d+)@(?P<host>.*)\.tmp(\.\w+)?')
+_DAY = 24 * 60 * 60
 
 
 def to_strict(value: Any) -> Any:
@@ -69,7 +72,7 @@ def replacing(path: Path) -> Iterator[Path]:
         WriteError: The disk is full, or the directory cannot be written to.
     """
     # Processes of several machines that share a folder may have one number.
-    own = f'{secrets.token_hex(4)}.{os.getpid()}'
+    own = f'{secrets.token_hex(4)}.{os.getpid()}@{_host()}'
     beside = path.with_name(f'.{path.stem}.{own}.tmp{path.suffix}')
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -95,12 +98,24 @@ def replacing(path: Path) -> Iterator[Path]:
 def remove_leftovers(folder: Path) -> None:
     """Delete what processes that were killed had begun to write in a folder.
 
-    Files of another process that lives stay. Call it before this process writes there.
+    Files of another process that lives stay. A process of another machine counts as
+    living until its file has been left alone for a day. Call it before this process
+    writes there.
     """
     for path in folder.glob('.*.tmp*'):
         found = _BESIDE.fullmatch(path.name)
-        if found and path.is_file() and not _lives(int(found[1])):
+        if not found or not path.is_file():
+            continue
+        if found['host'] == _host():
+            lives = _lives(int(found['pid']))
+        else:
+            lives = time.time() - path.stat().st_mtime < _DAY
+        if not lives:
             path.unlink(missing_ok=True)
+
+
+def _host() -> str:
+    return re.sub(r'[^\w.-]', '-', socket.gethostname())
 
 
 def _lives(pid: int) -> bool:

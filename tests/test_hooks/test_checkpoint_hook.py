@@ -1,5 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -112,7 +113,8 @@ def test_training_goes_on_from_the_newest_whole_one(tmp_path):
         saving(tmp_path, epochs=5, resume=True).train()
 
 
-def test_a_resumed_run_cleans_up_behind_a_killed_one(tmp_path):
+def test_a_resumed_run_cleans_up_behind_a_killed_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(socket, 'gethostname', lambda: 'node-1')
     settings = dict(interval=1, max_keep_ckpts=1, save_best='acc')
     saving(tmp_path, epochs=2, scores=[1.0, 2.0], **settings).train()
     last = names(tmp_path)
@@ -120,7 +122,8 @@ def test_a_resumed_run_cleans_up_behind_a_killed_one(tmp_path):
     saving(
         tmp_path / 'b', epochs=2, interval=1, scores=[1.0, 2.0], save_best='acc'
     ).train()
-    mine = ('epoch_1.pth', 'best_acc_epoch_1.pth', f'.epoch_3.{2**22 + 1}.tmp.pth')
+    partly = f'.epoch_3.{2**22 + 1}@node-1.tmp.pth'
+    mine = ('epoch_1.pth', 'best_acc_epoch_1.pth', partly)
     for name in (*mine, 'imagenet.pth'):
         (tmp_path / name).touch()
     saving(tmp_path, epochs=2, resume=True, scores=[0.0], **settings).train()

@@ -6,7 +6,9 @@ import errno
 import json
 import math
 import os
+import socket
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -167,15 +169,21 @@ def test_a_folder_in_the_place_of_a_file_goes_if_it_is_empty(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_a_killed_process_began_is_deleted(tmp_path):
-    living = os.getppid()
-    for pid in (os.getpid(), 2**22 + 1, 10**12, living):
-        for name in (f'.epoch_3.{pid}.tmp.pth', f'.last_checkpoint.{pid}.tmp'):
+def test_what_a_killed_process_began_is_deleted(tmp_path, monkeypatch):
+    monkeypatch.setattr(socket, 'gethostname', lambda: 'node 1')
+    living, dead = os.getppid(), 2**22 + 1
+    processes = [f'{pid}@node-1' for pid in (os.getpid(), dead, 10**12, living)]
+    for process in (*processes, f'{dead}@other.node-7', f'{living}@long.gone'):
+        for name in (f'.epoch_3.{process}.tmp.pth', f'.last_checkpoint.{process}.tmp'):
             (tmp_path / name).touch()
-    others = {'.tmp', '.hidden.tmpl', 'epoch_3.tmp.pth', f'.a.{living}.tmp.d'}
+    for path in tmp_path.glob('*@long.gone*'):
+        os.utime(path, (0, time.time() - 25 * 3600))
+    others = {'.tmp', '.hidden.tmpl', 'epoch_3.tmp.pth', f'.a.{dead}.tmp.d'}
     for name in others:
         (tmp_path / name).touch()
     remove_leftovers(tmp_path)
-    left = {f'.epoch_3.{living}.tmp.pth', f'.last_checkpoint.{living}.tmp', *others}
+    left = set(others)
+    for process in (f'{living}@node-1', f'{dead}@other.node-7'):
+        left |= {f'.epoch_3.{process}.tmp.pth', f'.last_checkpoint.{process}.tmp'}
     assert {path.name for path in tmp_path.iterdir()} == left
     remove_leftovers(tmp_path / 'gone')
