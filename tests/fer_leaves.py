@@ -12,7 +12,8 @@ DATASET_OF = {
 STEPS_OF = {(80, 5, 0.9): 'step', (100, 15, 0.85): 'step-tuned'}
 AUGMENTATION_OF = {
     (): None,
-    ('torchvision/ColorJitter', 'torchvision/GaussianBlur'): 'jitter-blur',
+    ('BatchColorJitter', 'BatchGaussianBlur'): 'jitter-blur',
+    (1.0, 10): 'rotate',
     (1.0, (0, 10)): 'rotate',
 }
 
@@ -30,10 +31,13 @@ def faces(loader):
 
 
 def augmentation(cfg):
-    steps = {kind(s): s for s in cfg.train_dataloader.dataset.get('pipeline', [])}
+    data = cfg.train_dataloader.dataset
+    steps = {kind(s): s for s in data.get('pipeline', data.get('augment', []))}
     found = ()
-    if 'RandomApply' in steps:
-        found = tuple(inner.type for inner in steps['RandomApply'].transforms)
+    if 'BatchRandomApply' in steps:
+        found = tuple(kind(inner) for inner in steps['BatchRandomApply'].transforms)
+    if 'BatchRotate' in steps:
+        found += (steps['BatchRotate'].get('prob', 1.0), steps['BatchRotate'].degrees)
     if 'Rotate' in steps:
         found += (steps['Rotate'].prob, steps['Rotate'].magnitude_range)
     return look_up(AUGMENTATION_OF, found, 'augmentation', 'tests/fer_leaves.py')

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-_base_ = './mini-xception_1xb128-bf16-channels-last-24e_fer2013-44px.py'
+_base_ = './mini-xception_1xb128-bf16-channels-last-array-12e_fer2013-44px.py'
 
 train_dataloader = dict(
     sampler=dict(_delete_=True, type='hpml_mm.ClassBalancedSampler')
