@@ -16,6 +16,7 @@ from two_ranks import on_two_ranks
 from hpml_mm.config.arguments import USER_ERROR
 from hpml_mm.engine.hooks import DivergenceHook, SummaryHook
 from hpml_mm.engine.hooks.divergence_hook import CHECKS, DivergedError
+from hpml_mm.engine.weights import read_checkpoint
 from hpml_mm.runner import build_runner
 
 EXPLODES = dict.fromkeys(range(5, 13), 1e4)
@@ -233,6 +234,16 @@ def test_a_resumed_run_keeps_its_scale(tmp_path):
     )
     with pytest.raises(DivergedError, match='grows'):
         rest.train()
+
+
+def test_a_run_that_is_resumed_at_its_end_saves_the_scale_again(tmp_path):
+    watched(tmp_path, checkpoint={'interval': 12}, **BY_ITERATION).train()
+    path = tmp_path / 'iter_12.pth'
+    rest = watched(tmp_path, resume=True, load_from=str(path), **BY_ITERATION)
+    rest.train()
+    rest.save_checkpoint(str(tmp_path), 'again.pth', by_epoch=False)
+    saved, again = (read_checkpoint(str(p)) for p in (path, tmp_path / 'again.pth'))
+    assert again['hpml_mm_first_loss'] == saved['hpml_mm_first_loss'] != {}
 
 
 @pytest.mark.parametrize('checks', [(), ('growth', 'weights')])

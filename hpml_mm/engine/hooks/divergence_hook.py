@@ -167,8 +167,10 @@ class DivergenceHook(Hook):
         Raises:
             DivergedError: They are not finite; nothing is written.
         """
-        if self._watches:
-            checkpoint[_FIRST] = {key: one.first for key, one in self._watches.items()}
+        # A run that was resumed may save before it has looked at a loss.
+        first = {**self._resumed, **{k: w.first for k, w in self._watches.items()}}
+        if first:
+            checkpoint[_FIRST] = first
         if 'weights' not in self.checks:
             return
         for part in _WEIGHTS:
