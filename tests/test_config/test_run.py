@@ -93,7 +93,7 @@ def test_amp_is_added_once():
     cfg = configure_training(CONFIG, {}, amp=True)
     kinds = [hook.type for hook in cfg.custom_hooks]
     assert kinds.count('hpml_mm.AmpHook') == 1
-    assert not add_amp(cfg)
+    assert not add_amp(cfg)[1]
 
 
 def test_an_option_and_a_flag_do_not_both_name_the_directory():

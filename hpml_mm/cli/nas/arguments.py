@@ -5,7 +5,6 @@ import argparse
 import contextlib
 import math
 import sys
-import tempfile
 from pathlib import Path
 
 from hpml_mm.predictor.data.network_source import load_source, parse_size
@@ -55,48 +54,6 @@ def input_size(args: argparse.Namespace) -> tuple[int, int] | None:
         ValueError: It is no size.
     """
     return None if args.input_size is None else parse_size(args.input_size)
-
-
-def check_out(out: Path | None) -> None:
-    """Refuse an output file that cannot be written, before the work is done.
-
-    Raises:
-        ValueError: It is a directory, or its directory cannot be written to.
-    """
-    if out is None:
-        return
-    if out.is_dir():
-        raise ValueError(f'--out {out} is a directory: name a file')
-    _check_writable(out, out.parent)
-
-
-def check_out_folder(out: Path) -> None:
-    """Refuse an output directory that cannot be written to, before the work is done.
-
-    Raises:
-        ValueError: It is a file, or cannot be made or written to.
-    """
-    if out.is_file():
-        raise ValueError(f'--out {out} is a file: name a directory')
-    _check_writable(out, out)
-
-
-def _check_writable(out: Path, folder: Path) -> None:
-    """Try to write into a directory, and remove the traces."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ValueError(
-            f'--out {out} cannot be written: {folder}: {error.strerror}'
-        ) from error
-    finally:
-        for path in filter(Path.is_dir, missing):
-            # Another process may have begun to use it.
-            with contextlib.suppress(OSError):
-                path.rmdir()
 
 
 def read_source(source: str, args: argparse.Namespace) -> Entry:

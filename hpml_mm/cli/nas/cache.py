@@ -10,6 +10,7 @@ import numpy as np
 from mmengine.logging import MMLogger
 from rich.table import Table
 
+from hpml_mm.cli.outputs import check_out
 from hpml_mm.predictor.data.build import build_cache
 from hpml_mm.predictor.data.zoo import Published, build_zoo
 from hpml_mm.predictor.graphs.cache import GraphCache, merge
@@ -17,7 +18,7 @@ from hpml_mm.predictor.graphs.foreign import import_foreign
 from hpml_mm.predictor.metrics import srcc
 from hpml_mm.utils.console import progress_bar, table_console
 
-from .arguments import add_input_size, add_space, check_out, input_size
+from .arguments import add_input_size, add_space, input_size
 
 _SIGNS = {
     '<=': operator.le,

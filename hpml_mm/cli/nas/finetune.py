@@ -3,11 +3,11 @@
 
 import argparse
 
+from hpml_mm.cli.outputs import check_out
 from hpml_mm.predictor.data.bench import Bench
 from hpml_mm.predictor.shipped import find_predictor
 from hpml_mm.predictor.training import fine_tune_predictor
 
-from .arguments import check_out
 from .train import add_sample, write_predictor
 
 

@@ -4,10 +4,11 @@
 import argparse
 from pathlib import Path
 
+from hpml_mm.cli.outputs import check_out
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.profile import totals_line
 
-from .arguments import SOURCE, add_source_options, check_out, read_source
+from .arguments import SOURCE, add_source_options, read_source
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

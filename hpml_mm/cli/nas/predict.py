@@ -5,6 +5,7 @@ import argparse
 import functools
 from pathlib import Path
 
+from hpml_mm.cli.outputs import check_out
 from hpml_mm.predictor.data.arch_table import ArchTable
 from hpml_mm.predictor.data.graph_set import GraphSet
 from hpml_mm.predictor.search_report import PREDICTED
@@ -15,7 +16,6 @@ from .arguments import (
     SOURCE,
     add_predictor,
     add_source_options,
-    check_out,
     input_size,
     no_classifier,
     read_source,

@@ -4,11 +4,12 @@
 import argparse
 from pathlib import Path
 
+from hpml_mm.cli.outputs import check_out
 from hpml_mm.predictor.data.arch_table import ArchTable
 from hpml_mm.predictor.graphs.profile import print_profile
 from hpml_mm.utils.console import progress_bar
 
-from .arguments import SOURCE, add_source_options, check_out, input_size, read_source
+from .arguments import SOURCE, add_source_options, input_size, read_source
 
 COUNTED = ('macs_counted', 'params_counted')
 

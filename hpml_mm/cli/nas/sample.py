@@ -6,10 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from hpml_mm.cli.outputs import check_out
 from hpml_mm.predictor.spaces import SPACES, get_space
 from hpml_mm.utils.files import write_atomic
 
-from .arguments import check_out, check_seed
+from .arguments import check_seed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from hpml_mm.cli.outputs import check_out_folder
 from hpml_mm.predictor.arch_search import Limits, pareto_front, search_archs
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.predictor import ScorePredictor
@@ -17,7 +18,6 @@ from hpml_mm.utils.console import progress_bar
 
 from .arguments import (
     add_predictor,
-    check_out_folder,
     check_seed,
     parse_count,
 )

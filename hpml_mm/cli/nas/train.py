@@ -5,13 +5,13 @@ import argparse
 import dataclasses
 from pathlib import Path
 
+from hpml_mm.cli.outputs import check_out
 from hpml_mm.predictor.checkpoint_predictor import checkpoint_predictor
 from hpml_mm.predictor.data.bench import Bench
 from hpml_mm.predictor.predictor import ScorePredictor
 from hpml_mm.predictor.predictor_file import save_score_predictor
 from hpml_mm.predictor.training import METHODS, train_predictor
 
-from .arguments import check_out
 from .card import print_card
 
 

@@ -1,0 +1,48 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Checks of ``--out``, before the work is done."""
+
+import contextlib
+import tempfile
+from pathlib import Path
+
+
+def check_out(out: Path | None) -> None:
+    """Refuse an output file that cannot be written, before the work is done.
+
+    Raises:
+        ValueError: It is a directory, or its directory cannot be written to.
+    """
+    if out is None:
+        return
+    if out.is_dir():
+        raise ValueError(f'--out {out} is a directory: name a file')
+    _check_writable(out, out.parent)
+
+
+def check_out_folder(out: Path) -> None:
+    """Refuse an output directory that cannot be written to, before the work is done.
+
+    Raises:
+        ValueError: It is a file, or cannot be made or written to.
+    """
+    if out.is_file():
+        raise ValueError(f'--out {out} is a file: name a directory')
+    _check_writable(out, out)
+
+
+def _check_writable(out: Path, folder: Path) -> None:
+    """Try to write into a directory, and remove the traces."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise ValueError(
+            f'--out {out} cannot be written: {folder}: {error.strerror}'
+        ) from error
+    finally:
+        for path in filter(Path.is_dir, missing):
+            # Another process may have begun to use it.
+            with contextlib.suppress(OSError):
+                path.rmdir()
