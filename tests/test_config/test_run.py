@@ -235,6 +235,13 @@ def test_the_command_to_resume(argv, command, monkeypatch):
     assert command_to_resume(argv) == command
 
 
+def test_the_command_to_resume_under_mpirun(monkeypatch):
+    monkeypatch.setenv('OMPI_COMM_WORLD_SIZE', '4')
+    argv = ['/bin/hpml', 'train', 'c.py', '--launcher', 'mpi']
+    command = 'mpirun -np 4 hpml train c.py --launcher mpi --resume'
+    assert command_to_resume(argv) == command
+
+
 def test_the_command_to_resume_several_processes(monkeypatch):
     monkeypatch.setenv('HPML_MM_LAUNCHER', 'bash\ntools/dist_train.sh\nc.py\n2')
     argv = ['tools/train.py', 'c.py', '--launcher', 'pytorch', '--amp']
