@@ -37,7 +37,8 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         text = action.help
-        hidden = action.default in (None, False, argparse.SUPPRESS, '')
+        switch = action.nargs == 0
+        hidden = switch or action.default in (None, argparse.SUPPRESS, '')
         known = hidden or action.default == {} or action.default == ()
         if text is None or known or '%(default)' in text or not action.option_strings:
             return text

@@ -19,7 +19,7 @@ from hpml_mm.cli import command_parser
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('shell', choices=shtab.SUPPORTED_SHELLS)
+    parser.add_argument('shell', choices=shtab.SUPPORTED_SHELLS, help='that reads it')
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,9 +1,15 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Checks of ``--out``, before the work is done."""
+"""Results of a command: checks of ``--out`` before the work, and ``--json``."""
 
+import argparse
 import contextlib
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from hpml_mm.utils.files import dump_strict
 
 
 def check_out(out: Path | None) -> None:
@@ -46,3 +52,34 @@ def _check_writable(out: Path, folder: Path) -> None:
             # Another process may have begun to use it.
             with contextlib.suppress(OSError):
                 path.rmdir()
+
+
+def add_json_option(group: argparse._ActionsContainer) -> None:
+    """Add ``--json``, a flag in all commands."""
+    group.add_argument(
+        '--json', action='store_true', help='print the result as JSON, all else aside'
+    )
+
+
+def add_rows_option(group: argparse._ActionsContainer, required: bool = False) -> None:
+    """Add ``--rows``, the CSV file that holds results."""
+    group.add_argument(
+        '--rows',
+        type=Path,
+        required=required,
+        metavar='results/NAME.csv',
+        help='append the results to this file',
+    )
+
+
+@contextlib.contextmanager
+def result_alone(args: argparse.Namespace) -> Iterator[None]:
+    """With ``--json``, send to stderr what is printed on the way."""
+    with contextlib.redirect_stdout(sys.stderr if args.json else sys.stdout):
+        yield
+
+
+def print_result(args: argparse.Namespace, result: Any) -> None:
+    """With ``--json``, print the result."""
+    if args.json:
+        print(dump_strict(result), end='')

@@ -44,8 +44,14 @@ class OptionsAction(DictAction):
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of every tool that reads a config."""
-    parser.add_argument('config', help='a file, or package::name of an installed one')
-    parser.add_argument(
+    group = parser.add_argument_group('config')
+    group.add_argument('config', help='a file, or package::name of an installed one')
+    add_config_options(group)
+
+
+def add_config_options(group: argparse._ActionsContainer) -> None:
+    """Add ``--cfg-options`` alone, where the config has another name or may lack."""
+    group.add_argument(
         '--cfg-options',
         nargs='+',
         action=OptionsAction,

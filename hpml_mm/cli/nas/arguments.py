@@ -7,6 +7,7 @@ import math
 import sys
 from pathlib import Path
 
+from hpml_mm.config.arguments import add_config_options
 from hpml_mm.predictor.data.network_source import load_source, parse_size
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.shipped import (
@@ -24,12 +25,14 @@ SOURCE = (
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:
     """Options of a network source."""
-    add_space(parser, 'the source is an arch of this search space')
-    add_input_size(parser)
+    group = parser.add_argument_group('source')
+    add_space(group, 'the source is an arch of this search space')
+    add_input_size(group)
+    add_config_options(group)
 
 
 def add_space(
-    parser: argparse.ArgumentParser, text: str, required: bool = False
+    parser: argparse._ActionsContainer, text: str, required: bool = False
 ) -> None:
     """``--space``, one of the search spaces."""
     names = ', '.join(SPACES)
@@ -38,7 +41,7 @@ def add_space(
     )
 
 
-def add_input_size(parser: argparse.ArgumentParser) -> None:
+def add_input_size(parser: argparse._ActionsContainer) -> None:
     """``--input-size`` in pixels; it is checked by ``input_size``."""
     parser.add_argument(
         '--input-size',
@@ -65,7 +68,7 @@ def read_source(source: str, args: argparse.Namespace) -> Entry:
     """
     # Packages that are imported on the way print notes of their own.
     with contextlib.redirect_stdout(sys.stderr):
-        return load_source(source, args.space, input_size(args))
+        return load_source(source, args.space, input_size(args), args.cfg_options)
 
 
 def no_classifier(source: str, entry: Entry) -> str:
@@ -81,7 +84,7 @@ def no_classifier(source: str, entry: Entry) -> str:
     return '' if kind.endswith('Classifier') else f'a {kind} is no classifier'
 
 
-def add_predictor(parser: argparse.ArgumentParser) -> None:
+def add_predictor(parser: argparse._ActionsContainer) -> None:
     """``--predictor``; without it ``predictor_name`` chooses."""
     parser.add_argument(
         '--predictor',

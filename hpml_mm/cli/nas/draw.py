@@ -1,5 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""``draw``: a picture of a network's graph."""
+"""Apicture of a network's graph.
+
+hpml nas draw configs/fer/a.py --out a.svg
+"""
 
 import argparse
 from pathlib import Path
@@ -14,7 +17,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument('source', metavar='SOURCE', help=SOURCE)
     add_source_options(parser)
-    parser.add_argument('--out', type=Path, required=True, metavar='SVG')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        required=True,
+        metavar='SVG',
+        help='write the picture here',
+    )
     parser.add_argument(
         '--fold',
         action=argparse.BooleanOptionalAction,

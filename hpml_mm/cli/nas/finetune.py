@@ -1,5 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""``finetune``: fit a predictor to a few networks of another table."""
+"""Fit a predictor to a few networks of another table.
+
+hpml nas finetune c.safetensors other.cache -n 20 --out d.safetensors
+"""
 
 import argparse
 

@@ -1,5 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""``graph``: turn networks into computational graphs."""
+"""Turn networks into computational graphs.
+
+hpml nas graph resnet18_8xb32_in1k model.onnx --out a.cache
+"""
 
 import argparse
 from pathlib import Path
@@ -15,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument('sources', nargs='+', metavar='SOURCE', help=SOURCE)
     add_source_options(parser)
-    parser.add_argument('--out', type=Path, metavar='FILE', help='the cache to write')
+    parser.add_argument('--out', type=Path, metavar='FILE', help='write a cache here')
 
 
 def run(args: argparse.Namespace) -> None:

@@ -1,5 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""``sample``: draw networks of a search space."""
+"""Draw networks of a search space.
+
+hpml nas sample ofa-mbv3-w1.0 -n 5
+"""
 
 import argparse
 from pathlib import Path
@@ -16,7 +19,9 @@ from .arguments import check_seed
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument('space', metavar='SPACE', help=', '.join(SPACES))
-    parser.add_argument('-n', '--number', type=int, default=1, metavar='N')
+    parser.add_argument(
+        '-n', '--number', type=int, default=1, metavar='N', help='archs to draw'
+    )
     parser.add_argument('--seed', type=int, default=0, help='equal seeds, equal archs')
     parser.add_argument(
         '--out', type=Path, metavar='CSV', help='write a table with a column "arch"'
