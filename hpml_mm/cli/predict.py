@@ -78,9 +78,9 @@ def predict_all(
 
 
 def run(args: argparse.Namespace) -> None:
-    setup_cpu()
-    predictor = load_predictor(args.model, args.config, args.cfg_options)
     with result_alone(args):
+        setup_cpu()
+        predictor = load_predictor(args.model, args.config, args.cfg_options)
         records, failed = predict_all(predictor, args)
         if records and args.out:
             print(f'{len(records)} drawn in {args.out}')

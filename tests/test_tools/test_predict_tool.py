@@ -172,13 +172,13 @@ def test_poses_within_the_image_and_within_boxes(spots, capsys):
 def test_neither_weak_keypoints_nor_images_without_boxes_are_found(spots, capsys):
     run = ['spots.pth', 'data/0.png', '--config', 'spots.py', '--min-score', 2]
     records(*run)
-    assert 'data/0.png: 0 of 17 keypoints' in capsys.readouterr().out
+    assert 'data/0.png: 0 of 17 keypoints' in capsys.readouterr().err
     Path('boxes.json').write_text('{"0.png": []}')
     run = ['spots.pth', 'data', '--config', 'spots.py', '--boxes', 'boxes.json']
     first, second = records(*run)
     assert first['objects'] == []
     assert len(second['objects']) == 1
-    assert 'data/0.png: no object' in capsys.readouterr().out
+    assert 'data/0.png: no object' in capsys.readouterr().err
 
 
 @pytest.mark.parametrize('kind', ['fp32', 'onnxruntime', 'openvino'])
