@@ -66,7 +66,9 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f'--top {args.top}: at least 1 node is shown')
     if args.shape is not None:
         if args.input_size is not None or len(args.shape) > 2:
-            raise ValueError('--shape is a side, or height and width: --input-size too')
+            raise ValueError(
+                '--shape is a side, or height and width; --input-size says the same'
+            )
         args.input_size = 'x'.join(map(str, args.shape))
     if args.table is None:
         entry = read_source(args.source, args)
