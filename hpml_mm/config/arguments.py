@@ -44,9 +44,8 @@ class OptionsAction(DictAction):
 
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of every tool that reads a config."""
-    group = parser.add_argument_group('config')
-    group.add_argument('config', help='a file, or package::name of an installed one')
-    add_config_options(group)
+    parser.add_argument('config', help='a file, or package::name of an installed one')
+    add_config_options(parser.add_argument_group('config'))
 
 
 def add_config_options(group: argparse._ActionsContainer) -> None:
