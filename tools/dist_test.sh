@@ -19,7 +19,7 @@ shift 3
 tools=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}"
 
-exec "${PYTHON:-python}" "$tools/launch.py" \
+exec "${PYTHON:-python}" -m hpml_mm.cli.torchrun \
     --nnodes="${NNODES:-1}" \
     --node_rank="${NODE_RANK:-0}" \
     --nproc_per_node="$processes" \

@@ -25,7 +25,7 @@ export PYTHONPATH="$tools/..${PYTHONPATH:+:$PYTHONPATH}"
 export HPML_MM_LAUNCHER="bash"$'\n'"$0"$'\n'"$config"$'\n'"$processes"
 
 export TORCH_ELASTIC_SHUTDOWN_TIMEOUT="${TORCH_ELASTIC_SHUTDOWN_TIMEOUT:-120}"
-exec "${PYTHON:-python}" "$tools/launch.py" \
+exec "${PYTHON:-python}" -m hpml_mm.cli.torchrun \
     --nnodes="${NNODES:-1}" \
     --node_rank="${NODE_RANK:-0}" \
     --nproc_per_node="$processes" \

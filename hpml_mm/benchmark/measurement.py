@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Measure one speed setting of the tuner in a separate process."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -58,11 +58,19 @@ class SettingBench:
         config: Its path, or ``package::name``.
         plan: Rounds of a setting.
         limit: GiB that a setting may take.
+        options: Overrides by dotted key that ``cfg`` has and its file has not.
     """
 
     def __init__(
-        self, folder: Path, cfg: Config, config: str, plan: Plan, limit: float | None
+        self,
+        folder: Path,
+        cfg: Config,
+        config: str,
+        plan: Plan,
+        limit: float | None,
+        options: Iterable[str] = (),
     ) -> None:
+        self._options = tuple(options)
         self._folder, self._cfg, self._plan, self._limit = folder, cfg, plan, limit
         self._base = config if '::' in config else str(Path(config).resolve())
         self._count = 0
@@ -97,7 +105,7 @@ class SettingBench:
             self._count += 1
             place = self._folder / f'setting{self._count}'
             path = place.with_suffix('.py')
-            text = child_config(self._cfg, self._base, setting)
+            text = child_config(self._cfg, self._base, setting, options=self._options)
             path.write_text(text, encoding='utf-8')
             side = Side(place.name, 'config', str(path))
             jobs.append(Job('train', side, str(place / 'runner'), loop=True))

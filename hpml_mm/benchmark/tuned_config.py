@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Speed settings: read from a config, written as a child config."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import torch
@@ -46,11 +46,18 @@ def precision_choices(cfg: Config, device: torch.device) -> list[str]:
     return ['fp32', 'bfloat16', *(['float16'] if device.type == 'cuda' else [])]
 
 
-def child_config(cfg: Config, base: str, setting: Setting, note: str = '') -> str:
+def child_config(
+    cfg: Config,
+    base: str,
+    setting: Setting,
+    note: str = '',
+    options: Iterable[str] = (),
+) -> str:
     """Text of a child config of ``cfg`` with the given settings.
 
     ``base`` is what ``_base_`` says, a path from where the child will lie; ``note``
-    becomes lines of comment.
+    becomes lines of comment. The parts of ``cfg`` that ``options``, dotted keys, begin
+    with are written out, for ``base`` has not their values.
     """
     loader: dict[str, Any] = dict(
         batch_size=setting.batch_size,
@@ -63,10 +70,14 @@ def child_config(cfg: Config, base: str, setting: Setting, note: str = '') -> st
         lines.append(f'# The learning rate is that of batches of {own}.')
     if cfg.train_dataloader.get('prefetch_factor') and not setting.workers:
         loader['prefetch_factor'] = None
-    parts = Config(
-        {'train_dataloader': loader, 'custom_hooks': tuned_hooks(cfg, setting)}
-    )
+    parts = Config({key: cfg[key] for key in dict.fromkeys(map(_top, options))})
+    parts.merge_from_dict({'train_dataloader': loader})
+    parts.custom_hooks = tuned_hooks(cfg, setting)
     return '\n'.join([*lines, f'_base_ = {base!r}', '', parts.pretty_text])
+
+
+def _top(key: str) -> str:
+    return key.split('.')[0]
 
 
 def tuned_hooks(cfg: Config, setting: Setting) -> list[dict[str, Any]]:

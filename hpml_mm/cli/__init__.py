@@ -28,6 +28,7 @@ COMMANDS = {
     'config': 'check a config and print it',
     'nas': 'networks as graphs: count, draw, predict and search their scores',
     'doctor': 'compare what is installed with what is needed',
+    'completion': 'print a script that completes hpml in a shell',
 }
 
 
@@ -36,7 +37,8 @@ class HelpFormatter(argparse.RawDescriptionHelpFormatter):
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         text = action.help
-        hidden = action.default in (None, False, argparse.SUPPRESS, '')
+        switch = action.nargs == 0
+        hidden = switch or action.default in (None, argparse.SUPPRESS, '')
         known = hidden or action.default == {} or action.default == ()
         if text is None or known or '%(default)' in text or not action.option_strings:
             return text
@@ -48,9 +50,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] in (['train'], ['test']):
         end_with_one_line()
-    parser = argparse.ArgumentParser('hpml', description='Measured and fast training.')
-    add_commands(parser, __name__, argv)
-    args = parser.parse_args(argv)
+    args = command_parser(argv).parse_args(argv)
     # It imports MMEngine, for which --help need not wait.
     from hpml_mm.config.arguments import clear_errors
 
@@ -62,8 +62,15 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(130)
 
 
+def command_parser(argv: Sequence[str] | None) -> argparse.ArgumentParser:
+    """Make the parser of ``hpml``; ``argv`` is that of :func:`add_commands`."""
+    parser = argparse.ArgumentParser('hpml', description='Measured and fast training.')
+    add_commands(parser, __name__, argv)
+    return parser
+
+
 def add_commands(
-    parser: argparse.ArgumentParser, package: str, argv: Sequence[str]
+    parser: argparse.ArgumentParser, package: str, argv: Sequence[str] | None
 ) -> None:
     """Add the commands of a package.
 
@@ -71,19 +78,19 @@ def add_commands(
         parser: Parser of the package's own name.
         package: Dotted name of the package.
         argv: Arguments to be parsed. Only the command that they begin with is imported,
-            for some need seconds.
+            for some need seconds; None imports all.
     """
     commands = parser.add_subparsers(metavar='COMMAND', required=True)
     for name, text in importlib.import_module(package).COMMANDS.items():
         command = commands.add_parser(
             name, help=text, description=text, formatter_class=HelpFormatter
         )
-        if name not in argv[:1]:
+        if argv is not None and name not in argv[:1]:
             continue
         module = importlib.import_module(f'{package}.{name.replace("-", "_")}')
         command.description = module.__doc__
         if hasattr(module, 'COMMANDS'):
-            add_commands(command, module.__name__, argv[1:])
+            add_commands(command, module.__name__, argv and argv[1:])
         else:
             module.add_arguments(command)
             command.set_defaults(run=module.run)

@@ -22,6 +22,7 @@ import os
 import signal
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 from hpml_mm.benchmark.jobs import MODES, Job, sides_of
@@ -30,20 +31,24 @@ from hpml_mm.benchmark.report import comparison_rows, print_comparison
 from hpml_mm.config.arguments import OptionsAction, add_config_arguments
 from hpml_mm.experiments.rows import append_results
 
+from .outputs import add_json_option, add_rows_option, print_result, result_alone
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('mode', choices=MODES)
+    parser.add_argument('mode', choices=MODES, help='see above')
     add_config_arguments(parser)
-    parser.add_argument(
+    other = parser.add_argument_group('other side')
+    other.add_argument(
         '--against',
         metavar='stock|stock:CONFIG|MODULE:FUNCTION|CONFIG',
-        help='stock: the config in fp32, eager and contiguous, without the hooks of '
-        'this package and its setting up of the CPU; stock:CONFIG: the same of another '
+        help='compare with this. stock: the config in fp32, eager and contiguous, '
+        'without the hooks of this package and its setting up of the CPU; '
+        'stock:CONFIG: the same of another '
         'config; MODULE:FUNCTION: the loader that this function makes of the config, '
         'the batch size and the number of workers (data only); or another config as it '
         'is. Without it nothing is compared',
     )
-    parser.add_argument(
+    other.add_argument(
         '--against-options',
         nargs='+',
         action=OptionsAction,
@@ -51,41 +56,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='KEY=VALUE',
         help='override parts of the other side, as --cfg-options does',
     )
-    _add_measuring(parser)
-    parser.add_argument(
+    _add_measuring(parser.add_argument_group('measurement'))
+    _add_sides(parser.add_argument_group('all sides'))
+    result = parser.add_argument_group('result')
+    result.add_argument(
         '--profile', action='store_true', help='say where the time went, too'
     )
-    parser.add_argument('--name', help='of the experiment in --rows')
-    parser.add_argument('--rows', type=Path, metavar='results/NAME.csv')
+    result.add_argument('--name', help='of the experiment in --rows')
+    add_rows_option(result)
+    add_json_option(result)
 
 
-def _add_measuring(parser: argparse.ArgumentParser) -> None:
-    """Add the settings of all sides, and the length of the measurement."""
-    parser.add_argument(
+def _add_measuring(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         '--loop', action='store_true', help='train: with loader and hooks'
     )
-    parser.add_argument('--rounds', type=int, default=5, help='of each side')
-    length = parser.add_mutually_exclusive_group()
+    group.add_argument(
+        '--rounds', type=int, default=5, help='alternate so often, and take medians'
+    )
+    length = group.add_mutually_exclusive_group()
     length.add_argument(
         '--seconds', type=float, default=3.0, help='length of a round (about)'
     )
     length.add_argument('--batches', type=int, help='iterations of a round instead')
-    parser.add_argument(
+    group.add_argument(
         '--warmup',
         type=int,
         default=3,
         help='iterations before the first round; an epoch where images are cached',
     )
-    parser.add_argument(
+
+
+def _add_sides(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
         '--cores', type=core_list, help='pin all sides to these, such as 0 or 0,1'
     )
-    parser.add_argument(
+    group.add_argument(
         '--threads',
         type=int,
         help='of PyTorch on all sides; else one a core of --cores',
     )
-    parser.add_argument('--workers', type=int, help='of the loader, on all sides')
-    parser.add_argument(
+    group.add_argument('--workers', type=int, help='of the loader, on all sides')
+    group.add_argument(
         '--batch-size', type=int, nargs='+', help='on all sides; each is compared'
     )
 
@@ -162,9 +174,11 @@ def run(args: argparse.Namespace) -> None:
     rows = []
     for batch_size in args.batch_size or [None]:
         found = compare(args, batch_size)
-        print_comparison(args.mode, found)
+        with result_alone(args):
+            print_comparison(args.mode, found)
         name = experiment(args, batch_size)
         rows += comparison_rows(args.mode, name, found, sys.argv)
     if args.rows:
         append_results(args.rows, rows)
-        print(f'{len(rows)} rows in {args.rows}')
+        log(f'{len(rows)} rows in {args.rows}')
+    print_result(args, [asdict(row) for row in rows])

@@ -8,7 +8,6 @@ The exit code is 1 where something is at fault.
 """
 
 import argparse
-import json
 import os
 import re
 import shutil
@@ -27,6 +26,8 @@ from rich.table import Table
 from hpml_mm.compat.packages import SAME_FOLDER, installed
 from hpml_mm.utils.console import table_console
 from hpml_mm.utils.device import cpu_name, usable_cpus
+
+from .outputs import add_json_option, print_result
 
 AT_FAULT = 1
 # Below it workers of a loader that return large batches die of a bus error.
@@ -49,13 +50,13 @@ class Finding:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--json', action='store_true', help='for machines')
+    add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     findings = examine()
     if args.json:
-        print(json.dumps([asdict(finding) for finding in findings], indent=1))
+        print_result(args, [asdict(finding) for finding in findings])
     else:
         table = Table('', 'what', 'found', 'remedy')
         for one in findings:

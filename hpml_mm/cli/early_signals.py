@@ -10,6 +10,8 @@ import signal
 from types import FrameType
 from typing import NoReturn
 
+from .launchers import is_one_of_many
+
 _NAMES = ('SIGINT', 'SIGTERM', 'SIGHUP', 'SIGUSR1', 'SIGUSR2')
 # Of Linux, see prctl(2).
 _PR_SET_PDEATHSIG = 1
@@ -18,11 +20,12 @@ _PR_SET_PDEATHSIG = 1
 def end_with_one_line() -> None:
     """Have the signals that ask a training to stop end this process by one line.
 
-    A signal that is ignored stays so. Within torchrun they end it at once: the launcher
-    has the line, and a process that waits for the others would never run a handler.
+    A signal that is ignored stays so. One of several processes they end at once: the
+    launcher has the line, and a process that waits for the others would never run a
+    handler.
     """
-    within_torchrun = 'TORCHELASTIC_RUN_ID' in os.environ
-    if within_torchrun:
+    one_of_many = is_one_of_many()
+    if 'TORCHELASTIC_RUN_ID' in os.environ:
         _end_with_parent()
     pid, came = os.getpid(), False
 
@@ -40,7 +43,7 @@ def end_with_one_line() -> None:
     for name in _NAMES:
         signum = getattr(signal, name)
         if signal.getsignal(signum) is not signal.SIG_IGN:
-            signal.signal(signum, signal.SIG_DFL if within_torchrun else end)
+            signal.signal(signum, signal.SIG_DFL if one_of_many else end)
 
 
 def _end_with_parent() -> None:

@@ -26,7 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
     parser.add_argument('checkpoint', help='.pth or .safetensors')
     parser.add_argument(
-        '--out', type=Path, required=True, help=f'ends in {" or ".join(_ENDINGS)}'
+        '--out',
+        type=Path,
+        required=True,
+        metavar='FILE',
+        help=f'write the model here, as {" or ".join(_ENDINGS)}',
     )
 
 

@@ -25,22 +25,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
     parser.add_argument('checkpoint', help='.pth or .safetensors')
     parser.add_argument(
-        '--compare',
+        '--against',
         nargs=2,
         metavar=('CONFIG', 'CHECKPOINT'),
-        help='a second model, on the same objects; --cfg-options go for both',
+        help='compare with this model, on the same objects; --cfg-options go for both',
     )
-    parser.add_argument('--out', required=True, help='picture to write, such as a.png')
-    parser.add_argument('--split', choices=('val', 'test'), default='val')
-    parser.add_argument('--num', type=int, default=12, help='number of objects')
-    choice = parser.add_mutually_exclusive_group()
+    shown = parser.add_argument_group('objects')
+    shown.add_argument(
+        '--split',
+        choices=('val', 'test'),
+        default='val',
+        help='where they are from',
+    )
+    shown.add_argument('--num', type=int, default=12, help='number of objects')
+    choice = shown.add_mutually_exclusive_group()
     choice.add_argument(
         '--worst',
         action='store_true',
         help='those of the lowest OKS of the first model; else evenly spaced ones',
     )
     choice.add_argument('--indices', type=int, nargs='+', help='places in the data set')
-    parser.add_argument(
+    picture = parser.add_argument_group('picture')
+    picture.add_argument(
+        '--out', required=True, metavar='PNG', help='write the picture here'
+    )
+    picture.add_argument(
         '--heatmaps',
         nargs='?',
         const=ALL_KEYPOINTS,
@@ -62,7 +71,7 @@ def choose(model: PoseModel, args: argparse.Namespace) -> list[PoseCase]:
 
 def run(args: argparse.Namespace) -> None:
     check_request(args.out, args.num)
-    pairs = [(args.config, args.checkpoint), *filter(None, [args.compare])]
+    pairs = [(args.config, args.checkpoint), *filter(None, [args.against])]
     models = [
         PoseModel(config, checkpoint, args.split, args.cfg_options)
         for config, checkpoint in pairs

@@ -1,7 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Run a trained model on images; print, write or draw its predictions.
 
-    hpml predict MODEL IMAGE... --out DIR --json FILE
+    hpml predict MODEL IMAGE... --out pictures
+    hpml predict model.onnx pictures --json > predictions.json
 
 MODEL is a checkpoint (.pth, .safetensors), or a file that describes itself: .onnx, as
 trained or quantized, or OpenVINO's .xml.
@@ -9,9 +10,9 @@ trained or quantized, or OpenVINO's .xml.
 
 import argparse
 import sys
-from pathlib import Path
 
 import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
+from hpml_mm.config.arguments import add_config_options
 from hpml_mm.datasets.image_io import BrokenImageError
 from hpml_mm.deploy.predict import Predictor, describe_failure, load_predictor
 from hpml_mm.deploy.prediction_files import (
@@ -23,7 +24,8 @@ from hpml_mm.deploy.prediction_files import (
     write_drawing,
 )
 from hpml_mm.engine.cpu import setup_cpu
-from hpml_mm.utils.files import dump_strict, write_atomic
+
+from .outputs import add_json_option, print_result, result_alone
 
 SOME_FAILED = 1
 
@@ -31,21 +33,26 @@ SOME_FAILED = 1
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('model', help='.pth, .safetensors, .onnx or .xml')
     parser.add_argument('images', nargs='+', help='files, or folders of them')
-    parser.add_argument('--config', help="a checkpoint's, where it does not hold it")
-    parser.add_argument('--out', help='draw all predictions into this folder')
-    parser.add_argument('--json', metavar='FILE', help='write all predictions there')
-    parser.add_argument(
+    read = parser.add_argument_group('input')
+    read.add_argument('--config', help="a checkpoint's, where it does not hold it")
+    add_config_options(read)
+    read.add_argument(
         '--boxes',
         metavar='FILE',
         help='JSON: for each image by its name a list of [x1, y1, x2, y2], one an '
         'object; without it, an object fills its image',
     )
-    parser.add_argument(
+    result = parser.add_argument_group('result')
+    result.add_argument(
+        '--out', metavar='DIR', help='write all images there, predictions drawn'
+    )
+    result.add_argument(
         '--min-score',
         type=float,
         default=0.3,
         help='keypoints below it count as not found',
     )
+    add_json_option(result)
 
 
 def predict_all(
@@ -71,13 +78,13 @@ def predict_all(
 
 
 def run(args: argparse.Namespace) -> None:
-    setup_cpu()
-    predictor = load_predictor(args.model, args.config)
-    records, failed = predict_all(predictor, args)
-    if args.json:
-        write_atomic(Path(args.json), dump_strict(records))
-    if records and args.out:
-        print(f'{len(records)} drawn in {args.out}')
+    with result_alone(args):
+        setup_cpu()
+        predictor = load_predictor(args.model, args.config, args.cfg_options)
+        records, failed = predict_all(predictor, args)
+        if records and args.out:
+            print(f'{len(records)} drawn in {args.out}')
+    print_result(args, records)
     if failed:
         total = failed + len(records)
         print(f'error: {failed} of {total} images could not be read', file=sys.stderr)

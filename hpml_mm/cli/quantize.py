@@ -38,6 +38,8 @@ from hpml_mm.quantization.settings import QuantizationSettings
 from hpml_mm.runner import build_runner
 from hpml_mm.utils.model import bare_model
 
+from .outputs import add_json_option, print_result, result_alone
+
 NOT_MET = 1
 # Arguments of a training, which only QAT does.
 TRAINING = ('epochs', 'lr', 'freeze', 'overwrite')
@@ -46,26 +48,38 @@ TRAINING = ('epochs', 'lr', 'freeze', 'overwrite')
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
     parser.add_argument('checkpoint', nargs='?', help='.pth or .safetensors, in FP32')
-    parser.add_argument(
+    how = parser.add_argument_group('method')
+    how.add_argument(
         '--untrained',
         action='store_true',
         help='no checkpoint: speed and noise of random weights, with BatchNorm '
         'estimated on real images',
     )
     methods = sorted({method for each in BACKENDS.values() for method in each.methods})
-    parser.add_argument('--method', choices=methods, default='ptq')
-    parser.add_argument('--backend', choices=list(BACKENDS), default='onnxruntime')
+    how.add_argument(
+        '--method',
+        choices=methods,
+        default='ptq',
+        help='after training with images (ptq) or without (dynamic), or with training '
+        '(qat)',
+    )
+    how.add_argument(
+        '--backend',
+        choices=list(BACKENDS),
+        default='onnxruntime',
+        help='that runs the model',
+    )
     ranges = sorted({name for b in BACKENDS.values() for name in b.known_ranges})
-    parser.add_argument(
+    how.add_argument(
         '--ranges',
         choices=ranges,
         help='ranges of activations; the backend\'s default. "naive" shows the loss '
         'without the care that is taken otherwise',
     )
-    parser.add_argument(
+    how.add_argument(
         '--samples', type=int, default=MINIMUM, help='training images to calibrate with'
     )
-    parser.add_argument(
+    how.add_argument(
         '--max-drop',
         type=_points,
         default=0.5,
@@ -73,17 +87,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='percent of accuracy, or hundredths of AP, that may be lost; layers stay '
         'in FP32 until it is met; "none" converts all layers',
     )
-    parser.add_argument(
+    how.add_argument(
         '--keep', nargs='+', default=(), metavar='LAYER', help='layers to leave in FP32'
     )
-    parser.add_argument(
+    result = parser.add_argument_group('result')
+    result.add_argument(
         '--latency-seconds',
         type=float,
         default=30.0,
         metavar='S',
         help='time to measure each batch size for; 0 for not at all',
     )
-    parser.add_argument('--out', help='folder for the model and its report')
+    result.add_argument(
+        '--out', metavar='DIR', help='write the model and its report to this folder'
+    )
+    add_json_option(result)
     add_training_arguments(parser.add_argument_group('--method qat'))
 
 
@@ -185,6 +203,17 @@ def train(
 
 def run(args: argparse.Namespace) -> None:
     check_arguments(args)
+    with result_alone(args):
+        report = quantize(args)
+    print_result(args, report.record())
+    if report.search is not None and not report.search.met:
+        text = drop_message(report, settings_of(args))
+        print(f'error: {text}', file=sys.stderr)
+        sys.exit(NOT_MET)
+
+
+def quantize(args: argparse.Namespace) -> QuantizationReport:
+    """Make the model, and write it with its report."""
     print(setup_cpu())
     settings = settings_of(args)
     BACKENDS[settings.backend].check_installed()
@@ -193,6 +222,4 @@ def run(args: argparse.Namespace) -> None:
     make = train if args.method == 'qat' else convert
     report = make(args, settings, out)
     print(f'Written to {out}')
-    if report.search is not None and not report.search.met:
-        print(f'error: {drop_message(report, settings)}', file=sys.stderr)
-        sys.exit(NOT_MET)
+    return report

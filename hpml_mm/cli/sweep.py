@@ -11,9 +11,11 @@ Each run is a process of its own. A sweep that was stopped goes on where it was.
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
-from hpml_mm.experiments.rows import append_results, unit_of
+from hpml_mm.config.arguments import add_config_options
+from hpml_mm.experiments.rows import ResultRow, append_results, unit_of
 from hpml_mm.experiments.runs import metric_of
 from hpml_mm.experiments.sweep import (
     Variant,
@@ -23,10 +25,12 @@ from hpml_mm.experiments.sweep import (
     sweep_rows,
 )
 
+from .outputs import add_json_option, add_rows_option, print_result, result_alone
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('--name', required=True, help='name of the experiment')
-    parser.add_argument(
+    compared = parser.add_argument_group('variants')
+    compared.add_argument(
         '--variant',
         action='append',
         nargs='+',
@@ -34,25 +38,44 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar=('LABEL CONFIG', 'KEY=VALUE'),
         help='what is compared; give it once for each',
     )
-    parser.add_argument(
+    add_config_options(compared)
+    compared.add_argument(
+        '--against', metavar='LABEL', help='compare with this variant'
+    )
+    result = parser.add_argument_group('result')
+    result.add_argument('--name', required=True, help='of the experiment in --rows')
+    result.add_argument(
         '--metric',
         nargs='+',
         required=True,
         help='a measurement, a metric of the last validation, or best/METRIC',
     )
-    runs = parser.add_mutually_exclusive_group()
-    runs.add_argument('--rounds', type=int, default=5, help='median and IQR of so many')
-    runs.add_argument('--seeds', type=int, nargs='+', help='mean and SD over these')
-    parser.add_argument('--iters', type=int, help='train so many batches, no more')
-    parser.add_argument(
-        '--against', metavar='LABEL', help='variant to compare all with'
+    add_rows_option(result, required=True)
+    add_json_option(result)
+    group = parser.add_argument_group('runs')
+    runs = group.add_mutually_exclusive_group()
+    runs.add_argument(
+        '--rounds', type=int, default=5, help='alternate so often, and take medians'
     )
-    parser.add_argument('--rows', type=Path, required=True, metavar='results/NAME.csv')
-    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/sweep'))
+    runs.add_argument('--seeds', type=int, nargs='+', help='mean and SD over these')
+    group.add_argument('--iters', type=int, help='train so many batches, no more')
+    group.add_argument(
+        '--work-dir',
+        type=Path,
+        default=Path('work_dirs/sweep'),
+        help='where the runs go, below the name',
+    )
 
 
 def run(args: argparse.Namespace) -> None:
-    variants = [Variant.parse(words) for words in args.variant]
+    with result_alone(args):
+        rows = sweep(args)
+    print_result(args, [asdict(row) for row in rows])
+
+
+def sweep(args: argparse.Namespace) -> list[ResultRow]:
+    """Run all variants in turn, and append their rows."""
+    variants = [Variant.parse(words, args.cfg_options) for words in args.variant]
     labels = [variant.label for variant in variants]
     if len(set(labels)) < len(labels):
         raise ValueError(f'two variants of one label: {" ".join(labels)}')
@@ -76,3 +99,4 @@ def run(args: argparse.Namespace) -> None:
     )
     append_results(args.rows, rows)
     print(f'{len(rows)} rows in {args.rows}')
+    return rows

@@ -27,31 +27,61 @@ from hpml_mm.engine.stopping.request import StoppedBySignalError
 from hpml_mm.experiments.runs import print_table, summary_rows
 from hpml_mm.runner import build_runner, check_data
 
+from .stock_options import (
+    add_drawing_options,
+    add_loader_options,
+    add_process_options,
+    join_launcher,
+    switches_of,
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
-    parser.add_argument(
+    training = parser.add_argument_group('training')
+    training.add_argument('--amp', action='store_true', help='mixed precision')
+    training.add_argument('--seed', type=int, help="instead of the config's")
+    training.add_argument(
+        '--auto-scale-lr',
+        action='store_true',
+        help="multiply the learning rate by the batch size's ratio to the config's "
+        'auto_scale_lr.base_batch_size',
+    )
+    training.add_argument(
+        '--no-validate',
+        action='store_false',
+        dest='validate',
+        help='train without a validation',
+    )
+    training.add_argument(
+        '--cut-short',
+        action='store_true',
+        help='a trial: accept a schedule that does not end with the run',
+    )
+    add_loader_options(training)
+    training.add_argument(
+        '--no-persistent-workers',
+        action='store_false',
+        dest='persistent_workers',
+        help="start the loaders' workers for each epoch",
+    )
+    place = parser.add_argument_group('work directory')
+    place.add_argument('--work-dir', help='where checkpoints and logs go')
+    place.add_argument('--tag', help='name of an overridden run, for its work dir')
+    place.add_argument(
         '--resume',
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
         help='go on from a checkpoint, or from the last one of the work dir',
     )
-    parser.add_argument('--amp', action='store_true', help='mixed precision')
-    parser.add_argument('--seed', type=int, help="instead of the config's")
-    parser.add_argument('--tag', help='name of an overridden run, for its work dir')
-    parser.add_argument('--work-dir', help='where checkpoints and logs go')
-    parser.add_argument(
+    place.add_argument(
         '--overwrite',
         action='store_true',
         help='delete the checkpoints of an earlier run in the same work dir',
     )
-    parser.add_argument(
-        '--cut-short',
-        action='store_true',
-        help='a trial: accept a schedule that does not end with the run',
-    )
-    parser.add_argument('--launcher', choices=['none', 'pytorch'], default='none')
+    add_process_options(parser)
+    add_drawing_options(parser)
 
 
 def train(runner: Runner) -> None:
@@ -93,6 +123,7 @@ def report(runner: Runner) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    join_launcher(args)
     cpu = setup_cpu()
     resume, overwrite = after_restart(args.resume, args.overwrite)
     cfg = configure_training(
@@ -105,6 +136,7 @@ def run(args: argparse.Namespace) -> None:
         resume=resume,
         overwrite=overwrite,
         cut_short=args.cut_short,
+        switches=switches_of(args),
     )
     check_data(cfg, ('train', 'val'))
     runner = build_runner(cfg, args.launcher, trains=True)

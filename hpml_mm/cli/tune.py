@@ -20,6 +20,7 @@ import os
 import signal
 import sys
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -32,30 +33,41 @@ from hpml_mm.benchmark.process import Plan, stop
 from hpml_mm.benchmark.report import digits
 from hpml_mm.benchmark.tune import SETTINGS, Measurement, Search, Setting, search
 from hpml_mm.benchmark.tuned_config import child_config, setting_of
+from hpml_mm.config.arguments import add_config_arguments
 from hpml_mm.config.overrides import load_config
 from hpml_mm.utils.console import table_console
 from hpml_mm.utils.device import device_name, usable_cpus
 from hpml_mm.utils.files import write_atomic
 
+from .outputs import add_json_option, print_result
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('config', help='config file, or package::name of a stock one')
-    parser.add_argument(
+    add_config_arguments(parser)
+    searched = parser.add_argument_group('settings')
+    searched.add_argument(
         '--memory-limit',
         type=float,
         metavar='GiB',
         help="of the GPU's memory, or of the host's on a CPU; else what is free",
     )
-    parser.add_argument('--seconds', type=float, default=2.0, help='of each round')
-    parser.add_argument('--rounds', type=int, default=3, help='of each setting')
-    parser.add_argument(
+    searched.add_argument(
         '--batch-sizes', type=int, nargs='+', help='else half to four times its own'
     )
-    parser.add_argument('--workers', type=int, nargs='+', help='else up to the cores')
-    parser.add_argument(
+    searched.add_argument('--workers', type=int, nargs='+', help='else up to the cores')
+    searched.add_argument(
         '--only', nargs='+', choices=SETTINGS, help='leave the other settings alone'
     )
-    parser.add_argument('--out', type=Path, help='write the config here as well')
+    measured = parser.add_argument_group('measurement')
+    measured.add_argument('--seconds', type=float, default=2.0, help='of each round')
+    measured.add_argument(
+        '--rounds', type=int, default=3, help='alternate so often, and take medians'
+    )
+    result = parser.add_argument_group('result')
+    result.add_argument(
+        '--out', type=Path, metavar='CONFIG', help='write the config here as well'
+    )
+    add_json_option(result)
 
 
 def tune(args: argparse.Namespace, cfg: Config) -> Search:
@@ -67,7 +79,9 @@ def tune(args: argparse.Namespace, cfg: Config) -> Search:
     axes = {name: axes[name] for name in args.only or axes}
     with tempfile.TemporaryDirectory(prefix='hpml_mm-') as place:
         plan = Plan(args.rounds, args.seconds)
-        bench = SettingBench(Path(place), cfg, args.config, plan, limit)
+        bench = SettingBench(
+            Path(place), cfg, args.config, plan, limit, args.cfg_options
+        )
 
         def shown(setting: Setting) -> Measurement:
             found = bench.measure(setting)
@@ -92,18 +106,21 @@ def result(args: argparse.Namespace, cfg: Config, best: Measurement) -> str:
     if '::' not in base:
         here = args.out.parent if args.out else Path(base).parent
         base = Path(os.path.relpath(base, here)).as_posix()
-    return child_config(cfg, base, best.setting, note)
+    return child_config(cfg, base, best.setting, note, args.cfg_options)
 
 
 def run(args: argparse.Namespace) -> None:
     signal.signal(signal.SIGTERM, stop)
     # Packages that are imported on the way print notes of their own.
     with contextlib.redirect_stdout(sys.stderr):
-        cfg = load_config(args.config)
+        cfg = load_config(args.config, args.cfg_options)
         found = tune(args, cfg)
         text = result(args, cfg, found.best)
         table_console().print(found.table())
         log(f'chosen: {found.best}')
         if args.out:
             write_atomic(args.out, text)
-    print(text, end='')
+    if args.json:
+        print_result(args, {**asdict(found.best), 'config': text})
+    else:
+        print(text, end='')

@@ -45,7 +45,12 @@ class OptionsAction(DictAction):
 def add_config_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the arguments of every tool that reads a config."""
     parser.add_argument('config', help='a file, or package::name of an installed one')
-    parser.add_argument(
+    add_config_options(parser.add_argument_group('config'))
+
+
+def add_config_options(group: argparse._ActionsContainer) -> None:
+    """Add ``--cfg-options`` alone, where the config has another name or may lack."""
+    group.add_argument(
         '--cfg-options',
         nargs='+',
         action=OptionsAction,
@@ -119,8 +124,8 @@ def _picture_text(error: BaseException) -> str:
 def command_to_resume(argv: Sequence[str]) -> str:
     """The command line that resumes this run.
 
-    ``argv`` is that of ``hpml train`` or ``tools/train.py``; ``tools/dist_train.sh``
-    says in the environment how it was called.
+    ``argv`` is that of ``hpml train`` or ``tools/train.py``. ``tools/dist_train.sh``,
+    ``tools/slurm_train.sh`` and Open MPI say in the environment how they were called.
     """
     launcher = os.environ.get('HPML_MM_LAUNCHER')
     arguments = list(argv)
@@ -129,7 +134,9 @@ def command_to_resume(argv: Sequence[str]) -> str:
         arguments[0] = 'hpml'
     else:
         command = [_python()]
-    if launcher:  # its words stand for: train.py CONFIG --launcher pytorch
+    if processes := os.environ.get('OMPI_COMM_WORLD_SIZE'):
+        command = ['mpirun', '-np', processes, *command]
+    if launcher:  # its words stand for: train.py CONFIG --launcher NAME
         command = launcher.split('\n')
         arguments = list(argv[4:])
     for flag in ('--resume', '--overwrite'):

@@ -11,7 +11,7 @@ from mmengine.config import Config, ConfigDict
 from .check import check_config
 from .overrides import apply_options, changed_options, read_config
 from .schedule import check_schedule
-from .tta import add_tta
+from .switches import Switches, add_tta, apply_switches
 from .work_dir import (
     check_whole,
     checkpoint_hooks,
@@ -34,6 +34,7 @@ def configure_training(
     resume: str | None = None,
     overwrite: bool = False,
     cut_short: bool = False,
+    switches: Switches | None = None,
 ) -> Config:
     """Config of a training run: overridden, checked, with its own directory.
 
@@ -55,6 +56,7 @@ def configure_training(
     plain, own = cfg.get('work_dir'), own_processes(cfg)
     work_dir, changes = _override(cfg, options, work_dir)
     changes |= _apply_flags(cfg, amp, seed)
+    changes |= apply_switches(cfg, switches or Switches())
     # One process is the plain run of any config, and so is the number it is made for.
     if (processes := int(os.environ.get('WORLD_SIZE', 1))) not in (1, own):
         changes['processes'] = processes
@@ -83,12 +85,15 @@ def configure_test(
     options: Mapping[str, Any],
     *,
     tta: bool = False,
+    amp: bool = False,
     work_dir: str | None = None,
+    switches: Switches | None = None,
 ) -> Config:
     """Config of a test run; its directory is ``test`` below the training's.
 
     Without a checkpoint, weights are tested as they are initialised. ``tta`` averages
-    over several views of each image; the directory is then ``test_tta``.
+    over several views of each image; the directory is then ``test_tta``. ``amp``
+    predicts in mixed precision.
 
     Raises:
         FileNotFoundError: If the config or the checkpoint is missing.
@@ -97,10 +102,13 @@ def configure_test(
     cfg = read_config(config)
     plain = cfg.get('work_dir')
     work_dir, changes = _override(cfg, options, work_dir)
-    check_config(cfg)
     for part in ('test_dataloader', 'test_cfg', 'test_evaluator'):
         if cfg.get(part) is None:
             raise ValueError(f'{config} has no {part}: there is nothing to test')
+    apply_switches(cfg, switches or Switches())
+    if amp:
+        add_amp(cfg)[0].val = 'amp'
+    check_config(cfg)
     if tta:
         add_tta(cfg)
     if checkpoint and '://' not in checkpoint and not Path(checkpoint).is_file():
@@ -111,13 +119,14 @@ def configure_test(
     return cfg
 
 
-def add_amp(cfg: Config) -> bool:
-    """Add the AMP hook; ``False`` where the config has it already."""
+def add_amp(cfg: Config) -> tuple[ConfigDict, bool]:
+    """Hook that does mixed precision; ``True`` if the config had none before."""
     hooks = list(cfg.get('custom_hooks') or [])
-    if any(hook.get('type') in (AMP_HOOK, 'AmpHook') for hook in hooks):
-        return False
+    for hook in hooks:
+        if hook.get('type') in (AMP_HOOK, 'AmpHook'):
+            return hook, False
     cfg.custom_hooks = [*hooks, ConfigDict(type=AMP_HOOK)]
-    return True
+    return cfg.custom_hooks[-1], True
 
 
 def own_processes(cfg: Config) -> int:
@@ -158,7 +167,7 @@ def _override(
 def _apply_flags(cfg: Config, amp: bool, seed: int | None) -> dict[str, Any]:
     """Apply ``--amp`` and ``--seed``; returns those that change something."""
     changes: dict[str, Any] = {}
-    if amp and add_amp(cfg):
+    if amp and add_amp(cfg)[1]:
         changes['amp'] = True
     randomness = cfg.get('randomness') or {}
     if seed is not None and randomness.get('seed') != seed:

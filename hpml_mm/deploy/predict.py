@@ -13,7 +13,7 @@ from mmengine.dataset import pseudo_collate
 from torch import nn
 
 from hpml_mm.compat.literal_config import literal_config
-from hpml_mm.config.overrides import load_config
+from hpml_mm.config.overrides import apply_options, load_config
 from hpml_mm.datasets.image_io import BrokenImageError, read_image
 from hpml_mm.engine.weights import load_fitting, read_checkpoint
 from hpml_mm.utils.model import build_model
@@ -140,13 +140,18 @@ class Predictor:
         return self.model.test_step(pseudo_collate(items)) if items else []
 
 
-def load_predictor(path: str | Path, config: str | None = None) -> Predictor:
+def load_predictor(
+    path: str | Path,
+    config: str | None = None,
+    options: Mapping[str, Any] | None = None,
+) -> Predictor:
     """Load a predictor from a checkpoint, an ONNX or an OpenVINO file.
 
     Args:
         path: ``.pth`` or ``.safetensors``, whose config is found through the file
             where it is not given; ``.onnx`` or ``.xml``, which describe themselves.
         config: Config file, or ``package::name``, of a checkpoint.
+        options: Overrides of the config, by dotted key.
 
     Raises:
         FileNotFoundError: If a file is missing.
@@ -157,9 +162,11 @@ def load_predictor(path: str | Path, config: str | None = None) -> Predictor:
     if suffix in ENGINE_FILES:
         if config is not None:
             raise ValueError(f'{path} describes itself: leave --config {config} out')
+        if options:
+            raise ValueError(f'{path} describes itself: leave --cfg-options out')
         return _from_engine_file(path)
     if suffix in CHECKPOINTS:
-        return _from_checkpoint(path, config)
+        return _from_checkpoint(path, config, options or {})
     known = ', '.join([*CHECKPOINTS, *ENGINE_FILES])
     raise ValueError(f'{path}: no model file; known are {known}')
 
@@ -202,10 +209,13 @@ def _from_engine_file(path: str | Path) -> Predictor:
     return Predictor(model, reader, spec.task, spec.names, metainfo)
 
 
-def _from_checkpoint(path: str | Path, config: str | None) -> Predictor:
+def _from_checkpoint(
+    path: str | Path, config: str | None, options: Mapping[str, Any]
+) -> Predictor:
     if not Path(path).is_file():
         raise FileNotFoundError(f'no checkpoint {str(path)!r}')
     cfg = checkpoint_config(path, config)
+    apply_options(cfg, options)
     scope = cfg.get('default_scope')
     model = build_model(cfg)
     plain_network(model)

@@ -6,9 +6,10 @@ import hashlib
 import json
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hpml_mm.config.arguments import add_config_arguments
 from hpml_mm.config.overrides import apply_options, read_config
@@ -37,8 +38,10 @@ class Variant:
     options: tuple[str, ...] = ()
 
     @classmethod
-    def parse(cls, words: Sequence[str]) -> 'Variant':
-        """Read ``LABEL CONFIG [KEY=VALUE ...]``.
+    def parse(
+        cls, words: Sequence[str], shared: Mapping[str, Any] | None = None
+    ) -> 'Variant':
+        """Read ``LABEL CONFIG [KEY=VALUE ...]``; its overrides come after shared ones.
 
         Raises:
             ValueError: If it has another form.
@@ -49,7 +52,8 @@ class Variant:
             )
         if '/' in words[0]:
             raise ValueError(f'--variant {words[0]}: a label holds no "/"')
-        return cls(words[0], words[1], tuple(words[2:]))
+        common = (f'{key}={value}' for key, value in (shared or {}).items())
+        return cls(words[0], words[1], (*common, *words[2:]))
 
 
 @dataclass(frozen=True)

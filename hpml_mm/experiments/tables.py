@@ -25,7 +25,7 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('files', nargs='+', type=Path, help='results/NAME.csv')
     parser.add_argument('--metric', nargs='+', help='rows of these metrics only')
     parser.add_argument(
-        '--rows',
+        '--match',
         nargs='+',
         metavar='GLOB',
         help="rows whose 'EXPERIMENT METRIC' matches one of these only",
@@ -48,11 +48,11 @@ def read_rows(args: argparse.Namespace, root: Path = Path()) -> list[ResultRow]:
             raise ValueError(f'no row of {metric!r}; there are {known}')
     if args.metric:
         rows = [row for row in rows if row.metric in args.metric]
-    for glob in args.rows or ():
+    for glob in args.match or ():
         if not any(_matches(row, glob) for row in rows):
             raise ValueError(f'no row matches {glob!r}: write "EXPERIMENT METRIC"')
-    if args.rows:
-        rows = [row for row in rows if any(_matches(row, glob) for glob in args.rows)]
+    if args.match:
+        rows = [row for row in rows if any(_matches(row, glob) for glob in args.match)]
     return rows
 
 

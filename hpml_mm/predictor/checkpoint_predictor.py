@@ -1,12 +1,14 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Predictors made from checkpoints of ``tools/train.py configs/aiop/...``."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from mmengine.config import Config
 
+from hpml_mm.config.overrides import apply_options
 from hpml_mm.engine.weights import read_checkpoint, state_dict_of
 from hpml_mm.predictor.data.bench import Bench
 from hpml_mm.predictor.data.graph_dataset import GraphDataset
@@ -21,7 +23,10 @@ from .training_range import TrainingRange
 
 
 def checkpoint_predictor(
-    cache: str | Path, config: str | Path, checkpoint: str | Path
+    cache: str | Path,
+    config: str | Path,
+    checkpoint: str | Path,
+    options: Mapping[str, Any] | None = None,
 ) -> ScorePredictor:
     """Make a predictor of a training run, scored on the networks left out of it.
 
@@ -32,6 +37,7 @@ def checkpoint_predictor(
         cache: Graphs of the table that the run was trained on.
         config: Config of the run, with label, networks and model.
         checkpoint: Checkpoint of the run.
+        options: Overrides of the config that the run had, by dotted key.
 
     Returns:
         As ``train_predictor``.
@@ -44,6 +50,7 @@ def checkpoint_predictor(
         if not Path(path).is_file():
             raise FileNotFoundError(f'there is no {path}')
     cfg = Config.fromfile(config)
+    apply_options(cfg, options or {})
     data = cfg.get('train_dataloader', {}).get('dataset', {})
     if str(data.get('type')).removeprefix('hpml_mm.') != 'GraphDataset':
         raise ValueError(f'{config} trains no predictor: its data are no GraphDataset')

@@ -48,6 +48,22 @@ def test_a_child_is_valid_and_has_the_setting(tmp_path, path, setting):
     )
 
 
+def test_a_child_has_the_overrides_of_its_config(tmp_path):
+    options = {'optim_wrapper.optimizer.lr': 0.125, 'train_cfg.max_epochs': 7}
+    options['train_dataloader.dataset.num_per_class'] = 3
+    (demo,) = (CONFIGS / 'demo').glob('*.py')
+    setting = Setting(True, 'fp32', False, 8, 0)
+    child = tmp_path / 'child.py'
+    cfg = load_config(str(demo), options)
+    child.write_text(child_config(cfg, str(demo), setting, options=options))
+    found = load_config(str(child))
+    assert found.optim_wrapper.optimizer.lr == 0.125
+    assert found.train_cfg.max_epochs == 7
+    assert found.train_dataloader.dataset.num_per_class == 3
+    assert found.train_dataloader.batch_size == 8
+    assert setting_of(found, CPU) == setting
+
+
 def test_a_setting_is_read_from_the_config():
     cfg = load_config(str(FAST))
     assert setting_of(cfg, CPU) == Setting(True, 'bfloat16', False, 128, 2)

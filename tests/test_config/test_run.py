@@ -93,7 +93,7 @@ def test_amp_is_added_once():
     cfg = configure_training(CONFIG, {}, amp=True)
     kinds = [hook.type for hook in cfg.custom_hooks]
     assert kinds.count('hpml_mm.AmpHook') == 1
-    assert not add_amp(cfg)
+    assert not add_amp(cfg)[1]
 
 
 def test_an_option_and_a_flag_do_not_both_name_the_directory():
@@ -232,6 +232,13 @@ def test_a_config_without_test_part_cannot_be_tested(tmp_path):
 )
 def test_the_command_to_resume(argv, command, monkeypatch):
     monkeypatch.setattr('shutil.which', lambda name: sys.executable)
+    assert command_to_resume(argv) == command
+
+
+def test_the_command_to_resume_under_mpirun(monkeypatch):
+    monkeypatch.setenv('OMPI_COMM_WORLD_SIZE', '4')
+    argv = ['/bin/hpml', 'train', 'c.py', '--launcher', 'mpi']
+    command = 'mpirun -np 4 hpml train c.py --launcher mpi --resume'
     assert command_to_resume(argv) == command
 
 

@@ -1,8 +1,10 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import argparse
 from pathlib import Path
 
 import pytest
 
+from hpml_mm.config.arguments import add_config_options
 from hpml_mm.experiments.sweep import (
     Variant,
     alternate,
@@ -37,6 +39,16 @@ def test_a_variant_is_label_config_and_options(words):
     assert Variant.parse(['b', 'a.py', 'x.y=1']) == B
     with pytest.raises(ValueError, match='--variant'):
         Variant.parse(words)
+
+
+def test_overrides_of_all_variants_come_before_its_own():
+    shared = {'a.b': [1, 2], 'c': None}
+    found = Variant.parse(['b', 'a.py', 'x.y=1'], shared)
+    assert found.options == ('a.b=[1, 2]', 'c=None', 'x.y=1')
+    parser = argparse.ArgumentParser()
+    add_config_options(parser)
+    read = parser.parse_args(['--cfg-options', *found.options]).cfg_options
+    assert read == {**shared, 'x.y': 1}
 
 
 def test_runs_alternate():

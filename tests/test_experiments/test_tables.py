@@ -26,7 +26,7 @@ ROWS = [
     ResultRow('a/y', 'speed(img/s)', 'img/s', 1234.56, None, 1, None, **COMMON),
     ResultRow('b/y', 'speed(img/s)', 'img/s', 2.0, None, 1, None, **COMMON),
 ]
-BEFORE = "Text\n<!-- table: results/a.csv --rows 'a/*' -->\n"
+BEFORE = "Text\n<!-- table: results/a.csv --match 'a/*' -->\n"
 AFTER = '<!-- /table -->\nmore.\n'
 
 
@@ -68,7 +68,7 @@ def test_a_table_leaves_out_what_is_not_known():
     ],
 )
 def test_rows_are_chosen_by_metric_and_by_glob(folder, metric, rows, chosen):
-    args = Namespace(files=[Path('results/a.csv')], metric=metric, rows=rows)
+    args = Namespace(files=[Path('results/a.csv')], metric=metric, match=rows)
     assert [row.experiment for row in read_rows(args, folder)] == chosen.split()
 
 
@@ -80,7 +80,7 @@ def test_rows_are_chosen_by_metric_and_by_glob(folder, metric, rows, chosen):
     ],
 )
 def test_a_choice_that_no_row_meets_is_refused(folder, metric, rows, problem):
-    args = Namespace(files=[Path('results/a.csv')], metric=metric, rows=rows)
+    args = Namespace(files=[Path('results/a.csv')], metric=metric, match=rows)
     with pytest.raises(ValueError, match=problem):
         read_rows(args, folder)
 

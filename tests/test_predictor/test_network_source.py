@@ -91,3 +91,13 @@ def test_sizes_are_a_side_or_height_and_width():
             ValueError, match='is no size: write a side, or HEIGHTxWIDTH'
         ):
             parse_size(text)
+
+
+def test_overrides_are_for_configs():
+    options = {'model.backbone.depth': 50}
+    params = load_source('resnet18_8xb32_in1k').graph.total_params
+    more = {**options, 'model.head.in_channels': 2048}
+    assert load_source('resnet18_8xb32_in1k', options=more).graph.total_params > params
+    arch = ';'.join(['3-3;3-3;0-0;0-0'] * 5)
+    with pytest.raises(ValueError, match='--cfg-options change a config'):
+        load_source(arch, options=options)

@@ -14,8 +14,9 @@ from hpml_mm.datasets.fer.convert import csv_to_folder, folder_to_csv
 ROOT = Path(__file__).parents[2]
 
 
-def convert(*arguments) -> None:
-    main(['data', 'convert', *map(str, arguments)])
+def convert(source, target, *options) -> None:
+    words = map(str, (source, '--out', target, *options))
+    main(['data', 'convert', *words])
 
 
 @pytest.fixture

@@ -108,12 +108,12 @@ def test_arguments_and_environment_reach_torchrun_as_they_are(tmp_path):
         **nodes,
     )
     words = done.stdout.splitlines()
-    assert words[0].endswith('/tools/launch.py')
-    assert words[1:7] == [
+    assert words[:2] == ['-m', 'hpml_mm.cli.torchrun']
+    assert words[2:8] == [
         *('--nnodes=2', '--node_rank=1', '--nproc_per_node=4'),
         *('--master_addr=10.0.0.1', '--master_port=7', '--max_restarts=3'),
     ]
-    assert words[7].endswith('/tools/train.py')
-    assert words[8:-1] == ['my config.py', '--launcher', 'pytorch', *options]
+    assert words[8].endswith('/tools/train.py')
+    assert words[9:-1] == ['my config.py', '--launcher', 'pytorch', *options]
     # torchrun's own 30 s may end before a checkpoint is written.
     assert words[-1] == '120'

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 @pytest.mark.slow
 def test_drawn_files_are_the_faces_of_the_data_set(tmp_path, capsys):
     out = tmp_path / 'faces'
-    main(['data', 'faces', str(out), '--num-per-class', '2', '--seed', '3'])
+    main(['data', 'faces', '--out', str(out), '--num-per-class', '2', '--seed', '3'])
     files = FERFolderDataset(str(out), 'val', pipeline=[{'type': 'hpml_mm.LoadFace'}])
     drawn = DemoFaceDataset('val', num_per_class=2, seed=3)
     assert len(files) == 14
@@ -23,5 +23,5 @@ def test_drawn_files_are_the_faces_of_the_data_set(tmp_path, capsys):
     sheet = cv2.imread(str(out / 'contact_sheet.png'), cv2.IMREAD_UNCHANGED)
     assert sheet.shape == (7 * 96, 6 * 96)  # the first of all three splits
     with pytest.raises(SystemExit):
-        main(['data', 'faces', str(out)])
+        main(['data', 'faces', '--out', str(out)])
     assert 'faces exists already' in capsys.readouterr().err

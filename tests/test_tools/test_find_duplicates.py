@@ -52,15 +52,15 @@ COUNTS = {
 
 
 @pytest.mark.slow
-def test_groups_of_a_folder_are_reported_and_listed(find, faces, tmp_path):
-    output = find(faces, '--json', tmp_path / 'list.json')
+def test_groups_of_a_folder_are_reported_and_listed(find, faces):
+    output = find(faces)
     lines = [line.strip() for line in output.splitlines()]
     assert '18 faces, of which 4 repeat another one' in lines
     assert '4 groups of pixel-identical faces' in lines
     assert '2 of them across splits' in lines
     assert '2 of them with conflicting labels' in lines
     assert f'val   Angry    {faces}/val/Angry/0.png' in lines
-    content = json.loads((tmp_path / 'list.json').read_text())
+    content = json.loads(find(faces, '--json'))
     assert content['counts'] == COUNTS
     both = [
         group['faces']
@@ -75,8 +75,8 @@ def test_groups_of_a_folder_are_reported_and_listed(find, faces, tmp_path):
 @pytest.mark.slow
 def test_a_csv_file_gives_the_same_counts(find, faces, tmp_path):
     folder_to_csv(faces, tmp_path / 'faces.csv')
-    find(tmp_path / 'faces.csv', '--json', tmp_path / 'list.json')
-    assert json.loads((tmp_path / 'list.json').read_text())['counts'] == COUNTS
+    found = json.loads(find(tmp_path / 'faces.csv', '--json'))
+    assert found['counts'] == COUNTS
 
 
 @pytest.mark.slow
@@ -90,9 +90,8 @@ def test_a_damaged_image_is_named_or_left_out(find, faces, capsys):
 
 @pytest.mark.slow
 @pytest.mark.real_data
-def test_fer2013_holds_its_known_duplicates(find, real_data, tmp_path):
-    find(real_data / 'fer2013', '--json', tmp_path / 'list.json')
-    content = json.loads((tmp_path / 'list.json').read_text())
+def test_fer2013_holds_its_known_duplicates(find, real_data):
+    content = json.loads(find(real_data / 'fer2013', '--json'))
     assert content['faces'] == 28709 + 3589
     counts = content['counts']
     assert (counts['groups'], counts['crossing'], counts['conflicting']) == (

@@ -3,11 +3,13 @@
 
 import csv
 import importlib
+import json
 from pathlib import Path
 
 import pytest
 from predictor_command import main, printed
 from predictor_toys import macro_cache
+from toy_tools import ROOT, call_tool
 
 from hpml_mm.cli.nas import COMMANDS
 from hpml_mm.cli.nas.arguments import parse_count
@@ -237,3 +239,19 @@ def test_counts_are_read_with_and_without_units():
     for text in ('', 'M', '3x', '-3M', '0', 'nan', 'inf'):
         with pytest.raises(ValueError, match='is no number above 0: write'):
             parse_count(text)
+
+
+def test_get_flops_takes_the_words_of_openmmlab(tmp_path):
+    (demo,) = (ROOT / 'configs' / 'demo').glob('*.py')
+    own = call_tool(
+        'nas profile', demo, '--input-size', '44x44', '--json', cwd=tmp_path
+    )
+    found = json.loads(own.stdout)
+    assert found['macs'] == sum(node['macs'] for node in found['nodes'])
+    for shape in (['44'], ['44', '44']):
+        words = (demo, '--json', '--shape', *shape)
+        done = call_tool('analysis_tools/get_flops.py', *words, cwd=tmp_path)
+        assert json.loads(done.stdout) == found
+    done = call_tool('nas profile', demo, '--shape', *'123', cwd=tmp_path)
+    assert done.returncode == 2
+    assert '--shape is a side, or height and width' in done.stderr

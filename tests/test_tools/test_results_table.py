@@ -1,4 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import json
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -21,6 +23,14 @@ def test_one_metric_as_a_table_and_a_chart(tmp_path):
     # A bar of the first of matplotlib's colours for each row.
     blue = (chart == (31, 119, 180)).all(2).any(1).astype(int)
     assert (np.diff(blue) == 1).sum() == len(lines)
+
+
+def test_rows_for_machines(tmp_path):
+    words = (RESULTS, '--match', '*/workers0 *', '--json')
+    done = call_tool('results table', *words, cwd=tmp_path)
+    rows = json.loads(done.stdout)
+    assert {row['experiment'] for row in rows} == {'fer-input/workers0'}
+    assert all(row['n'] == 5 for row in rows)
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,8 @@ import json
 
 import pytest
 import torch
-from toy_tools import TOY, run_tool, toy_runner
+from mmengine.fileio import load
+from toy_tools import TOY, call_tool, run_tool, toy_runner
 
 pytestmark = pytest.mark.slow
 
@@ -48,6 +49,40 @@ def test_without_the_summary_hook_the_result_is_still_written(trained, tmp_path)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / 'here' / 'summary.json').read_text())
     assert found['metrics'] == {'accuracy/top1': trained[1]}
+
+
+def test_out_holds_metrics_or_predictions(trained, tmp_path):
+    done = call_tool('test', TOY, trained[0], '--out', 'new/a.json', cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    metrics = json.loads((tmp_path / 'new' / 'a.json').read_text())
+    assert metrics == {'accuracy/top1': trained[1]}
+    assert done.stdout.endswith('Written to new/a.json\n')
+
+    words = ['--out', 'a.yaml', '--dump', 'a.pkl']
+    done = call_tool('test', TOY, trained[0], *words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert load(tmp_path / 'a.yaml') == {'accuracy/top1': trained[1]}
+    predictions = load(tmp_path / 'a.pkl')
+    assert len(predictions) == 12
+    done = call_tool('test', TOY, trained[0], '--out', 'b.pkl', cwd=tmp_path)
+    assert str(load(tmp_path / 'b.pkl')) == str(predictions)
+
+
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        (['--out', 'a.txt'], '--out a.txt: metrics are written to a file that ends in'),
+        (['--out', 'a.json', '--out-item', 'pred'], '--out a.json: pred are written'),
+        (['--out-item', 'pred'], '--out-item is of --out'),
+        (['--dump', 'a.json'], '--dump a.json must end in .pkl'),
+        (['--out', 'a.pkl', '--dump', 'b.pkl'], 'give one'),
+    ],
+)
+def test_results_that_cannot_be_written_are_refused_at_once(tmp_path, words, message):
+    done = call_tool('test', TOY, 'a.pth', *words, cwd=tmp_path)
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert done.stderr.count('\n') == 1
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def test_a_second_model_of_another_input_size_sees_the_same_objects(draw, spots)
     (spots / 'data/reversed.json').write_text(json.dumps(content))
     config = (spots / 'large.py').read_text()
     (spots / 'large.py').write_text(config.replace('spots.json', 'reversed.json'))
-    compare = ['--compare', 'large.py', 'spots.pth']
+    compare = ['--against', 'large.py', 'spots.pth']
     output = draw('--worst', '--num', 2, '--heatmaps', *compare)
     assert drawn(output) == [103, 106]
     assert table() == (2, 5)
@@ -116,8 +116,8 @@ def refused(draw, capsys, *arguments) -> str:
         (['--num', 0], '--num 0: draw at least one object'),
         (['--out', 'sheet'], '--out sheet: no kind of picture; end it in .png'),
         (['--split', 'test'], 'small.py has no test_dataloader: nothing to draw'),
-        (['--compare', 'no.py', 'spots.pth'], "no config file 'no.py'"),
-        (['--compare', 'large.py', 'no.pth'], 'no.pth'),
+        (['--against', 'no.py', 'spots.pth'], "no config file 'no.py'"),
+        (['--against', 'large.py', 'no.pth'], 'no.pth'),
     ],
 )
 def test_what_cannot_be_drawn_is_one_line(draw, capsys, arguments, message):
@@ -133,7 +133,7 @@ def test_models_of_different_keypoints_are_refused(draw, spots, capsys):
         'head.final_layer.bias': torch.ones(20),
     }
     torch.save({'state_dict': state}, 'other.pth')
-    line = refused(draw, capsys, '--compare', 'large.py', 'other.pth')
+    line = refused(draw, capsys, '--against', 'large.py', 'other.pth')
     assert 'spots.pth predicts 17 keypoints (L_Eye' in line
     assert 'other.pth 20 (L_Eye' in line
 
@@ -141,7 +141,7 @@ def test_models_of_different_keypoints_are_refused(draw, spots, capsys):
 def test_models_of_different_data_are_refused(draw, spots, capsys):
     write_spots(spots / 'few', OFFSETS[:3])
     write_config(spots / 'large.py', spots / 'few')
-    line = refused(draw, capsys, '--worst', '--compare', 'large.py', 'spots.pth')
+    line = refused(draw, capsys, '--worst', '--against', 'large.py', 'spots.pth')
     assert 'no annotation 103' in line
 
 

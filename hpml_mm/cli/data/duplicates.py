@@ -1,11 +1,11 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Find faces with the same pixels, within and across splits.
 
-    hpml data duplicates data/fer2013 --json groups.json
+    hpml data duplicates data/fer2013
+    hpml data duplicates fer2013.csv --json > groups.json
 """
 
 import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,14 +18,14 @@ from hpml_mm.datasets.fer.duplicates import (
     group_duplicates,
     item_key,
 )
-from hpml_mm.utils.files import dump_strict, write_atomic
+
+from hpml_mm.cli.outputs import add_json_option, print_result
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         'source', type=Path, help='a folder with {train,val,test}/CLASS/*, or a CSV'
     )
-    parser.add_argument('--json', type=Path, help='write all groups to this file')
     parser.add_argument(
         '--examples', type=int, default=3, help='groups to print of each kind'
     )
@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='raise',
         help='whether a damaged image or row ends the search or is left out',
     )
+    add_json_option(parser)
 
 
 def load_faces(source: Path, on_error: str) -> Iterator[tuple[bytes, Face]]:
@@ -78,12 +79,12 @@ def report(num_faces: int, groups: list[DuplicateGroup], num_examples: int) -> s
 def run(args: argparse.Namespace) -> None:
     faces = list(load_faces(args.source, args.on_error))
     groups = group_duplicates(faces)
-    print(report(len(faces), groups, args.examples))
-    if args.json:
-        content = {
-            'source': str(args.source),
-            'faces': len(faces),
-            'counts': count_groups(groups),
-            'groups': [group.to_dict() for group in groups],
-        }
-        write_atomic(args.json, dump_strict(content))
+    if not args.json:
+        print(report(len(faces), groups, args.examples))
+    content = {
+        'source': str(args.source),
+        'faces': len(faces),
+        'counts': count_groups(groups),
+        'groups': [group.to_dict() for group in groups],
+    }
+    print_result(args, content)

@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Draw demonstration faces into folders OUT/{train,val,test}/CLASS.
 
-    hpml data faces work_dirs/faces
+    hpml data faces --out work_dirs/faces
 
 A picture of the first ones is OUT/contact_sheet.png.
 """
@@ -18,11 +18,19 @@ from hpml_mm.datasets.fer.convert import new_path, write_folder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument('out', type=Path, metavar='OUT', help='must not exist')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        required=True,
+        metavar='DIR',
+        help='write the folders here, where nothing is yet',
+    )
     parser.add_argument(
         '--num-per-class', type=int, default=20, help='of each class in each split'
     )
-    parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument(
+        '--seed', type=int, default=0, help='equal seeds, equal faces'
+    )
 
 
 def contact_sheet(faces: DemoFaceDataset, num_columns: int = 12) -> np.ndarray:

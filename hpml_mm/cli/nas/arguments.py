@@ -5,9 +5,9 @@ import argparse
 import contextlib
 import math
 import sys
-import tempfile
 from pathlib import Path
 
+from hpml_mm.config.arguments import add_config_options
 from hpml_mm.predictor.data.network_source import load_source, parse_size
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.shipped import (
@@ -25,12 +25,14 @@ SOURCE = (
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:
     """Options of a network source."""
-    add_space(parser, 'the source is an arch of this search space')
-    add_input_size(parser)
+    group = parser.add_argument_group('source')
+    add_space(group, 'the source is an arch of this search space')
+    add_input_size(group)
+    add_config_options(group)
 
 
 def add_space(
-    parser: argparse.ArgumentParser, text: str, required: bool = False
+    parser: argparse._ActionsContainer, text: str, required: bool = False
 ) -> None:
     """``--space``, one of the search spaces."""
     names = ', '.join(SPACES)
@@ -39,7 +41,7 @@ def add_space(
     )
 
 
-def add_input_size(parser: argparse.ArgumentParser) -> None:
+def add_input_size(parser: argparse._ActionsContainer) -> None:
     """``--input-size`` in pixels; it is checked by ``input_size``."""
     parser.add_argument(
         '--input-size',
@@ -57,48 +59,6 @@ def input_size(args: argparse.Namespace) -> tuple[int, int] | None:
     return None if args.input_size is None else parse_size(args.input_size)
 
 
-def check_out(out: Path | None) -> None:
-    """Refuse an output file that cannot be written, before the work is done.
-
-    Raises:
-        ValueError: It is a directory, or its directory cannot be written to.
-    """
-    if out is None:
-        return
-    if out.is_dir():
-        raise ValueError(f'--out {out} is a directory: name a file')
-    _check_writable(out, out.parent)
-
-
-def check_out_folder(out: Path) -> None:
-    """Refuse an output directory that cannot be written to, before the work is done.
-
-    Raises:
-        ValueError: It is a file, or cannot be made or written to.
-    """
-    if out.is_file():
-        raise ValueError(f'--out {out} is a file: name a directory')
-    _check_writable(out, out)
-
-
-def _check_writable(out: Path, folder: Path) -> None:
-    """Try to write into a directory, and remove the traces."""
-    missing = [path for path in (folder, *folder.parents) if not path.exists()]
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ValueError(
-            f'--out {out} cannot be written: {folder}: {error.strerror}'
-        ) from error
-    finally:
-        for path in filter(Path.is_dir, missing):
-            # Another process may have begun to use it.
-            with contextlib.suppress(OSError):
-                path.rmdir()
-
-
 def read_source(source: str, args: argparse.Namespace) -> Entry:
     """Read the network that an argument names.
 
@@ -108,7 +68,7 @@ def read_source(source: str, args: argparse.Namespace) -> Entry:
     """
     # Packages that are imported on the way print notes of their own.
     with contextlib.redirect_stdout(sys.stderr):
-        return load_source(source, args.space, input_size(args))
+        return load_source(source, args.space, input_size(args), args.cfg_options)
 
 
 def no_classifier(source: str, entry: Entry) -> str:
@@ -124,7 +84,7 @@ def no_classifier(source: str, entry: Entry) -> str:
     return '' if kind.endswith('Classifier') else f'a {kind} is no classifier'
 
 
-def add_predictor(parser: argparse.ArgumentParser) -> None:
+def add_predictor(parser: argparse._ActionsContainer) -> None:
     """``--predictor``; without it ``predictor_name`` chooses."""
     parser.add_argument(
         '--predictor',

@@ -1,5 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""``cache``: build caches of graphs and work with them."""
+"""Build caches of graphs and work with them.
+
+hpml nas cache build table.csv --space ofa-mbv3-w1.0 --out b.cache
+"""
 
 import argparse
 import operator
@@ -10,6 +13,8 @@ import numpy as np
 from mmengine.logging import MMLogger
 from rich.table import Table
 
+from hpml_mm.cli import HelpFormatter
+from hpml_mm.cli.outputs import check_out
 from hpml_mm.predictor.data.build import build_cache
 from hpml_mm.predictor.data.zoo import Published, build_zoo
 from hpml_mm.predictor.graphs.cache import GraphCache, merge
@@ -17,7 +22,7 @@ from hpml_mm.predictor.graphs.foreign import import_foreign
 from hpml_mm.predictor.metrics import srcc
 from hpml_mm.utils.console import progress_bar, table_console
 
-from .arguments import add_input_size, add_space, check_out, input_size
+from .arguments import add_input_size, add_space, input_size
 
 _SIGNS = {
     '<=': operator.le,
@@ -34,10 +39,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the subcommands of ``cache``."""
     commands = parser.add_subparsers(metavar='WHAT', required=True)
     out = argparse.ArgumentParser(add_help=False)
-    out.add_argument('--out', type=Path, required=True, metavar='FILE')
+    out.add_argument(
+        '--out', type=Path, required=True, metavar='FILE', help='write the cache here'
+    )
 
     text = 'build the graphs of all networks of a table; may be interrupted'
-    build = commands.add_parser('build', parents=[out], help=text, description=text)
+    build = add_command(
+        commands, 'build', text, 'table.csv --space ofa-mbv3-w1.0 --out b.cache', out
+    )
     build.add_argument('table', type=Path, help='CSV, or JSON of NAS-Bench-Macro')
     add_space(build, 'of which the table has archs', required=True)
     add_input_size(build)
@@ -48,17 +57,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'trace the classifiers that MMPretrain publishes, with their stated accuracy; '
         'may be interrupted'
     )
-    models = commands.add_parser('zoo', parents=[out], help=text, description=text)
+    models = add_command(commands, 'zoo', text, '--out zoo.cache', out)
     models.set_defaults(work=_zoo)
 
     text = 'one cache of all networks; those in several have the metrics of all'
-    joined = commands.add_parser('merge', parents=[out], help=text, description=text)
-    joined.add_argument('caches', type=Path, nargs='+', metavar='CACHE')
+    joined = add_command(commands, 'merge', text, 'a.cache b.cache --out c.cache', out)
+    joined.add_argument(
+        'caches', type=Path, nargs='+', metavar='CACHE', help='caches of graphs'
+    )
     joined.set_defaults(work=_merge)
 
     text = 'keep the networks that fulfil all conditions'
-    chosen = commands.add_parser('filter', parents=[out], help=text, description=text)
-    chosen.add_argument('cache', type=Path, metavar='CACHE')
+    chosen = add_command(
+        commands, 'filter', text, 'a.cache --where "macs<=3e8" --out b.cache', out
+    )
+    chosen.add_argument('cache', type=Path, metavar='CACHE', help='graphs')
     chosen.add_argument(
         '--where',
         nargs='+',
@@ -71,8 +84,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     chosen.set_defaults(work=_filter)
 
     text = 'mean, standard deviation and range of each metric; how far two agree'
-    summary = commands.add_parser('summary', help=text, description=text)
-    summary.add_argument('cache', type=Path, metavar='CACHE')
+    summary = add_command(
+        commands, 'summary', text, 'a.cache --srcc "imagenet/top1(%%)" macs'
+    )
+    summary.add_argument('cache', type=Path, metavar='CACHE', help='graphs')
     summary.add_argument(
         '--srcc',
         nargs=2,
@@ -84,9 +99,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     summary.set_defaults(work=_summary)
 
     text = 'read a pickled cache of AIO-P or GENNAPE; nothing of it is executed'
-    foreign = commands.add_parser('import', parents=[out], help=text, description=text)
-    foreign.add_argument('pickle', type=Path, metavar='PICKLE')
+    foreign = add_command(commands, 'import', text, 'aiop.pkl --out a.cache', out)
+    foreign.add_argument(
+        'pickle', type=Path, metavar='PICKLE', help='file of the other project'
+    )
     foreign.set_defaults(work=_import)
+
+
+def add_command(
+    commands: argparse._SubParsersAction,
+    name: str,
+    text: str,
+    example: str,
+    *parents: argparse.ArgumentParser,
+) -> argparse.ArgumentParser:
+    """Add a subcommand with an example."""
+    return commands.add_parser(
+        name,
+        parents=parents,
+        help=text,
+        description=f'{text}\n\n    hpml nas cache {name} {example}',
+        formatter_class=HelpFormatter,
+    )
 
 
 def run(args: argparse.Namespace) -> None:

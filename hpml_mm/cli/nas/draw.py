@@ -1,19 +1,29 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""``draw``: a picture of a network's graph."""
+"""Apicture of a network's graph.
+
+hpml nas draw configs/fer/a.py --out a.svg
+"""
 
 import argparse
 from pathlib import Path
 
+from hpml_mm.cli.outputs import check_out
 from hpml_mm.predictor.graphs.draw import FOLD_ABOVE, check_svg, draw
 
-from .arguments import SOURCE, add_source_options, check_out, read_source
+from .arguments import SOURCE, add_source_options, read_source
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument('source', metavar='SOURCE', help=SOURCE)
     add_source_options(parser)
-    parser.add_argument('--out', type=Path, required=True, metavar='SVG')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        required=True,
+        metavar='SVG',
+        help='write the picture here',
+    )
     parser.add_argument(
         '--fold',
         action=argparse.BooleanOptionalAction,

@@ -1,13 +1,16 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""``finetune``: fit a predictor to a few networks of another table."""
+"""Fit a predictor to a few networks of another table.
+
+hpml nas finetune c.safetensors other.cache -n 20 --out d.safetensors
+"""
 
 import argparse
 
+from hpml_mm.cli.outputs import check_out
 from hpml_mm.predictor.data.bench import Bench
 from hpml_mm.predictor.shipped import find_predictor
 from hpml_mm.predictor.training import fine_tune_predictor
 
-from .arguments import check_out
 from .train import add_sample, write_predictor
 
 

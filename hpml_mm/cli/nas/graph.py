@@ -1,20 +1,24 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""``graph``: turn networks into computational graphs."""
+"""Turn networks into computational graphs.
+
+hpml nas graph resnet18_8xb32_in1k model.onnx --out a.cache
+"""
 
 import argparse
 from pathlib import Path
 
+from hpml_mm.cli.outputs import check_out
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.profile import totals_line
 
-from .arguments import SOURCE, add_source_options, check_out, read_source
+from .arguments import SOURCE, add_source_options, read_source
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument('sources', nargs='+', metavar='SOURCE', help=SOURCE)
     add_source_options(parser)
-    parser.add_argument('--out', type=Path, metavar='FILE', help='the cache to write')
+    parser.add_argument('--out', type=Path, metavar='FILE', help='write a cache here')
 
 
 def run(args: argparse.Namespace) -> None:

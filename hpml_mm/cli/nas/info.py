@@ -1,5 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""``info``: training set of a predictor, and its scores beside baselines."""
+"""Training set of a predictor, and its scores beside baselines.
+
+hpml nas info c.safetensors --cache b.cache
+"""
 
 import argparse
 from pathlib import Path
@@ -18,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='?',
         default=DEFAULT,
         metavar='PREDICTOR',
-        help=f'a file, or one of {", ".join(shipped_names())} (%(default)s)',
+        help=f'a file, or one of {", ".join(shipped_names())} ; else %(default)s',
     )
     parser.add_argument(
         '--cache',

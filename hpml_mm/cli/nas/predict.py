@@ -1,10 +1,16 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""``predict``: predicted scores of networks."""
+"""Predicted scores of networks.
+
+hpml nas predict resnet18_8xb32_in1k
+hpml nas predict --table in.csv --out out.csv
+"""
 
 import argparse
 import functools
 from pathlib import Path
+from typing import Any
 
+from hpml_mm.cli.outputs import add_json_option, check_out, print_result, result_alone
 from hpml_mm.predictor.data.arch_table import ArchTable
 from hpml_mm.predictor.data.graph_set import GraphSet
 from hpml_mm.predictor.search_report import PREDICTED
@@ -15,7 +21,6 @@ from .arguments import (
     SOURCE,
     add_predictor,
     add_source_options,
-    check_out,
     input_size,
     no_classifier,
     read_source,
@@ -27,19 +32,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('sources', nargs='*', metavar='SOURCE', help=SOURCE)
     add_source_options(parser)
     add_predictor(parser)
-    parser.add_argument(
+    tables = parser.add_argument_group('table')
+    tables.add_argument(
         '--table',
         type=Path,
         metavar='CSV',
         help='predict each row of a table with a column "arch"; needs --out',
     )
-    parser.add_argument(
+    tables.add_argument(
         '--out',
         type=Path,
         metavar='CSV',
-        help=f'the table again with the columns {", ".join(PREDICTED)}: scores in the '
+        help='write the table here, with the columns '
+        f' {", ".join(PREDICTED)}: scores in the '
         "label's unit, and the reason why a network is out of distribution",
     )
+    add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -54,24 +62,38 @@ def run(args: argparse.Namespace) -> None:
     if (args.table is None) != (args.out is None):
         raise ValueError('predict: --table and --out go together')
     if args.table is not None:
+        if args.json:
+            raise ValueError('predict: --json is for SOURCEs; a --table has --out')
         check_out(args.out)
         _predict_table(args)
         return
+    with result_alone(args):
+        records = _predict_each(args)
+    print_result(args, records)
+
+
+def _predict_each(args: argparse.Namespace) -> list[dict[str, Any]]:
+    """Print a line for each source; return records."""
     # A predictor is read, and prepared for predictions, once.
     find = functools.cache(find_predictor)
+    records = []
     for source in args.sources:
         entry = read_source(source, args)
         space = None if entry.arch is None else entry.name.partition(':')[0]
         predictor = find(args.predictor or predictor_name(space))
         found = predictor.score(GraphSet.of([entry.graph]))
         assert found.ood is not None
-        std = '' if found.std is None else f' ± {found.std[0]:.2f}'
-        print(f'{entry.name}: {found.scores[0]:.2f}{std}, {predictor.card.task}')
-        if reason := no_classifier(source, entry) or found.ood[0]:
+        score, std = found.scores[0], None if found.std is None else found.std[0]
+        reason = no_classifier(source, entry) or found.ood[0]
+        spread = '' if std is None else f' ± {std:.2f}'
+        print(f'{entry.name}: {score:.2f}{spread}, {predictor.card.task}')
+        if reason:
             print(
                 f'  out of distribution of the {predictor.card.networks:,} networks of '
                 f'{predictor.card.space} in the training set: {reason}'
             )
+        records.append({'name': entry.name, 'score': score, 'std': std, 'ood': reason})
+    return records
 
 
 def _predict_table(args: argparse.Namespace) -> None:

@@ -1,14 +1,19 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""``profile``: count MACs and parameters."""
+"""Count MACs and parameters.
+
+hpml nas profile configs/fer/a.py --input-size 224
+hpml nas profile --table in.csv --out out.csv
+"""
 
 import argparse
 from pathlib import Path
 
+from hpml_mm.cli.outputs import add_json_option, check_out, print_result
 from hpml_mm.predictor.data.arch_table import ArchTable
-from hpml_mm.predictor.graphs.profile import print_profile
+from hpml_mm.predictor.graphs.profile import print_profile, profile_record
 from hpml_mm.utils.console import progress_bar
 
-from .arguments import SOURCE, add_source_options, check_out, input_size, read_source
+from .arguments import SOURCE, add_source_options, input_size, read_source
 
 COUNTED = ('macs_counted', 'params_counted')
 
@@ -18,20 +23,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('source', nargs='?', metavar='SOURCE', help=SOURCE)
     add_source_options(parser)
     parser.add_argument(
-        '--top', type=int, metavar='N', help='only the N most expensive nodes'
+        '--shape',
+        type=int,
+        nargs='+',
+        metavar='N',
+        help="--input-size in the words of OpenMMLab's get_flops.py: a side, or height "
+        'and width',
     )
     parser.add_argument(
+        '--top', type=int, metavar='N', help='only the N most expensive nodes'
+    )
+    tables = parser.add_argument_group('table')
+    tables.add_argument(
         '--table',
         type=Path,
         metavar='CSV',
         help='count for each row of a table with a column "arch"; needs --out',
     )
-    parser.add_argument(
+    tables.add_argument(
         '--out',
         type=Path,
         metavar='CSV',
-        help=f'the table again with the columns {" and ".join(COUNTED)}',
+        help=f'write the table here, with the columns {" and ".join(COUNTED)}',
     )
+    add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -49,9 +64,18 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError('profile: --top is for a SOURCE, not for a --table')
     if args.top is not None and args.top < 1:
         raise ValueError(f'--top {args.top}: at least 1 node is shown')
+    if args.shape is not None:
+        if args.input_size is not None or len(args.shape) > 2:
+            raise ValueError(
+                '--shape is a side, or height and width; --input-size says the same'
+            )
+        args.input_size = 'x'.join(map(str, args.shape))
     if args.table is None:
         entry = read_source(args.source, args)
-        print_profile(entry.graph, entry.name, args.top)
+        if args.json:
+            print_result(args, profile_record(entry.graph, entry.name))
+        else:
+            print_profile(entry.graph, entry.name, args.top)
         return
     check_out(args.out)
     with progress_bar('networks') as show:

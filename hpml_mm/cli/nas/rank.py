@@ -1,9 +1,14 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""``rank``: networks in the order of their predictions."""
+"""Networks in the order of their predictions.
+
+hpml nas rank --table in.csv
+"""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
+from hpml_mm.cli.outputs import add_json_option, print_result
 from hpml_mm.predictor.data.arch_table import ArchTable
 from hpml_mm.predictor.data.graph_set import GraphSet
 from hpml_mm.predictor.graphs.cache import GraphCache
@@ -28,13 +33,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('sources', nargs='*', metavar='SOURCE', help=SOURCE)
     add_source_options(parser)
     add_predictor(parser)
-    parser.add_argument(
+    many = parser.add_argument_group('many networks')
+    many.add_argument(
         '--table', type=Path, metavar='CSV', help='networks of a column "arch"'
     )
-    parser.add_argument('--cache', type=Path, help='networks of a cache of graphs')
+    many.add_argument('--cache', type=Path, help='networks of a cache of graphs')
     parser.add_argument(
-        '--top', type=int, default=20, metavar='K', help='how many (%(default)s)'
+        '--top', type=int, default=20, metavar='K', help='how many are shown'
     )
+    add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -62,7 +69,10 @@ def run(args: argparse.Namespace) -> None:
     space = spaces.pop() if len(spaces) == 1 else None
     predictor = find_predictor(args.predictor or predictor_name(space))
     ranked = rank_networks(predictor, graphs, unfit)
-    print_ranking(ranked, predictor.card, args.top)
+    if args.json:
+        print_result(args, [asdict(one) for one in ranked[: args.top]])
+    else:
+        print_ranking(ranked, predictor.card, args.top)
 
 
 def _graphs(args: argparse.Namespace) -> tuple[GraphSet, dict[str, str]]:

@@ -1,21 +1,27 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""``sample``: draw networks of a search space."""
+"""Draw networks of a search space.
+
+hpml nas sample ofa-mbv3-w1.0 -n 5
+"""
 
 import argparse
 from pathlib import Path
 
 import numpy as np
 
+from hpml_mm.cli.outputs import check_out
 from hpml_mm.predictor.spaces import SPACES, get_space
 from hpml_mm.utils.files import write_atomic
 
-from .arguments import check_out, check_seed
+from .arguments import check_seed
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument('space', metavar='SPACE', help=', '.join(SPACES))
-    parser.add_argument('-n', '--number', type=int, default=1, metavar='N')
+    parser.add_argument(
+        '-n', '--number', type=int, default=1, metavar='N', help='archs to draw'
+    )
     parser.add_argument('--seed', type=int, default=0, help='equal seeds, equal archs')
     parser.add_argument(
         '--out', type=Path, metavar='CSV', help='write a table with a column "arch"'

@@ -1,11 +1,21 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""``search``: the best networks of a search space within limits."""
+"""The best networks of a search space within limits.
+
+hpml nas search ofa-mbv3-w1.0 --max-macs 300M --out DIR
+"""
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 
+from hpml_mm.cli.outputs import (
+    add_json_option,
+    check_out_folder,
+    print_result,
+    result_alone,
+)
 from hpml_mm.predictor.arch_search import Limits, pareto_front, search_archs
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.predictor import ScorePredictor
@@ -17,7 +27,6 @@ from hpml_mm.utils.console import progress_bar
 
 from .arguments import (
     add_predictor,
-    check_out_folder,
     check_seed,
     parse_count,
 )
@@ -26,44 +35,46 @@ from .arguments import (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument('space', metavar='SPACE', help=', '.join(SPACES))
-    parser.add_argument('--max-macs', metavar='N', help='for an image: 300M, 0.3G')
-    parser.add_argument('--max-params', metavar='N', help='as 5M')
-    parser.add_argument(
+    limits = parser.add_argument_group('limits')
+    limits.add_argument('--max-macs', metavar='N', help='for an image: 300M, 0.3G')
+    limits.add_argument('--max-params', metavar='N', help='as 5M')
+    how = parser.add_argument_group('search')
+    how.add_argument(
         '--trials',
         type=int,
         default=2000,
-        help='networks that are tried (%(default)s)',
+        help='networks that are tried',
     )
-    parser.add_argument(
-        '--seed', type=int, default=0, help='equal seeds, equal networks'
-    )
-    parser.add_argument(
-        '--top',
-        type=int,
-        default=5,
-        metavar='K',
-        help='how many are printed (%(default)s)',
-    )
-    parser.add_argument(
+    how.add_argument('--seed', type=int, default=0, help='equal seeds, equal networks')
+    how.add_argument(
         '--start',
         nargs='+',
         default=[],
         metavar='ARCH',
         help='networks that are tried before others, as rank and search print them',
     )
-    add_predictor(parser)
-    parser.add_argument(
+    add_predictor(how)
+    result = parser.add_argument_group('result')
+    result.add_argument(
+        '--top',
+        type=int,
+        default=5,
+        metavar='K',
+        help='how many are printed',
+    )
+    result.add_argument(
         '--published',
         type=Path,
         metavar='CACHE',
         help='draw the measured scores of a cache of graphs too',
     )
-    parser.add_argument(
+    result.add_argument(
         '--out',
         type=Path,
         metavar='DIR',
-        help='where pareto.png and pareto.csv go (work_dirs/search/SPACE)',
+        help='write pareto.png and pareto.csv there; else work_dirs/search/SPACE',
     )
+    add_json_option(result)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -88,11 +99,14 @@ def run(args: argparse.Namespace) -> None:
             space, predictor, limits, args.trials, args.seed, show, start
         )
     front = pareto_front(found)
-    print(f'{len(found):,} networks of {space.name} within {limits}')
-    print_ranking(found, predictor.card, args.top)
+    with result_alone(args):
+        print(f'{len(found):,} networks of {space.name} within {limits}')
+        print_ranking(found, predictor.card, args.top)
     write_front(out / 'pareto.csv', front)
     draw_front(out / 'pareto.png', found, front, predictor.card.task, published)
-    print(f'Pareto front of {len(front)} networks: {out}/pareto.png and pareto.csv')
+    with result_alone(args):
+        print(f'Pareto front of {len(front)} networks: {out}/pareto.png and pareto.csv')
+    print_result(args, [asdict(one) for one in found[: args.top]])
 
 
 def _limit(text: str | None) -> int | None:

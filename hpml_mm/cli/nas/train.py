@@ -1,28 +1,32 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""``train``: train a predictor on a table."""
+"""Train a predictor on a table.
+
+hpml nas train b.cache -n 500 --out c.safetensors
+"""
 
 import argparse
 import dataclasses
 from pathlib import Path
 
+from hpml_mm.cli.outputs import check_out
+from hpml_mm.config.arguments import add_config_options
 from hpml_mm.predictor.checkpoint_predictor import checkpoint_predictor
 from hpml_mm.predictor.data.bench import Bench
 from hpml_mm.predictor.predictor import ScorePredictor
 from hpml_mm.predictor.predictor_file import save_score_predictor
 from hpml_mm.predictor.training import METHODS, train_predictor
 
-from .arguments import check_out
 from .card import print_card
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     add_sample(parser)
-    parser.add_argument('--method', choices=METHODS, help=f'({METHODS[0]})')
-    parser.add_argument(
-        '--config', help='of a run of tools/train.py: it names label, sample and model'
-    )
-    parser.add_argument(
+    parser.add_argument('--method', choices=METHODS, help=f'else {METHODS[0]}')
+    run = parser.add_argument_group('a run of hpml train, instead of a training')
+    run.add_argument('--config', help='of the run: it names label, sample and model')
+    add_config_options(run)
+    run.add_argument(
         '--checkpoint', metavar='PTH', help='of that run: nothing is trained'
     )
 
@@ -30,10 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_sample(parser: argparse.ArgumentParser, number: int | None = None) -> None:
     """Options of the sample, and of the file of the predictor."""
     parser.add_argument('cache', type=Path, metavar='CACHE', help='graphs of a table')
-    parser.add_argument(
+    sample = parser.add_argument_group('sample')
+    sample.add_argument(
         '--metric', metavar='NAME', help="the label; else the table's accuracy"
     )
-    parser.add_argument(
+    sample.add_argument(
         '-n',
         '--number',
         type=int,
@@ -41,13 +46,19 @@ def add_sample(parser: argparse.ArgumentParser, number: int | None = None) -> No
         default=number,
         help='networks to train on',
     )
-    parser.add_argument('--seed', type=int, help='equal seeds, equal sample (0)')
-    parser.add_argument(
+    sample.add_argument('--seed', type=int, help='equal seeds, equal sample; else 0')
+    sample.add_argument(
         '--note',
         default='',
         help="remark on the label: 'after 12 epochs'",
     )
-    parser.add_argument('--out', type=Path, required=True, metavar='FILE')
+    parser.add_argument(
+        '--out',
+        type=Path,
+        required=True,
+        metavar='FILE',
+        help='write the predictor here',
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -76,7 +87,11 @@ def _predictor(args: argparse.Namespace) -> ScorePredictor:
         raise ValueError('train: give either -n, or --config and --checkpoint')
     if args.config is not None:
         _refuse_with_config(args)
-        return checkpoint_predictor(args.cache, args.config, args.checkpoint)
+        return checkpoint_predictor(
+            args.cache, args.config, args.checkpoint, args.cfg_options
+        )
+    if args.cfg_options:
+        raise ValueError('train: --cfg-options change a --config, and there is none')
     bench = Bench.of_cache(args.cache, args.metric)
     method = args.method or METHODS[0]
     return train_predictor(bench, args.number, args.seed or 0, method)

@@ -8,10 +8,12 @@ it anew.
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
 from PIL import Image
 
+from hpml_mm.cli.outputs import add_json_option, print_result
 from hpml_mm.experiments.tables import add_table_arguments, read_rows, results_table
 from hpml_mm.utils.charts import bar_chart, brief_names
 
@@ -21,13 +23,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--plot', type=Path, metavar='PNG', help='draw the rows of one --metric'
     )
+    add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:
     if args.plot and len(args.metric or ()) != 1:
         raise ValueError('--plot draws bars of one unit: give one --metric')
     rows = read_rows(args)
-    print(results_table(rows))
+    if args.json:
+        print_result(args, [asdict(row) for row in rows])
+    else:
+        print(results_table(rows))
     if args.plot:
         brief = brief_names([row.experiment for row in rows])
         chart = bar_chart(

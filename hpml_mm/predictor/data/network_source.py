@@ -3,7 +3,9 @@
 
 import difflib
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from hpml_mm.predictor.graphs.graph import Entry, Graph
 from hpml_mm.predictor.spaces import SPACES, SearchSpace, get_space
@@ -13,7 +15,10 @@ DEFAULT_SPACE = 'ofa-mbv3-w1.0'
 
 
 def load_source(
-    source: str, space: str | None = None, size: tuple[int, int] | None = None
+    source: str,
+    space: str | None = None,
+    size: tuple[int, int] | None = None,
+    options: Mapping[str, Any] | None = None,
 ) -> Entry:
     """Make the graph of a network, with MACs and parameters as metrics.
 
@@ -26,6 +31,7 @@ def load_source(
             - the name of a model that MMPretrain or MMPose publish.
         space: Name of a search space; the source is an arch of it.
         size: Height and width of the image; None for what the source says.
+        options: Overrides of a config, by dotted key.
 
     Returns:
         A record with the metrics 'macs' and 'params'.
@@ -33,7 +39,7 @@ def load_source(
     Raises:
         FileNotFoundError: It is a file that does not exist, or none of these.
         ValueError: It cannot be read, built or traced; it looks like an arch and is in
-            no space; or the size does not fit.
+            no space; or the size or the overrides do not fit.
     """
     if Path(source).suffix.lower() == '.onnx':
         name, graph, arch = source, _onnx_graph(source, size), None
@@ -43,7 +49,10 @@ def load_source(
         name = f'{home}:{arch}'
     else:
         _refuse_near_arch(source)
-        name, graph, arch = source, _config_graph(source, size), None
+        name, graph, arch = source, _config_graph(source, size, options or {}), None
+        options = None
+    if options:
+        raise ValueError(f'--cfg-options change a config, and {source} is none')
     metrics = {'macs': float(graph.total_macs), 'params': float(graph.total_params)}
     return Entry(name, graph, arch, metrics)
 
@@ -125,13 +134,17 @@ def _onnx_graph(path: str, size: tuple[int, int] | None) -> Graph:
     return onnx_graph(path)
 
 
-def _config_graph(source: str, size: tuple[int, int] | None) -> Graph:
-    # Both import MMPretrain or its like, which an arch does without.
+def _config_graph(
+    source: str, size: tuple[int, int] | None, options: Mapping[str, Any]
+) -> Graph:
+    # All import MMPretrain or its like, which an arch does without.
+    from hpml_mm.config.overrides import apply_options
     from hpml_mm.predictor.graphs.tracing.trace import trace, uninitialised
 
     from .config_model import config_model, find_config, input_shape
 
     cfg = find_config(source)
+    apply_options(cfg, options)
     # Weights are not looked at, and the largest models have a billion.
     with uninitialised():
         model = config_model(cfg, source)

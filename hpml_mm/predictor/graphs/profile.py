@@ -2,6 +2,7 @@
 """Costs of each node of a graph, and of the network as a whole."""
 
 import dataclasses
+from typing import Any
 
 from rich.table import Table
 
@@ -95,6 +96,16 @@ def print_profile(graph: Graph, title: str, top: int | None = None) -> None:
         table.add_row(row.name, operation, row.inputs, row.outputs, *counts)
     table_console().print(table)
     print(totals_line(graph))
+
+
+def profile_record(graph: Graph, name: str) -> dict[str, Any]:
+    """Content of :func:`print_profile` for JSON, with all nodes."""
+    return {
+        'name': name,
+        'macs': graph.total_macs,
+        'params': graph.total_params,
+        'nodes': [dataclasses.asdict(row) for row in profile(graph)],
+    }
 
 
 def totals_line(graph: Graph) -> str:

@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Start processes as torchrun does, and say in one line how they ended.
 
-python tools/launch.py [arguments of torchrun] SCRIPT [its arguments]
+python -m hpml_mm.cli.torchrun [arguments of torchrun] SCRIPT [its arguments]
 
 It passes SIGUSR1 and SIGUSR2 on as well, with which schedulers warn of a job's end,
 and leaves SIGHUP ignored where ``nohup`` ignores it.
@@ -10,7 +10,7 @@ and leaves SIGHUP ignored where ``nohup`` ignores it.
 import signal
 import sys
 
-from hpml_mm.cli.early_signals import end_with_one_line
+from .early_signals import end_with_one_line
 
 _PASSED_ON = ('SIGTERM', 'SIGINT', 'SIGHUP', 'SIGQUIT', 'SIGUSR1', 'SIGUSR2')
 
