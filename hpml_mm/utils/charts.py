@@ -90,7 +90,9 @@ def bar_panels(
         axes.set_yticks(rows, [_shorten(label) for label in named])
         axes.invert_yaxis()
         if np.nanmin(values) >= 0 and np.nanmax(values) <= 100:
-            axes.set_xlim(0, 1.2 if np.nanmax(values) <= 1 else 120)
+            whole = 1 if np.nanmax(values) <= 1 else 100
+            axes.set_xlim(0, 1.2 * whole)  # with room for the numbers
+            axes.set_xticks(np.linspace(0, whole, 5))
         axes.set_title(heading)
         axes.spines[['top', 'right']].set_visible(False)
     return pixels(figure)

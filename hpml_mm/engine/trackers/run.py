@@ -85,14 +85,9 @@ class Run:
             )
         return self.training
 
-    def recall(self, tracker: str, always: bool = False) -> str | None:
-        """Id under which a tracker keeps the training.
-
-        Args:
-            tracker: Its name.
-            always: True for a training that starts anew as well.
-        """
-        return self._ids().get(tracker) if self.start or always else None
+    def recall(self, tracker: str) -> str | None:
+        """Id under which a tracker keeps the training that goes on."""
+        return self._ids().get(tracker) if self.start else None
 
     def remember(self, tracker: str, run_id: str) -> None:
         """Keep a tracker's id for the day that the training is resumed."""

@@ -110,7 +110,7 @@ def _leaves(key: str, value: Any) -> Iterator[tuple[str, Value]]:
 
 def _type_of(item: Any) -> str:
     kind = item.get('type', 'dict') if isinstance(item, Mapping) else item
-    return str(getattr(kind, '__name__', kind))
+    return str(getattr(kind, '__name__', kind)).rpartition('.')[2]
 
 
 def _without_type(item: Any) -> Any:

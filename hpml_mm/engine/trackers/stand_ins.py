@@ -2,7 +2,8 @@
 """Stand-ins for visualization backends."""
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -123,48 +124,71 @@ class MLflow(RunTracker):
 
     Its run has the name of the work directory, and goes on when the training does. A
     store that neither the config nor ``MLFLOW_TRACKING_URI`` names is a database beside
-    the work directory, for all trainings there: MLflow no longer takes folders.
+    the work directory, for all trainings there: MLflow 3 no longer takes folders.
     """
 
-    __slots__ = ()
+    __slots__ = ('_run_id',)
+
+    def __init__(self, backend: MLflowVisBackend, run: Run) -> None:
+        super().__init__(backend, run)
+        object.__setattr__(self, '_run_id', None)
 
     def begin(self) -> None:
         """Begin the run, or go on with it."""
         backend, run = self._proxied, self._run
-        if not backend._env_initialized:
-            _set_up_mlflow(backend, run)
-        super().begin()
-        active = backend.experiment.active_run()
+        earlier = run.recall('mlflow')
+        with _environment('MLFLOW_RUN_ID', earlier):
+            if not backend._env_initialized:
+                _fill_mlflow(backend, run, resumed=earlier is not None)
+            super().begin()
+        active = backend._mlflow.active_run()
         if active is not None:
+            object.__setattr__(self, '_run_id', active.info.run_id)
             run.remember('mlflow', active.info.run_id)
 
-    def close(self) -> None:
-        """End the run; what comes after a training goes on with it."""
-        run_id = self._run.recall('mlflow', always=True)
-        super().close()
-        if self._proxied._env_initialized and run_id:
-            os.environ['MLFLOW_RUN_ID'] = run_id
+    def _takes(self) -> bool:
+        if not super()._takes():
+            return False
+        if self._run_id is not None and self._proxied._mlflow.active_run() is None:
+            # A test after the training, which has ended the run.
+            self._proxied._mlflow.start_run(run_id=self._run_id)
+        return True
 
     def _picture(self, name: str, step: int) -> str:
         return f'{self._name(name)}_{step}.png'
 
 
-def _set_up_mlflow(backend: MLflowVisBackend, run: Run) -> None:
+def _fill_mlflow(backend: MLflowVisBackend, run: Run, resumed: bool) -> None:
     """Fill what a config leaves out, before the backend begins."""
+    folder = run.work_dir.parent
     uri = backend._tracking_uri or os.environ.get('MLFLOW_TRACKING_URI')
     if not uri:
-        folder = run.work_dir.parent
         uri = f'sqlite:///{folder / "mlflow.db"}'
-        if not backend._artifact_location:
-            backend._artifact_location = (folder / 'mlartifacts').as_uri()
+        # The experiment that each database begins with would write below the current
+        # directory.
+        backend._exp_name = backend._exp_name or folder.name or 'trainings'
+        where = backend._artifact_location or (folder / 'mlartifacts').as_uri()
+        backend._artifact_location = where
     backend._tracking_uri = uri
     backend._run_name = backend._run_name or run.work_dir.name
-    if (run_id := run.recall('mlflow')) is None:
+    if resumed:
+        # They cannot be changed any more, and `resume` alone would be a change.
+        backend._params, backend._tracked_config_keys = None, ()
+    else:
         backend._params = {**run_settings(run.runner), **(backend._params or {})}
+
+
+@contextmanager
+def _environment(name: str, value: str | None) -> Iterator[None]:
+    """Set an environment variable for the while, if there is a value."""
+    if value is None:
+        yield
         return
-    os.environ['MLFLOW_RUN_ID'] = run_id
-    # They cannot be changed any more, and `resume` alone would be a change.
-    backend._params, backend._tracked_config_keys = None, ()
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)  # MLflow takes it out itself
 
 
 class Wandb(RunTracker):
