@@ -223,7 +223,8 @@ class TorchProfilerHook(LoopHook):
         text = (
             f'To look into the trace, open [ui.perfetto.dev](https://ui.perfetto.dev), '
             f'drop this file there, and see each operator of each step: `{trace}`\n\n'
-            f'{tables}'
+            # A name such as __next__ would be bold.
+            + tables.replace('__', r'\_\_')
         )
         for backend in runner.visualizer._vis_backends.values():
             if isinstance(backend, TensorBoard):

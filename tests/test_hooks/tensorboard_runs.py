@@ -1,16 +1,12 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Short trainings of a classifier of three classes that log to TensorBoard."""
 
-import sys
 from pathlib import Path
 
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric, Evaluator
 from mmengine.runner import Runner
-
-sys.path.append(str(Path(__file__).parent / 'test_hooks'))
-
-from toy_runs import ToyImages, loader, toy_runner  # noqa: E402
+from toy_runs import ToyImages, loader, toy_runner
 
 CLASSES = ('cat', 'dog', 'owl')
 
