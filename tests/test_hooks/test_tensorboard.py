@@ -16,6 +16,8 @@ from tensorboard_runs import build, train
 
 from hpml_mm.engine.trackers.tensorboard import event_folder
 
+pytestmark = pytest.mark.slow
+
 
 def events(folder) -> list[str]:
     """Folders with events below a folder."""

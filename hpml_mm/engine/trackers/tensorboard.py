@@ -51,8 +51,9 @@ class TensorBoard(RunTracker):
 
     @property
     def experiment(self) -> Any:
-        """PyTorch's writer."""
-        self._open()
+        """PyTorch's writer, which writes into the run of a training."""
+        if self._run.training:
+            self._open()
         return self._proxied.experiment
 
     def begin(self) -> None:
@@ -100,7 +101,8 @@ class TensorBoard(RunTracker):
         """Write what is left, and that the training is finished where it is."""
         runner = self._run.runner
         # PyTorch has none once it is closed; a test may close it again.
-        writer = self._proxied._tensorboard.file_writer if self._begun else None
+        tensorboard = getattr(self._proxied, '_tensorboard', None)
+        writer = tensorboard.file_writer if self._begun and tensorboard else None
         if writer is not None and trained_iters(runner) >= runner.max_iters:
             _, _, end = hparams({}, {})
             with self._run.unless_full(self._proxied):
