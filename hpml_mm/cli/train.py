@@ -118,7 +118,11 @@ def report(runner: Runner) -> None:
         else:
             summary = json.loads(hook.path.read_text())
             print_table(Path(runner.work_dir).name, summary_rows(summary))
-    logdir = os.path.relpath(runner.work_dir)
+    # The folder above shows the run by its name, beside others to compare it with. It
+    # may be any folder of the user's, though, if it is not below the current one.
+    above = os.path.relpath(Path(runner.work_dir).parent)
+    outside = above == '.' or above.startswith('..')
+    logdir = os.path.relpath(runner.work_dir) if outside else above
     print(f'See it in TensorBoard:  tensorboard --logdir {shlex.quote(logdir)}')
 
 

@@ -9,6 +9,7 @@ from mmengine.visualization import Visualizer
 from rich.console import Console
 from rich.table import Table
 
+from hpml_mm.engine.trackers.tensorboard import TensorBoard
 from hpml_mm.utils.messages import markdown_table
 
 from .coverage import Coverage
@@ -184,8 +185,10 @@ def markdown(report: QuantizationReport) -> str:
 def show_in_tensorboard(report: QuantizationReport, visualizer: Visualizer) -> None:
     """Add the report to TensorBoard's texts, if the run writes any."""
     backend = visualizer.get_backend('TensorboardVisBackend')
-    if backend is not None:
-        tag = f'quantization/{report.method}-{report.backend}'
+    tag = f'quantization/{report.method}-{report.backend}'
+    if isinstance(backend, TensorBoard):  # which takes no run but a training
+        backend.add_text(tag, markdown(report))
+    elif backend is not None:
         backend.experiment.add_text(tag, markdown(report))
 
 

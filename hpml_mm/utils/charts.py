@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Charts as RGB images of type uint8, height x width x 3."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +53,48 @@ def bar_chart(
     axes.set_xlabel(value_label)
     axes.set_title(title)
     axes.spines[['top', 'right']].set_visible(False)
+    return pixels(figure)
+
+
+def bar_panels(
+    labels: Sequence[str], panels: Mapping[str, Sequence[float]], title: str = ''
+) -> np.ndarray:
+    """Draw panels of bars side by side, one row for each label, the first at the top.
+
+    An axis begins at 0 and ends at 1 or 100, if the values may be shares or
+    percentages, so that pictures of one run can be compared.
+
+    Args:
+        labels: Names of the rows; long ones lose their middle.
+        panels: Values by heading, one for each label; NaN for a row without a bar.
+        title: Heading of all.
+
+    Raises:
+        ValueError: If there is no panel, or not one value for each label.
+    """
+    if not panels or any(len(values) != len(labels) for values in panels.values()):
+        raise ValueError(
+            f'bar_panels got {len(panels)} panels for {len(labels)} labels: give at '
+            'least one, with a value for each label'
+        )
+    size = (2 + 3.5 * len(panels), 1.2 + 0.3 * len(labels))
+    figure = Figure(figsize=size, dpi=100, layout='tight')
+    figure.suptitle(title)
+    rows = range(len(labels))
+    for number, (heading, values) in enumerate(panels.items(), start=1):
+        axes = figure.add_subplot(1, len(panels), number)
+        bars = axes.barh(rows, values)
+        texts = ['' if np.isnan(value) else f'{value:.4g}' for value in values]
+        axes.bar_label(bars, texts, padding=3)
+        named = labels if number == 1 else [''] * len(labels)
+        axes.set_yticks(rows, [_shorten(label) for label in named])
+        axes.invert_yaxis()
+        if np.nanmin(values) >= 0 and np.nanmax(values) <= 100:
+            whole = 1 if np.nanmax(values) <= 1 else 100
+            axes.set_xlim(0, 1.2 * whole)  # with room for the numbers
+            axes.set_xticks(np.linspace(0, whole, 5))
+        axes.set_title(heading)
+        axes.spines[['top', 'right']].set_visible(False)
     return pixels(figure)
 
 

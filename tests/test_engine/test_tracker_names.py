@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import pytest
 
-from hpml_mm.engine.tracker_names import TrackerNames, tracker_name
+from hpml_mm.engine.trackers.names import TrackerNames, tracker_name
 
 
 @pytest.mark.parametrize(

@@ -247,7 +247,7 @@ def test_skipped_steps_and_scale_are_logged_and_restored(tmp_path):
     runner.train()
     assert amp_hook(runner).summary()['amp/skipped_steps'] == 2
     assert amp_hook(runner).summary()['amp/scale'] == 256.0
-    board = EventAccumulator(f'{runner.log_dir}/vis_data').Reload()
+    board = EventAccumulator(runner.work_dir).Reload()
     scales = [(e.step, e.value) for e in board.Scalars('train/amp/scale')]
     skipped = [(e.step, e.value) for e in board.Scalars('train/amp/skipped_steps')]
     assert scales == [(2, 256.0), (4, 256.0)]

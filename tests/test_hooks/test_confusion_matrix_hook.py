@@ -126,28 +126,49 @@ def pictures(work_dir):
     }
 
 
+def saved(work_dir):
+    """What MMEngine's local backend has saved, by name."""
+    folders = work_dir.glob('*/vis_data/vis_image')
+    return {
+        path.relative_to(folder).as_posix(): cv2.imread(str(path))[..., ::-1]
+        for folder in folders
+        for path in folder.rglob('*.png')
+    }
+
+
 def test_training_shows_each_split_in_tensorboard(tmp_path):
     build_runner(tmp_path, interval=2).train()
     found = pictures(tmp_path)
-    assert set(found) == {'confusion/PublicTest', 'confusion/PrivateTest'}
+    assert set(found) == {
+        'pictures/confusion/PublicTest',
+        'pictures/confusion/PrivateTest',
+        'pictures/by_class',
+    }
     # Every second epoch of two iterations, and the last one.
-    assert list(found['confusion/PublicTest']) == [4, 8, 10]
+    assert list(found['pictures/confusion/PublicTest']) == [4, 8, 10]
     expected = draw_confusion_matrix(
         np.array([[1, 1], [0, 1]]), CLASSES, 'PublicTest, epoch 5'
     )
-    np.testing.assert_array_equal(found['confusion/PublicTest'][10], expected)
-    saved = cv2.imread(str(tmp_path / 'confusion/PublicTest.png'))
-    np.testing.assert_array_equal(saved[..., ::-1], expected)
+    np.testing.assert_array_equal(found['pictures/confusion/PublicTest'][10], expected)
+    kept = cv2.imread(str(tmp_path / 'confusion/PublicTest.png'))
+    np.testing.assert_array_equal(kept[..., ::-1], expected)
     (local,) = tmp_path.glob('*/vis_data/vis_image/confusion/PublicTest_10.png')
-    np.testing.assert_array_equal(cv2.imread(str(local)), saved)
+    np.testing.assert_array_equal(cv2.imread(str(local)), kept)
 
 
-def test_a_test_run_shows_it_too(tmp_path):
+def test_a_test_run_saves_it_and_is_no_run_of_tensorboard(tmp_path):
     build_runner(tmp_path).test()
-    found = pictures(tmp_path)
-    assert set(found) == {'confusion_test/PublicTest', 'confusion_test/PrivateTest'}
+    found = saved(tmp_path)
+    assert set(found) == {
+        'confusion_test/PublicTest_0.png',
+        'confusion_test/PrivateTest_0.png',
+    }
     expected = draw_confusion_matrix(np.array([[0, 0], [1, 0]]), CLASSES, 'PrivateTest')
-    np.testing.assert_array_equal(found['confusion_test/PrivateTest'][0], expected)
+    np.testing.assert_array_equal(found['confusion_test/PrivateTest_0.png'], expected)
+    assert not list(tmp_path.rglob('*tfevents*'))
+    (log,) = tmp_path.rglob('*.log')
+    told = 'TensorboardVisBackend shows trainings, and nothing of this run'
+    assert log.read_text().count(told) == 1
     assert (tmp_path / 'confusion_test/PrivateTest.png').is_file()
 
 
@@ -178,16 +199,16 @@ def test_a_split_of_any_name_stays_in_its_folder(tmp_path):
 )
 def test_any_metric_will_do(tmp_path, metric, model):
     build_runner(tmp_path, metric, model).test()
-    found = pictures(tmp_path)
+    found = saved(tmp_path)
     # The splits by the names that the samples give.
-    assert set(found) == {'confusion_test/val', 'confusion_test/test'}
+    assert set(found) == {'confusion_test/val_0.png', 'confusion_test/test_0.png'}
     expected = draw_confusion_matrix(np.array([[1, 1], [0, 1]]), CLASSES, 'val')
-    np.testing.assert_array_equal(found['confusion_test/val'][0], expected)
+    np.testing.assert_array_equal(found['confusion_test/val_0.png'], expected)
 
 
 def test_each_validation_is_counted_anew(tmp_path):
     build_runner(tmp_path, 'mmpretrain.Accuracy', interval=2).train()
-    found = pictures(tmp_path)['confusion/test']
+    found = pictures(tmp_path)['pictures/confusion/test']
     assert list(found) == [4, 8, 10]
     expected = draw_confusion_matrix(
         np.array([[0, 0], [1, 0]]), CLASSES, 'test, epoch 5'
@@ -200,7 +221,7 @@ def test_trainings_by_iterations_have_a_picture_for_each_validation(tmp_path):
     loop = {'by_epoch': False, 'max_iters': 4, 'val_interval': 2}
     runner._train_loop = runner.build_train_loop(loop)
     runner.train()
-    assert list(pictures(tmp_path)['confusion/val']) == [2, 4]
+    assert list(pictures(tmp_path)['pictures/confusion/val']) == [2, 4]
 
 
 @pytest.mark.parametrize('mode', ['train', 'test'])

@@ -3,19 +3,29 @@
 
 import json
 import os
+import sqlite3
 import struct
 from collections import defaultdict
+from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 from python_process import run_python
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-pytestmark = pytest.mark.slow
+MISSING = [name for name in ('clearml', 'mlflow', 'wandb') if find_spec(name) is None]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(bool(MISSING), reason=f'no {MISSING}: the extra "trackers"'),
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 # Names of a user's classes and keypoints, and of MMPose's own metrics.
 TRAIN = """
+import sys
+
+import hpml_mm  # as custom_imports does, before the trackers begin
 import numpy as np
 from mmengine.config import Config
 from mmengine.evaluator import Evaluator
@@ -43,17 +53,25 @@ clearml = dict(
 backends = [
     dict(type='LocalVisBackend'),
     dict(type='TensorboardVisBackend'),
-    dict(type='MLflowVisBackend', tracking_uri='file:mlruns', artifact_suffix=()),
+    dict(type='MLflowVisBackend'),
     dict(type='WandbVisBackend'),
-    dict(type='ClearMLVisBackend', init_kwargs=clearml, artifact_suffix=()),
 ]
+resumed = sys.argv[1:] == ['resume']
+if not resumed:
+    backends.append(
+        dict(type='ClearMLVisBackend', init_kwargs=clearml, artifact_suffix=())
+    )
 runner = toy_runner(
     'work',
     [dict(type='hpml_mm.ThroughputHook', warmup_iters=1, interval=2), Pictures()],
     **for_validation() | dict(val_evaluator=Evaluator(Scores())),
-    cfg=Config(dict(work_dir='work')),
-    train_cfg=dict(by_epoch=True, max_epochs=2),
-    default_hooks=dict(checkpoint=None, logger=dict(type='LoggerHook', interval=2)),
+    cfg=Config(dict(work_dir='work', resume=resumed)),
+    train_cfg=dict(by_epoch=True, max_epochs=3 if resumed else 2),
+    default_hooks=dict(
+        checkpoint=dict(type='CheckpointHook', interval=1),
+        logger=dict(type='LoggerHook', interval=2),
+    ),
+    resume=resumed,
     visualizer=dict(type='Visualizer', vis_backends=backends),
 )
 runner.train()
@@ -67,10 +85,17 @@ VALIDATED = {
     *('val/recall/Sad_2', 'val/recall/dégoût', 'val/time', 'val/data_time'),
     'val/' + 'x' * 236,
 }
-STEPS = {
-    **dict.fromkeys(TRAINED, [2, 4, 6, 8]),
-    **dict.fromkeys(VALIDATED, [4, 8]),
-}
+
+
+def steps(epochs):
+    """Steps of each name after so many epochs of four iterations."""
+    iters = 4 * epochs
+    trained = dict.fromkeys(TRAINED, [*range(2, iters + 1, 2)])
+    return {**trained, **dict.fromkeys(VALIDATED, [*range(4, iters + 1, 4)])}
+
+
+# Two epochs, and one more in a process that goes on.
+STEPS = steps(3)
 
 
 @pytest.fixture(scope='module')
@@ -81,45 +106,62 @@ def folder(tmp_path_factory):
     env = {
         'PYTHONPATH': f'{ROOT}:{ROOT / "tests"}:{ROOT / "tests/test_hooks"}',
         'HOME': str(folder),
-        'MLFLOW_ALLOW_FILE_STORE': 'true',  # MLflow 3 asks for a database else
         'MLFLOW_DISABLE_TELEMETRY': 'true',
         'WANDB_MODE': 'offline',
         'WANDB_ERROR_REPORTING': 'false',
         'CLEARML_OFFLINE_MODE': '1',
         'CLEARML_CACHE_DIR': str(folder / 'clearml'),
     }
-    result = run_python(['train.py'], folder, os.environ | env)
-    assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
+    for words in ([], ['resume']):
+        result = run_python(['train.py', *words], folder, os.environ | env)
+        assert result.returncode == 0, result.stdout[-3000:] + result.stderr[-3000:]
     return folder
 
 
 def test_tensorboard(folder):
-    (events,) = folder.rglob('events.out.tfevents*')
-    board = EventAccumulator(str(events)).Reload()
+    board = EventAccumulator(str(folder / 'work')).Reload()
     tags = board.Tags()
     found = {tag: [e.step for e in board.Scalars(tag)] for tag in tags['scalars']}
-    assert found == STEPS
-    assert tags['images'] == ['confusion/Held out']
+    wanted = {name: STEPS[name] for name in STEPS if name not in ('epoch', 'iter')}
+    assert found == wanted | {
+        'train/epoch': STEPS['epoch'],
+        'main/PCK_0.2': [4, 8, 12],
+        'main/throughput_img_per_s': [*range(2, 13, 2)],
+    }
+    assert tags['images'] == ['pictures/confusion/Held out']
 
 
 def test_local_files(folder):
     pictures = sorted(folder.glob('work/*/vis_data/vis_image/confusion/*.png'))
-    assert [path.name for path in pictures] == ['Held out_4.png', 'Held out_8.png']
+    assert {path.name for path in pictures} == {
+        f'Held out_{step}.png' for step in (4, 8, 12)
+    }
 
 
 def test_mlflow(folder):
-    (run,) = folder.glob('mlruns/*/*/metrics')
-    # A line holds time, value and step.
-    found = {
-        path.relative_to(run).as_posix(): [
-            int(line.split()[2]) for line in path.read_text().splitlines()
-        ]
-        for path in run.rglob('*')
-        if path.is_file()
-    }
+    """One run in a database beside the work directory; nothing in the current one."""
+    assert not (folder / 'mlruns').exists()
+    with closing(sqlite3.connect(folder / 'mlflow.db')) as store:
+        ((name, status, artifacts),) = store.execute(
+            'select name, status, artifact_uri from runs'
+        )
+        metrics = store.execute(
+            'select key, step from metrics order by step'
+        ).fetchall()
+        settings = dict(store.execute('select key, value from params'))
+    assert (name, status) == ('work', 'FINISHED')
+    found = defaultdict(list)
+    for key, step in metrics:
+        found[key].append(step)
     assert found == STEPS
-    pictures = sorted(run.parent.glob('artifacts/confusion/*.png'))
-    assert [path.name for path in pictures] == ['Held out_4.png', 'Held out_8.png']
+    assert settings['optimizer'] == 'SGD'
+    assert settings['lr'] == '0.1'
+    assert settings['batch_size'] == '4'
+    place = Path(artifacts.removeprefix('file://'))
+    assert place.is_relative_to(folder / 'mlartifacts')
+    assert {path.name for path in place.glob('confusion/*.png')} == {
+        f'Held out_{step}.png' for step in (4, 8, 12)
+    }
 
 
 def wandb_records(path):
@@ -141,8 +183,9 @@ def wandb_records(path):
 
 
 def test_wandb(folder):
-    (path,) = folder.rglob('offline-run-*/*.wandb')
-    records = list(wandb_records(path))
+    first, second = sorted(folder.rglob('offline-run-*/*.wandb'))
+    assert first.name == second.name  # the id of the run
+    records = [*wandb_records(first), *wandb_records(second)]
     found = defaultdict(list)
     for record in records:
         items = {
@@ -154,7 +197,16 @@ def test_wandb(folder):
     assert {name: found[name] for name in STEPS.keys() - {'iter'}} == {
         name: steps for name, steps in STEPS.items() if name != 'iter'
     }
-    assert found['confusion/Held out/path'] == [4, 8]
+    assert found['confusion/Held out/path'] == [4, 8, 12]
+    runs = [record.run for record in records if record.HasField('run')]
+    assert {run.display_name for run in runs} == {'work'}
+    told = [
+        json.loads(item.value_json)
+        for record in records
+        for item in [*record.config.update, *record.run.config.update]
+        if item.key == 'settings'
+    ]
+    assert {one['lr'] for one in told} == {0.1}
     metrics = [record.metric for record in records if record.HasField('metric')]
     axes = [(metric.glob_name, metric.step_metric) for metric in metrics]
     assert ('*', 'iter') in axes
@@ -169,5 +221,5 @@ def test_clearml(folder):
                 found[event['metric']].append(event['iter'])
             else:
                 pictures.append((event['metric'], event['iter']))
-    assert found == STEPS
+    assert found == steps(2)
     assert pictures == [('confusion/Held out', 4), ('confusion/Held out', 8)]

@@ -85,14 +85,17 @@ def test_a_window_of_training_writes_trace_tables_and_picture(tmp_path, log):
     assert '| self memory (MiB) |' in tables[0]
     assert not warnings_of(log)
 
-    board = EventAccumulator(f'{runner.log_dir}/vis_data').Reload()
-    (picture,) = board.Images('profile/train')
+    board = EventAccumulator(runner.work_dir).Reload()
+    (picture,) = board.Images('pictures/profile/train')
     assert picture.step == 3
     assert picture.width > 300
     (text,) = board.Tensors('profile/train/text_summary')
     assert text.step == 3
     assert b'| operator' in text.tensor_proto.string_val[0]
     assert b'aten::' in text.tensor_proto.string_val[0]
+    assert b'(https://ui.perfetto.dev)' in text.tensor_proto.string_val[0]
+    trace = tmp_path / 'profile' / f'{name}.trace.json.gz'
+    assert f'`{trace}`'.encode() in text.tensor_proto.string_val[0]
 
 
 def test_the_window_starts_right_after_a_resume(tmp_path):
@@ -183,8 +186,8 @@ def test_an_error_in_a_step_leaves_a_partial_trace(tmp_path, log):
     (message,) = warnings_of(log)
     assert 'recorded 1 of 2 train iterations' in message
     assert profiler_is_off()
-    board = EventAccumulator(f'{runner.log_dir}/vis_data').Reload()
-    assert board.Images('profile/train')
+    board = EventAccumulator(runner.work_dir).Reload()
+    assert board.Images('pictures/profile/train')
 
 
 def test_an_error_before_the_first_recorded_step_leaves_nothing(tmp_path):

@@ -21,6 +21,9 @@ HOOK = {'type': 'hpml_mm.ThroughputHook', 'interval': 2, 'warmup_iters': 1}
 LOGGER = {'logger': {'type': 'LoggerHook', 'interval': 2}}
 OURS = {'train/throughput_img_per_s', 'train/memory/peak_GiB'}
 TRAIN = {'train/loss', 'train/lr', 'train/time', 'train/data_time', 'iter'}
+# TensorBoard alone has a group for what counts, and its axis is no curve.
+BOARD = TRAIN - {'iter'} | OURS | {'train/epoch', 'main/throughput_img_per_s'}
+MAIN = {'main/count'}
 VAL = {'val/count', 'val/time', 'val/data_time'}
 ENDLESS = {
     **loader(),
@@ -57,7 +60,7 @@ def logged(work_dir, hooks=(HOOK,), backends=('TensorboardVisBackend',), **setti
 
 def pairs(runner):
     """All (tag, step) pairs in the event files of a run."""
-    board = EventAccumulator(f'{runner.log_dir}/vis_data').Reload()
+    board = EventAccumulator(runner.work_dir).Reload()
     tags = board.Tags()['scalars']
     return {(tag, event.step) for tag in tags for event in board.Scalars(tag)}
 
@@ -73,8 +76,8 @@ def product(tags, steps):
 def test_training_and_validation_share_an_axis_and_no_tag(tmp_path):
     runner = logged(tmp_path)
     runner.train()
-    trained = product(TRAIN | OURS | {'epoch'}, [2, 4, 6, 8])
-    assert pairs(runner) == trained | product(VAL, [4, 8])
+    trained = product(BOARD, [2, 4, 6, 8])
+    assert pairs(runner) == trained | product(VAL | MAIN, [4, 8])
 
 
 def test_a_resumed_run_goes_on_along_the_axis(tmp_path):
@@ -84,8 +87,7 @@ def test_a_resumed_run_goes_on_along_the_axis(tmp_path):
     start = {'resume': True, 'load_from': str(tmp_path / 'a' / 'epoch_1.pth')}
     runner = logged(tmp_path / 'b', **start)
     runner.train()
-    trained = product(TRAIN | OURS | {'epoch'}, [6, 8])
-    assert pairs(runner) == trained | product(VAL, [8])
+    assert pairs(runner) == product(BOARD, [6, 8]) | product(VAL | MAIN, [8])
 
 
 def test_a_loop_by_iterations(tmp_path):
@@ -96,14 +98,15 @@ def test_a_loop_by_iterations(tmp_path):
         log_processor={'by_epoch': False},
     )
     runner.train()
-    trained = product(TRAIN | OURS, [2, 4, 6])
-    assert pairs(runner) == trained | product(VAL, [3, 6])
+    trained = product(BOARD - {'train/epoch'}, [2, 4, 6])
+    assert pairs(runner) == trained | product(VAL | MAIN, [3, 6])
 
 
 def test_a_validation_alone_builds_no_training(tmp_path):
-    runner = logged(tmp_path)
+    runner = logged(tmp_path, backends=['Recorder', 'TensorboardVisBackend'])
     runner.val()
-    assert pairs(runner) == product(VAL, [0])
+    assert [(set(names), step) for names, step in calls_of(runner)] == [(VAL, 0)]
+    assert not list(tmp_path.rglob('*tfevents*'))
     assert isinstance(runner._train_loop, dict)
 
 

@@ -33,7 +33,7 @@ def test_train_then_refuse_then_resume(tmp_path):
     for word in ('accuracy/top1', 'images/s', 'data wait', 'peak memory'):
         assert word in done.stdout
     assert (done.stdout + done.stderr).count('hpml_mm.CheckpointHook saves') == 1
-    assert 'tensorboard --logdir work_dirs/toy_2e' in done.stdout
+    assert 'tensorboard --logdir work_dirs\n' in done.stdout
 
     again = run_tool('train.py', TOY, cwd=tmp_path)
     assert again.returncode == 2
@@ -204,7 +204,7 @@ def test_a_summary_that_cannot_be_written_costs_only_the_table(tmp_path):
     done = run_tool('train.py', TOY, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert 'No table: the summary could not be written' in done.stdout
-    assert 'tensorboard --logdir work_dirs/toy_2e' in done.stdout
+    assert 'tensorboard --logdir work_dirs\n' in done.stdout
 
 
 def test_a_terminal_has_a_bar_and_the_log_file_none(tmp_path):

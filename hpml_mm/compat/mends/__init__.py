@@ -13,6 +13,8 @@ MENDS = {
     'mmengine.config.config': CONFIGS,
     # has a list with getattr, and loads in the unsafe way what is refused by it
     'mmengine.runner.checkpoint': 'hpml_mm.compat.mends.safe_load',
+    # begins a run in each tracker before anything is built that may fail
+    'mmengine.visualization.visualizer': 'hpml_mm.compat.mends.visualizer',
     # executes the text of a config that a checkpoint holds
     'mmengine.infer.infer': 'hpml_mm.compat.mends.infer',
     # errors of OpenCV and Pillow that do not name the file

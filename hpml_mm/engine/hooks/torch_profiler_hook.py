@@ -8,7 +8,6 @@ from pathlib import Path
 from mmengine.dist import is_main_process
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
-from mmengine.visualization import TensorboardVisBackend
 
 from hpml_mm.engine.profiling import (
     OperatorRow,
@@ -19,6 +18,7 @@ from hpml_mm.engine.profiling import (
     write_csv,
 )
 from hpml_mm.engine.trackers import prepare_trackers
+from hpml_mm.engine.trackers.tensorboard import TensorBoard
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.charts import bar_chart
 from hpml_mm.utils.model import model_device
@@ -202,10 +202,14 @@ class TorchProfilerHook(LoopHook):
         )
         runner.logger.info(f'Profile of {tables}\n\nTrace for Perfetto: {trace}')
         if is_main_process():
-            self._visualize(runner, rows, tables)
+            self._visualize(runner, rows, tables, trace.absolute())
 
     def _visualize(
-        self, runner: Runner, rows: Sequence[OperatorRow], tables: str
+        self,
+        runner: Runner,
+        rows: Sequence[OperatorRow],
+        tables: str,
+        trace: Path,
     ) -> None:
         tag = f'profile/{self._kind}'
         rows = rows[: self.top]
@@ -216,12 +220,15 @@ class TorchProfilerHook(LoopHook):
             value_label='self device time (ms)',
         )
         runner.visualizer.add_image(tag, picture, step=self._first_iter)
-        # MMEngine's backends have no `add_text`; TensorBoard's own writer has.
+        text = (
+            f'To look into the trace, open [ui.perfetto.dev](https://ui.perfetto.dev), '
+            f'drop this file there, and see each operator of each step: `{trace}`\n\n'
+            # A name such as __next__ would be bold.
+            + tables.replace('__', r'\_\_')
+        )
         for backend in runner.visualizer._vis_backends.values():
-            if isinstance(backend, TensorboardVisBackend):
-                backend.experiment.add_text(tag, tables, self._first_iter)
-                # After an error nobody closes the writer.
-                backend.experiment.flush()
+            if isinstance(backend, TensorBoard):
+                backend.add_text(tag, text, self._first_iter)
 
 
 def _on_gpu(runner: Runner) -> bool:

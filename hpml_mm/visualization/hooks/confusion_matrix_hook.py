@@ -13,8 +13,8 @@ from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import BaseLoop, IterBasedTrainLoop, Runner
 from mmpretrain.evaluation import AveragePrecision, MultiLabelMetric
 
-from hpml_mm.engine.tracker_names import tracker_name
 from hpml_mm.engine.trackers import prepare_trackers, trained_iters
+from hpml_mm.engine.trackers.names import tracker_name
 from hpml_mm.evaluation import ConfusionCounter, FERMetric
 from hpml_mm.registry import HOOKS
 from hpml_mm.visualization.confusion import draw_confusion_matrix
