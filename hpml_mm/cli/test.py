@@ -8,14 +8,16 @@ Any folder of the same layout can be tested with
 """
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 
 from mmengine.dist import is_main_process
 
-from hpml_mm.config.arguments import add_config_arguments
+from hpml_mm.config.arguments import add_config_arguments, add_verbose
 from hpml_mm.config.run import configure_test
 from hpml_mm.engine.cpu import setup_cpu
-from hpml_mm.engine.hooks import SummaryHook
+from hpml_mm.engine.hooks import ScreenHook, SummaryHook
+from hpml_mm.engine.screen.quiet import quiet_screen
 from hpml_mm.engine.weights import load_fitting
 from hpml_mm.experiments.runs import print_table, summary_rows
 from hpml_mm.runner import build_runner, check_data
@@ -29,10 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--tta', action='store_true', help='average with the mirror image'
     )
+    add_verbose(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch'], default='none')
 
 
 def run(args: argparse.Namespace) -> None:
+    with nullcontext() if args.verbose else quiet_screen():
+        test(args)
+
+
+def test(args: argparse.Namespace) -> None:
     cpu = setup_cpu()
     cfg = configure_test(
         args.config,
@@ -42,7 +50,8 @@ def run(args: argparse.Namespace) -> None:
         work_dir=args.work_dir,
     )
     check_data(cfg, ('test',))
-    runner = build_runner(cfg, args.launcher)
+    screen = ScreenHook(verbose=args.verbose)
+    runner = build_runner(cfg, args.launcher, screen=screen)
     runner.logger.info(cpu)
     load_fitting(runner.model, args.checkpoint)
     metrics = runner.test()

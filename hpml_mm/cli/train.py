@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from mmengine.dist import barrier, is_main_process
@@ -16,15 +17,17 @@ from mmengine.runner import Runner
 
 from hpml_mm.config.arguments import (
     add_config_arguments,
+    add_verbose,
     command_to_resume,
 )
 from hpml_mm.config.run import configure_training
 from hpml_mm.engine import weights  # noqa: F401  # lets configs load safetensors
 from hpml_mm.engine.cpu import setup_cpu
-from hpml_mm.engine.hooks import GracefulStopHook, SummaryHook
+from hpml_mm.engine.hooks import GracefulStopHook, ScreenHook, SummaryHook
+from hpml_mm.engine.screen.quiet import quiet_screen
 from hpml_mm.engine.stopping.out_of_memory import explaining_shortage
 from hpml_mm.engine.stopping.request import StoppedBySignalError
-from hpml_mm.experiments.runs import print_table, summary_rows
+from hpml_mm.experiments.runs import print_table, short_rows
 from hpml_mm.runner import build_runner, check_data
 
 
@@ -51,6 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='a trial: accept a schedule that does not end with the run',
     )
+    add_verbose(parser)
     parser.add_argument('--launcher', choices=['none', 'pytorch'], default='none')
 
 
@@ -87,12 +91,21 @@ def report(runner: Runner) -> None:
             print('No table: the summary could not be written (see the log)')
         else:
             summary = json.loads(hook.path.read_text())
-            print_table(Path(runner.work_dir).name, summary_rows(summary))
+            print_table(Path(runner.work_dir).name, short_rows(summary))
     logdir = os.path.relpath(runner.work_dir)
     print(f'See it in TensorBoard:  tensorboard --logdir {shlex.quote(logdir)}')
 
 
 def run(args: argparse.Namespace) -> None:
+    with nullcontext() if args.verbose else quiet_screen():
+        runner = start(args)
+        train(runner)
+        if is_main_process():
+            report(runner)
+
+
+def start(args: argparse.Namespace) -> Runner:
+    """Runner of a training, checked and about to begin."""
     cpu = setup_cpu()
     resume, overwrite = after_restart(args.resume, args.overwrite)
     cfg = configure_training(
@@ -107,8 +120,7 @@ def run(args: argparse.Namespace) -> None:
         cut_short=args.cut_short,
     )
     check_data(cfg, ('train', 'val'))
-    runner = build_runner(cfg, args.launcher, trains=True)
+    screen = ScreenHook(verbose=args.verbose)
+    runner = build_runner(cfg, args.launcher, trains=True, screen=screen)
     runner.logger.info(cpu)
-    train(runner)
-    if is_main_process():
-        report(runner)
+    return runner

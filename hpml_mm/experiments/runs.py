@@ -17,6 +17,8 @@ Summary = Mapping[str, Any]
 
 # What must be the same of two environments, for numbers to be compared.
 _SAME = ('commit', 'dirty', 'device', 'torch')
+# So many metrics of one kind are those of classes or keypoints.
+_FOLDED = 4
 # Measurement, its name in a table, and its format.
 _MEASURED = (
     ('throughput(img/s)', 'images/s', '{:,.0f}'),
@@ -151,6 +153,39 @@ def summary_rows(summary: Summary) -> list[tuple[str, str]]:
         if measured.get('verdict'):
             rows.append(('verdict', str(measured['verdict'])))
     return rows
+
+
+def short_rows(summary: Summary) -> list[tuple[str, str]]:
+    """Rows of :func:`summary_rows` with one for all classes, and without a verdict.
+
+    At least four metrics whose names begin alike, such as ``recall/Happy``, are one row
+    with the least and the most of them. The group of the best metric stays as it is.
+    """
+    groups: dict[str, dict[str, float]] = {}
+    metrics = summary.get('metrics') or {}
+    for name, value in metrics.items():
+        prefix, slash, label = name.rpartition('/')
+        if slash and isinstance(value, int | float):
+            groups.setdefault(prefix, {})[label] = value
+    spared = {name.rpartition('/')[0] for name in summary.get('best') or {}}
+    folded: dict[str, Any] = {}
+    for name, value in metrics.items():
+        prefix = name.rpartition('/')[0]
+        group = groups.get(prefix, {})
+        if len(group) < _FOLDED or prefix in spared:
+            folded[name] = value
+            continue
+        form = _form(name)
+        least, most = (
+            min(group, key=group.__getitem__),
+            max(group, key=group.__getitem__),
+        )
+        folded[f'{prefix}/*'] = (
+            f'{form.format(group[least])} ({least}) to '
+            f'{form.format(group[most])} ({most})'
+        )
+    rows = summary_rows({**summary, 'metrics': folded})
+    return [row for row in rows if row[0] != 'verdict']
 
 
 def print_table(
