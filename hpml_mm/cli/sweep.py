@@ -14,14 +14,16 @@ import sys
 from pathlib import Path
 
 from hpml_mm.experiments.rows import append_results, unit_of
-from hpml_mm.experiments.runs import metric_of
+from hpml_mm.experiments.runs import Summary, metric_of
 from hpml_mm.experiments.sweep import (
+    Run,
     Variant,
     alternate,
     check_same,
     run_once,
     sweep_rows,
 )
+from hpml_mm.utils.console import progress_bar
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,15 +64,17 @@ def run(args: argparse.Namespace) -> None:
     runs = list(alternate(variants, args.seeds or range(args.rounds), seeded))
     for name in args.metric:
         unit_of(name)  # before hours of training, not after
-    done = []
-    for index, one in enumerate(runs, start=1):
-        print(f'[{index}/{len(runs)}] {one.name}', end=' ', flush=True)
-        directory = args.work_dir / args.name / one.name
-        summary = run_once(one, directory, args.iters)
-        done.append((one, summary))
-        check_same(done)
-        found = [f'{name}={metric_of(summary, name):.4g}' for name in args.metric]
-        print(*found, flush=True)
+    done: list[tuple[Run, Summary]] = []
+    with progress_bar('runs') as show:
+        for one in runs:
+            show(len(done), len(runs))
+            print(f'[{len(done) + 1}/{len(runs)}] {one.name}', end=' ', flush=True)
+            directory = args.work_dir / args.name / one.name
+            summary = run_once(one, directory, args.iters)
+            done.append((one, summary))
+            check_same(done)
+            found = [f'{name}={metric_of(summary, name):.4g}' for name in args.metric]
+            print(*found, flush=True)
     rows = sweep_rows(
         args.name, done, args.metric, baseline=args.against, argv=sys.argv
     )

@@ -175,17 +175,21 @@ def short_rows(summary: Summary) -> list[tuple[str, str]]:
         if len(group) < _FOLDED or prefix in spared:
             folded[name] = value
             continue
-        form = _form(name)
-        least, most = (
-            min(group, key=group.__getitem__),
-            max(group, key=group.__getitem__),
-        )
-        folded[f'{prefix}/*'] = (
-            f'{form.format(group[least])} ({least}) to '
-            f'{form.format(group[most])} ({most})'
-        )
+        folded[f'{prefix}/*'] = _span(group, _form(name))
     rows = summary_rows({**summary, 'metrics': folded})
     return [row for row in rows if row[0] != 'verdict']
+
+
+def _span(values: Mapping[str, float], form: str) -> str:
+    """Least and most of some values, and their names where they are not the same."""
+    least, most = (
+        min(values, key=values.__getitem__),
+        max(values, key=values.__getitem__),
+    )
+    ends = form.format(values[least]), form.format(values[most])
+    if ends[0] == ends[1]:
+        return f'{ends[0]} each of {len(values)}'
+    return f'{ends[0]} ({least}) to {ends[1]} ({most})'
 
 
 def print_table(

@@ -6,7 +6,7 @@
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hpml_mm.datasets import FERCSVDataset, FERFolderDataset
@@ -18,6 +18,7 @@ from hpml_mm.datasets.fer.duplicates import (
     group_duplicates,
     item_key,
 )
+from hpml_mm.utils.console import progress_bar
 from hpml_mm.utils.files import dump_strict, write_atomic
 
 
@@ -37,14 +38,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def load_faces(source: Path, on_error: str) -> Iterator[tuple[bytes, Face]]:
-    """Key and place of each face of a folder tree or CSV file."""
+def load_faces(
+    source: Path, on_error: str, show: Callable[[int, int], None]
+) -> Iterator[tuple[bytes, Face]]:
+    """Key and place of each face of a folder tree or CSV file; tell how many."""
     if source.is_dir():
         faces = FERFolderDataset(str(source), list(SPLITS), on_error=on_error)
     else:
         path = str(source.absolute())
         faces = FERCSVDataset(split=list(SPLITS), ann_file=path, on_error=on_error)
-    for item in map(faces.get_data_info, range(len(faces))):
+    for index, item in enumerate(map(faces.get_data_info, range(len(faces)))):
+        show(index, len(faces))
         face = Face(item['img_path'], item['split'], int(item['gt_label']))
         yield item_key(item), face
 
@@ -76,7 +80,8 @@ def report(num_faces: int, groups: list[DuplicateGroup], num_examples: int) -> s
 
 
 def run(args: argparse.Namespace) -> None:
-    faces = list(load_faces(args.source, args.on_error))
+    with progress_bar('faces') as show:
+        faces = list(load_faces(args.source, args.on_error, show))
     groups = group_duplicates(faces)
     print(report(len(faces), groups, args.examples))
     if args.json:

@@ -78,9 +78,10 @@ def switched_on(hooks: Sequence[Hook]) -> list[str]:
     for hook in hooks:
         own = getattr(hook, 'switched_on', None)
         idle = getattr(hook, 'enable', None) is False  # stock hooks that draw
-        if own is None and not (idle or isinstance(hook, _EVERYWHERE)):
-            own = [spoken(type(hook).__name__)]
-        names += own or ()
+        if isinstance(own, list | tuple):
+            names += own
+        elif not (idle or isinstance(hook, _EVERYWHERE)):
+            names.append(spoken(type(hook).__name__))
     return list(dict.fromkeys(names))
 
 
