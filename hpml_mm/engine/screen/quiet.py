@@ -2,11 +2,13 @@
 """Loggers whose screen shows warnings, errors and marked lines; their file has all."""
 
 import logging
+import os
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import wraps
+from functools import partial, wraps
 from typing import Any, TextIO
 
 from mmengine.logging import MMLogger, print_log
@@ -38,10 +40,12 @@ def quiet(logger: logging.Logger) -> Callable[[], None]:
     for handler, _, shown in changed:
         handler.addFilter(shown)
         handler.setFormatter(_PlainLine())
+        handler.handleError = partial(_write_failed, handler)  # type: ignore[method-assign]
 
     def undo() -> None:
         while changed:
             handler, formatter, shown = changed.pop()
+            vars(handler).pop('handleError', None)
             handler.removeFilter(shown)
             handler.setFormatter(formatter)
 
@@ -96,6 +100,18 @@ class _PlainLine(logging.Formatter):
         if record.levelno < logging.WARNING:
             return text
         return f'{record.levelname.lower()}: {text}'
+
+
+def _write_failed(handler: logging.StreamHandler, record: logging.LogRecord) -> None:
+    """Go on in silence when the reader of a pipe has left, as ``head`` does."""
+    if not isinstance(sys.exception(), BrokenPipeError):
+        type(handler).handleError(handler, record)
+        return
+    print('the reader of the output has left: the run goes on', file=sys.stderr)
+    # The stream keeps what it could not write, and would fail again at each line.
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, handler.stream.fileno())
+    os.close(nowhere)
 
 
 def _log_warning(
