@@ -34,7 +34,7 @@ MENDS = {
     'mmpose.evaluation.metrics.posetrack18_metric': 'hpml_mm.compat.mends.posetrack',
     # lines on the screen of every run: of a level that is switched off, of a package
     # that is not used, and past the log
-    'mmengine.logging': 'hpml_mm.compat.mends.debug_lines',
+    'mmengine.logging': 'hpml_mm.compat.mends.lines_without_logger',
     'mmdet.evaluation.metrics.faster_coco_metric': 'hpml_mm.compat.mends.faster_coco',
     'xtcocotools.coco': COCO,
     'xtcocotools.cocoeval': COCO,

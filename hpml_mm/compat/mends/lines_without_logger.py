@@ -1,7 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Keep MMEngine from printing lines of level DEBUG where no logger is named.
+"""Keep MMEngine from printing past the log where no logger is named.
 
-Importing MMPretrain or MMDetection prints that OneDL's own data sets are not installed.
+Importing MMPretrain or MMDetection prints that OneDL's own data sets are not installed,
+at level DEBUG, and loading a checkpoint prints its path.
 """
 
 import logging
@@ -18,7 +19,11 @@ def mend(module: ModuleType) -> None:
 
     @wraps(original)
     def print_log(msg: Any, logger: Any = None, level: int = logging.INFO) -> None:
-        if logger is not None or level > logging.DEBUG:
-            original(msg, logger, level)
+        if logger is None:
+            if level <= logging.DEBUG:
+                return
+            # The logger of the run, if there is a run.
+            logger = 'current' if module.MMLogger._instance_dict else None
+        original(msg, logger, level)
 
     vars(module)['print_log'] = print_log
