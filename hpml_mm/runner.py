@@ -18,13 +18,19 @@ from hpml_mm.engine.hooks import (
     LoadFromHook,
     MonitoredMetricHook,
     ResumeHook,
+    ScreenHook,
 )
 from hpml_mm.engine.trackers import prepare_trackers
 
 CHECKPOINT_HOOK = 'hpml_mm.CheckpointHook'
 
 
-def build_runner(cfg: Config, launcher: str = 'none', trains: bool = False) -> Runner:
+def build_runner(
+    cfg: Config,
+    launcher: str = 'none',
+    trains: bool = False,
+    screen: ScreenHook | None = None,
+) -> Runner:
     """Build the runner that ``cfg`` asks for, with checks of weights and metrics.
 
     A run that diverges is ended, see
@@ -34,6 +40,7 @@ def build_runner(cfg: Config, launcher: str = 'none', trains: bool = False) -> R
         cfg: A checked config.
         launcher: ``'none'``, or ``'pytorch'`` within torchrun.
         trains: True to save checkpoints by this package's hook instead of MMEngine's.
+        screen: Hook to add unless the config has one of its kind.
     """
     cfg.launcher = launcher
     if launcher != 'none':
@@ -45,6 +52,8 @@ def build_runner(cfg: Config, launcher: str = 'none', trains: bool = False) -> R
     for kind in (ResumeHook, DivergenceHook):
         if not any(isinstance(hook, kind) for hook in runner.hooks):
             runner.register_hook(kind())
+    if screen is not None:
+        _add_screen(runner, screen)
     prepare_trackers(runner)
     if replaced:
         runner.logger.info(
@@ -52,6 +61,14 @@ def build_runner(cfg: Config, launcher: str = 'none', trains: bool = False) -> R
             "in the config keeps MMEngine's, which may lose the last one in a crash"
         )
     return runner
+
+
+def _add_screen(runner: Runner, screen: ScreenHook) -> None:
+    own = [hook for hook in runner.hooks if isinstance(hook, ScreenHook)]
+    for hook in own:
+        hook.verbose = screen.verbose
+    if not own:
+        runner.register_hook(screen)
 
 
 def replace_checkpoint_hooks(cfg: Config) -> bool:

@@ -39,5 +39,8 @@ def test_the_demo_learns_and_can_be_repeated(tmp_path):
         assert summary['status'] == 'finished'
         assert summary['train']['epochs'] == epochs
         assert epochs == 1 or summary['metrics']['accuracy/top1'] >= 95
+        # The card, an epoch, the verdict, the table: what fits on a screen.
+        assert len((done.stdout + done.stderr).splitlines()) <= 40
+        assert not {'\r', '\x1b'} & {*done.stdout}
         for shown in ('images/s', 'data wait', 'peak memory', 'tensorboard --logdir'):
             assert shown in done.stdout

@@ -9,14 +9,18 @@ error: a network of which no layer can be converted is one.
 
 import argparse
 import sys
-from dataclasses import asdict
+from contextlib import nullcontext
+from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
-from hpml_mm.config.arguments import add_config_arguments
+from hpml_mm.config.arguments import add_config_arguments, add_verbose
 from hpml_mm.config.run import configure_test, configure_training
 from hpml_mm.config.work_dir import derive_work_dir
 from hpml_mm.engine.cpu import setup_cpu
+from hpml_mm.engine.hooks import ScreenHook
+from hpml_mm.engine.screen.quiet import quiet_screen
 from hpml_mm.engine.weights import load_fitting
 from hpml_mm.quantization.backends import BACKENDS
 from hpml_mm.quantization.calibration import (
@@ -36,6 +40,7 @@ from hpml_mm.quantization.qat import EPOCHS, LR_SHARE, fine_tune_
 from hpml_mm.quantization.report import QuantizationReport
 from hpml_mm.quantization.settings import QuantizationSettings
 from hpml_mm.runner import build_runner
+from hpml_mm.utils.console import progress_bar
 from hpml_mm.utils.model import bare_model
 
 from .outputs import add_json_option, print_result, result_alone
@@ -102,6 +107,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--out', metavar='DIR', help='write the model and its report to this folder'
     )
     add_json_option(result)
+    add_verbose(result)
     add_training_arguments(parser.add_argument_group('--method qat'))
 
 
@@ -164,7 +170,7 @@ def convert(
     if args.untrained:
         without_pretrained_(cfg.model)
     runner = build_runner(cfg)
-    validation = validation_of(runner)
+    validation = replace(validation_of(runner), bar=partial(progress_bar, 'validation'))
     if args.untrained:
         runner.model.init_weights()
         validation = MetainfoOnly(validation.loader, validation.evaluator)
@@ -194,7 +200,7 @@ def train(
         lr=args.lr,
         freeze=args.freeze,
     )
-    runner = build_runner(cfg)
+    runner = build_runner(cfg, screen=ScreenHook(verbose=args.verbose))
     runner.train()
     (hook,) = (hook for hook in runner.hooks if isinstance(hook, QATHook))
     assert hook.report is not None  # it is made when the training ends
@@ -203,7 +209,7 @@ def train(
 
 def run(args: argparse.Namespace) -> None:
     check_arguments(args)
-    with result_alone(args):
+    with result_alone(args), nullcontext() if args.verbose else quiet_screen():
         report = quantize(args)
     print_result(args, report.record())
     if report.search is not None and not report.search.met:

@@ -16,14 +16,16 @@ from pathlib import Path
 
 from hpml_mm.config.arguments import add_config_options
 from hpml_mm.experiments.rows import ResultRow, append_results, unit_of
-from hpml_mm.experiments.runs import metric_of
+from hpml_mm.experiments.runs import Summary, metric_of
 from hpml_mm.experiments.sweep import (
+    Run,
     Variant,
     alternate,
     check_same,
     run_once,
     sweep_rows,
 )
+from hpml_mm.utils.console import progress_bar
 
 from .outputs import add_json_option, add_rows_option, print_result, result_alone
 
@@ -85,15 +87,17 @@ def sweep(args: argparse.Namespace) -> list[ResultRow]:
     runs = list(alternate(variants, args.seeds or range(args.rounds), seeded))
     for name in args.metric:
         unit_of(name)  # before hours of training, not after
-    done = []
-    for index, one in enumerate(runs, start=1):
-        print(f'[{index}/{len(runs)}] {one.name}', end=' ', flush=True)
-        directory = args.work_dir / args.name / one.name
-        summary = run_once(one, directory, args.iters)
-        done.append((one, summary))
-        check_same(done)
-        found = [f'{name}={metric_of(summary, name):.4g}' for name in args.metric]
-        print(*found, flush=True)
+    done: list[tuple[Run, Summary]] = []
+    with progress_bar('runs') as show:
+        for one in runs:
+            show(len(done), len(runs))
+            print(f'[{len(done) + 1}/{len(runs)}] {one.name}', end=' ', flush=True)
+            directory = args.work_dir / args.name / one.name
+            summary = run_once(one, directory, args.iters)
+            done.append((one, summary))
+            check_same(done)
+            found = [f'{name}={metric_of(summary, name):.4g}' for name in args.metric]
+            print(*found, flush=True)
     rows = sweep_rows(
         args.name, done, args.metric, baseline=args.against, argv=sys.argv
     )

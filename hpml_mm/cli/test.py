@@ -9,15 +9,17 @@ Any folder of the same layout can be tested with
 """
 
 import argparse
+from contextlib import nullcontext
 from pathlib import Path
 
 from mmengine.dist import is_main_process
 from mmengine.fileio import dump
 
-from hpml_mm.config.arguments import add_config_arguments
+from hpml_mm.config.arguments import add_config_arguments, add_verbose
 from hpml_mm.config.run import configure_test
 from hpml_mm.engine.cpu import setup_cpu
-from hpml_mm.engine.hooks import SummaryHook
+from hpml_mm.engine.hooks import ScreenHook, SummaryHook
+from hpml_mm.engine.screen.quiet import quiet_screen
 from hpml_mm.engine.weights import load_fitting
 from hpml_mm.experiments.runs import print_table, summary_rows
 from hpml_mm.runner import build_runner, check_data
@@ -55,6 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--dump', metavar='PKL', help='write the predictions, as in MMPose'
     )
     results.add_argument('--work-dir', help='where summary and log go')
+    add_verbose(results)
     how = parser.add_argument_group('test')
     how.add_argument('--tta', action='store_true', help='average with the mirror image')
     how.add_argument('--amp', action='store_true', help='mixed precision')
@@ -96,6 +99,12 @@ def run(args: argparse.Namespace) -> None:
     item = item_of(args)
     check_out(args.out)
     join_launcher(args)
+    with nullcontext() if args.verbose else quiet_screen():
+        test(args, item)
+
+
+def test(args: argparse.Namespace, item: str | None) -> None:
+    """Test, and write ``item`` to ``--out``, see :func:`item_of`."""
     cpu = setup_cpu()
     predictions = str(args.out) if item == 'pred' else args.dump
     cfg = configure_test(
@@ -108,7 +117,8 @@ def run(args: argparse.Namespace) -> None:
         switches=switches_of(args, dump=predictions),
     )
     check_data(cfg, ('test',))
-    runner = build_runner(cfg, args.launcher)
+    screen = ScreenHook(verbose=args.verbose)
+    runner = build_runner(cfg, args.launcher, screen=screen)
     runner.logger.info(cpu)
     load_fitting(runner.model, args.checkpoint)
     metrics = runner.test()

@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from mmengine.dist import barrier, is_main_process
@@ -16,15 +17,17 @@ from mmengine.runner import Runner
 
 from hpml_mm.config.arguments import (
     add_config_arguments,
+    add_verbose,
     command_to_resume,
 )
 from hpml_mm.config.run import configure_training
 from hpml_mm.engine import weights  # noqa: F401  # lets configs load safetensors
 from hpml_mm.engine.cpu import setup_cpu
-from hpml_mm.engine.hooks import GracefulStopHook, SummaryHook
+from hpml_mm.engine.hooks import GracefulStopHook, ScreenHook, SummaryHook
+from hpml_mm.engine.screen.quiet import quiet_screen
 from hpml_mm.engine.stopping.out_of_memory import explaining_shortage
 from hpml_mm.engine.stopping.request import StoppedBySignalError
-from hpml_mm.experiments.runs import print_table, summary_rows
+from hpml_mm.experiments.runs import print_table, short_rows
 from hpml_mm.runner import build_runner, check_data
 
 from .stock_options import (
@@ -65,7 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         dest='persistent_workers',
         help="start the loaders' workers for each epoch",
     )
-    place = parser.add_argument_group('work directory')
+    place = parser.add_argument_group('work directory and screen')
     place.add_argument('--work-dir', help='where checkpoints and logs go')
     place.add_argument('--tag', help='name of an overridden run, for its work dir')
     place.add_argument(
@@ -80,6 +83,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action='store_true',
         help='delete the checkpoints of an earlier run in the same work dir',
     )
+    add_verbose(place)
     add_process_options(parser)
     add_drawing_options(parser)
 
@@ -117,7 +121,7 @@ def report(runner: Runner) -> None:
             print('No table: the summary could not be written (see the log)')
         else:
             summary = json.loads(hook.path.read_text())
-            print_table(Path(runner.work_dir).name, summary_rows(summary))
+            print_table(Path(runner.work_dir).name, short_rows(summary))
     # The folder above shows the run by its name, beside others to compare it with. It
     # may be any folder of the user's, though, if it is not below the current one.
     above = os.path.relpath(Path(runner.work_dir).parent)
@@ -128,6 +132,15 @@ def report(runner: Runner) -> None:
 
 def run(args: argparse.Namespace) -> None:
     join_launcher(args)
+    with nullcontext() if args.verbose else quiet_screen():
+        runner = start(args)
+        train(runner)
+        if is_main_process():
+            report(runner)
+
+
+def start(args: argparse.Namespace) -> Runner:
+    """Runner of a training, checked and about to begin."""
     cpu = setup_cpu()
     resume, overwrite = after_restart(args.resume, args.overwrite)
     cfg = configure_training(
@@ -143,8 +156,7 @@ def run(args: argparse.Namespace) -> None:
         switches=switches_of(args),
     )
     check_data(cfg, ('train', 'val'))
-    runner = build_runner(cfg, args.launcher, trains=True)
+    screen = ScreenHook(verbose=args.verbose)
+    runner = build_runner(cfg, args.launcher, trains=True, screen=screen)
     runner.logger.info(cpu)
-    train(runner)
-    if is_main_process():
-        report(runner)
+    return runner

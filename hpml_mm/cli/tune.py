@@ -35,7 +35,7 @@ from hpml_mm.benchmark.tune import SETTINGS, Measurement, Search, Setting, searc
 from hpml_mm.benchmark.tuned_config import child_config, setting_of
 from hpml_mm.config.arguments import add_config_arguments
 from hpml_mm.config.overrides import load_config
-from hpml_mm.utils.console import table_console
+from hpml_mm.utils.console import progress_bar, table_console
 from hpml_mm.utils.device import device_name, usable_cpus
 from hpml_mm.utils.files import write_atomic
 
@@ -83,12 +83,19 @@ def tune(args: argparse.Namespace, cfg: Config) -> Search:
             Path(place), cfg, args.config, plan, limit, args.cfg_options
         )
 
-        def shown(setting: Setting) -> Measurement:
-            found = bench.measure(setting)
-            log(f'{found}')
-            return found
+        # One value of each axis is that of the fastest so far; some axes end early.
+        most, done = 1 + sum(len(values) - 1 for values in axes.values()), 0
+        with progress_bar('settings') as show:
 
-        return search(setting_of(cfg, device), axes, shown, bench.compare)
+            def shown(setting: Setting) -> Measurement:
+                nonlocal done
+                show(done, max(done + 1, most))
+                found = bench.measure(setting)
+                log(f'{found}')
+                done += 1
+                return found
+
+            return search(setting_of(cfg, device), axes, shown, bench.compare)
 
 
 def log(line: str) -> None:

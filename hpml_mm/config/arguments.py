@@ -60,6 +60,15 @@ def add_config_options(group: argparse._ActionsContainer) -> None:
     )
 
 
+def add_verbose(parser: argparse._ActionsContainer) -> None:
+    """Add the option that brings MMEngine's log back to the screen."""
+    parser.add_argument(
+        '--verbose',
+        action='store_true',
+        help="show MMEngine's whole log, which the log file has in any case",
+    )
+
+
 @contextlib.contextmanager
 def clear_errors() -> Iterator[None]:
     """Turn errors that a user can mend into one line and exit code 2.

@@ -17,6 +17,8 @@ Summary = Mapping[str, Any]
 
 # What must be the same of two environments, for numbers to be compared.
 _SAME = ('commit', 'dirty', 'device', 'torch')
+# So many metrics of one kind are those of classes or keypoints.
+_FOLDED = 4
 # Measurement, its name in a table, and its format.
 _MEASURED = (
     ('throughput(img/s)', 'images/s', '{:,.0f}'),
@@ -151,6 +153,43 @@ def summary_rows(summary: Summary) -> list[tuple[str, str]]:
         if measured.get('verdict'):
             rows.append(('verdict', str(measured['verdict'])))
     return rows
+
+
+def short_rows(summary: Summary) -> list[tuple[str, str]]:
+    """Rows of :func:`summary_rows` with one for all classes, and without a verdict.
+
+    At least four metrics whose names begin alike, such as ``recall/Happy``, are one row
+    with the least and the most of them. The group of the best metric stays as it is.
+    """
+    groups: dict[str, dict[str, float]] = {}
+    metrics = summary.get('metrics') or {}
+    for name, value in metrics.items():
+        prefix, slash, label = name.rpartition('/')
+        if slash and isinstance(value, int | float):
+            groups.setdefault(prefix, {})[label] = value
+    spared = {name.rpartition('/')[0] for name in summary.get('best') or {}}
+    folded: dict[str, Any] = {}
+    for name, value in metrics.items():
+        prefix = name.rpartition('/')[0]
+        group = groups.get(prefix, {})
+        if len(group) < _FOLDED or prefix in spared:
+            folded[name] = value
+            continue
+        folded[f'{prefix}/*'] = _span(group, _form(name))
+    rows = summary_rows({**summary, 'metrics': folded})
+    return [row for row in rows if row[0] != 'verdict']
+
+
+def _span(values: Mapping[str, float], form: str) -> str:
+    """Least and most of some values, and their names where they are not the same."""
+    least, most = (
+        min(values, key=values.__getitem__),
+        max(values, key=values.__getitem__),
+    )
+    ends = form.format(values[least]), form.format(values[most])
+    if ends[0] == ends[1]:
+        return f'{ends[0]} each of {len(values)}'
+    return f'{ends[0]} ({least}) to {ends[1]} ({most})'
 
 
 def print_table(

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import print_log
+from mmengine.logging import MMLogger
 from mmengine.model import BaseModel
 
 from hpml_mm.deploy.describe import spec_of
@@ -14,6 +14,7 @@ from hpml_mm.deploy.engine_model import with_engine
 from hpml_mm.deploy.engines import EagerEngine, Engine
 from hpml_mm.deploy.fold_batch_norm import folded_copy
 from hpml_mm.deploy.network import plain_network
+from hpml_mm.engine.screen.quiet import ON_SCREEN
 from hpml_mm.utils.files import dump_strict, write_atomic
 
 from .backends import BACKENDS, backend_class
@@ -135,7 +136,8 @@ class Conversion:
             if keep:
                 quantized = self.backend.convert(self._reasons(keep))
             points = drop_in_points(before, self._judge(quantized))
-            print_log(f'{len(keep)} layers kept: drop {points:.3f} points', 'current')
+            text = f'{len(keep)} layers kept: drop {points:.3f} points'
+            MMLogger.get_current_instance().info(text, extra=ON_SCREEN)
             return points
 
         candidates = [name for name in ranked if name in converted]

@@ -4,7 +4,8 @@
 import contextlib
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -41,6 +42,10 @@ class Evaluation:
     matches: Sequence[ImageMatches] = ()
 
 
+def _no_bar() -> AbstractContextManager[Callable[[int, int], None]]:
+    return contextlib.nullcontext(lambda done, total: None)
+
+
 @dataclass(frozen=True)
 class Validation:
     """Validation set and metrics, to evaluate models without a runner.
@@ -48,10 +53,12 @@ class Validation:
     Attributes:
         loader: Its batches, in the same order each time.
         evaluator: Its metrics, which know the data set's metainfo.
+        bar: Context in which each batch is told, and their number.
     """
 
     loader: DataLoader
     evaluator: Evaluator
+    bar: Callable[[], AbstractContextManager[Callable[[int, int], None]]] = _no_bar
 
     @property
     def metainfo(self) -> Mapping[str, Any]:
@@ -62,8 +69,13 @@ class Validation:
         """Evaluate a model, put into evaluation mode; its network may be an engine."""
         model.eval()
         recorder, evaluator = _CorrectImages(), self.evaluator
-        with _recording(evaluator, recorder) as read_matches, torch.no_grad():
-            for batch in self.loader:
+        with (
+            self.bar() as show,
+            _recording(evaluator, recorder) as read_matches,
+            torch.no_grad(),
+        ):
+            for index, batch in enumerate(self.loader):
+                show(index, len(self.loader))
                 samples = model.val_step(batch)
                 evaluator.process(data_samples=samples, data_batch=batch)
             metrics = evaluator.evaluate(len(cast(Sized, self.loader.dataset)))

@@ -131,3 +131,28 @@ def test_without_albumentations_the_libraries_are_as_they_were(lines):
 def test_the_document_names_each_module():
     text = (ROOT / 'docs' / 'stock-packages.md').read_text(encoding='utf-8')
     assert [name for name in MENDS if f'`{name}`' not in text] == []
+
+
+@pytest.mark.slow
+def test_stock_packages_print_nothing_past_the_log(lines):
+    """Neither when they are imported nor when COCO's tools work."""
+    printed = lines("""
+        import warnings
+        warnings.simplefilter('error', UserWarning)
+        import hpml_mm
+        import mmpretrain.datasets, mmdet.datasets, mmdet.evaluation
+        from mmengine.logging import MMLogger, print_log
+        from mmdet.evaluation.metrics.faster_coco_metric import FasterCocoMetric
+        from xtcocotools.coco import COCO
+        import pycocotools.coco
+        print_log('a line')
+        logger = MMLogger.get_instance('run', log_level='ERROR')
+        print_log('a line of the run')
+        COCO().createIndex()
+        pycocotools.coco.COCO().createIndex()
+        try:
+            FasterCocoMetric()
+        except UserWarning as error:
+            print(str(error).split(':')[0])
+    """)
+    assert printed == ['a line', 'faster_coco_eval is not installed']

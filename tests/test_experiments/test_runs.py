@@ -12,6 +12,7 @@ from hpml_mm.experiments.runs import (
     print_table,
     read_runs,
     refuse_mixed,
+    short_rows,
     summary_rows,
     summary_value,
 )
@@ -156,3 +157,22 @@ def test_a_short_training_says_why_it_has_no_rate():
         ('images/s', 'unknown: all of it is warm-up'),
         ('data wait', 'unknown'),
     ]
+
+
+def test_short_rows_fold_what_there_is_for_each_class():
+    recalls = {'recall/a': 50.0, 'recall/b': 75.5, 'recall/c': 60.0, 'recall/d': 70.0}
+    same = {f'PCK@0.2/{name}': 0.5 for name in 'abcd'}
+    aps = {f'coco/AP{end}': 0.3 for end in ('', ' .5', ' .75', ' (M)')}
+    few = {'f1-score/macro': 61.0, 'f1-score/micro': 62.0, 'PCK@0.2': 0.5}
+    summary = {
+        'status': 'finished',
+        'metrics': {**recalls, **same, **aps, **few},
+        'best': {'coco/AP': 0.3},
+        'measurements': {'verdict': 'compute-bound'},
+    }
+    rows = dict(short_rows(summary))
+    assert rows['recall/*'] == '50.00 (a) to 75.50 (b)'
+    assert rows['PCK@0.2/*'] == '0.5000 each of 4'
+    assert 'verdict' not in rows
+    assert {*aps, *few} < {*rows}
+    assert not {*recalls, *same} & {*rows}

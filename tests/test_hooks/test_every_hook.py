@@ -147,6 +147,7 @@ CASES = {
     'ResumeHook': Case(),
     'RuntimeInfoHook': Case(),
     'SampleSeedHook': Case(build=noisy),
+    'ScreenHook': Case(),
     'SpeedHook': Case({'optimizer': 'auto', 'wide_batch_norm': True}),
     'SpeedHook:compile': Case(
         {'compile': {'backend': 'aot_eager'}},

@@ -21,6 +21,12 @@ def summary(work_dir: Path) -> dict:
     return json.loads((work_dir / 'summary.json').read_text())
 
 
+def log(work_dir: Path) -> str:
+    """The only log file of a run."""
+    (path,) = work_dir.glob('*/*.log')
+    return path.read_text()
+
+
 def weights(path: Path) -> dict[str, torch.Tensor]:
     return torch.load(path, weights_only=False)['state_dict']
 
@@ -32,7 +38,16 @@ def test_train_then_refuse_then_resume(tmp_path):
     assert summary(place)['status'] == 'finished'
     for word in ('accuracy/top1', 'images/s', 'data wait', 'peak memory'):
         assert word in done.stdout
-    assert (done.stdout + done.stderr).count('hpml_mm.CheckpointHook saves') == 1
+    assert log(place).count('hpml_mm.CheckpointHook saves') == 1
+    # The screen has lines for people, plain ones in a pipe.
+    assert done.stderr == ''
+    for start in ('config  ', 'model  ', 'epoch 1/2  accuracy/top1 ', 'verdict  '):
+        assert sum(line.startswith(start) for line in done.stdout.splitlines()) == 1
+        assert start in log(place)
+    assert len(done.stdout.splitlines()) <= 40
+    assert not {'\r', '\x1b'} & {*done.stdout}
+    assert 'mmengine - ' not in done.stdout
+    assert 'OneDL' not in done.stdout
     assert 'tensorboard --logdir work_dirs\n' in done.stdout
 
     again = run_tool('train.py', TOY, cwd=tmp_path)
@@ -42,8 +57,15 @@ def test_train_then_refuse_then_resume(tmp_path):
 
     longer = ['--cfg-options', 'train_cfg.max_epochs=3', '--tag', 'longer']
     first = place / 'epoch_2.pth'
-    on = run_tool('train.py', TOY, '--resume', first, *longer, cwd=tmp_path)
+    on = run_tool(
+        'train.py', TOY, '--resume', first, *longer, '--verbose', cwd=tmp_path
+    )
     assert on.returncode == 0, on.stderr
+    for part in ('Runtime environment:', 'Config:', 'Epoch(train) [3][6/6]'):
+        assert part in on.stdout
+        assert part not in done.stdout
+    place_of_start = 'work_dirs/toy_2e/epoch_2.pth in epoch 3, iteration 13'
+    assert f'start       resumed from {place_of_start}' in on.stdout
     other = tmp_path / 'work_dirs' / 'toy_2e--longer'
     assert (other / 'epoch_3.pth').is_file()
     assert not (place / 'epoch_3.pth').exists()
@@ -231,6 +253,8 @@ def test_a_terminal_has_a_bar_and_the_log_file_none(tmp_path):
     assert process.wait(timeout=60) == 0
     assert b'epoch 1/2' in shown
     assert b'12/12' in shown
-    log = next((tmp_path / 'work_dirs' / 'toy_2e').glob('*/*.log')).read_text()
-    assert 'Epoch(train) [2][6/6]' in log
-    assert '\x1b' not in log
+    assert b'verdict     ' in shown
+    assert b'Epoch(train)' not in shown
+    written = log(tmp_path / 'work_dirs' / 'toy_2e')
+    assert 'Epoch(train) [2][6/6]' in written
+    assert '\x1b' not in written

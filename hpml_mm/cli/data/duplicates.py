@@ -6,7 +6,7 @@
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from hpml_mm.datasets import FERCSVDataset, FERFolderDataset
@@ -20,6 +20,7 @@ from hpml_mm.datasets.fer.duplicates import (
 )
 
 from hpml_mm.cli.outputs import add_json_option, print_result
+from hpml_mm.utils.console import progress_bar
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,14 +39,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_json_option(parser)
 
 
-def load_faces(source: Path, on_error: str) -> Iterator[tuple[bytes, Face]]:
-    """Key and place of each face of a folder tree or CSV file."""
+def load_faces(
+    source: Path, on_error: str, show: Callable[[int, int], None]
+) -> Iterator[tuple[bytes, Face]]:
+    """Key and place of each face of a folder tree or CSV file; tell how many."""
     if source.is_dir():
         faces = FERFolderDataset(str(source), list(SPLITS), on_error=on_error)
     else:
         path = str(source.absolute())
         faces = FERCSVDataset(split=list(SPLITS), ann_file=path, on_error=on_error)
-    for item in map(faces.get_data_info, range(len(faces))):
+    for index, item in enumerate(map(faces.get_data_info, range(len(faces)))):
+        show(index, len(faces))
         face = Face(item['img_path'], item['split'], int(item['gt_label']))
         yield item_key(item), face
 
@@ -77,7 +81,8 @@ def report(num_faces: int, groups: list[DuplicateGroup], num_examples: int) -> s
 
 
 def run(args: argparse.Namespace) -> None:
-    faces = list(load_faces(args.source, args.on_error))
+    with progress_bar('faces') as show:
+        faces = list(load_faces(args.source, args.on_error, show))
     groups = group_duplicates(faces)
     if not args.json:
         print(report(len(faces), groups, args.examples))

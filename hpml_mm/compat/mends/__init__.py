@@ -2,6 +2,7 @@
 """Mends of faults that stock packages show with the libraries of today."""
 
 ALBUMENTATIONS = 'hpml_mm.compat.mends.albumentations'
+COCO = 'hpml_mm.compat.mends.coco_lines'
 CONFIGS = 'hpml_mm.compat.mends.config_packages'
 NUMPY = 'hpml_mm.compat.mends.numpy2'
 
@@ -33,4 +34,12 @@ MENDS = {
     'mmpose.datasets.datasets.base.base_coco_style_dataset': NUMPY,
     # poseval, which is on no index; its place is taken where it is missing
     'mmpose.evaluation.metrics.posetrack18_metric': 'hpml_mm.compat.mends.posetrack',
+    # lines on the screen of every run: of a level that is switched off, of a package
+    # that is not used, and past the log
+    'mmengine.logging': 'hpml_mm.compat.mends.lines_without_logger',
+    'mmdet.evaluation.metrics.faster_coco_metric': 'hpml_mm.compat.mends.faster_coco',
+    'xtcocotools.coco': COCO,
+    'xtcocotools.cocoeval': COCO,
+    'pycocotools.coco': COCO,
+    'pycocotools.cocoeval': COCO,
 }

@@ -15,6 +15,7 @@ from .progress_hook import ProgressHook
 from .resume_hook import ResumeHook
 from .runtime_info_hook import RuntimeInfoHook
 from .sample_seed_hook import SampleSeedHook
+from .screen_hook import ScreenHook
 from .speed_hook import SpeedHook
 from .summary_hook import SummaryHook
 from .throughput_hook import ThroughputHook
@@ -37,6 +38,7 @@ __all__ = [
     'ResumeHook',
     'RuntimeInfoHook',
     'SampleSeedHook',
+    'ScreenHook',
     'SpeedHook',
     'SummaryHook',
     'ThroughputHook',

@@ -65,6 +65,7 @@ class AmpHook(LoopHook):
     """
 
     loops = ('train', 'val', 'test')
+    switched_on = ('mixed precision',)
 
     def __init__(
         self,

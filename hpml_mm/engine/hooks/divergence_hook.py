@@ -91,6 +91,11 @@ class DivergenceHook(Hook):
         # Tensors that began with an infinity, such as masks.
         self._exempt: frozenset[str] = frozenset()
 
+    @property
+    def switched_on(self) -> tuple[str, ...]:
+        """Short name, if there is anything to check."""
+        return ('divergence checks',) if self.checks else ()
+
     def before_train(self, runner: Runner) -> None:
         """Look at the weights that the training begins with.
 

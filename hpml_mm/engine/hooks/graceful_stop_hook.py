@@ -20,6 +20,7 @@ from hpml_mm.config.work_dir.stores import POINTER
 from hpml_mm.engine.checkpoints import write_checkpoint, writing_by
 from hpml_mm.engine.process_states import accumulating_wrappers, gradients_pending
 from hpml_mm.engine.resume import continue_epoch
+from hpml_mm.engine.screen.quiet import ON_SCREEN
 from hpml_mm.engine.stopping.leave_validation import can_be_left, take_back_averages
 from hpml_mm.engine.stopping.lost_processes import (
     LostProcessError,
@@ -274,7 +275,8 @@ class GracefulStopHook(LoopHook):
         how = self.resume_command or setting
         runner.logger.info(
             f'Stopped in epoch {runner.epoch + 1} after iteration {iteration}; '
-            f'saved {path}. To resume:\n{how}'
+            f'saved {path}. To resume:\n{how}',
+            extra=ON_SCREEN,
         )
 
     def _save_in_any_case(self, runner: Runner) -> bool:

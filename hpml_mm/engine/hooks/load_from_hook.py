@@ -32,6 +32,7 @@ class LoadFromHook(Hook):
 
     # The averaged model of an EMAHook loads the same checkpoint after it.
     priority = 'VERY_HIGH'
+    switched_on = ()
 
     def before_run(self, runner: Runner) -> None:
         """Check the file, which may be truncated.

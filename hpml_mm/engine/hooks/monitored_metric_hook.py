@@ -25,6 +25,7 @@ class MonitoredMetricHook(Hook):
 
     # After the metrics are logged, before any of those that wait for them.
     priority = 65
+    switched_on = ()
 
     def after_val_epoch(
         self, runner: Runner, metrics: dict[str, float] | None = None

@@ -1,10 +1,11 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Progress bar at a terminal."""
+"""Progress bar at a terminal or in a notebook."""
 
+import io
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from mmengine.dist import is_main_process
@@ -37,8 +38,8 @@ _SHOWN = {
 class ProgressHook(LoopHook):
     """Show epoch, loss, images/s and data-wait share in a bar that stays put.
 
-    Log lines scroll by above the bar. Without a terminal, and on all processes
-    but the first, it does nothing. What it shows is what other hooks have put
+    Log lines scroll by above the bar. Without a terminal or a notebook, and on all
+    processes but the first, it does nothing. What it shows is what other hooks have put
     into the message hub already; with this project's RuntimeInfoHook a loss may be on
     the device still, and a redraw waits for it.
 
@@ -48,6 +49,8 @@ class ProgressHook(LoopHook):
     """
 
     priority = 'LOWEST'
+    loops = ('train', 'test')
+    switched_on: Sequence[str] = ()
 
     def __init__(
         self,
@@ -62,6 +65,7 @@ class ProgressHook(LoopHook):
         self._clock = clock or time.monotonic
         self._next_draw = float('-inf')
         self._bar: Progress | None = None
+        self._cell: Any = None
         self._redirected: list[tuple[logging.StreamHandler, Any]] = []
 
     def after_train_iter(
@@ -89,55 +93,111 @@ class ProgressHook(LoopHook):
             stage = f'validation {batch_idx + 1}/{"?" if total is None else total}'
             self._draw(self._bar, runner, runner.iter, stage)
 
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: DATA_BATCH = None,
+        outputs: Sequence | None = None,
+    ) -> None:
+        """Redraw the bar of a test, but not of one within a training."""
+        if self._bar is not None and self.tests(runner):
+            self._draw(self._bar, runner, batch_idx + 1, 'test')
+
     def _draw(self, bar: Progress, runner: Runner, iteration: int, stage: str) -> None:
         now = self._clock()
-        if now < self._next_draw and iteration != runner.max_iters:
+        (task,) = bar.tasks
+        if now < self._next_draw and iteration != task.total:
             return
         self._next_draw = now + self._pause
-        (task,) = bar.task_ids
         bar.update(
-            task,
+            task.id,
             completed=iteration,
             description=stage,
             measured=_measured(runner.message_hub),
         )
-        bar.refresh()
+        self._show(bar)
+
+    def tests(self, runner: Runner) -> bool:
+        """Return whether the loop that runs is a test, not a training."""
+        return self.running and self._outermost is runner._test_loop
 
     def loop_started(self, runner: Runner) -> None:
         """Show the bar."""
-        if not is_main_process() or not sys.stdout.isatty():
+        at_terminal = sys.stdout.isatty()
+        if self._bar is not None or not is_main_process():
             return
+        if not at_terminal and not _in_notebook():
+            return
+        # Else rich would draw by widgets in a notebook, which few have installed.
+        file = sys.stdout if at_terminal else io.StringIO()
+        console = Console(file=file, force_jupyter=False)
         self._bar = Progress(
             TextColumn('{task.description}'),
             BarColumn(),
             MofNCompleteColumn(),
             TextColumn('{task.fields[measured]}'),
             TimeRemainingColumn(),
-            console=Console(file=sys.stdout),
+            console=console,
             auto_refresh=False,  # no second thread beside the training
             transient=True,
         )
+        test = self.tests(runner)
         self._bar.add_task(
-            'training',
-            total=runner.max_iters,
-            completed=runner.iter,
+            'test' if test else 'training',
+            total=known_length(runner.test_dataloader) if test else runner.max_iters,
+            completed=0 if test else runner.iter,
             measured='',
         )
+        if not at_terminal:
+            self._show(self._bar)
+            return
         terminal = sys.stdout
         self._bar.start()  # replaces sys.stdout by a stream that scrolls above
         for handler in runner.logger.handlers:
             if getattr(handler, 'stream', None) is terminal:
                 self._redirected.append((handler, handler.setStream(sys.stdout)))
 
+    def _show(self, bar: Progress) -> None:
+        """Draw at the terminal, or into the same place of a notebook again."""
+        if bar.live.is_started:
+            bar.refresh()
+            return
+        with bar.console.capture() as drawn:
+            bar.console.print(bar.get_renderable())
+        self._display(drawn.get())
+
+    def _display(self, text: str) -> None:
+        content = {'text/plain': text}
+        if self._cell is None:
+            from IPython.display import display
+
+            self._cell = display(content, raw=True, display_id=True)
+        else:
+            self._cell.update(content, raw=True)
+
     def loop_ended(self, runner: Runner) -> None:
         """Remove the bar."""
-        if self._bar is None:
+        if self._bar is None or self.running:
             return
+        if self._cell is not None:
+            self._display('')
         self._bar.stop()
-        self._bar = None
+        self._bar = self._cell = None
         while self._redirected:
             handler, stream = self._redirected.pop()
             handler.setStream(stream)
+
+
+def _in_notebook() -> bool:
+    """Return whether output goes to a notebook, not to a terminal or a pipe."""
+    if 'IPython' not in sys.modules:
+        return False
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    # Workers and subprocesses of a notebook have its modules, but write elsewhere.
+    return hasattr(shell, 'kernel') and 'ipykernel' in type(sys.stdout).__module__
 
 
 def _measured(hub: MessageHub) -> str:

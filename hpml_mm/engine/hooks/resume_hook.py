@@ -86,6 +86,11 @@ class ResumeHook(LoopHook):
         if runner._resume and self.exact:  # the runner has no public attribute
             self._state = checkpoint.get(_STATE, {})
 
+    @property
+    def switched_on(self) -> tuple[str, ...]:
+        """Short name, if it is switched on."""
+        return ('exact resume',) if self.exact else ()
+
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict) -> None:
         """Add the state, but not to weights alone, such as the best ones."""
         if not self.running or 'optimizer' not in checkpoint:
@@ -207,6 +212,7 @@ class _WatchValidation(Hook):
     """Tells a ResumeHook of a validation before the CheckpointHook saves."""
 
     priority = 89
+    switched_on = ()
 
     def __init__(self, hook: ResumeHook) -> None:
         self._hook = hook

@@ -100,6 +100,7 @@ class SpeedHook(LoopHook):
         self._optimizers: list[tuple[Optimizer, str | None, OptimizerWatch]] = []
         self._watching: list[Callable[[], None]] = []
         self._graphs_before: tuple[int, int] | None = None
+        self.switched_on: list[str] = []
 
     def before_run(self, runner: Runner) -> None:
         """Convert the model of a training, validation or test run."""
@@ -108,16 +109,19 @@ class SpeedHook(LoopHook):
         if self.channels_last:
             count = use_channels_last_(runner.model)
             runner.logger.info(f'SpeedHook: {count} convolutions channels-last')
+            self.switched_on.append('channels-last')
         if not isinstance(runner.optim_wrapper, BaseOptimWrapper):
             return  # a test run, where all the rest would have no effect
         wide = self.wide_batch_norm and self.channels_last
         if wide and model_device(runner.model).type == 'cpu':
             count = widen_batch_norms_(runner.model)
             runner.logger.info(f'SpeedHook: {count} BatchNorm layers by wide pixels')
+            self.switched_on.append('wide BatchNorm')
         self._compile(runner)
         for optimizer, name in self._choices(runner):
             chosen = name or "PyTorch's choice"
             runner.logger.info(f'SpeedHook: {type(optimizer).__name__} is {chosen}')
+            self.switched_on += [f'{name} {type(optimizer).__name__}'] if name else []
 
     def before_train(self, runner: Runner) -> None:
         """Set the optimizer's implementation, which resuming may have changed."""
@@ -222,3 +226,4 @@ class SpeedHook(LoopHook):
         self._graphs_before = compiled_graphs()
         parts = ', '.join(compile_parts_(model, arguments))
         runner.logger.info(f'SpeedHook: compiled for training: {parts}')
+        self.switched_on.append('compiled')

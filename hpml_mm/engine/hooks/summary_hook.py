@@ -12,6 +12,7 @@ from mmengine.dist import broadcast_object_list, get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
+from hpml_mm.engine.screen.quiet import ON_SCREEN
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.env import environment
 from hpml_mm.utils.files import dump_strict, write_atomic
@@ -53,6 +54,7 @@ class SummaryHook(LoopHook):
     """
 
     priority = 'LOWEST'
+    switched_on = ()
 
     # Tests put a clock of their own here.
     clock: Callable[[], float] = staticmethod(perf_counter)
@@ -103,7 +105,8 @@ class SummaryHook(LoopHook):
             self._started, self.path = None, _path(runner)
             runner.logger.info(
                 f'This training was finished before, at iteration {runner.iter}: '
-                f'{self.path} is kept'
+                f'{self.path} is kept',
+                extra=ON_SCREEN,
             )
             return
         self.write(runner, 'finished')
