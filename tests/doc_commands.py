@@ -2,11 +2,11 @@
 """Commands, outputs and files that the documents show, as they are found there.
 
 - A ``bash`` block holds commands, a line each; ``\\`` continues one.
-- A ``console`` block holds commands after ``$`` and what each prints on stdout, compared
-  as doctest does: ``...`` stands for any text, and spaces and line breaks are alike.
-  ``<!-- numbers vary -->`` over the block makes all numbers alike.
-- A ``python`` block that begins with ``# NAME.py`` is that file, for the commands of its
-  document.
+- A ``console`` block holds commands after ``$`` and what each prints on stdout. It is
+  compared as doctest does: ``...`` stands for any text, and spaces and line breaks are
+  alike. ``<!-- numbers vary -->`` over the block makes all numbers alike.
+- A ``python`` block that begins with ``# NAME.py`` is that file, for the commands of
+  its document.
 """
 
 import doctest
@@ -47,6 +47,7 @@ SHORT = [
 SHORTER = {
     'hpml sweep': {'--work-dir': 'work_dirs/test_docs'},
     'hpml benchmark': {'--rounds': '1', '--batches': '1', '--warmup': '1'},
+    'python -m projects.checkpoint_stall': {'--rounds': '1', '--saves': '2'},
     'hpml quantize': {'--latency-seconds': '0', '--max-drop': 'none'},
     'hpml nas search': {'--trials': '100'},
     'hpml nas train': {'-n': '50'},
