@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -20,9 +21,11 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS as POSE_MODELS
 from mmpretrain.models import EfficientNet, ResNet
 from PIL import Image
+from pose_spots import write_spots
 from python_process import run_python
 from toy_tools import call_tool
 
+from hpml_mm.cli.doctor import AT_FAULT
 from hpml_mm.datasets.fer.classes import FER_CLASSES
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
@@ -63,7 +66,29 @@ def downloads(tmp_path_factory):
     ):
         (place / 'faces' / folder).mkdir(parents=True)
         Image.new('L', (48, 48)).save(place / 'faces' / folder / '0.png')
+    save_flowers(place / 'flowers')
+    save_animals(place / 'animals')
     return place
+
+
+def save_flowers(place):
+    """Pictures of two classes, as one would have them in folders."""
+    for split, name in product(('train', 'val'), ('daisy', 'rose')):
+        folder = place / split / name
+        folder.mkdir(parents=True)
+        for number in range(8):
+            Image.new('RGB', (32, 32), (number, 0, 0)).save(folder / f'{number}.png')
+
+
+def save_animals(place):
+    """Three keypoints an animal, in COCO's format."""
+    content = json.loads(
+        (write_spots(place / 'images', [0] * 8) / 'spots.json').read_text()
+    )
+    for one in content['annotations']:
+        one.update(keypoints=one['keypoints'][:9], num_keypoints=3)
+    for split in ('train', 'val'):
+        (place / f'{split}.json').write_text(json.dumps(content))
 
 
 def save_graphs(path):
@@ -161,7 +186,8 @@ def test_command(command, checkout, real_data, request, monkeypatch):
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     result = run(words, checkout, env)
-    assert result.returncode == 0, (result.stdout + result.stderr)[-3000:]
+    found = {0, AT_FAULT} if words[:2] == ['hpml', 'doctor'] else {0}
+    assert result.returncode in found, (result.stdout + result.stderr)[-3000:]
     assert command.output is None or command.shows(result.stdout), result.stdout
 
 
