@@ -79,10 +79,15 @@ myst_heading_anchors = 3
 html_theme = 'pydata_sphinx_theme'
 html_title = 'hpml_mm'
 html_extra_path = ['start']  # index.html leads to docs/index.html
+html_static_path = ['static']
+html_css_files = ['tables.css']
+# Each page has the list of all pages beside it, and the head has room for the search.
+html_sidebars = {'**': ['globaltoc']}
 html_show_sourcelink = False
 html_show_copyright = False
 html_theme_options = {
     'collapse_navigation': True,
+    'navbar_center': [],
     'show_prev_next': False,
     'secondary_sidebar_items': ['page-toc'],
 }

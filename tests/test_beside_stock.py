@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from mmengine.config import Config
 from python_process import run_python
 from toy_tools import ROOT, environment, toy_config, toy_runner
 
@@ -96,6 +97,20 @@ def test_a_misspelt_key(tmp_path):
     assert runner.optim_wrapper.get_lr()['lr'] == [0.1]
     with pytest.raises(ValueError, match="did you mean 'param_scheduler'"):
         check_config(toy_config(tmp_path, param_schedular=SCHEDULE))
+
+
+def test_the_codec_of_a_child(tmp_path):
+    """MMEngine merges it, and every copy stays that of the parent."""
+    parent = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
+    parent += 'td-hm_res50_8xb64-210e_coco-256x192.py'
+    size = 'codec = dict(input_size=(96, 128))'
+    (tmp_path / 'child.py').write_text(f'_base_ = {parent!r}\n{size}\n')
+    cfg = Config.fromfile(tmp_path / 'child.py')
+    sizes = [step.get('input_size') for step in cfg.train_pipeline]
+    assert cfg.codec.input_size == (96, 128)
+    assert (192, 256) in sizes
+    with pytest.raises(ValueError, match='input_size'):
+        check_config(cfg)
 
 
 class Payload:
