@@ -32,9 +32,6 @@ _FILE = re.compile(r'# (\S+\.py)\n')
 #: What no test runs, and why.
 NOT_RUN = {
     'make ': 'CI runs the tests through one of them',
-    'source ': 'changes the shell of the reader',
-    'export ': 'changes the shell of the reader',
-    'pip ': 'changes what is installed; test_setup_env.py installs',
     'tensorboard ': 'never ends; a test of its own starts and stops it',
 }
 #: What makes a training short: two shuffled batches of each loader, and one epoch.
