@@ -5,15 +5,21 @@ The documents are where GitHub shows them (README.md, configs/, projects/, docs/
 link from one to another is the same there and here.
 """
 
+import contextlib
+import importlib
+import io
 import os
 import sys
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
+
+from sphinx.application import Sphinx
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import hpml_mm  # noqa: E402
+import hpml_mm.cli  # noqa: E402
 
 # Here, the processes that read the pages share what takes seconds; and what the imports
 # warn of is no fault of the documents.
@@ -73,10 +79,41 @@ myst_heading_anchors = 3
 html_theme = 'pydata_sphinx_theme'
 html_title = 'hpml_mm'
 html_extra_path = ['start']  # index.html leads to docs/index.html
+html_static_path = ['static']
+html_css_files = ['tables.css']
+# Each page has the list of all pages beside it, and the head has room for the search.
+html_sidebars = {'**': ['globaltoc']}
 html_show_sourcelink = False
 html_show_copyright = False
 html_theme_options = {
     'collapse_navigation': True,
+    'navbar_center': [],
     'show_prev_next': False,
     'secondary_sidebar_items': ['page-toc'],
 }
+
+
+def helps(package: str, *words: str) -> Iterator[str]:
+    """Sections with the help of each command of a package."""
+    for name in importlib.import_module(package).COMMANDS:
+        inner = f'{package}.{name.replace("-", "_")}'
+        if hasattr(importlib.import_module(inner), 'COMMANDS'):
+            yield from helps(inner, *words, name)
+            continue
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed), contextlib.suppress(SystemExit):
+            hpml_mm.cli.main([*words, name, '--help'])
+        title = ' '.join(['hpml', *words, name])
+        yield f'\n## {title}\n\n```text\n{printed.getvalue()}```\n'
+
+
+def add_helps(app: Sphinx, page: str, source: list[str]) -> None:
+    """Put the help of all commands below the page that lists them."""
+    if page == 'docs/commands':
+        os.environ['COLUMNS'] = '100'
+        source[0] += ''.join(helps('hpml_mm.cli'))
+
+
+def setup(app: Sphinx) -> None:
+    """Called by Sphinx."""
+    app.connect('source-read', add_helps)

@@ -1,30 +1,31 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Every command of the documents runs; all that is changed is how long it trains.
-
-``make`` targets are exempt: CI runs the tests through one of them.
-"""
+"""Every command of the documents runs; all that is changed is how long it trains."""
 
 import json
 import os
-import re
 import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import threading
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from doc_commands import NOT_RUN, commands, files, shortened, words_of
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS as POSE_MODELS
 from mmpretrain.models import EfficientNet, ResNet
 from PIL import Image
+from pose_spots import write_spots
 from python_process import run_python
+from toy_tools import call_tool
 
+from hpml_mm.cli.doctor import AT_FAULT
 from hpml_mm.datasets.fer.classes import FER_CLASSES
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
@@ -33,79 +34,14 @@ from hpml_mm.utils.env import environment as get_environment
 from hpml_mm.utils.files import dump_strict
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = (
-    'README.md',
-    'CONTRIBUTING.md',
-    'configs/README.md',
-    'configs/aiop/README.md',
-    'configs/fer/README.md',
-    'configs/cat_pose/README.md',
-    'configs/coco_pose/README.md',
-    'docs/performance.md',
-    'docs/predictor.md',
-    'docs/quantization.md',
-    *sorted(str(path.relative_to(ROOT)) for path in ROOT.glob('projects/*/README.md')),
-)
-BLOCK = re.compile(r'^```bash\n(.*?)^```', re.MULTILINE | re.DOTALL)
-# Two shuffled batches of each loader, and one epoch.
-SHORT = [
-    f'{loader}_dataloader.batch_sampler.{setting}'
-    for loader in ('train', 'val')
-    for setting in ('type=hpml_mm.LimitedBatchSampler', 'num_batches=2')
-] + ['train_cfg.max_epochs=1']
-TRAINS = ('tools/train.py', 'tools/dist_train.sh')
-
-
-def commands():
-    """Lines of the bash blocks, continued ones joined, with their document.
-
-    A command that several documents show is run once.
-    """
-    found = {}
-    for document in DOCUMENTS:
-        text = (ROOT / document).read_text(encoding='utf-8')
-        for block in BLOCK.findall(text):
-            for line in block.replace('\\\n', ' ').splitlines():
-                if line.strip() and not line.startswith('#'):
-                    found.setdefault(' '.join(line.split()), document)
-    return found
-
-
 COMMANDS = commands()
 RUN = [
-    pytest.param(command, id=f'{document}: {command[:60]}')
-    for command, document in COMMANDS.items()
-    if not command.startswith(('make ', 'export ', 'source ', 'tensorboard '))
+    pytest.param(command, id=f'{command.document}: {command.line[:60]}')
+    for command in COMMANDS
+    if command.reason_not_to_run is None
 ]
-
-
-def shortened(command):
-    """The command's words; a training gets the options that make it short."""
-    words = shlex.split(command)
-    if any(tool in words for tool in TRAINS):
-        words.append('--cut-short')
-        if '--cfg-options' not in words:
-            words.append('--cfg-options')
-        at = words.index('--cfg-options') + 1
-        words[at:at] = SHORT
-    if words[:2] == ['hpml', 'sweep']:
-        words += ['--work-dir', 'work_dirs/test_docs']
-        words[words.index('--iters') + 1] = '12'
-        words[words.index('--rounds') + 1] = '1'
-    if words[:2] == ['hpml', 'benchmark']:
-        words += ['--rounds', '1', '--batches', '1', '--warmup', '1']
-    if 'projects.light_fer' in words:
-        words[words.index('--target') + 1] = '0'
-        words += ['--data-root', 'faces', '--workers', '0']
-    if words[:2] == ['hpml', 'quantize']:
-        words += ['--latency-seconds', '0', '--max-drop', 'none']
-    if words[:3] == ['hpml', 'nas', 'search']:
-        words += ['--trials', '100']
-    if words[:3] == ['hpml', 'nas', 'train']:
-        words[words.index('-n') + 1] = '50'
-    if words[:2] == ['hpml', 'tune']:
-        words += ['--seconds', '0.1']
-    return words
+# They set up threads, memory and signals for their whole process.
+OWN_PROCESS = ('train', 'test', 'sweep', 'benchmark', 'quantize', 'tune')
 
 
 @pytest.fixture(scope='session')
@@ -130,7 +66,29 @@ def downloads(tmp_path_factory):
     ):
         (place / 'faces' / folder).mkdir(parents=True)
         Image.new('L', (48, 48)).save(place / 'faces' / folder / '0.png')
+    save_flowers(place / 'flowers')
+    save_animals(place / 'animals')
     return place
+
+
+def save_flowers(place):
+    """Pictures of two classes, as one would have them in folders."""
+    for split, name in product(('train', 'val'), ('daisy', 'rose')):
+        folder = place / split / name
+        folder.mkdir(parents=True)
+        for number in range(8):
+            Image.new('RGB', (32, 32), (number, 0, 0)).save(folder / f'{number}.png')
+
+
+def save_animals(place):
+    """Three keypoints an animal, in COCO's format."""
+    content = json.loads(
+        (write_spots(place / 'images', [0] * 8) / 'spots.json').read_text()
+    )
+    for one in content['annotations']:
+        one.update(keypoints=one['keypoints'][:9], num_keypoints=3)
+    for split in ('train', 'val'):
+        (place / f'{split}.json').write_text(json.dumps(content))
 
 
 def save_graphs(path):
@@ -182,28 +140,60 @@ def checkout(tmp_path, real_data, downloads):
     return tmp_path
 
 
-def environment(real_data):
+# SLURM's programs do here what SLURM would: they start what they are given.
+SLURM = """#!/bin/bash
+while [[ $1 == -* ]]; do shift; done
+export SLURM_SUBMIT_DIR=$PWD SLURM_JOB_ID=7 SLURM_PROCID=0 SLURM_LOCALID=0
+export SLURM_NTASKS=1 SLURM_NODELIST=localhost
+[[ -x $(type -P "$1") ]] || set -- bash "$@"
+exec "$@"
+"""
+
+
+def environment(real_data, stand_ins):
     python = Path(sys.executable).parent
+    for name in ('sbatch', 'srun'):
+        (stand_ins / name).write_text(SLURM)
+        (stand_ins / name).chmod(0o755)
+    path = [str(stand_ins), str(python), os.environ['PATH']]
     return os.environ | {
         'HPML_MM_DATA': str(real_data),
-        'PATH': f'{python}{os.pathsep}{os.environ["PATH"]}',
+        'PATH': os.pathsep.join(path),
+        'PYTHONPATH': os.pathsep.join([str(ROOT), os.environ.get('PYTHONPATH', '')]),
         'OMP_NUM_THREADS': '1',
     }
 
 
-def test_the_documents_hold_commands():
-    assert len(RUN) >= 8
-    assert any(command.startswith('make demo') for command in COMMANDS)
-    assert any(command.startswith('tensorboard') for command in COMMANDS)
+def test_the_documents_hold_commands_of_each_kind():
+    lines = [command.line for command in COMMANDS]
+    starts = [*NOT_RUN, 'hpml ', 'python tools/', 'python -m projects.', 'torchrun ']
+    for start in (*starts, 'sbatch '):
+        assert any(line.startswith(start) for line in lines), start
+    assert any(command.output for command in COMMANDS)
 
 
 @pytest.mark.real_data
 @pytest.mark.system
 @pytest.mark.parametrize('command', RUN)
-def test_command(command, checkout, real_data, request):
-    if any(model in command for model in ('hrnet', 'res50', 'efficientnet')):
+def test_command(command, checkout, real_data, request, monkeypatch):
+    if any(model in command.line for model in ('hrnet', 'res50', 'efficientnet')):
         request.getfixturevalue('much_memory')
-    words = shortened(command)
+    for name, text in files(command.document).items():
+        (checkout / name).write_text(text)
+    variables, words = words_of(command.line)
+    words = elsewhere(shortened(words), checkout)
+    env = environment(real_data, checkout) | variables | {'COLUMNS': '120'}
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    result = run(words, checkout, env)
+    found = {0, AT_FAULT} if words[:2] == ['hpml', 'doctor'] else {0}
+    assert result.returncode in found, (result.stdout + result.stderr)[-3000:]
+    assert command.output is None or command.shows(result.stdout), result.stdout
+
+
+def elsewhere(words, checkout):
+    """The words, with files of results that are the test's own."""
+    words = list(words)
     for place, option in enumerate(words):
         if option in ('--out', '--plot', '--rows') and words[place + 1].startswith(
             'results/'
@@ -212,28 +202,32 @@ def test_command(command, checkout, real_data, request):
             if (ROOT / words[place + 1]).is_file():  # its rows may be asked for
                 shutil.copy(ROOT / words[place + 1], own)
             words[place + 1] = str(own)
-    env = environment(real_data)
+    return words
+
+
+def run(words, checkout, env):
+    """Run a command: in this process where it changes nothing of it."""
+    if words[0] == 'hpml' and words[1] not in OWN_PROCESS:
+        return call_tool(words[1], *words[2:], cwd=checkout)
     if words[0] == 'hpml':
-        words[:1] = ['python', '-m', 'hpml_mm.cli']
+        words = ['python', '-m', 'hpml_mm.cli', *words[1:]]
     if words[0] == 'python':
-        result = run_python(words[1:], checkout, env)
-    else:
-        result = subprocess.run(
-            words, cwd=checkout, env=env, capture_output=True, text=True, timeout=600
-        )
-    assert result.returncode == 0, (result.stdout + result.stderr)[-3000:]
+        return run_python(words[1:], checkout, env)
+    return subprocess.run(
+        words, cwd=checkout, env=env, capture_output=True, text=True, timeout=600
+    )
 
 
 @pytest.mark.real_data
 @pytest.mark.parametrize(
-    'command', [c for c in COMMANDS if c.startswith('tensorboard ')]
+    'line', [c.line for c in COMMANDS if c.line.startswith('tensorboard ')]
 )
-def test_tensorboard_serves(command, checkout, real_data):
+def test_tensorboard_serves(line, checkout, real_data):
     """It says its address, which it does when it serves; then it is stopped."""
     process = subprocess.Popen(
-        [*shlex.split(command), '--port', '0'],
+        [*shlex.split(line), '--port', '0'],
         cwd=checkout,
-        env=environment(real_data),
+        env=environment(real_data, checkout),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,

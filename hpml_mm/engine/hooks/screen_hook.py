@@ -7,9 +7,10 @@ from typing import Any
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
-from hpml_mm.engine.screen.card import best_metrics, card, is_endless
+from hpml_mm.engine.screen.card import card, is_endless
 from hpml_mm.engine.screen.lines import card_line, epoch_line, model_parts
 from hpml_mm.engine.screen.quiet import ON_SCREEN, quiet
+from hpml_mm.engine.trackers.scores import main_metric
 from hpml_mm.measure.step_cost import count_parameters
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.model import bare_model
@@ -216,8 +217,7 @@ def metric_that_counts(
     runner: Runner, metrics: Mapping[str, Any]
 ) -> tuple[str, Any, float | None] | None:
     """Name, value and best value of the metric that counts; None without metrics."""
-    names = [name for name in best_metrics(runner) if name in metrics]
-    name = next(iter(names or metrics), None)
+    name = main_metric(runner, metrics)
     if name is None:
         return None
     return name, metrics[name], best_scores(runner).get(name)

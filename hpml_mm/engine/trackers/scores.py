@@ -5,9 +5,9 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 
+from hpml_mm.engine.screen.card import best_metrics
 from hpml_mm.utils.charts import bar_panels
 
 # More names than these are drawn as those with the lowest values.
@@ -24,12 +24,8 @@ def main_metric(runner: Runner, given: Collection[str]) -> str | None:
         runner: The runner.
         given: Names of metrics and times, in their order.
     """
-    for hook in runner.hooks:
-        if isinstance(hook, CheckpointHook) and hook.save_best:
-            for name in hook.key_indicators:
-                if name in given:
-                    return name
-    return next((name for name in given if name not in _TIMES), None)
+    chosen = (name for name in best_metrics(runner) if name in given)
+    return next(chosen, next((name for name in given if name not in _TIMES), None))
 
 
 def names_of_parts(metainfo: Mapping[str, Any]) -> dict[str, list[str]]:

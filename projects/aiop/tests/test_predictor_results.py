@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The tables of docs/predictor.md say what the rows say, and floors are reached."""
+"""The tables of projects/aiop/README.md say what the rows say, and floors are reached."""
 
 from pathlib import Path
 
@@ -110,7 +110,7 @@ def lines() -> list[str]:
 
 @pytest.mark.parametrize('expected', lines())
 def test_the_document_shows_the_rows(expected):
-    text = (ROOT / 'docs' / 'predictor.md').read_text(encoding='utf-8')
+    text = (ROOT / 'projects' / 'aiop' / 'README.md').read_text(encoding='utf-8')
     assert expected in text.splitlines()
 
 

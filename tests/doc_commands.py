@@ -1,0 +1,158 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Commands, outputs and files that the documents show, as they are found there.
+
+- A ``bash`` block holds commands, a line each; ``\\`` continues one.
+- A ``console`` block holds commands after ``$`` and what each prints on stdout. It is
+  compared as doctest does: ``...`` stands for any text, and spaces and line breaks are
+  alike. ``<!-- numbers vary -->`` over the block makes all numbers alike.
+- A ``python`` block that begins with ``# NAME.py`` is that file, for the commands of
+  its document.
+"""
+
+import doctest
+import re
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = tuple(
+    str(path.relative_to(ROOT))
+    for glob in (
+        *('README.md', 'CONTRIBUTING.md', 'docs/*.md'),
+        *('configs/README.md', 'configs/*/README.md', 'projects/*/README.md'),
+    )
+    for path in sorted(ROOT.glob(glob))
+)
+_BLOCK = re.compile(
+    r'^(<!-- numbers vary -->\n)?```(bash|console|python)\n(.*?)^```',
+    re.MULTILINE | re.DOTALL,
+)
+_FILE = re.compile(r'# (\S+\.py)\n')
+#: What no test runs, and why.
+NOT_RUN = {
+    'make ': 'CI runs the tests through one of them',
+    'tensorboard ': 'never ends; a test of its own starts and stops it',
+}
+#: What makes a training short: two shuffled batches of each loader, and one epoch.
+SHORT = [
+    f'{loader}_dataloader.batch_sampler.{setting}'
+    for loader in ('train', 'val')
+    for setting in ('type=hpml_mm.LimitedBatchSampler', 'num_batches=2')
+] + ['train_cfg.max_epochs=1']
+#: What is added to a command, or put after the option that it has.
+SHORTER = {
+    'hpml sweep': {'--work-dir': 'work_dirs/test_docs'},
+    'hpml benchmark': {'--rounds': '1', '--batches': '1', '--warmup': '1'},
+    'python -m projects.checkpoint_stall': {'--rounds': '1', '--saves': '2'},
+    'hpml quantize': {'--latency-seconds': '0', '--max-drop': 'none'},
+    'hpml nas search': {'--trials': '100'},
+    'hpml nas train': {'-n': '50'},
+    'hpml tune': {'--seconds': '0.1'},
+    'python -m projects.light_fer': {
+        '--target': '0',
+        '--data-root': 'faces',
+        '--workers': '0',
+    },
+}
+TRAINS = (
+    *('tools/train.py', 'tools/dist_train.sh', 'tools/sbatch_train.sh'),
+    'tools/slurm_train.sh',
+)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command of a document; ``output`` is None where none is shown."""
+
+    document: str
+    line: str
+    output: str | None = None
+    numbers_vary: bool = False
+
+    @property
+    def reason_not_to_run(self) -> str | None:
+        return next(
+            (why for start, why in NOT_RUN.items() if self.line.startswith(start)), None
+        )
+
+    def shows(self, printed: str) -> bool:
+        """True if the document shows what was printed."""
+        texts = [self.output or '', printed]
+        if self.numbers_vary:
+            texts = [_without_numbers(text) for text in texts]
+        flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+        return doctest.OutputChecker().check_output(*texts, flags)
+
+
+def _without_numbers(text: str) -> str:
+    """Text with one sign for any number, and lines of tables as long in any width."""
+    return re.sub(r'([─━═])\1+', r'\1', re.sub(r'\d[\d,.]*', '#', text))
+
+
+def commands() -> list[Command]:
+    """All of them; one that several documents show without output is there once."""
+    found: dict[tuple[str, str | None], Command] = {}
+    for document in DOCUMENTS:
+        text = (ROOT / document).read_text(encoding='utf-8')
+        for vary, kind, block in _BLOCK.findall(text):
+            block = re.sub(r' *\\\n *', ' ', block)
+            if kind == 'bash':
+                for line in block.splitlines():
+                    line = line.partition('  # ')[0]
+                    if line.strip() and not line.startswith('#'):
+                        command = Command(document, ' '.join(line.split()))
+                        found.setdefault((command.line, None), command)
+            elif kind == 'console':
+                for part in re.split(r'^\$ ', block, flags=re.MULTILINE)[1:]:
+                    line, _, output = part.partition('\n')
+                    found[line, output] = Command(document, line, output, bool(vary))
+    return list(found.values())
+
+
+def files(document: str) -> dict[str, str]:
+    """Files that a document shows whole, by their names."""
+    text = (ROOT / document).read_text(encoding='utf-8')
+    blocks = [block for _, kind, block in _BLOCK.findall(text) if kind == 'python']
+    return {name[1]: block for block in blocks if (name := _FILE.match(block))}
+
+
+def words_of(line: str) -> tuple[dict[str, str], list[str]]:
+    """Variables that stand before a command, and its words."""
+    words, variables = shlex.split(line), {}
+    while re.match(r'[A-Z_]+=', words[0]):
+        name, _, variables[name] = words.pop(0).partition('=')
+    return variables, words
+
+
+def shortened(words: list[str]) -> list[str]:
+    """The words, with the options that make a command short."""
+    words = list(words)
+    if words[:2] == ['hpml', 'train'] or any(tool in words for tool in TRAINS):
+        words.append('--cut-short')
+        if '--cfg-options' not in words:
+            words.append('--cfg-options')
+        at = words.index('--cfg-options') + 1
+        words[at:at] = SHORT
+    for start, options in SHORTER.items():
+        if words[: len(start.split())] == start.split():
+            for option, value in options.items():
+                if option in words:
+                    words[words.index(option) + 1] = value
+                else:
+                    words += [option, value]
+    return _with_short_runs(words) if words[:2] == ['hpml', 'sweep'] else words
+
+
+def _with_short_runs(words: list[str]) -> list[str]:
+    """A sweep of one round, or of its first seed, with short trainings."""
+    if '--iters' in words:
+        words[words.index('--iters') + 1] = '12'
+        return [*words, '--rounds', '1']
+    at = words.index('--seeds') + 2
+    while words[at].isdigit():
+        del words[at]
+    for place in reversed(range(len(words))):
+        if words[place] == '--variant':
+            words[place + 3 : place + 3] = SHORT
+    return words
