@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""The tables of projects/aiop/README.md say what the rows say, and floors are reached."""
+"""Tables of projects/aiop/README.md say what the rows say, and floors are reached."""
 
 from pathlib import Path
 
