@@ -6,6 +6,7 @@ from .mends import MENDS
 from .mmcv_ops import install_mmcv_ops
 from .packages import check_packages, has_mmpose, require
 from .workarounds import keep_signal_stack, let_mmpose_read_bfloat16
+from .xtcocotools import install_xtcocotools
 
 __all__ = [
     'MENDS',
@@ -13,6 +14,7 @@ __all__ = [
     'has_mmpose',
     'install_mends',
     'install_mmcv_ops',
+    'install_xtcocotools',
     'keep_signal_stack',
     'let_mmpose_read_bfloat16',
     'require',
