@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from hpml_mm.compat.packages import MIN_MMENGINE
+from hpml_mm.compat.packages import FOR_POSES, MIN_MMENGINE
 
 ROOT = Path(__file__).resolve().parents[1]
 BASE = [ROOT / 'requirements.txt', *ROOT.glob('requirements/*.txt')]
@@ -76,6 +76,8 @@ def test_every_extra_can_be_asked_for():
 
 def test_the_import_check_asks_for_the_same_mmengine():
     assert listed(*BASE)['onedl-mmengine'] == f'>={MIN_MMENGINE}'
+    lines = (ROOT / 'requirements/no-deps.txt').read_text().splitlines()
+    assert tuple(line for line in lines if line[0] != '#') == FOR_POSES
 
 
 def test_the_wheel_holds_the_library_and_its_configs(tmp_path):

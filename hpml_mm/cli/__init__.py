@@ -7,9 +7,13 @@ into ``COMMANDS``, with a line of help.
 """
 
 import argparse
+import contextlib
 import importlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+from hpml_mm.compat.packages import PackagesError
 
 from .early_signals import end_with_one_line
 
@@ -49,10 +53,14 @@ def main(argv: Sequence[str] | None = None) -> None:
     if argv[:1] in (['train'], ['test']):
         end_with_one_line()
     parser = argparse.ArgumentParser('hpml', description='Measured and fast training.')
-    add_commands(parser, __name__, argv)
-    args = parser.parse_args(argv)
-    # It imports MMEngine, for which --help need not wait.
-    from hpml_mm.config.arguments import clear_errors
+    with _told_by_doctor():
+        add_commands(parser, __name__, argv)
+        args = parser.parse_args(argv)
+        if argv[:1] == ['doctor']:  # runs where MMEngine does not
+            args.run(args)
+            return
+        # It imports MMEngine, for which --help need not wait.
+        from hpml_mm.config.arguments import clear_errors
 
     try:
         with clear_errors():
@@ -60,6 +68,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print('interrupted', file=sys.stderr)
         sys.exit(130)
+
+
+@contextlib.contextmanager
+def _told_by_doctor() -> Iterator[None]:
+    """Turn packages that are missing or do not fit into one line and exit code 2."""
+    try:
+        yield
+    except (PackagesError, ModuleNotFoundError) as error:
+        if os.environ.get('HPML_MM_DEBUG'):
+            raise
+        print(f'error: {error}; `hpml doctor` tells all', file=sys.stderr)
+        sys.exit(2)
 
 
 def add_commands(
