@@ -59,8 +59,8 @@ def check_platform() -> Iterator[str]:
     if platform.system() == 'Linux' and (name != 'glibc' or found < GLIBC):
         yield (
             f'this system has {name or "another C library"} {version}, and PyTorch has '
-            'wheels for glibc 2.28 or newer. Take a newer distribution, or a container: '
-            'docker run -it python:3.12.'
+            'wheels for glibc 2.28 or newer. Take a newer distribution, or a '
+            'container: docker run -it python:3.12.'
         )
     if sys.maxsize < 2**32:
         yield 'this Python is one of 32 bit, for which PyTorch has no wheels.'

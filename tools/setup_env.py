@@ -21,8 +21,8 @@ def refuse_other_python():
     if not found:
         remedy = 'Install it (Debian, Ubuntu: apt install python3.11-full). ' + remedy
     sys.exit(
-        f'setup: error: Python {sys.version_info[0]}.{sys.version_info[1]} was not tried, '
-        f'3.{TRIED[0]} to 3.{TRIED[-1]} were. {remedy}'
+        f'setup: error: Python {sys.version_info[0]}.{sys.version_info[1]} was not '
+        f'tried, 3.{TRIED[0]} to 3.{TRIED[-1]} were. {remedy}'
     )
 
 

@@ -34,6 +34,7 @@ class Screen:
         self.title, self.stream = title, stream
         self.terminal = stream.isatty()
         self.shown_at = time.monotonic()
+        self.shown = title
         self._write(title)
 
     def _write(self, text: str) -> None:
@@ -41,12 +42,14 @@ class Screen:
         self.stream.write(f'{start}{text}{end}')
         self.stream.flush()
 
-    def progress(self, size: int) -> None:
-        """Show how much has been downloaded."""
+    def progress(self, size: int, unpacks: bool) -> None:
+        """Show how much has been downloaded, and that it is being unpacked."""
+        text = f'{self.title}: {size // _MB:,} MB' + ', unpacking' * unpacks
         now = time.monotonic()
-        if size and now - self.shown_at >= (1 if self.terminal else LINE_SECONDS):
-            self.shown_at = now
-            self._write(f'{self.title}: {size // _MB:,} MB')
+        wait = 1 if self.terminal else LINE_SECONDS
+        if size and text != self.shown and now - self.shown_at >= wait:
+            self.shown_at, self.shown = now, text
+            self._write(text)
 
     def tell(self, text: str) -> None:
         """Write a line that stays."""
@@ -126,7 +129,8 @@ def _watch(
         now = time.monotonic()
         if state != seen:
             seen, moved_at, told_at = state, now, now
-            screen.progress(size)
+            unpacks = any(line.startswith('Installing collected') for line in lines)
+            screen.progress(size, unpacks)
         elif now - told_at >= HANG_SECONDS:
             told_at = now
             last = lines[-1].strip()[:100] if lines else 'it began'
