@@ -78,7 +78,10 @@ def _told_by_doctor() -> Iterator[None]:
     except (PackagesError, ModuleNotFoundError) as error:
         if os.environ.get('HPML_MM_DEBUG'):
             raise
-        print(f'error: {error}; `hpml doctor` tells all', file=sys.stderr)
+        remedy = '`hpml doctor` tells all'
+        if getattr(error, 'name', None) == 'packaging':  # by which the doctor compares
+            remedy = 'pip install packaging'
+        print(f'error: {error}; {remedy}', file=sys.stderr)
         sys.exit(2)
 
 

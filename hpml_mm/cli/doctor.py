@@ -64,13 +64,18 @@ def run(args: argparse.Namespace) -> None:
 
 
 def show(findings: Sequence[Finding]) -> None:
-    """Print a table, what is at fault first."""
+    """Print a table, what is at fault first; lines where even rich is missing."""
+    findings = sorted(findings, key=lambda one: one.remedy is None)
+    if find_spec('rich') is None:
+        for one in findings:
+            print(f'{one.what}: {one.found}' + f': {one.remedy}' * bool(one.remedy))
+        return
     from rich.table import Table
 
     from hpml_mm.utils.console import table_console
 
     table = Table('', 'what', 'found', 'remedy')
-    for one in sorted(findings, key=lambda one: one.remedy is None):
+    for one in findings:
         mark = '' if one.remedy is None else '!'
         table.add_row(mark, one.what, one.found, one.remedy or '')
     table_console().print(table)

@@ -122,6 +122,14 @@ def test_poses_are_told_how_to_come(environment):
     assert f"pip install --no-deps '{FOR_POSES[1]}'" in mmdet.found
 
 
+def test_without_rich_there_are_lines(monkeypatch, capsys):
+    monkeypatch.setattr(doctor, 'find_spec', lambda name: None)
+    doctor.show(
+        [doctor.Finding('a', '1'), doctor.Finding('b', 'none', 'pip install b')]
+    )
+    assert capsys.readouterr().out == 'b: none: pip install b\na: 1\n'
+
+
 @pytest.fixture
 def two_mmengines(tmp_path):
     """Environment of a process in which two seem to be installed."""
