@@ -201,7 +201,8 @@ def check_before(venv: Venv, index: str | None) -> None:
 def install(venv: Venv, extras: bool) -> None:
     """Bring the environment from any state to the wanted one."""
     venv.prune()
-    index = torch_index()
+    names = {name.partition('-')[0] for name in venv.distributions()}
+    index = None if 'torch' in names else torch_index()
     check_before(venv, index)
     if venv.version() is None:
         log = venv.path.parent / f'{venv.path.name}-setup.log'
