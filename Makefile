@@ -1,6 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 
-# The Python that makes .venv; any 3.11 or newer.
+# The Python that makes .venv: 3.11, 3.12 or 3.13.
 PYTHON ?= python3
 DEMO_CONFIG ?= configs/demo/mini-xception_1xb64-channels-last-8e_demo-faces-44px.py
 # More arguments for the demo's training or for pytest.
@@ -64,7 +64,7 @@ env-extras: python
 
 python:
 	@command -v $(PYTHON) > /dev/null || { echo "setup: error: no $(PYTHON) here," \
-	  "Python 3.11 or newer is needed. Install it (Debian, Ubuntu: apt install" \
+	  "Python 3.11, 3.12 or 3.13 is needed. Install it (Debian, Ubuntu: apt install" \
 	  "python3.11-full) and add PYTHON=python3.11 to the make command." >&2; exit 1; }
 
 clean:  ## Remove .venv and what tools leave; work_dirs stays.

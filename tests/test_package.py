@@ -1,6 +1,11 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Configs and tools are found wherever the package is installed."""
 
+import os
+import shutil
+import subprocess
+import sys
+
 import pytest
 from mmengine.config import Config
 from mmengine.fileio import load
@@ -41,6 +46,24 @@ def test_configs_are_found_by_name_and_as_a_base(tmp_path, monkeypatch):
         read_config(f'{LEAF}x.py')
 
 
-def test_an_edited_config_is_seen_by_the_links():
-    for name in ('configs', 'tools', 'model-index.yml'):
-        assert (ROOT / 'hpml_mm' / '.mim' / name).samefile(ROOT / name)
+@pytest.mark.slow
+def test_an_edited_base_is_seen_where_the_package_is_linked(tmp_path):
+    """As in an editable install: ``.mim`` holds links."""
+    for name in ('hpml_mm', 'configs'):
+        shutil.copytree(ROOT / name, tmp_path / name, symlinks=True)
+    with (tmp_path / 'configs/_base_/models/mini_xception.py').open('a') as file:
+        file.write('edited = 7\n')
+    (tmp_path / 'own.py').write_text(f"_base_ = 'hpml_mm::{LEAF}.py'\n")
+    code = (
+        'import hpml_mm\n'
+        'from mmengine.config import Config\n'
+        "print(Config.fromfile('own.py').edited)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code],
+        cwd=tmp_path,
+        env=os.environ | {'PYTHONPATH': str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.endswith('7\n'), done.stderr[-500:]

@@ -5,6 +5,7 @@ import ast
 import re
 import subprocess
 import sys
+import tarfile
 import tomllib
 import zipfile
 from importlib.metadata import packages_distributions
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from hpml_mm.compat.packages import MIN_MMENGINE
+from hpml_mm.compat.packages import FOR_POSES, MIN_MMENGINE
 
 ROOT = Path(__file__).resolve().parents[1]
 BASE = [ROOT / 'requirements.txt', *ROOT.glob('requirements/*.txt')]
@@ -39,7 +40,9 @@ def imported(folder: Path) -> dict[str, Path]:
             else:
                 continue
             modules |= dict.fromkeys((name.split('.')[0] for name in names), file)
-    helpers = {path.stem for path in ROOT.glob('tests/**/*')}
+    helpers = {
+        path.stem for part in ('tests', 'tools') for path in ROOT.glob(f'{part}/**/*')
+    }
     known = {'hpml_mm', 'projects'} | helpers | sys.stdlib_module_names
     return {module: file for module, file in modules.items() if module not in known}
 
@@ -76,17 +79,27 @@ def test_every_extra_can_be_asked_for():
 
 def test_the_import_check_asks_for_the_same_mmengine():
     assert listed(*BASE)['onedl-mmengine'] == f'>={MIN_MMENGINE}'
+    lines = (ROOT / 'requirements/no-deps.txt').read_text().splitlines()
+    assert tuple(line for line in lines if line[0] != '#') == FOR_POSES
 
 
-def test_the_wheel_holds_the_library_and_its_configs(tmp_path):
+def build(source, kind):
+    code = f'from setuptools import build_meta; build_meta.build_{kind}("..")'
+    subprocess.run([sys.executable, '-c', code], cwd=source, check=True)
+
+
+def test_the_wheel_of_the_sdist_holds_the_library_and_its_configs(tmp_path):
     source = tmp_path / 'source'
     source.mkdir()
     for path in ROOT.iterdir():
         if path.name in {'build', 'work_dirs'} or path.suffix == '.egg-info':
             continue  # what an earlier build left would be in the wheel again
         (source / path.name).symlink_to(path)
-    build = 'from setuptools import build_meta; build_meta.build_wheel("..")'
-    subprocess.run([sys.executable, '-c', build], cwd=source, check=True)
+    build(source, 'sdist')
+    (archive,) = tmp_path.glob('*.tar.gz')
+    with tarfile.open(archive) as file:
+        file.extractall(tmp_path, filter='data')
+    build(next(tmp_path.glob('hpml_mm-*/')), 'wheel')
     (wheel,) = tmp_path.glob('*.whl')
     files = {Path(name) for name in zipfile.ZipFile(wheel).namelist()}
     installed = {path for path in files if '.dist-info' not in path.parts[0]}

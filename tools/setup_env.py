@@ -8,57 +8,43 @@ the standard library only, and its first lines run on any Python 3.6 or newer.
 import shutil
 import sys
 
-MIN_PYTHON = (3, 11)
+TRIED = (11, 12, 13)
 
 
-def refuse_old_python():
+def refuse_other_python():
     """Stop before anything that an old Python cannot run, this file included."""
-    if sys.version_info[:2] >= MIN_PYTHON:
+    if sys.version_info[0] == 3 and sys.version_info[1] in TRIED:
         return
-    names = [f'python3.{minor}' for minor in (11, 12, 13, 14)]
+    names = [f'python3.{minor}' for minor in TRIED]
     found = [name for name in names if shutil.which(name)]
     remedy = f'Add PYTHON={(found or names)[0]} to the make command.'
     if not found:
         remedy = 'Install it (Debian, Ubuntu: apt install python3.11-full). ' + remedy
     sys.exit(
-        f'setup: error: Python {sys.version_info[0]}.{sys.version_info[1]} is too old, '
-        f'3.11 or newer is needed. {remedy}'
+        f'setup: error: Python {sys.version_info[0]}.{sys.version_info[1]} was not '
+        f'tried, 3.{TRIED[0]} to 3.{TRIED[-1]} were. {remedy}'
     )
 
 
-refuse_old_python()
+refuse_other_python()
 
 import argparse
 import hashlib
-import importlib.util
 import json
 import os
-import shlex
+import re
 import subprocess
-import sysconfig
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import setup_checks
+from setup_watch import run_quietly
+
 ROOT = Path(__file__).resolve().parents[1]
-GIB = 2**30
-# Measured: 5.5 GiB installed, and 1.4 GiB of downloads, which pip keeps twice while
-# it works.
-VENV_BYTES = 6 * GIB
-DOWNLOAD_BYTES = 3 * GIB // 2
-IMPORT_CHECK = (
-    'import torch, torchvision, cv2, albumentations, xtcocotools.mask, '
-    'hpml_mm, mmpretrain.models, mmdet.models, mmpose.models'
-)
+PIP = {'PIP_DISABLE_PIP_VERSION_CHECK': '1', 'PIP_NO_INPUT': '1'}
 # What the user reads while a step runs, and the arguments of ``pip install``.
 BASE_STEPS = (
-    ('PyTorch, OpenMMLab and their requirements', '-r requirements.txt'),
-    (
-        'xtcocotools, compiled against the numpy just installed',
-        # A cached wheel may be compiled against another numpy.
-        '--no-deps --no-build-isolation --no-cache-dir --no-binary=xtcocotools '
-        '-r requirements/from-source.txt',
-    ),
+    ('OpenMMLab and all other requirements', '-r requirements.txt'),
     (
         'MMPose and MMDetection without their dependencies',
         '--no-deps -r requirements/no-deps.txt',
@@ -68,7 +54,7 @@ BASE_STEPS = (
 
 
 class SetupError(Exception):
-    """Error for the user: fault and remedy, in one line."""
+    """Errors for the user: faults with their remedies, a line each."""
 
 
 class Venv:
@@ -136,7 +122,7 @@ def extra_files() -> list[Path]:
 
 def fingerprint(python_version: str | None, extras: bool) -> str:
     """Hash of everything that decides what is installed, and where."""
-    files = [Path(__file__), ROOT / 'requirements.txt']
+    files = [Path(__file__), ROOT / 'pyproject.toml', ROOT / 'requirements.txt']
     files += sorted(ROOT.glob('requirements/*.txt'))
     files += extra_files() if extras else []
     digest = hashlib.sha256(f'{ROOT}\n{python_version}\n'.encode())
@@ -145,8 +131,20 @@ def fingerprint(python_version: str | None, extras: bool) -> str:
     return digest.hexdigest()
 
 
-def steps(venv: Venv, extras: bool) -> Iterator[tuple[str, str]]:
-    """Iterate over all steps in order."""
+def steps(venv: Venv, extras: bool, index: str | None) -> Iterator[tuple[str, str]]:
+    """Iterate over all steps in order.
+
+    Args:
+        venv: What they are for.
+        extras: True for the optional extras, too.
+        index: Package index of PyTorch without CUDA; None for the usual build.
+    """
+    lines = (ROOT / 'requirements.txt').read_text().splitlines()
+    torch = ' '.join(line for line in lines if line.startswith('torch'))
+    if index:
+        yield 'PyTorch without CUDA', f'--index-url {index} {torch}'
+    else:
+        yield 'PyTorch', torch
     yield from BASE_STEPS
     if extras:
         # With the base set, so that pip cannot break it.
@@ -162,143 +160,120 @@ def steps(venv: Venv, extras: bool) -> Iterator[tuple[str, str]]:
     )
 
 
+def torch_index() -> str | None:
+    """Index of PyTorch without CUDA, if there is one and no GPU; tells which it is."""
+    index = os.environ.get('TORCH_INDEX', '').strip()
+    if setup_checks.has_gpu():
+        return None
+    if not index:
+        print(
+            'setup: no GPU here: TORCH_INDEX=https://download.pytorch.org/whl/cpu '
+            'would save 4 GB'
+        )
+        return None
+    print(
+        'setup: no GPU here: PyTorch comes without CUDA. For CUDA: make clean, and the '
+        'same without TORCH_INDEX'
+    )
+    return index
+
+
+def check_before(venv: Venv, index: str | None) -> None:
+    """Check everything that can be checked before the first download.
+
+    Raises:
+        SetupError: Something is missing; each fault with what mends it.
+    """
+    version = venv.version()
+    names = {name.split('-')[0] for name in venv.distributions()} if version else set()
+    faults = [*setup_checks.check_venv(venv.path, version, (3, TRIED[-1] + 1))]
+    faults += setup_checks.check_platform()
+    faults += setup_checks.check_memory()
+    if 'torch' not in names:
+        faults += setup_checks.check_disk(venv.path, cuda=index is None)
+        python = venv.python if version else Path(sys.executable)
+        faults += setup_checks.check_index(python, os.environ | PIP)
+        faults += setup_checks.check_torch_index(index) if index else []
+    if faults:
+        raise SetupError(*faults)
+
+
 def install(venv: Venv, extras: bool) -> None:
     """Bring the environment from any state to the wanted one."""
     venv.prune()
-    check_before(venv)
+    names = {name.partition('-')[0] for name in venv.distributions()}
+    index = None if 'torch' in names else torch_index()
+    check_before(venv, index)
     if venv.version() is None:
-        print(f'setup: making {venv.path}', flush=True)
-        run_step(
-            [sys.executable, '-m', 'venv', '--clear', str(venv.path)],
-            'making the virtual environment failed',
-        )
-    python = str(venv.python)
-    total = len(BASE_STEPS) + extras + 1
-    for number, (title, arguments) in enumerate(steps(venv, extras), 1):
-        print(f'setup: [{number}/{total}] {title}', flush=True)
-        command = [python, '-m', 'pip', 'install', *arguments.split()]
-        run_step(command, f'installing {title} failed')
-    print('setup: checking that all of it imports', flush=True)
-    run_step(
-        [python, '-I', '-W', 'ignore', '-c', IMPORT_CHECK],
-        f'the installed packages do not work; rm -rf {venv.path} may help',
-    )
+        log = venv.path.parent / f'{venv.path.name}-setup.log'
+        command = [sys.executable, '-m', 'venv', '--clear', str(venv.path)]
+        run_step(command, f'making {venv.path}', log)
+        log.unlink()
+    python, log = str(venv.python), venv.path / 'hpml_mm-setup.log'
+    log.unlink(missing_ok=True)
+    total = len(BASE_STEPS) + extras + 2
+    for number, (title, arguments) in enumerate(steps(venv, extras, index), 1):
+        command = [python, '-m', 'pip', 'install', '--progress-bar', 'off']
+        run_step([*command, *arguments.split()], f'[{number}/{total}] {title}', log)
+    examine(venv, log)
     venv.write_stamp(extras)
 
 
-def run_step(command: Sequence[str], failure: str) -> None:
-    """Run a command and show its output.
+def run_step(command: Sequence[str], title: str, log: Path) -> None:
+    """Run a command with one line on the screen.
 
     Raises:
-        SetupError: It failed; with ``failure``, the last error line it printed, and a
-            remedy.
+        SetupError: It failed; with the last error line it printed, and a remedy.
     """
-    env = os.environ | {'PIP_DISABLE_PIP_VERSION_CHECK': '1', 'PIP_NO_INPUT': '1'}
-    lines = []
-    with subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors='replace',
-    ) as process:
-        for line in process.stderr or ():
-            sys.stderr.write(line)
-            lines.append(line.strip())
-    if process.returncode == 0:
+    env = os.environ | PIP
+    status, lines = run_quietly(command, f'setup: {title}', env=env, cwd=ROOT, log=log)
+    if status == 0:
         return
-    lines = lines or [f'exit status {process.returncode}']
+    lines = [line.strip() for line in lines if line.strip()]
+    lines = lines or [f'exit status {status}']
     errors = [line for line in lines if line.lower().startswith('error')]
     reason = (errors or lines)[-1].removeprefix('ERROR: ')
-    remedy = 'The lines above say more'
+    remedy = f'{log} says more'
     if any('connection' in line.lower() for line in lines):
         remedy = 'The package index was not reached: check network, proxy and pip.conf'
     raise SetupError(
-        f'{failure}: {reason}. {remedy}; afterwards the same command goes on where it '
-        'stopped.'
+        f'{title} failed: {reason}. {remedy}; afterwards the same command goes on '
+        'where it stopped.'
     )
 
 
-def check_before(venv: Venv) -> None:
-    """Check the prerequisites before the installation.
+def examine(venv: Venv, log: Path) -> None:
+    """Have ``hpml doctor`` judge what was installed.
 
     Raises:
-        SetupError: Something is missing, with what installs it.
+        SetupError: Packages do not fit; each with the command against it.
     """
-    version = venv.version()
-    if version is None:
-        check_venv_module()
-    elif tuple(map(int, version.split('.')[:2])) < MIN_PYTHON:  # made by hand
+    command = [str(venv.python), '-m', 'hpml_mm.cli', 'doctor', '--json']
+    env = os.environ | {'PYTHONWARNINGS': 'ignore'}
+    env.pop('PYTHONPATH', None)
+    title = 'setup: examining what was installed: hpml doctor'
+    _, lines = run_quietly(command, title, env=env, cwd=ROOT, log=log)
+    text = '\n'.join(lines)
+    try:
+        findings = json.loads(text[text.index('[\n') :])
+    except ValueError:
+        last = (lines or ['no output'])[-1]
         raise SetupError(
-            f'{venv.path} was made with Python {version}, 3.11 or newer is needed. '
-            f'Remove it: rm -rf {venv.path}; then run the same again.'
-        )
-    names = {name.split('-')[0] for name in venv.distributions()} if version else set()
-    if 'xtcocotools' not in names:
-        check_compiler()
-    if 'torch' not in names:
-        check_disk(venv.path)
-
-
-def apt_name(part: str) -> str:
-    return f'python{sys.version_info[0]}.{sys.version_info[1]}-{part}'
-
-
-def check_venv_module() -> None:
-    """Check for ensurepip, which Debian packages separately."""
-    for name in ('venv', 'ensurepip'):
-        if importlib.util.find_spec(name) is None:
-            raise SetupError(
-                f'this Python has no module {name}, so it makes no virtual '
-                f'environment. Debian, Ubuntu: apt install {apt_name("venv")}.'
-            )
-
-
-def check_compiler() -> None:
-    """Check for a C compiler: xtcocotools' wheel is for numpy 1."""
-    compiler = os.environ.get('CC') or sysconfig.get_config_var('CC') or 'cc'
-    name = shlex.split(compiler)[0]
-    if shutil.which(name) is None:
-        raise SetupError(
-            f'no C compiler {name!r}, and xtcocotools is built from source. '
-            'Debian, Ubuntu: apt install gcc libc6-dev; or name another: CC=clang.'
-        )
-    header = Path(sysconfig.get_path('include')) / 'Python.h'
-    if not header.is_file():
-        raise SetupError(
-            f'no {header}, which building xtcocotools needs. '
-            f'Debian, Ubuntu: apt install {apt_name("dev")}.'
-        )
-
-
-def check_disk(venv: Path) -> None:
-    """Compare free space with what an installation from nothing takes."""
-    home = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
-    cache = Path(os.environ.get('PIP_CACHE_DIR') or home).expanduser().absolute()
-    needs = (
-        (venv.parent, VENV_BYTES),
-        (Path(tempfile.gettempdir()), DOWNLOAD_BYTES),
-        (next(p for p in (cache, *cache.parents) if p.is_dir()), DOWNLOAD_BYTES),
-    )
-    needed: dict[int, int] = {}
-    for path, size in needs:
-        needed[device_of(path)] = needed.get(device_of(path), 0) + size
-    for path, _ in needs:
-        size = needed[device_of(path)]
-        free = shutil.disk_usage(path).free
-        if free < size:
-            raise SetupError(
-                f'{path} has {free / GIB:.1f} GiB free, and {size / GIB:.1f} GiB are '
-                'needed there. Free some; or let TMPDIR and PIP_CACHE_DIR name folders '
-                'on another disk.'
-            )
-
-
-def device_of(path: Path) -> int:
-    """Number of the file system that holds a folder."""
-    return path.stat().st_dev
+            f'hpml doctor failed: {last}. Remove the environment: rm -rf {venv.path}'
+        ) from None
+    faults = []
+    for one in findings:
+        if one['remedy'] is None:
+            continue
+        pip = f'{venv.path}/bin/pip'
+        remedy = re.sub(r'\bpip (?=(un)?install)', f'{pip} ', one['remedy'])
+        told = f'{one["what"]}: {one["found"]}: {remedy}'
+        if one['of_machine']:
+            print(f'setup: {told}')
+        else:
+            faults.append(told)
+    if faults:
+        raise SetupError(*faults)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -313,7 +288,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         install(venv, args.extras)
     except SetupError as error:
-        print(f'setup: error: {error}', file=sys.stderr)
+        for fault in error.args:
+            print(f'setup: error: {fault}', file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print('setup: stopped; the same command goes on from here', file=sys.stderr)

@@ -7,9 +7,13 @@ into ``COMMANDS``, with a line of help.
 """
 
 import argparse
+import contextlib
 import importlib
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+
+from hpml_mm.compat.packages import PackagesError
 
 from .early_signals import end_with_one_line
 
@@ -50,9 +54,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] in (['train'], ['test']):
         end_with_one_line()
-    args = command_parser(argv).parse_args(argv)
-    # It imports MMEngine, for which --help need not wait.
-    from hpml_mm.config.arguments import clear_errors
+    with _told_by_doctor():
+        args = command_parser(argv).parse_args(argv)
+        if argv[:1] == ['doctor']:  # runs where MMEngine does not
+            args.run(args)
+            return
+        # It imports MMEngine, for which --help need not wait.
+        from hpml_mm.config.arguments import clear_errors
 
     try:
         with clear_errors():
@@ -67,6 +75,21 @@ def command_parser(argv: Sequence[str] | None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser('hpml', description='Measured and fast training.')
     add_commands(parser, __name__, argv)
     return parser
+
+
+@contextlib.contextmanager
+def _told_by_doctor() -> Iterator[None]:
+    """Turn packages that are missing or do not fit into one line and exit code 2."""
+    try:
+        yield
+    except (PackagesError, ModuleNotFoundError) as error:
+        if os.environ.get('HPML_MM_DEBUG'):
+            raise
+        remedy = '`hpml doctor` tells all'
+        if getattr(error, 'name', None) == 'packaging':  # by which the doctor compares
+            remedy = 'pip install packaging'
+        print(f'error: {error}; {remedy}', file=sys.stderr)
+        sys.exit(2)
 
 
 def add_commands(

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from hpml_mm.utils.files import dump_strict
-
 
 def check_out(out: Path | None) -> None:
     """Refuse an output file that cannot be written, before the work is done.
@@ -82,4 +80,7 @@ def result_alone(args: argparse.Namespace) -> Iterator[None]:
 def print_result(args: argparse.Namespace, result: Any) -> None:
     """With ``--json``, print the result."""
     if args.json:
+        # It imports PyTorch, without which the doctor takes its option from here.
+        from hpml_mm.utils.files import dump_strict
+
         print(dump_strict(result), end='')

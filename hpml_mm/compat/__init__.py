@@ -4,15 +4,18 @@
 from .import_hooks import install_mends
 from .mends import MENDS
 from .mmcv_ops import install_mmcv_ops
-from .packages import check_packages, has_mmpose, require
+from .packages import PackagesError, check_packages, has_mmpose, require
 from .workarounds import keep_signal_stack, let_mmpose_read_bfloat16
+from .xtcocotools import install_xtcocotools
 
 __all__ = [
     'MENDS',
+    'PackagesError',
     'check_packages',
     'has_mmpose',
     'install_mends',
     'install_mmcv_ops',
+    'install_xtcocotools',
     'keep_signal_stack',
     'let_mmpose_read_bfloat16',
     'require',

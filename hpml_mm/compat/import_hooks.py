@@ -75,7 +75,11 @@ def install_mends(table: Table) -> None:
         for finder in sys.meta_path
     ):
         return
-    sys.meta_path.insert(0, MendingFinder(table))
-    for name, mender in table.items():
-        if name in sys.modules and hasattr(mends := import_module(mender), 'mend'):
-            mends.mend(sys.modules[name])
+    sys.meta_path.insert(0, finder := MendingFinder(table))
+    try:
+        for name, mender in table.items():
+            if name in sys.modules and hasattr(mends := import_module(mender), 'mend'):
+                mends.mend(sys.modules[name])
+    except Exception:
+        sys.meta_path.remove(finder)  # refused again by the next import
+        raise

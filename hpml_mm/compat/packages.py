@@ -7,6 +7,8 @@ from importlib.util import find_spec
 from types import ModuleType
 
 MIN_MMENGINE = '0.10.12'
+# For poses; what they ask for breaks the rest. The same as requirements/no-deps.txt.
+FOR_POSES = ('mmpose==1.3.2', 'onedl-mmdetection==3.5.1')
 # Distributions that write into one and the same import folder.
 SAME_FOLDER = {
     'mmengine': ('onedl-mmengine', 'mmengine', 'mmengine-lite'),
@@ -14,6 +16,14 @@ SAME_FOLDER = {
     'mmpretrain': ('onedl-mmpretrain', 'mmpretrain'),
     'mmdet': ('onedl-mmdetection', 'mmdet'),
 }
+
+
+class PackagesError(ValueError):
+    """Installed packages do not fit together; the message has the command against it.
+
+    Not an ``ImportError``: MMEngine's registry swallows those when it looks up
+    ``type='hpml_mm.Name'``.
+    """
 
 
 def has_mmpose() -> bool:
@@ -65,15 +75,14 @@ def check_packages() -> None:
     checked: parts of the project work without MMEngine and MMCV.
 
     Raises:
-        ValueError: Two distributions own the same folder, or MMEngine is too old to
-            resume. Not an ``ImportError``: MMEngine's registry swallows those when
-            it looks up ``type='hpml_mm.Name'``.
+        PackagesError: Two distributions own the same folder, or MMEngine is too old to
+            resume.
     """
     for folder, names in SAME_FOLDER.items():
         found = installed(names)
         if len(found) > 1:
             listed = ' and '.join(f'{name} {found[name]}' for name in found)
-            raise ValueError(
+            raise PackagesError(
                 f'{listed} are installed side by side, but both write to the folder '
                 f'{folder!r}. Keep one: pip uninstall -y {" ".join(found)}; '
                 # What mmdet requires would bring mmcv and mmengine back.
@@ -87,7 +96,7 @@ def _check_mmengine(name: str, version: str) -> None:
     from packaging.version import Version
 
     if Version(version) < Version(MIN_MMENGINE):
-        raise ValueError(
+        raise PackagesError(
             f'{name} {version} is too old: before {MIN_MMENGINE} MMEngine cannot '
             'resume from its own checkpoints on torch 2.6 or newer. '
             f'Replace it: pip uninstall -y {name}; '

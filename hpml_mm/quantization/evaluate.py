@@ -199,7 +199,7 @@ def _image_matches(metric: Any, file: Path) -> list[ImageMatches]:
         metric: MMPose's CocoMetric, after an evaluation.
         file: Detections that it has written; of several categories, nothing is counted.
     """
-    from xtcocotools.cocoeval import COCOeval
+    from hpml_mm.compat.xtcocotools.cocoeval import COCOeval
 
     with contextlib.redirect_stdout(io.StringIO()):  # it reports every step
         found = metric.coco.loadRes(json.loads(file.read_text()))

@@ -3,11 +3,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 
 import packaging.version  # noqa: F401  (stays importable without site-packages)
 import pytest
 
-from hpml_mm.compat import check_packages, require
+import hpml_mm.compat.mends.refused_packages  # noqa: F401
+from hpml_mm.compat import PackagesError, check_packages, install_mends, require
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -73,7 +75,19 @@ def test_the_reason_survives_a_lookup_by_type(tmp_path):
         capture_output=True,
         text=True,
     )
-    assert 'ValueError: onedl-mmengine 0.10.12 and mmengine 0.10.12' in result.stderr
+    assert 'PackagesError: onedl-mmengine 0.10.12 and mmengine 0.10.12' in result.stderr
+
+
+def test_an_import_is_refused_again_and_again(install, monkeypatch):
+    """A notebook's second try must not pass in silence."""
+    table = {'mmengine': 'hpml_mm.compat.mends.refused_packages'}
+    monkeypatch.setitem(sys.modules, 'mmengine', ModuleType('mmengine'))
+    monkeypatch.setattr(sys, 'meta_path', list(sys.meta_path))
+    install('onedl-mmengine', '0.10.12')
+    install('mmengine', '0.10.7')
+    for _ in range(2):
+        with pytest.raises(PackagesError, match='side by side'):
+            install_mends(table)
 
 
 def test_require():

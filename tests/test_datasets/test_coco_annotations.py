@@ -3,8 +3,8 @@ import json
 
 import pytest
 from toy_poses import annotation, content, image, write
-from xtcocotools.coco import COCO
 
+from hpml_mm.compat.xtcocotools.coco import COCO
 from hpml_mm.datasets.pose.coco_annotations import (
     read_annotations,
     select_images,

@@ -6,8 +6,8 @@ import pytest
 from mmpose.datasets import CocoDataset
 from mmpose.evaluation.metrics import CocoMetric
 from toy_poses import annotation, content, image, prediction, write
-from xtcocotools.coco import COCO
 
+from hpml_mm.compat.xtcocotools.coco import COCO
 from hpml_mm.datasets import CocoPoseDataset
 
 

@@ -10,9 +10,9 @@ from made_poses import (
     write_json,
 )
 from mmpose.evaluation.metrics import CocoMetric
-from xtcocotools.coco import COCO
-from xtcocotools.cocoeval import COCOeval
 
+from hpml_mm.compat.xtcocotools.coco import COCO
+from hpml_mm.compat.xtcocotools.cocoeval import COCOeval
 from hpml_mm.evaluation.oks import object_area, oks
 
 

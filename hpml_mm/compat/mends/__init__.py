@@ -9,6 +9,9 @@ NUMPY = 'hpml_mm.compat.mends.numpy2'
 # Stock module -> what mends it. Each looks for the fault and not for a version, and
 # leaves alone what is right.
 MENDS = {
+    # stands beside another MMEngine, or is too old: refused as it is imported, so that
+    # `hpml doctor` can run, which does without
+    'mmengine': 'hpml_mm.compat.mends.refused_packages',
     # a fixed table of the packages whose configs `package::name` finds
     'mmengine.config.utils': CONFIGS,
     'mmengine.config.config': CONFIGS,

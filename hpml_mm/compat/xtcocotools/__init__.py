@@ -1,0 +1,56 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Stand-in for ``xtcocotools``, by which MMPose reads and evaluates COCO's files.
+
+Its wheels are built for NumPy 1 and Python 3.11 at most, and its sources need a
+compiler, and a Python below 3.13. What it adds to pycocotools, which has wheels for all
+of them, is here in Python. An installed xtcocotools goes first.
+"""
+
+import importlib
+import sys
+from collections.abc import Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+# Module -> the one whose names it gets; none for the package itself.
+SERVED = {
+    'xtcocotools': None,
+    'xtcocotools.coco': f'{__name__}.coco',
+    'xtcocotools.cocoeval': f'{__name__}.cocoeval',
+    'xtcocotools.mask': 'pycocotools.mask',
+}
+
+
+class StandIn(Loader, MetaPathFinder):
+    """Last of the finders, so that it serves only what none of the others has."""
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None = None,
+        target: ModuleType | None = None,
+    ) -> ModuleSpec | None:
+        """Serve the modules of ``SERVED``."""
+        if fullname not in SERVED:
+            return None
+        # The folder of an installed one has been searched, and lacks the module.
+        if path:
+            return None
+        return ModuleSpec(fullname, self, is_package=SERVED[fullname] is None)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Give a module the names of the one that stands in."""
+        if (source := SERVED[module.__name__]) is None:
+            return
+        names = vars(importlib.import_module(source))
+        vars(module).update({k: v for k, v in names.items() if k[:2] != '__'})
+
+
+def install_xtcocotools() -> None:
+    """Let ``import xtcocotools`` find the stand-in where nothing else is found.
+
+    Imports nothing, and may be called any number of times.
+    """
+    if not any(isinstance(finder, StandIn) for finder in sys.meta_path):
+        sys.meta_path.append(StandIn())
