@@ -16,6 +16,7 @@ from collections.abc import Iterator, Sequence
 from hpml_mm.compat.packages import PackagesError
 
 from .early_signals import end_with_one_line
+from .parser import HelpFormatter, Parser
 
 COMMANDS = {
     'train': 'train a config',
@@ -36,26 +37,13 @@ COMMANDS = {
 }
 
 
-class HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Formatter that keeps the lines of a description and shows defaults."""
-
-    def _get_help_string(self, action: argparse.Action) -> str | None:
-        text = action.help
-        switch = action.nargs == 0
-        hidden = switch or action.default in (None, argparse.SUPPRESS, '')
-        known = hidden or action.default == {} or action.default == ()
-        if text is None or known or '%(default)' in text or not action.option_strings:
-            return text
-        return f'{text} (default: %(default)s)'
-
-
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command; errors that a user can mend are one line and exit code 2."""
     argv = sys.argv[1:] if argv is None else argv
     if argv[:1] in (['train'], ['test']):
         end_with_one_line()
     with _told_by_doctor():
-        args = command_parser(argv).parse_args(argv)
+        args = command_parser(argv).parse_all(argv)
         if argv[:1] == ['doctor']:  # runs where MMEngine does not
             args.run(args)
             return
@@ -70,9 +58,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         sys.exit(130)
 
 
-def command_parser(argv: Sequence[str] | None) -> argparse.ArgumentParser:
+def command_parser(argv: Sequence[str] | None) -> Parser:
     """Make the parser of ``hpml``; ``argv`` is that of :func:`add_commands`."""
-    parser = argparse.ArgumentParser('hpml', description='Measured and fast training.')
+    parser = Parser('hpml', description='Measured and fast training.')
     add_commands(parser, __name__, argv)
     return parser
 
@@ -116,4 +104,4 @@ def add_commands(
             add_commands(command, module.__name__, argv and argv[1:])
         else:
             module.add_arguments(command)
-            command.set_defaults(run=module.run)
+            command.set_defaults(run=module.run, parser=command)

@@ -29,7 +29,8 @@ from hpml_mm.benchmark.jobs import MODES, Job, sides_of
 from hpml_mm.benchmark.process import Plan, SideResult, measure, stop
 from hpml_mm.benchmark.report import comparison_rows, print_comparison
 from hpml_mm.config.arguments import OptionsAction, add_config_arguments
-from hpml_mm.experiments.rows import append_results
+from hpml_mm.config.overrides import load_config
+from hpml_mm.experiments.rows import append_results, check_results
 
 from .outputs import add_json_option, add_rows_option, print_result, result_alone
 
@@ -145,6 +146,20 @@ def compare(args: argparse.Namespace, batch_size: int | None) -> list[SideResult
         return measure(jobs, plan, Path(place), threads, log)
 
 
+def check_sides(args: argparse.Namespace) -> None:
+    """Check the config of every side before the first process starts."""
+    sides = sides_of(
+        args.mode, args.config, args.cfg_options, args.against, args.against_options
+    )
+    held = [load_config(side.config, side.options).to_dict() for side in sides]
+    for side, content in zip(sides[1:], held[1:], strict=True):
+        if side.kind == 'config' and content == held[0]:
+            raise ValueError(
+                f'--against {args.against} is the config itself: give '
+                '--against-options, another config, or stock'
+            )
+
+
 def log(line: str) -> None:
     """Progress goes to stderr, so that stdout holds the result alone."""
     print(line, file=sys.stderr, flush=True)
@@ -168,6 +183,8 @@ def run(args: argparse.Namespace) -> None:
     for name in ('rounds', 'batches', 'threads'):
         if (value := getattr(args, name)) is not None and value < 1:
             raise ValueError(f'--{name} {value}: at least 1')
+    check_results(args.rows)
+    check_sides(args)
     if args.cores:
         os.sched_setaffinity(0, args.cores)  # the sides inherit it
     signal.signal(signal.SIGTERM, stop)

@@ -16,6 +16,7 @@ from hpml_mm.config.overrides import load_config
 from hpml_mm.deploy.describe import spec_of
 from hpml_mm.deploy.export import export_onnx
 from hpml_mm.deploy.network import plain_network
+from hpml_mm.engine.resume import check_checkpoint
 from hpml_mm.engine.weights import export_weights, load_fitting
 from hpml_mm.utils.model import build_model
 
@@ -38,6 +39,7 @@ def run(args: argparse.Namespace) -> None:
     if args.out.suffix not in _ENDINGS:
         raise ValueError(f'--out {args.out} must end in {" or ".join(_ENDINGS)}')
     cfg = load_config(args.config, args.cfg_options)
+    check_checkpoint(args.checkpoint)
     if args.out.suffix == '.safetensors':
         export_weights(args.checkpoint, str(args.out), Path(args.config).stem)
     else:

@@ -10,11 +10,12 @@ trained or quantized, or OpenVINO's .xml.
 
 import argparse
 import sys
+from pathlib import Path
 
 import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
 from hpml_mm.config.arguments import add_config_options
-from hpml_mm.datasets.image_io import BrokenImageError
-from hpml_mm.deploy.predict import Predictor, describe_failure, load_predictor
+from hpml_mm.datasets.image_io import BrokenImageError, read_image
+from hpml_mm.deploy.predict import Box, Predictor, describe_failure, load_predictor
 from hpml_mm.deploy.prediction_files import (
     draw_prediction,
     find_images,
@@ -56,12 +57,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def predict_all(
-    predictor: Predictor, args: argparse.Namespace
+    predictor: Predictor,
+    images: list[tuple[Path, Path | None]],
+    boxes: dict[str, list[Box]],
+    args: argparse.Namespace,
 ) -> tuple[list[dict], int]:
     """Predict each image; return records and the number of unreadable images."""
-    boxes = read_boxes(args.boxes) if args.boxes else {}
     records, failed = [], 0
-    for image, drawing in find_images(args.images, args.out):
+    for image, drawing in images:
         own = boxes.get(str(image), boxes.get(image.name))
         try:
             prediction = predictor(image, own)
@@ -77,11 +80,26 @@ def predict_all(
     return records, failed
 
 
+def check_readable(images: list[tuple[Path, Path | None]]) -> None:
+    """Refuse images of which none can be read, before a model is built."""
+    for image, _ in images:
+        try:
+            read_image(image, 'color')
+        except (BrokenImageError, OSError) as error:
+            first = describe_failure(image, error)
+        else:
+            return
+    raise ValueError(f'{first}; none of the {len(images)} images can be read')
+
+
 def run(args: argparse.Namespace) -> None:
     with result_alone(args):
         setup_cpu()
+        images = find_images(args.images, args.out)
+        check_readable(images)
+        boxes = read_boxes(args.boxes) if args.boxes else {}
         predictor = load_predictor(args.model, args.config, args.cfg_options)
-        records, failed = predict_all(predictor, args)
+        records, failed = predict_all(predictor, images, boxes, args)
         if records and args.out:
             print(f'{len(records)} drawn in {args.out}')
     print_result(args, records)

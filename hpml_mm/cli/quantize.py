@@ -20,6 +20,7 @@ from hpml_mm.config.run import configure_test, configure_training
 from hpml_mm.config.work_dir import derive_work_dir
 from hpml_mm.engine.cpu import setup_cpu
 from hpml_mm.engine.hooks import ScreenHook
+from hpml_mm.engine.resume import check_checkpoint
 from hpml_mm.engine.screen.quiet import quiet_screen
 from hpml_mm.engine.weights import load_fitting
 from hpml_mm.quantization.backends import BACKENDS
@@ -145,7 +146,10 @@ def check_arguments(args: argparse.Namespace) -> None:
 
 
 def _points(text: str) -> float | None:
-    return None if text.lower() == 'none' else float(text)
+    try:
+        return None if text.lower() == 'none' else float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f'{text!r}: a number, or none') from None
 
 
 def settings_of(args: argparse.Namespace) -> QuantizationSettings:
@@ -225,6 +229,7 @@ def quantize(args: argparse.Namespace) -> QuantizationReport:
     BACKENDS[settings.backend].check_installed()
     derived = derive_work_dir(args.config, args.cfg_options)
     out = Path(args.out or derived / f'{args.method}-{args.backend}')
+    check_checkpoint(args.checkpoint)
     make = train if args.method == 'qat' else convert
     report = make(args, settings, out)
     print(f'Written to {out}')

@@ -15,13 +15,19 @@ from dataclasses import asdict
 from pathlib import Path
 
 from hpml_mm.config.arguments import add_config_options
-from hpml_mm.experiments.rows import ResultRow, append_results, unit_of
+from hpml_mm.experiments.rows import (
+    ResultRow,
+    append_results,
+    check_results,
+    unit_of,
+)
 from hpml_mm.experiments.runs import Summary, metric_of
 from hpml_mm.experiments.sweep import (
     Run,
     Variant,
     alternate,
     check_same,
+    check_variants,
     run_once,
     sweep_rows,
 )
@@ -83,10 +89,16 @@ def sweep(args: argparse.Namespace) -> list[ResultRow]:
         raise ValueError(f'two variants of one label: {" ".join(labels)}')
     if args.against is not None and args.against not in labels:
         raise ValueError(f'--against {args.against} is no variant')
+    if args.against is not None and len(labels) == 1:
+        raise ValueError(f'--against {args.against}: give a second --variant')
     seeded = args.seeds is not None
     runs = list(alternate(variants, args.seeds or range(args.rounds), seeded))
     for name in args.metric:
         unit_of(name)  # before hours of training, not after
+    if args.rounds < 1 or (args.iters or 1) < 1:
+        raise ValueError(f'--rounds {args.rounds} --iters {args.iters}: at least 1')
+    check_variants(variants)
+    check_results(args.rows)
     done: list[tuple[Run, Summary]] = []
     with progress_bar('runs') as show:
         for one in runs:

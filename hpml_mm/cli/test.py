@@ -19,6 +19,7 @@ from hpml_mm.config.arguments import add_config_arguments, add_verbose
 from hpml_mm.config.run import configure_test
 from hpml_mm.engine.cpu import setup_cpu
 from hpml_mm.engine.hooks import ScreenHook, SummaryHook
+from hpml_mm.engine.resume import check_checkpoint
 from hpml_mm.engine.screen.quiet import quiet_screen
 from hpml_mm.engine.weights import load_fitting
 from hpml_mm.experiments.runs import print_table, summary_rows
@@ -117,6 +118,7 @@ def test(args: argparse.Namespace, item: str | None) -> None:
         switches=switches_of(args, dump=predictions),
     )
     check_data(cfg, ('test',))
+    check_checkpoint(args.checkpoint)
     screen = ScreenHook(verbose=args.verbose)
     runner = build_runner(cfg, args.launcher, screen=screen)
     runner.logger.info(cpu)

@@ -24,6 +24,7 @@ from hpml_mm.config.run import configure_training
 from hpml_mm.engine import weights  # noqa: F401  # lets configs load safetensors
 from hpml_mm.engine.cpu import setup_cpu
 from hpml_mm.engine.hooks import GracefulStopHook, ScreenHook, SummaryHook
+from hpml_mm.engine.resume import check_checkpoint
 from hpml_mm.engine.screen.quiet import quiet_screen
 from hpml_mm.engine.stopping.out_of_memory import explaining_shortage
 from hpml_mm.engine.stopping.request import StoppedBySignalError
@@ -156,6 +157,7 @@ def start(args: argparse.Namespace) -> Runner:
         switches=switches_of(args),
     )
     check_data(cfg, ('train', 'val'))
+    check_checkpoint(cfg.get('load_from'), resumes=bool(cfg.get('resume')))
     screen = ScreenHook(verbose=args.verbose)
     runner = build_runner(cfg, args.launcher, trains=True, screen=screen)
     runner.logger.info(cpu)

@@ -116,7 +116,23 @@ def result(args: argparse.Namespace, cfg: Config, best: Measurement) -> str:
     return child_config(cfg, base, best.setting, note, args.cfg_options)
 
 
+def check_arguments(args: argparse.Namespace) -> None:
+    """Refuse numbers with which nothing could be measured."""
+    least = {'rounds': 1, 'batch_sizes': 1, 'workers': 0}
+    for name, low in least.items():
+        given = getattr(args, name)
+        for value in given if isinstance(given, list) else [given]:
+            if value is not None and value < low:
+                option = f'--{name.replace("_", "-")}'
+                raise ValueError(f'{option} {value}: at least {low}')
+    for name in ('memory_limit', 'seconds'):
+        value = getattr(args, name)
+        if value is not None and not value > 0:
+            raise ValueError(f'--{name.replace("_", "-")} {value:g}: above 0')
+
+
 def run(args: argparse.Namespace) -> None:
+    check_arguments(args)
     signal.signal(signal.SIGTERM, stop)
     # Packages that are imported on the way print notes of their own.
     with contextlib.redirect_stdout(sys.stderr):

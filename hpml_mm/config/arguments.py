@@ -89,6 +89,8 @@ def clear_errors() -> Iterator[None]:
             text = explain(failed)
         elif _is_of_picture(error):
             text = _picture_text(error)
+        elif isinstance(error, FileNotFoundError) and error.filename:
+            text = f'there is no {str(error.filename)!r}: correct the path'
         print(f'error{where}: {text}', file=sys.stderr)
         sys.exit(USER_ERROR)
 

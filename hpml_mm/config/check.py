@@ -18,7 +18,16 @@ from mmengine.registry import MODELS, OPTIMIZERS, DefaultScope, Registry
 
 from . import sections as known
 from .codec import codec_problems, shifted_peaks
-from .lookup import all_registries, find, misspelt, names, nearest
+from .lookup import (
+    all_registries,
+    elsewhere,
+    find,
+    holds,
+    misspelt,
+    names,
+    nearest,
+    scope_problem,
+)
 from .signature import accepted, keys_read
 from .slips import is_installed, own_slips
 from .values import value_problems
@@ -37,6 +46,7 @@ def check_config(cfg: Config) -> None:
             wrong value, one with what is right.
     """
     check = _Check(sure='default_scope' in cfg)
+    check.problems += filter(None, [scope_problem(cfg)])
     check.problems += own_slips(cfg)
     for problem in codec_problems(cfg):
         if is_installed(cfg.filename):  # some say UDP and train without
@@ -65,17 +75,6 @@ def check_config(cfg: Config) -> None:
             check.problems += value_problems(cfg)
     if check.problems:
         raise ValueError('\n'.join(dict.fromkeys(check.problems)))
-
-
-def _holds(node: Any, value: Any) -> bool:
-    """True if a dict or list, not empty, is part of another."""
-    if not (isinstance(value, Mapping | list | tuple) and value):
-        return False
-    if isinstance(node, Mapping):
-        node = list(node.values())
-    if not isinstance(node, list | tuple):
-        return False
-    return any(part is value or part == value or _holds(part, value) for part in node)
 
 
 def _shown(value: Any) -> str:
@@ -212,6 +211,8 @@ class _Check:
         scope = Registry.split_scope_key(kind)[0] if isinstance(kind, str) else None
         pool = names(registry, scope)
         right = (nearest if sure else misspelt)(str(kind), pool)
+        foreign = None if scope else elsewhere(registry, str(kind))
+        right = misspelt(str(kind), pool) or foreign or right
         if not sure and right is None:
             return
         hint = f'did you mean {right!r}?' if right else 'nothing alike is registered'
@@ -223,7 +224,7 @@ class _Check:
         for key, value in cfg.items():
             if key in known.RUNNER_KEYS | known.LOOKALIKES:
                 continue
-            if misspelt(key, known.RUNNER_KEYS) and not _holds(used, value):
+            if misspelt(key, known.RUNNER_KEYS) and not holds(used, value):
                 self.keys({key: value}, '', known.RUNNER_KEYS, complete=False)
 
     def evaluator(self, cfg: Any, path: str) -> None:

@@ -4,11 +4,13 @@
 import contextlib
 import difflib
 import inspect
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
-from mmengine.registry import DefaultScope, Registry
+from mmengine.config import Config
+from mmengine.registry import MODELS, DefaultScope, Registry
 from mmengine.utils import get_object_from_string
 
 # How alike two names must be. A key that a closed signature refuses is wrong
@@ -96,6 +98,29 @@ def names(registry: Registry, prefix: str | None = None) -> dict[str, Any]:
     return {f'{prefix}.{name}': obj for name, obj in child.module_dict.items()}
 
 
+def elsewhere(registry: Registry, name: str) -> str | None:
+    """Full name of a part of another package that ``name`` may be meant for."""
+    pool = {
+        own: f'{scope}.{own}'
+        for scope, child in sorted(registry.root.children.items())
+        for own in child.module_dict
+    }
+    # One of this very name may be imported by the time that it is looked up.
+    right = None if name in pool else misspelt(name, pool)
+    return pool[right] if right else None
+
+
+def scope_problem(cfg: Config) -> str | None:
+    """Tell that ``default_scope`` is no package; MMEngine would take its own parts."""
+    scope = cfg.get('default_scope')
+    known = {'mmengine', *MODELS.children}
+    if not isinstance(scope, str) or scope in known or find_spec(scope) is not None:
+        return None
+    right = nearest(scope, known | {'mmpretrain', 'mmpose', 'mmdet'})
+    hint = f'; did you mean {right!r}?' if right else f'; known: {", ".join(known)}'
+    return f'default_scope is {scope!r}: no package of this name is installed{hint}'
+
+
 def all_registries() -> list[Registry]:
     """Every registry of the current default scope's package, and MMEngine's."""
     found = []
@@ -107,6 +132,17 @@ def all_registries() -> list[Registry]:
             continue
         found += [v for v in vars(module).values() if isinstance(v, Registry)]
     return found
+
+
+def holds(node: Any, value: Any) -> bool:
+    """True if a dict or list, not empty, is part of another."""
+    if not (isinstance(value, Mapping | list | tuple) and value):
+        return False
+    if isinstance(node, Mapping):
+        node = list(node.values())
+    if not isinstance(node, list | tuple):
+        return False
+    return any(part is value or part == value or holds(part, value) for part in node)
 
 
 def _lineage(registry: Registry) -> dict[str, Any]:

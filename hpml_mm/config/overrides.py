@@ -13,6 +13,7 @@ from .check import check_config
 from .codec import codec_problems, rebind_codec
 from .lookup import misspelt, nearest
 from .sections import RUNNER_KEYS, UPSTREAM_SLIPS
+from .slips import check_bases, check_installed
 
 _ABSENT = object()
 # Of this package, wherever it is installed.
@@ -52,7 +53,9 @@ def apply_options(cfg: Config, options: Mapping[str, Any]) -> None:
     try:
         cfg.merge_from_dict(options)
     except (KeyError, TypeError) as error:
-        reason = error.args[0] if error.args else error
+        reason = str(error.args[0] if error.args else error)
+        if 'exceeds the length' in reason:  # the whole list follows
+            reason = f'{reason.partition(" [")[0]}; count from 0, or set the whole list'
         shown = ' '.join(f'{k}={v}' for k, v in options.items())
         raise ValueError(f'cannot apply {shown}: {reason}') from error
     for problem in codec_problems(cfg):
@@ -78,8 +81,12 @@ def read_config(path: str) -> Config:
     """
     if '::' not in path and not Path(path).is_file() and (CONFIGS / path).is_file():
         path = str(CONFIGS / path)
-    if '::' not in path and not Path(path).is_file():
+    if '::' in path:
+        check_installed(path)
+    elif not Path(path).is_file():
         raise FileNotFoundError(f'no config file {path!r}{_similar_file(path)}')
+    else:
+        check_bases(Path(path))
     try:
         cfg = get_config(path) if '::' in path else Config.fromfile(path)
     except Exception as error:  # a config is the user's own code: any may come
@@ -93,8 +100,11 @@ def read_config(path: str) -> Config:
 
 
 def _similar_file(path: str) -> str:
+    if '\\' in path:
+        return '; write / where it has \\'
     root = Path('configs') if Path('configs').is_dir() else CONFIGS
-    found = {p.stem: p for p in sorted(root.rglob('*.py'))}
+    beside = Path(path).parent
+    found = {p.stem: p for p in sorted([*root.rglob('*.py'), *beside.glob('*.py')])}
     close = difflib.get_close_matches(Path(path).stem, found, n=1)
     return f'; did you mean {found[close[0]]}?' if close else ''
 
@@ -102,6 +112,11 @@ def _similar_file(path: str) -> str:
 def _not_read(cfg: Config, key: str, top: str, value: Any) -> str:
     """Error text for an option whose key no Runner reads."""
     start = f'--cfg-options {key}={value}:'
+    if key == 'device':
+        return (
+            f'{start} a run takes the GPU where there is one; CUDA_VISIBLE_DEVICES '
+            'chooses it, and hides all where it is empty'
+        )
     if top not in cfg:
         right = nearest(top, {*cfg, *RUNNER_KEYS})
         hint = f'did you mean {right!r}?' if right else 'no part of a run has this name'

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+from mmengine.device import get_device
 
 from .check import check_config
 from .overrides import apply_options, changed_options, read_config
@@ -21,6 +22,13 @@ from .work_dir import (
 )
 
 AMP_HOOK = 'hpml_mm.AmpHook'
+_GROUPS = {
+    'train': ('train_dataloader', 'train_cfg', 'optim_wrapper'),
+    'val': ('val_dataloader', 'val_cfg', 'val_evaluator'),
+    'test': ('test_dataloader', 'test_cfg', 'test_evaluator'),
+}
+# Of a custom runner nobody knows what it needs.
+_RUNNERS = (None, 'Runner', 'FlexibleRunner')
 
 
 def configure_training(
@@ -62,6 +70,8 @@ def configure_training(
         changes['processes'] = processes
     check_config(cfg)
     _check_loop(cfg)
+    check_parts(cfg, 'train')
+    check_device(cfg)
     if not cut_short:
         check_schedule(cfg, changes)
     place = derive_work_dir(
@@ -105,6 +115,7 @@ def configure_test(
     for part in ('test_dataloader', 'test_cfg', 'test_evaluator'):
         if cfg.get(part) is None:
             raise ValueError(f'{config} has no {part}: there is nothing to test')
+    check_parts(cfg, 'test')
     apply_switches(cfg, switches or Switches())
     if amp:
         add_amp(cfg)[0].val = 'amp'
@@ -190,3 +201,48 @@ def _resume(cfg: Config, place: Path, resume: str) -> None:
     else:
         check_whole(resume, place, hooks)
     cfg.resume, cfg.load_from = True, resume
+
+
+def check_parts(cfg: Config, wanted: str) -> None:
+    """Refuse a config without a model, or with half of what a phase needs.
+
+    Args:
+        cfg: Config of a run.
+        wanted: Phase that must be there: ``'train'`` or ``'test'``.
+
+    Raises:
+        ValueError: It names what lacks.
+    """
+    if cfg.get('runner_type') not in _RUNNERS:
+        return
+    if not isinstance(cfg.get('model'), Mapping):
+        raise ValueError(
+            f'{cfg.filename}: model is {cfg.get("model")!r}: set model=dict(type=...), '
+            'or inherit it by _base_'
+        )
+    for phase, keys in _GROUPS.items():
+        lacking = [key for key in keys if cfg.get(key) is None]
+        if not lacking or (len(lacking) == len(keys) and phase != wanted):
+            continue
+        there = [key for key in keys if key not in lacking]
+        remedy = f', or all of {", ".join(keys)} to None' if phase != wanted else ''
+        beside = f' beside {" and ".join(there)}' if there else ''
+        raise ValueError(
+            f'{cfg.filename} has no {" and no ".join(lacking)}{beside}: set it{remedy}'
+        )
+
+
+def check_device(cfg: Config) -> None:
+    """Refuse what the machine has no device for.
+
+    Raises:
+        ValueError: It says what to use instead.
+    """
+    wrapper = cfg.get('optim_wrapper')
+    kind = wrapper.get('type') if isinstance(wrapper, Mapping) else None
+    amp = str(kind).rpartition('.')[2].rpartition("'")[0] or str(kind)
+    if amp.endswith('AmpOptimWrapper') and get_device() == 'cpu':
+        raise ValueError(
+            "optim_wrapper.type is 'AmpOptimWrapper', which needs a GPU, and there is "
+            "none here: set it to 'OptimWrapper', and give --amp, which works on a CPU"
+        )

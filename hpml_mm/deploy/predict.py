@@ -15,6 +15,7 @@ from torch import nn
 from hpml_mm.compat.literal_config import literal_config
 from hpml_mm.config.overrides import apply_options, load_config
 from hpml_mm.datasets.image_io import BrokenImageError, read_image
+from hpml_mm.engine.resume import check_checkpoint
 from hpml_mm.engine.weights import load_fitting, read_checkpoint
 from hpml_mm.utils.model import build_model
 
@@ -212,8 +213,8 @@ def _from_engine_file(path: str | Path) -> Predictor:
 def _from_checkpoint(
     path: str | Path, config: str | None, options: Mapping[str, Any]
 ) -> Predictor:
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'no checkpoint {str(path)!r}')
+    if config is not None or not Path(path).is_file():
+        check_checkpoint(str(path))
     cfg = checkpoint_config(path, config)
     apply_options(cfg, options)
     scope = cfg.get('default_scope')

@@ -6,16 +6,21 @@ checkpoint was written at: the iteration count overruns and the first batches
 are seen twice. A validation that was due there, but not done, it leaves out.
 """
 
+import difflib
 import logging
 import types
 from collections.abc import Mapping
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
+from hpml_mm.utils.messages import listed
+
 from .batches import is_batched, samplers, skip_batches
+from .weights import read_checkpoint, state_dict_of
 
 
 def batches_done(loop: EpochBasedTrainLoop) -> int:
@@ -129,3 +134,38 @@ def check_resumable(checkpoint: Mapping[str, Any], source: str) -> None:
             f'{source} holds no state of a training to resume: start from its weights '
             'with --cfg-options load_from=...'
         )
+
+
+def check_checkpoint(path: str | None, resumes: bool = False) -> None:
+    """Read a local checkpoint before the long work begins, and forget it.
+
+    It is read whole: nothing else tells a hostile file, or a damaged part of it.
+
+    Args:
+        path: Its file; an address is left to MMEngine.
+        resumes: True if a training is to go on from it.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        ValueError: If it cannot be read, holds no weights, or nothing to resume.
+    """
+    if not path or '://' in path or Path(path).is_dir():
+        return
+    if not Path(path).expanduser().exists():
+        raise FileNotFoundError(f'no checkpoint {path!r}{_alike(path)}')
+    checkpoint = read_checkpoint(path)
+    if resumes:
+        check_resumable(checkpoint, path)
+    if not state_dict_of(checkpoint):
+        raise ValueError(f'{path} holds no weights: it has {listed(checkpoint)}')
+
+
+def _alike(path: str) -> str:
+    """Hint at the files of the folder that are checkpoints."""
+    folder = Path(path).expanduser().parent
+    there = [one.name for one in sorted(folder.glob('*.pth'))]
+    there += [one.name for one in sorted(folder.glob('*.safetensors'))]
+    close = difflib.get_close_matches(Path(path).name, there, n=1)
+    if close:
+        return f'; did you mean {folder / close[0]}?'
+    return f'; {folder} holds {listed(there) or "none"}'

@@ -101,6 +101,8 @@ def _reason(path: str, error: BaseException) -> str:
     place = Path(path).expanduser()
     if not place.is_file():  # an address, say
         return str(error).split('\n')[0]
+    if str(error).startswith('Weights only load failed'):  # a page on PyTorch 2.6
+        error = ValueError('it is no file of torch.save, or is damaged')
     if place.suffix == '.safetensors':
         return why_unreadable(place, error, ('safetensors',))
     return why_unreadable(place, error, ('checkpoint', 'pickle'))

@@ -108,6 +108,16 @@ def read_results(path: Path) -> list[ResultRow]:
         return [_parse(cells, f'{path}:{reader.line_num}') for cells in reader]
 
 
+def check_results(path: Path | None) -> None:
+    """Refuse a file that no row could be added to, before hours of measuring.
+
+    Raises:
+        ValueError: If it is there, and is no results file.
+    """
+    if path is not None and Path(path).exists():
+        read_results(Path(path))
+
+
 def write_results(path: Path, rows: Iterable[ResultRow]) -> None:
     """Write a results file whole or not at all.
 

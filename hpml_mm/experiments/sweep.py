@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from hpml_mm.config.arguments import add_config_arguments
-from hpml_mm.config.overrides import apply_options, read_config
+from hpml_mm.config.overrides import apply_options, load_config, read_config
 from hpml_mm.utils.files import to_strict, write_atomic
 from hpml_mm.utils.stats import mean_std, quartiles, turns
 from hpml_mm.utils.text_file import read_json
@@ -119,6 +119,28 @@ def config_digest(arguments: Sequence[str]) -> str:
     apply_options(cfg, args.cfg_options)
     text = json.dumps(to_strict(cfg.to_dict()), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def check_variants(variants: Sequence[Variant]) -> None:
+    """Check the config of every variant before the first of them trains.
+
+    Raises:
+        ValueError: If one is wrong, or two are the same.
+    """
+    seen: dict[str, str] = {}
+    for variant in variants:
+        parser = argparse.ArgumentParser()
+        add_config_arguments(parser)
+        words = ['--cfg-options', *variant.options] if variant.options else []
+        args = parser.parse_args([variant.config, *words])
+        load_config(args.config, args.cfg_options)
+        digest = config_digest([variant.config, *words])
+        if digest in seen:
+            raise ValueError(
+                f'--variant {seen[digest]} and {variant.label} are the same config: '
+                'give one of them KEY=VALUE'
+            )
+        seen[digest] = variant.label
 
 
 def run_once(run: Run, directory: Path, iters: int | None = None) -> Summary:

@@ -3,31 +3,19 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import matplotlib
 import mmcv
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from hpml_mm.datasets.image_io import read_image
 
 from .pose_case import PoseCase
 from .pose_panel import View, draw_heatmap, draw_pose
+from .sheet import Panel, lay_out
 
 #: What to show of the heatmaps, beside the name of one keypoint.
 ALL_KEYPOINTS = 'all'
-GAP = 6
-LINE = 20
-BACKGROUND = (255, 255, 255)
-INK = (20, 20, 20)
-
-
-class Panel(NamedTuple):
-    """A picture with a line above it."""
-
-    picture: np.ndarray
-    caption: str
 
 
 def draw_pose_sheet(
@@ -106,37 +94,3 @@ def _draw_row(
             over, peak = draw_heatmap(picture, case, view, keypoint)
             row.append(Panel(over, f'maximum {peak:.3g}'))
     return row
-
-
-def lay_out(rows: Sequence[Sequence[Panel]], titles: Sequence[str]) -> np.ndarray:
-    """Arrange panels of one size in a grid with a title above each column.
-
-    Returns:
-        RGB sheet of type uint8.
-    """
-    height, width = rows[0][0].picture.shape[:2]
-    # DejaVu comes with Matplotlib, and knows more letters than OpenCV does.
-    file = Path(matplotlib.get_data_path(), 'fonts/ttf/DejaVuSans.ttf')
-    font = ImageFont.truetype(str(file), 13)
-    step = LINE + height + GAP
-    size = (GAP + len(titles) * (width + GAP), GAP + LINE + len(rows) * step)
-    sheet = Image.new('RGB', size, BACKGROUND)
-    pen = ImageDraw.Draw(sheet)
-    for column, title in enumerate(titles):
-        x = GAP + column * (width + GAP)
-        pen.text((x, GAP), _shorten(title, font, width), fill=INK, font=font)
-        for number, row in enumerate(rows):
-            y = GAP + LINE + number * step
-            caption = _shorten(row[column].caption, font, width)
-            pen.text((x, y), caption, fill=INK, font=font)
-            sheet.paste(Image.fromarray(row[column].picture), (x, y + LINE))
-    return np.array(sheet)
-
-
-def _shorten(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
-    """Shorten a text in the middle if it is too wide."""
-    shown, half = text, len(text) // 2
-    while half > 1 and font.getlength(shown) > width:
-        half -= 1
-        shown = f'{text[:half]}…{text[-half:]}'
-    return shown

@@ -71,58 +71,6 @@ def test_train_then_refuse_then_resume(tmp_path):
     assert not (place / 'epoch_3.pth').exists()
 
 
-@pytest.mark.parametrize(
-    ('arguments', 'message'),
-    [
-        (['gone.py'], "error: no config file 'gone.py'"),
-        (
-            [TOY, '--cfg-options', 'seed'],
-            "error: --cfg-options 'seed': write KEY=VALUE",
-        ),
-        (
-            [TOY, '--cfg-options', 'train_dataloader.batchsize=8'],
-            "did you mean 'batch_size'?",
-        ),
-        (
-            [TOY, '--cfg-options', 'train_dataloader.dataset.data_root=/not/there'],
-            'error: no folder /not/there',
-        ),
-    ],
-)
-def test_a_mistake_is_one_line_and_code_2(tmp_path, arguments, message):
-    done = run_tool('train.py', *arguments, cwd=tmp_path)
-    assert done.returncode == 2
-    said = [line for line in done.stderr.splitlines() if line.startswith('error')]
-    assert len(said) == 1
-    assert message in said[0]
-    assert 'Traceback' not in done.stderr + done.stdout
-    assert not (tmp_path / 'work_dirs' / 'toy_2e').exists()
-
-
-@pytest.mark.parametrize(
-    ('option', 'message'),
-    [
-        (
-            'optim_wrapper.optimizer.lr=abc',
-            "optim_wrapper.optimizer.lr is 'abc': it must be a number from 0",
-        ),
-        (
-            'train_dataloader.batch_size=-3',
-            'train_dataloader.batch_size is -3: it must be a whole number from 1',
-        ),
-        (
-            'train_cfg.val_interval=0',
-            'train_cfg.val_interval is 0: it must be a number, not 0',
-        ),
-    ],
-)
-def test_a_wrong_value_is_one_line_and_leaves_nothing(tmp_path, option, message):
-    done = run_tool('train.py', TOY, '--cfg-options', option, cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stderr == f'error: {message}\n'
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_metric_that_does_not_come_costs_no_epoch(tmp_path):
     options = ['--cfg-options', 'default_hooks.checkpoint.save_best=accuracy/top2']
     done = run_tool('train.py', TOY, *options, '--tag', 'best', cwd=tmp_path)

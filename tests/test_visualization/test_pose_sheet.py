@@ -7,14 +7,8 @@ import pytest
 from test_pose_panel import META, make_case
 
 from hpml_mm.datasets.image_io import BrokenImageError
-from hpml_mm.visualization.pose_sheet import (
-    GAP,
-    LINE,
-    Panel,
-    draw_pose_sheet,
-    find_keypoint,
-    lay_out,
-)
+from hpml_mm.visualization.pose_sheet import draw_pose_sheet, find_keypoint
+from hpml_mm.visualization.sheet import GAP, LINE, Panel, lay_out
 
 NAMED = {**META, 'keypoint_name2id': {'Nose': 0, 'Tail': 1, 'Paw': 2}}
 SIDE = 90

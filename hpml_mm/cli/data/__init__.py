@@ -2,7 +2,9 @@
 """Convert, draw and check data sets."""
 
 COMMANDS = {
+    'browse': "look at a config's pictures after augmentation",
     'convert': 'convert FER2013 between class folders and a CSV file',
     'duplicates': 'find faces with the same pixels, across splits and labels',
+    'eda': 'count classes, sizes, intensities, duplicates and keypoints',
     'faces': 'draw demonstration faces into class folders',
 }

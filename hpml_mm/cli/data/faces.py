@@ -42,9 +42,9 @@ def contact_sheet(faces: DemoFaceDataset, num_columns: int = 12) -> np.ndarray:
 
 
 def run(args: argparse.Namespace) -> None:
-    faces = DemoFaceDataset(list(SPLITS), args.num_per_class, args.seed)
-    items = map(faces.get_data_info, range(len(faces)))
     with new_path(args.out) as folder:
+        faces = DemoFaceDataset(list(SPLITS), args.num_per_class, args.seed)
+        items = map(faces.get_data_info, range(len(faces)))
         write_folder(
             (
                 (item['img'], item['split'], item['gt_label'], _file_name(item))

@@ -39,7 +39,10 @@ def claim_work_dir(
 
     Raises:
         FileExistsError: If there are checkpoints of a run.
+        NotADirectoryError: If a file is in its place.
+        PermissionError: If it cannot be written to.
     """
+    _check_place(work_dir)
     earlier = list(_earlier(work_dir, hooks))
     if overwrite:
         for store, name in earlier:
@@ -51,6 +54,24 @@ def claim_work_dir(
         raise FileExistsError(
             f'{store.folder} holds an earlier run ({name}): add --resume to '
             'continue it, --tag NAME to keep both, or --overwrite to start again'
+        )
+
+
+def _check_place(work_dir: Path) -> None:
+    """Refuse a directory that could not be made."""
+    places = [work_dir, *work_dir.absolute().parents]
+    folder = next(one for one in places if one.exists())
+    if not folder.is_dir():
+        raise NotADirectoryError(
+            f'{folder} is a file, and the work directory {work_dir} would go there: '
+            'set another --work-dir, or rename the file'
+        )
+    # The kernel's own file systems say that they can be written to.
+    locked = os.statvfs(folder).f_flag & os.ST_RDONLY or folder.is_relative_to('/proc')
+    if locked or not os.access(folder, os.W_OK):
+        raise PermissionError(
+            f'{work_dir} cannot be made, for {folder} may only be read: set another '
+            '--work-dir'
         )
 
 

@@ -2,7 +2,7 @@
 """Faces that occur more than once, found by their pixels."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -34,16 +34,20 @@ class DuplicateGroup(NamedTuple):
         """True if the faces have different labels."""
         return len({face.label for face in self.faces}) > 1
 
-    def to_dict(self) -> dict:
+    def to_dict(self, classes: Sequence[str] = FER_CLASSES) -> dict:
         """Return plain values for a JSON file."""
         return {
             'crosses_splits': self.crosses_splits,
             'conflicting_labels': self.conflicts,
             'faces': [
-                {**face._asdict(), 'class': FER_CLASSES[face.label]}
+                {**face._asdict(), 'class': _name(face.label, classes)}
                 for face in self.faces
             ],
         }
+
+
+def _name(label: int, classes: Sequence[str]) -> str | None:
+    return classes[label] if 0 <= label < len(classes) else None
 
 
 def item_key(item: Mapping[str, Any]) -> bytes:

@@ -115,6 +115,8 @@ def _check(part: Mapping, metrics: list[Mapping], has_files: bool) -> None:
         if path != dataset.ann_file or isinstance(dataset, CheckedCocoDataset):
             _StockFile(path, Form(None, shares=True), True, area).check()
     if isinstance(dataset, CheckedCocoDataset):
+        # Its content is checked when it is loaded; here, that it can be read at all.
+        read_json(dataset.ann_file, 'annotation file', 'set ann_file')
         return
     files = ImageFolder(dataset.data_prefix.get('img', '')) if has_files else None
     if isinstance(dataset, MpiiDataset):

@@ -130,6 +130,10 @@ class FaceArrayDataset(Dataset):
             'sample_idx': range(len(self))[idx],
         }
 
+    def get_image(self, idx: int) -> np.ndarray:
+        """Return a face as it was read, uint8 of shape (H, W)."""
+        return self._table.levels[idx]
+
     def get_gt_labels(self) -> np.ndarray:
         """Return all labels."""
         return np.array(self._table.labels)
