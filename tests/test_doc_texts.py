@@ -6,9 +6,9 @@ import re
 
 import hpml_mm  # isort: skip  # makes mmpose importable
 import pytest
-import yaml
 from doc_commands import DOCUMENTS, ROOT, files
 from mmengine.config import Config
+from mmengine.fileio import load
 from mmengine.registry import DATASETS, HOOKS
 
 import hpml_mm.engine.hooks
@@ -90,7 +90,7 @@ def test_the_data_set_of_the_example_reads_its_file(tmp_path):
 
 
 def test_the_citation_is_of_this_licence():
-    citation = yaml.safe_load((ROOT / 'CITATION.cff').read_text())
+    citation = load(ROOT / 'CITATION.cff', file_format='yaml')
     assert citation['cff-version'] == '1.2.0'
     assert citation['license'] == 'Apache-2.0'
     assert 'Apache License' in (ROOT / 'LICENSE').read_text()[:200]

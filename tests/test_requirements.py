@@ -43,7 +43,8 @@ def imported(folder: Path) -> dict[str, Path]:
     helpers = {
         path.stem for part in ('tests', 'tools') for path in ROOT.glob(f'{part}/**/*')
     }
-    known = {'hpml_mm', 'projects'} | helpers | sys.stdlib_module_names
+    # A notebook has IPython; elsewhere it is not imported.
+    known = {'hpml_mm', 'projects', 'IPython'} | helpers | sys.stdlib_module_names
     return {module: file for module, file in modules.items() if module not in known}
 
 

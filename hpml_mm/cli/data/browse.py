@@ -34,8 +34,11 @@ from hpml_mm.visualization.sheet import Panel, check_display, lay_out, show_wind
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
-    parser.add_argument('-p', '--phase', choices=PHASES, default='train')
-    parser.add_argument(
+    samples = parser.add_argument_group('samples')
+    samples.add_argument(
+        '-p', '--phase', choices=PHASES, default='train', help='of whose loader'
+    )
+    samples.add_argument(
         '-n',
         '--show-number',
         '--max-item-per-dataset',
@@ -44,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='N',
         help='samples at most',
     )
-    parser.add_argument(
+    samples.add_argument(
         '-m',
         '--mode',
         choices=MODES,
@@ -53,8 +56,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         'both; pipeline: after each step; batch: what the data preprocessor makes of a '
         'batch of them (MixUp, CutMix), its normalisation undone',
     )
-    parser.add_argument('--seed', type=int, default=0, help='of order and augmentation')
-    parser.add_argument(
+    samples.add_argument(
+        '--seed', type=int, default=0, help='of order and augmentation'
+    )
+    samples.add_argument(
         '-c',
         '--channel-order',
         type=str.upper,
@@ -62,15 +67,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='BGR',
         help="of the pipeline's arrays",
     )
-    parser.add_argument(
+    samples.add_argument(
         '--side', type=int, default=160, help='width and height of a picture, in pixels'
     )
     where = parser.add_argument_group('where to')
-    where.add_argument('--out', metavar='PNG', help='all of them as one sheet')
+    where.add_argument('--out', metavar='PNG', help='write all of them as one sheet')
     where.add_argument(
-        '-o', '--output-dir', metavar='DIR', help='a file for each sample'
+        '-o', '--output-dir', metavar='DIR', help='write a file for each sample'
     )
-    where.add_argument('--show', action='store_true', help='the sheet in a window')
+    where.add_argument('--show', action='store_true', help='show the sheet in a window')
     where.add_argument(
         '-i',
         '--show-interval',

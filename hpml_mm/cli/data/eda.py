@@ -19,7 +19,8 @@ import numpy as np
 from rich.table import Table
 
 import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
-from hpml_mm.config.arguments import OptionsAction
+from hpml_mm.cli.outputs import add_json_option, print_result
+from hpml_mm.config.arguments import add_config_options
 from hpml_mm.datasets.survey_source import Source, open_config, open_files, survey_of
 from hpml_mm.utils.console import progress_bar, table_console
 from hpml_mm.utils.files import dump_strict, write_atomic
@@ -29,22 +30,19 @@ from hpml_mm.visualization.data_sheet import draw_examples
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument('source', help='a config, a folder, or a CSV file of FER2013')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=OptionsAction,
-        default={},
-        metavar='KEY=VALUE',
-        help='override parts of the config',
-    )
-    parser.add_argument('--out', type=Path, metavar='DIR', help='charts and eda.json')
-    parser.add_argument(
+    read = parser.add_argument_group('input')
+    add_config_options(read)
+    read.add_argument(
         '--max-images', type=int, metavar='N', help='look at so many of each split'
     )
-    parser.add_argument('--examples', type=int, default=8, help='of each class')
-    parser.add_argument(
-        '--json', action='store_true', help='print the numbers for machines'
+    result = parser.add_argument_group('result')
+    result.add_argument(
+        '--out', type=Path, metavar='DIR', help='write charts and eda.json there'
     )
+    result.add_argument(
+        '--examples', type=int, default=8, metavar='N', help='draw so many of each class'
+    )
+    add_json_option(result)
 
 
 def open_source(args: argparse.Namespace) -> Source:
@@ -103,9 +101,8 @@ def run(args: argparse.Namespace) -> None:
     with progress_bar('images') as show:
         survey, examples = survey_of(source, args.max_images, args.examples, show)
     record = {'source': args.source, **survey.to_dict()}
-    if args.json:
-        print(dump_strict(record), end='')
-    else:
+    print_result(args, record)
+    if not args.json:
         print_tables(record)
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
