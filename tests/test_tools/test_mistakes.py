@@ -15,7 +15,7 @@ from toy_tools import DATA, ROOT, TOY
 from hpml_mm.cli import main
 from hpml_mm.datasets.fer.classes import FER_CLASSES
 
-FER = next((ROOT / 'configs' / 'fer').glob('mini-xception_1xb128-bf16-*-24e_*44px.py'))
+FER = next((ROOT / 'configs' / 'fer').glob('*-channels-last-24e_fer2013-44px.py'))
 POSE = next((ROOT / 'configs' / 'cat_pose').glob('e00_*.py'))
 TABLE = {
     **{f'train toy.py --cfg-options {pair}': told for pair, told in OPTIONS.items()},
@@ -34,7 +34,8 @@ train_dataloader = dict(dataset=dict(
     ann_file='no_such.csv', pipeline=[dict(type='PackInputs')]))""",
     'pose.py': f"""
 _base_ = {str(POSE)!r}
-train_dataloader = dict(dataset=dict(data_root='', ann_file='poses.json'))""",
+train_dataloader = dict(dataset=dict(data_root='', ann_file='poses.json'))
+val_dataloader = dict(dataset=dict(data_root='', ann_file='poses.json'))""",
     'unpacked.py': """
 _base_ = 'fer.py'
 train_dataloader = dict(dataset=dict(pipeline=[dict(type='hpml_mm.LoadFace')]))""",

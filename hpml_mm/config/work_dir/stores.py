@@ -4,6 +4,7 @@
 import logging
 import os
 import re
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -66,13 +67,14 @@ def _check_place(work_dir: Path) -> None:
             f'{folder} is a file, and the work directory {work_dir} would go there: '
             'set another --work-dir, or rename the file'
         )
-    # The kernel's own file systems say that they can be written to.
-    locked = os.statvfs(folder).f_flag & os.ST_RDONLY or folder.is_relative_to('/proc')
-    if locked or not os.access(folder, os.W_OK):
+    try:  # rights alone do not tell: the disk may be read-only, or full
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
         raise PermissionError(
-            f'{work_dir} cannot be made, for {folder} may only be read: set another '
+            f'{work_dir} cannot be made ({folder}: {error.strerror}): set another '
             '--work-dir'
-        )
+        ) from error
 
 
 def checkpoint_hooks(cfg: Config, exactly: type | None = None) -> list[Any]:
