@@ -68,6 +68,13 @@ def changed_options(cfg: Config, options: Mapping[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in options.items() if not _same(_value(cfg, k), v)}
 
 
+# Top-level keys that the runners of mmcv read, and that of MMEngine does not.
+_BEFORE_MMENGINE = (
+    *('optimizer_config', 'lr_config', 'checkpoint_config', 'log_config'),
+    *('workflow', 'total_epochs', 'total_iters'),
+)
+
+
 def read_config(path: str) -> Config:
     """Load a config file without checks.
 
@@ -96,6 +103,13 @@ def read_config(path: str) -> Config:
         raise ValueError(f'cannot load the config {path}: {reason}') from error
     if not cfg:
         raise ValueError(f'the config {path} sets nothing: it may be cut off')
+    old = [key for key in _BEFORE_MMENGINE if key in cfg]
+    # A stock config of today has one of them left over.
+    if old and 'train_dataloader' not in cfg and 'optim_wrapper' not in cfg:
+        raise ValueError(
+            f'{path} is a config of mmcv 1.x or 0.x (it sets {", ".join(old)}): '
+            'docs/migrating.md tells what each key has become'
+        )
     return cfg
 
 

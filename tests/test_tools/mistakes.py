@@ -77,6 +77,7 @@ COMMANDS = {
     'train syntax.py': ('syntax.py', "'(' was never closed"),
     'train empty.py': ('empty.py', 'cut off'),
     'train circle_a.py': ('circle_a.py -> circle_b.py', 'take one of them out'),
+    'train old.py': ('sets lr_config, total_epochs', 'docs/migrating.md'),
     'train baseless.py': ('gone_base.py', 'baseless.py: there is no _base_'),
     # Checkpoints and work directories.
     'train toy.py --resume gone.pth': ("'gone.pth'", '--resume'),

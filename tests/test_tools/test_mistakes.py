@@ -46,6 +46,7 @@ train_dataloader = dict(dataset=dict(pipeline=[dict(type='PackInputs')]))""",
     'empty.py': '',
     'circle_a.py': "_base_ = 'circle_b.py'",
     'circle_b.py': "_base_ = 'circle_a.py'",
+    'old.py': 'total_epochs = 9\nlr_config = dict(policy="step")',
     'baseless.py': "_base_ = 'gone_base.py'",
 }
 FILES = {
