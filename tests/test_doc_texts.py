@@ -9,7 +9,7 @@ import pytest
 from doc_commands import DOCUMENTS, ROOT, files
 from mmengine.config import Config
 from mmengine.fileio import load
-from mmengine.registry import DATASETS, HOOKS
+from mmengine.registry import DATASETS, HOOKS, VISBACKENDS
 
 import hpml_mm.engine.hooks
 import hpml_mm.quantization.hooks
@@ -36,13 +36,16 @@ OURS = OUR_HOOKS.module_dict
 
 @pytest.mark.parametrize('block', BLOCKS)
 def test_a_part_of_a_config_is_right(block, tmp_path):
-    """Its keys are known, and its hooks can be built."""
+    """Its keys are known, its hooks can be built, its trackers are there."""
     (tmp_path / 'part.py').write_text(f"default_scope = 'mmengine'\n{block}")
     cfg = Config.fromfile(tmp_path / 'part.py', import_custom_modules=False)
     check_config(cfg)
     default = list(cfg.get('default_hooks', {}).values())
     hooks = [HOOKS.build(hook) for hook in [*default, *cfg.get('custom_hooks', [])]]
-    assert hooks
+    backends = cfg.get('visualizer', {}).get('vis_backends', [])
+    parts = [*hooks, *(VISBACKENDS.get(backend.type) for backend in backends)]
+    assert parts
+    assert all(parts)
 
 
 def test_every_hook_has_its_line():

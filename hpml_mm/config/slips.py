@@ -87,7 +87,9 @@ def check_installed(name: str) -> None:
     if package not in MODULE2PACKAGE:
         close = difflib.get_close_matches(package, MODULE2PACKAGE, n=1)
         hint = f'; did you mean {close[0]}::{config}?' if close else ''
-        raise FileNotFoundError(f'{name}: no known package {package!r}{hint}')
+        raise FileNotFoundError(
+            f'no config {name!r}: {package!r} is no known package{hint}'
+        )
     spec = find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise FileNotFoundError(

@@ -105,12 +105,23 @@ def _check_path(path: str, place: str) -> None:
         raise ValueError(f'{place}: {path!r} is empty; set it to where your data are')
 
 
+def _steps(pipeline: Any) -> Iterator[Mapping]:
+    """Steps of a pipeline, and those within a step such as TestTimeAug."""
+    if isinstance(pipeline, list | tuple):
+        for step in pipeline:
+            yield from _steps(step)
+    elif isinstance(pipeline, Mapping):
+        yield pipeline
+        yield from _steps(pipeline.get('transforms'))
+
+
 def _check_steps(part: Mapping, kind: type, place: str) -> None:
     """Refuse a pipeline that hands no picture on, if all of its steps are known."""
-    steps = [step for step in part.get('pipeline') or () if isinstance(step, Mapping)]
-    found = [find(TRANSFORMS, step.get('type')) for step in steps]
+    found = [
+        find(TRANSFORMS, step.get('type')) for step in _steps(part.get('pipeline'))
+    ]
     packages = {getattr(one, '__module__', '').partition('.')[0] for one in found}
-    if not steps or not packages <= _PACKAGES:
+    if not found or not packages <= _PACKAGES:
         return
     names = [getattr(one, '__name__', '') for one in found]
     shown = ', '.join(names)

@@ -19,8 +19,8 @@ COUNTS = {'mmpretrain': 538, 'mmpose': 408, 'mmdet': 827}
 REPLKNET = 'replknet/replknet-31B_32xb64_in1k.py'
 # A base file imports a model, which makes it one of MMEngine's other kind of config.
 LAZY = 'configuration file type in the inheritance chain must match'
-# `_base_` without .py, which MMEngine does not find.
-NO_ENDING = 'mot17halftrain_test-mot17halfval" does not exist'
+# `_base_` without .py.
+NO_ENDING = "mot17halftrain_test-mot17halfval"
 # What MMEngine cannot read: the name, and part of its error.
 UNREADABLE = {
     'mmpretrain': {
@@ -41,7 +41,8 @@ UNREADABLE = {
     'mmdet': {
         # Its base is looked for in bytetrack/bytetrack.
         'bytetrack/bytetrack_yolox_x_8xb4-amp-80e_crowdhuman-mot17halftrain_'
-        'test-mot17test.py': 'No such file',
+        'test-mot17test.py': 'bytetrack_yolox_x_8xb4-amp-80e_crowdhuman-mot17halftrain_'
+        'test-mot17halfval.py',
         'sort/faster-rcnn_r50_fpn_8xb2-4e_mot17train_test-mot17train.py': NO_ENDING,
         'sort/faster-rcnn_r50_fpn_8xb2-8e_mot20halftrain_test-mot20halfval.py': (
             NO_ENDING

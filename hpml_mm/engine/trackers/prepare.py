@@ -57,7 +57,7 @@ def prepare_trackers(runner: Runner) -> None:
             for stage, mode in (('train_iter', 'train'), ('val_epoch', 'val')):
                 enter, leave = partial(run.enter, mode), partial(run.enter, '')
                 patch(hook, f'after_{stage}', enter, leave)
-    patch(runner, 'load_or_resume', after=partial(_begin, run))
+    _begin_when_loaded(run)
     for key, backend in backends.items():
         # Two runners with one experiment name share their backends.
         original = backend._proxied if isinstance(backend, Tracker) else backend
@@ -85,6 +85,16 @@ class _LogFileFailure:
             self._told = True
             file = self._handler.baseFilename
             print(f'{file} lacks lines: {explain(failed)}', file=sys.stderr)
+
+
+def _begin_when_loaded(run: Run) -> None:
+    """Begin once the runner has loaded what it goes on from; the patch then goes."""
+
+    def loaded() -> None:
+        undo()
+        _begin(run)
+
+    undo = patch(run.runner, 'load_or_resume', after=loaded)
 
 
 def _begin(run: Run) -> None:

@@ -8,7 +8,7 @@ from mmengine.dist import get_world_size
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.runner import Runner
 
-from hpml_mm.utils.model import bare_model
+from hpml_mm.utils.model import bare_model, single_wrappers
 
 # Parts of a config that may change the result or the speed of a training.
 _PARTS = (
@@ -52,8 +52,9 @@ def run_settings(runner: Runner) -> dict[str, Value]:
 
 
 def _optimizer(runner: Runner) -> dict[str, Value]:
-    wrapper = runner.optim_wrapper
-    if not isinstance(wrapper, OptimWrapper):  # one for each part of a GAN
+    wrappers = [*single_wrappers(runner.optim_wrapper).values()]
+    # A GAN has one for each part.
+    if len(wrappers) > 1 or not isinstance(wrapper := wrappers[0], OptimWrapper):
         return {}
     optimizer = wrapper.optimizer
     group = optimizer.param_groups[0]
