@@ -20,7 +20,7 @@ REPLKNET = 'replknet/replknet-31B_32xb64_in1k.py'
 # A base file imports a model, which makes it one of MMEngine's other kind of config.
 LAZY = 'configuration file type in the inheritance chain must match'
 # `_base_` without .py.
-NO_ENDING = "mot17halftrain_test-mot17halfval"
+NO_ENDING = 'mot17halftrain_test-mot17halfval'
 # What MMEngine cannot read: the name, and part of its error.
 UNREADABLE = {
     'mmpretrain': {
