@@ -44,9 +44,8 @@ def main() -> None:
             rows = stall_rows(f'checkpoint-stall-{size}', found, argv)
             append_results(args.rows, rows)
             for row in rows:
-                print(
-                    f'{row.experiment}: {row.value:.3g} {row.unit} ({row.spread:.2g})'
-                )
+                spread = '' if row.spread is None else f' ({row.spread:.2g})'
+                print(f'{row.experiment}: {row.value:.3g} {row.unit}{spread}')
 
 
 if __name__ == '__main__':
