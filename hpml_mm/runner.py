@@ -3,6 +3,7 @@
 
 import os
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -111,6 +112,26 @@ def check_data(cfg: Config, modes: Sequence[str]) -> None:
         check_loaders(cfg, modes)
 
 
+def meeting_place_of_restart() -> dict[str, Any]:
+    """Arguments of ``init_process_group`` for processes that torchrun starts again.
+
+    torchrun's static rendezvous keeps one store for all starts, though PyTorch expects
+    a new one for each: a process that comes first would find the addresses of those
+    that died. Empty for a first start, and where torchrun holds no store.
+    """
+    start = int(os.environ.get('TORCHELASTIC_RESTART_COUNT', 0))
+    if not start or os.environ.get('TORCHELASTIC_USE_AGENT_STORE') != 'True':
+        return {}
+    size = int(os.environ['WORLD_SIZE'])
+    place = os.environ['MASTER_ADDR'], int(os.environ['MASTER_PORT'])
+    store = dist.TCPStore(*place, size, is_master=False)
+    return {
+        'store': dist.PrefixStore(f'start_{start}', store),
+        'rank': int(os.environ['RANK']),
+        'world_size': size,
+    }
+
+
 def _join_processes(cfg: Config) -> None:
     """Start distributed training with the backend of the device.
 
@@ -125,10 +146,14 @@ def _join_processes(cfg: Config) -> None:
     else:
         dist_cfg['backend'] = 'gloo'
     cfg.env_cfg = {**env_cfg, 'dist_cfg': dist_cfg}
+    again = meeting_place_of_restart()
     if torch.cuda.is_available():
+        if again and not dist.is_initialized():
+            torch.cuda.set_device(int(os.environ['LOCAL_RANK']))
+            dist.init_process_group(dist_cfg['backend'], **again)
         return
     if not dist.is_initialized():
-        dist.init_process_group('gloo')
+        dist.init_process_group('gloo', **again)
     cfg.model_wrapper_cfg = {
         'type': 'MMDistributedDataParallel',
         'broadcast_buffers': False,

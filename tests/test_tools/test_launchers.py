@@ -9,9 +9,11 @@ import subprocess
 import sys
 
 import pytest
+import torch.distributed as dist
 from toy_tools import ROOT, TOY, environment, run_tool
 
 from hpml_mm.cli.launchers import is_one_of_many, process_variables
+from hpml_mm.runner import meeting_place_of_restart
 
 # Starts its command SLURM_NTASKS times, as srun does, and keeps the words before it.
 SRUN = r"""#!/usr/bin/env bash
@@ -212,3 +214,24 @@ def test_two_processes_of_mpirun_train_and_test_on_the_cpu(tmp_path):
     one = run_tool('test.py', TOY, 'run/epoch_2.pth', '--out', 'one.json', cwd=tmp_path)
     assert one.returncode == 0, one.stderr
     assert metrics == json.loads((tmp_path / 'one.json').read_text())
+
+
+def test_a_start_after_a_failed_one_sees_no_addresses_of_it(monkeypatch):
+    first = dist.TCPStore('127.0.0.1', 0, is_master=True, wait_for_workers=False)
+    first.set('rank 1', 'where it was before it died')
+    variables = {
+        'TORCHELASTIC_RESTART_COUNT': '0',
+        'TORCHELASTIC_USE_AGENT_STORE': 'True',
+        'MASTER_ADDR': '127.0.0.1',
+        'MASTER_PORT': str(first.port),
+        'WORLD_SIZE': '2',
+        'RANK': '0',
+    }
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert meeting_place_of_restart() == {}
+    monkeypatch.setenv('TORCHELASTIC_RESTART_COUNT', '2')
+    found = meeting_place_of_restart()
+    assert (found['rank'], found['world_size']) == (0, 2)
+    assert first.check(['rank 1'])
+    assert not found['store'].check(['rank 1'])
