@@ -34,11 +34,11 @@ NOT_RUN = {
     'make ': 'CI runs the tests through one of them',
     'tensorboard ': 'never ends; a test of its own starts and stops it',
 }
-#: What makes a training short: two shuffled batches of each loader, and one epoch.
+#: What makes a training short: one batch of each loader, and one epoch.
 SHORT = [
     f'{loader}_dataloader.batch_sampler.{setting}'
     for loader in ('train', 'val')
-    for setting in ('type=hpml_mm.LimitedBatchSampler', 'num_batches=2')
+    for setting in ('type=hpml_mm.LimitedBatchSampler', 'num_batches=1')
 ] + ['train_cfg.max_epochs=1']
 #: What is added to a command, or put after the option that it has.
 SHORTER = {
