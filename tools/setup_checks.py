@@ -17,7 +17,7 @@ from pathlib import Path
 
 GIB = 2**30
 # Measured: 5.6 GiB installed, 1.4 GiB of downloads, which pip keeps twice while it
-# works; without CUDA 1.8 and .5 GiB.
+# works. Without CUDA estimated from the sizes of the wheels: 1.8 and .5 GiB.
 VENV_BYTES = {True: 6 * GIB, False: 2 * GIB}
 DOWNLOAD_BYTES = {True: 3 * GIB // 2, False: GIB // 2}
 # The training of the demo takes 1.1 GiB.
@@ -161,3 +161,21 @@ def check_torch_index(index: str) -> Iterator[str]:
 def has_gpu() -> bool:
     """True where a driver of NVIDIA's is."""
     return bool(shutil.which('nvidia-smi')) or Path('/dev/nvidiactl').exists()
+
+
+def torch_index() -> str | None:
+    """Index of PyTorch without CUDA, if there is one and no GPU; tells which it is."""
+    index = os.environ.get('TORCH_INDEX', '').strip()
+    if has_gpu():
+        return None
+    if not index:
+        print(
+            'setup: no GPU here: TORCH_INDEX=https://download.pytorch.org/whl/cpu '
+            'would save 4 GB'
+        )
+        return None
+    print(
+        'setup: no GPU here: PyTorch comes without CUDA. For CUDA: make clean, and the '
+        'same without TORCH_INDEX'
+    )
+    return index

@@ -160,24 +160,6 @@ def steps(venv: Venv, extras: bool, index: str | None) -> Iterator[tuple[str, st
     )
 
 
-def torch_index() -> str | None:
-    """Index of PyTorch without CUDA, if there is one and no GPU; tells which it is."""
-    index = os.environ.get('TORCH_INDEX', '').strip()
-    if setup_checks.has_gpu():
-        return None
-    if not index:
-        print(
-            'setup: no GPU here: TORCH_INDEX=https://download.pytorch.org/whl/cpu '
-            'would save 4 GB'
-        )
-        return None
-    print(
-        'setup: no GPU here: PyTorch comes without CUDA. For CUDA: make clean, and the '
-        'same without TORCH_INDEX'
-    )
-    return index
-
-
 def check_before(venv: Venv, index: str | None) -> None:
     """Check everything that can be checked before the first download.
 
@@ -202,7 +184,7 @@ def install(venv: Venv, extras: bool) -> None:
     """Bring the environment from any state to the wanted one."""
     venv.prune()
     names = {name.partition('-')[0] for name in venv.distributions()}
-    index = None if 'torch' in names else torch_index()
+    index = None if 'torch' in names else setup_checks.torch_index()
     check_before(venv, index)
     if venv.version() is None:
         log = venv.path.parent / f'{venv.path.name}-setup.log'

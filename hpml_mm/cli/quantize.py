@@ -96,7 +96,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         '--keep', nargs='+', default=(), metavar='LAYER', help='layers to leave in FP32'
     )
-    result = parser.add_argument_group('result')
+    add_result_arguments(parser.add_argument_group('result'))
+    add_training_arguments(parser.add_argument_group('--method qat'))
+
+
+def add_result_arguments(result: argparse._ArgumentGroup) -> None:
+    """Add the arguments of what is measured, written and shown."""
     result.add_argument(
         '--latency-seconds',
         type=float,
@@ -109,7 +114,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_json_option(result)
     add_verbose(result)
-    add_training_arguments(parser.add_argument_group('--method qat'))
 
 
 def add_training_arguments(group: argparse._ArgumentGroup) -> None:

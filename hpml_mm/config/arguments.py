@@ -7,7 +7,7 @@ import os
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from traceback import walk_tb
 
@@ -58,6 +58,20 @@ def add_config_options(group: argparse._ActionsContainer) -> None:
         metavar='KEY=VALUE',
         help='override parts of the config: a.b.c=1, a list as key="[1,2]"',
     )
+
+
+def check_display(remedy: str, environ: Mapping[str, str] = os.environ) -> None:
+    """Refuse ``--show`` where no window is to be had.
+
+    Raises:
+        ValueError: If no display is there; it ends with the remedy.
+    """
+    elsewhere = sys.platform in ('darwin', 'win32')
+    if not (elsewhere or environ.get('DISPLAY') or environ.get('WAYLAND_DISPLAY')):
+        raise ValueError(
+            '--show needs a display, and neither DISPLAY nor WAYLAND_DISPLAY is set: '
+            f'{remedy}'
+        )
 
 
 def add_verbose(parser: argparse._ActionsContainer) -> None:

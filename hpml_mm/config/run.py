@@ -68,24 +68,14 @@ def configure_training(
     # One process is the plain run of any config, and so is the number it is made for.
     if (processes := int(os.environ.get('WORLD_SIZE', 1))) not in (1, own):
         changes['processes'] = processes
-    check_config(cfg)
-    _check_loop(cfg)
-    check_parts(cfg, 'train')
-    check_device(cfg)
+    _check_training(cfg)
     if not cut_short:
         check_schedule(cfg, changes)
     place = derive_work_dir(
         config, changes, tag=tag, work_dir=work_dir, configured=plain
     )
     cfg.work_dir = str(place)
-    if cfg.get('resume'):
-        resume = resume or cfg.get('load_from') or 'auto'
-    if resume and overwrite:
-        raise ValueError('--resume continues a run and --overwrite deletes it')
-    if resume:
-        _resume(cfg, place, resume)
-    else:
-        claim_work_dir(place, overwrite, checkpoint_hooks(cfg))
+    _begin_or_resume(cfg, place, resume, overwrite)
     return cfg
 
 
@@ -112,9 +102,6 @@ def configure_test(
     cfg = read_config(config)
     plain = cfg.get('work_dir')
     work_dir, changes = _override(cfg, options, work_dir)
-    for part in ('test_dataloader', 'test_cfg', 'test_evaluator'):
-        if cfg.get(part) is None:
-            raise ValueError(f'{config} has no {part}: there is nothing to test')
     check_parts(cfg, 'test')
     apply_switches(cfg, switches or Switches())
     if amp:
@@ -153,13 +140,16 @@ def own_processes(cfg: Config) -> int:
     return total // each if each > 0 and total % each == 0 else 1
 
 
-def _check_loop(cfg: Config) -> None:
-    """Refuse a loop that cannot be built, though the config may serve for a test."""
+def _check_training(cfg: Config) -> None:
+    """Refuse what no training can be built from, though it may serve for a test."""
+    check_config(cfg)
     loop = cfg.get('train_cfg')
     if isinstance(loop, Mapping) and not {'by_epoch', 'type'} & loop.keys():
         raise ValueError(
             'train_cfg has neither by_epoch nor type: add by_epoch=True to count epochs'
         )
+    check_parts(cfg, 'train')
+    check_device(cfg)
 
 
 def _override(
@@ -185,6 +175,19 @@ def _apply_flags(cfg: Config, amp: bool, seed: int | None) -> dict[str, Any]:
         cfg.randomness = {**randomness, 'seed': seed}
         changes['seed'] = seed
     return changes
+
+
+def _begin_or_resume(
+    cfg: Config, place: Path, resume: str | None, overwrite: bool
+) -> None:
+    if cfg.get('resume'):
+        resume = resume or cfg.get('load_from') or 'auto'
+    if resume and overwrite:
+        raise ValueError('--resume continues a run and --overwrite deletes it')
+    if resume:
+        _resume(cfg, place, resume)
+    else:
+        claim_work_dir(place, overwrite, checkpoint_hooks(cfg))
 
 
 def _resume(cfg: Config, place: Path, resume: str) -> None:
@@ -240,8 +243,8 @@ def check_device(cfg: Config) -> None:
     """
     wrapper = cfg.get('optim_wrapper')
     kind = wrapper.get('type') if isinstance(wrapper, Mapping) else None
-    amp = str(kind).rpartition('.')[2].rpartition("'")[0] or str(kind)
-    if amp.endswith('AmpOptimWrapper') and get_device() == 'cpu':
+    name = getattr(kind, '__name__', str(kind))  # a class, or the name of one
+    if name.endswith('AmpOptimWrapper') and get_device() == 'cpu':
         raise ValueError(
             "optim_wrapper.type is 'AmpOptimWrapper', which needs a GPU, and there is "
             "none here: set it to 'OptimWrapper', and give --amp, which works on a CPU"

@@ -1,14 +1,14 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Switches of the command line that change a config as OpenMMLab's scripts do."""
 
-import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
+
+from .arguments import check_display
 
 PREPARE_TTA_HOOK = 'PrepareTTAHook'
 _LOADERS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -89,8 +89,8 @@ def _scale_lr(cfg: Config) -> bool:
 def _draw(cfg: Config, switches: Switches) -> None:
     """Have the library's hook draw predictions of validation and test."""
     option = '--show' if switches.show else '--show-dir'
-    if switches.show and sys.platform == 'linux' and not _has_display():
-        raise ValueError('--show: no display here; --show-dir DIR writes files')
+    if switches.show:
+        check_display('--show-dir DIR writes files')
     if switches.interval < 1:
         raise ValueError(f'--interval {switches.interval}: at least 1')
     hooks = dict(cfg.get('default_hooks') or {})
@@ -107,10 +107,6 @@ def _draw(cfg: Config, switches: Switches) -> None:
     folder = switches.show_dir and Path(switches.show_dir).absolute()
     hook.out_dir = folder and str(folder)
     cfg.default_hooks = ConfigDict({**hooks, 'visualization': hook})
-
-
-def _has_display() -> bool:
-    return bool(os.environ.get('DISPLAY') or os.environ.get('WAYLAND_DISPLAY'))
 
 
 def _analyse_bad_cases(cfg: Config, switches: Switches) -> None:

@@ -1,8 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Pictures with captions, laid out as one sheet."""
 
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -61,22 +60,6 @@ def _shorten(text: str, font: ImageFont.FreeTypeFont, width: int) -> str:
         half -= 1
         shown = f'{text[:half]}…{text[-half:]}'
     return shown
-
-
-def check_display(environment: Mapping[str, str]) -> None:
-    """Refuse to open a window where there is none to be had.
-
-    Raises:
-        ValueError: If no display is there.
-    """
-    elsewhere = sys.platform in ('darwin', 'win32')
-    if not (
-        elsewhere or environment.get('DISPLAY') or environment.get('WAYLAND_DISPLAY')
-    ):
-        raise ValueError(
-            '--show needs a display, and neither DISPLAY nor WAYLAND_DISPLAY is set: '
-            'write a file by --out sheet.png'
-        )
 
 
 def show_window(picture: np.ndarray, title: str, seconds: float = 0) -> None:

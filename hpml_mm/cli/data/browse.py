@@ -10,7 +10,6 @@ of an epoch, each once; order and augmentation follow from --seed.
 """
 
 import argparse
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import mmcv
 import numpy as np
 
 import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
-from hpml_mm.config.arguments import add_config_arguments
+from hpml_mm.config.arguments import add_config_arguments, check_display
 from hpml_mm.config.overrides import load_config
 from hpml_mm.datasets.browse import PHASES, DataBrowser
 from hpml_mm.runner import check_data
@@ -29,7 +28,7 @@ from hpml_mm.visualization.data_sheet import (
     draw_sheet,
     sample_panels,
 )
-from hpml_mm.visualization.sheet import Panel, check_display, lay_out, show_window
+from hpml_mm.visualization.sheet import Panel, lay_out, show_window
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -70,7 +69,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     samples.add_argument(
         '--side', type=int, default=160, help='width and height of a picture, in pixels'
     )
-    where = parser.add_argument_group('where to')
+    _add_output(parser.add_argument_group('where to'))
+
+
+def _add_output(where: argparse._ArgumentGroup) -> None:
     where.add_argument('--out', metavar='PNG', help='write all of them as one sheet')
     where.add_argument(
         '-o', '--output-dir', metavar='DIR', help='write a file for each sample'
@@ -100,7 +102,7 @@ def check_arguments(args: argparse.Namespace) -> None:
     if args.out and not cv2.haveImageWriter(args.out):
         raise ValueError(f'--out {args.out}: no kind of picture; end it in .png')
     if args.show:
-        check_display(os.environ)
+        check_display('write a file by --out sheet.png')
 
 
 def write_each(rows: Sequence[Sequence[Panel]], names: Sequence[str], out: Path) -> int:

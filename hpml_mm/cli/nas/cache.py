@@ -43,6 +43,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--out', type=Path, required=True, metavar='FILE', help='write the cache here'
     )
 
+    _add_makers(commands, out)
+    _add_users(commands, out)
+
+
+def _add_makers(
+    commands: argparse._SubParsersAction, out: argparse.ArgumentParser
+) -> None:
+    """Add the subcommands that make a cache of something else."""
     text = 'build the graphs of all networks of a table; may be interrupted'
     build = add_command(
         commands, 'build', text, 'table.csv --space ofa-mbv3-w1.0 --out b.cache', out
@@ -60,6 +68,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     models = add_command(commands, 'zoo', text, '--out zoo.cache', out)
     models.set_defaults(work=_zoo)
 
+    text = 'read a pickled cache of AIO-P or GENNAPE; nothing of it is executed'
+    foreign = add_command(commands, 'import', text, 'aiop.pkl --out a.cache', out)
+    foreign.add_argument(
+        'pickle', type=Path, metavar='PICKLE', help='file of the other project'
+    )
+    foreign.set_defaults(work=_import)
+
+
+def _add_users(
+    commands: argparse._SubParsersAction, out: argparse.ArgumentParser
+) -> None:
+    """Add the subcommands that work on caches."""
     text = 'one cache of all networks; those in several have the metrics of all'
     joined = add_command(commands, 'merge', text, 'a.cache b.cache --out c.cache', out)
     joined.add_argument(
@@ -97,13 +117,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="Spearman's correlation of two metrics",
     )
     summary.set_defaults(work=_summary)
-
-    text = 'read a pickled cache of AIO-P or GENNAPE; nothing of it is executed'
-    foreign = add_command(commands, 'import', text, 'aiop.pkl --out a.cache', out)
-    foreign.add_argument(
-        'pickle', type=Path, metavar='PICKLE', help='file of the other project'
-    )
-    foreign.set_defaults(work=_import)
 
 
 def add_command(

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Apicture of a network's graph.
+"""Picture of a network's graph.
 
 hpml nas draw configs/fer/a.py --out a.svg
 """

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='?',
         default=DEFAULT,
         metavar='PREDICTOR',
-        help=f'a file, or one of {", ".join(shipped_names())} ; else %(default)s',
+        help=f'a file, or one of {", ".join(shipped_names())}; else %(default)s',
     )
     parser.add_argument(
         '--cache',

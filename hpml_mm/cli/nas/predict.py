@@ -44,7 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar='CSV',
         help='write the table here, with the columns '
-        f' {", ".join(PREDICTED)}: scores in the '
+        f'{", ".join(PREDICTED)}: scores in the '
         "label's unit, and the reason why a network is out of distribution",
     )
     add_json_option(parser)

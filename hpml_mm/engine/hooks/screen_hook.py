@@ -64,6 +64,8 @@ class ScreenHook(ProgressHook):
         self._from = self._shown = iteration
         self._pending: dict[str, Any] = {}
         self._model_due = False
+        # A training by iterations that no validation interrupts has lines of its own.
+        self._by_tenths = False
 
     def before_run(self, runner: Runner) -> None:
         """Quieten the logger."""
@@ -81,6 +83,7 @@ class ScreenHook(ProgressHook):
 
     def before_train(self, runner: Runner) -> None:
         """Show the card."""
+        self._by_tenths = is_endless(runner) and runner.val_loop is None
         self._show_card(runner)
 
     def before_test(self, runner: Runner) -> None:
@@ -104,9 +107,8 @@ class ScreenHook(ProgressHook):
         super().after_train_iter(runner, batch_idx, data_batch, outputs)
         if self._model_due:
             self._show_model(runner)
-        done, most = runner.iter + 1, runner.max_iters
-        if is_endless(runner) and runner.val_loop is None and _tenth(done, most):
-            self._keep(runner, done, 0)
+        if self._by_tenths and _tenth(runner.iter + 1, runner.max_iters):
+            self._keep(runner, runner.iter + 1, 0)
             self._flush(runner)
 
     def after_train_epoch(self, runner: Runner) -> None:
