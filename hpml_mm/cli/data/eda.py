@@ -75,7 +75,9 @@ def print_tables(record: dict) -> None:
             table.add_row(name, *(f'{100 * seen.get(s, 0):.1f}' for s in splits))
         console.print(table)
     sizes, found = record['sizes'], record['duplicates']
-    if sizes['distinct']:
+    if sizes['distinct'] == 1:
+        print('all images are {} x {}'.format(*sizes['median']))
+    elif sizes['distinct']:
         ends = [
             '{} x {}'.format(*sizes[key]) for key in ('smallest', 'median', 'largest')
         ]
