@@ -15,6 +15,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from hpml_mm.config.arguments import add_config_options
+from hpml_mm.experiments.executors import LocalExecutor, running
 from hpml_mm.experiments.rows import (
     ResultRow,
     append_results,
@@ -28,8 +29,8 @@ from hpml_mm.experiments.sweep import (
     alternate,
     check_same,
     check_variants,
-    run_once,
     sweep_rows,
+    train_all,
 )
 from hpml_mm.utils.console import progress_bar
 
@@ -100,16 +101,16 @@ def sweep(args: argparse.Namespace) -> list[ResultRow]:
     check_variants(variants)
     check_results(args.rows)
     done: list[tuple[Run, Summary]] = []
-    with progress_bar('runs') as show:
-        for one in runs:
-            show(len(done), len(runs))
-            print(f'[{len(done) + 1}/{len(runs)}] {one.name}', end=' ', flush=True)
-            directory = args.work_dir / args.name / one.name
-            summary = run_once(one, directory, args.iters)
+    with running(LocalExecutor()) as executor, progress_bar('runs') as show:
+        show(0, len(runs))
+        for one, summary in train_all(
+            runs, args.work_dir / args.name, executor, args.iters
+        ):
             done.append((one, summary))
             check_same(done)
             found = [f'{name}={metric_of(summary, name):.4g}' for name in args.metric]
-            print(*found, flush=True)
+            print(f'[{len(done)}/{len(runs)}] {one.name}', *found, flush=True)
+            show(len(done), len(runs))
     rows = sweep_rows(
         args.name, done, args.metric, baseline=args.against, argv=sys.argv
     )

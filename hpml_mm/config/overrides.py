@@ -65,7 +65,7 @@ def apply_options(cfg: Config, options: Mapping[str, Any]) -> None:
 
 def changed_options(cfg: Config, options: Mapping[str, Any]) -> dict[str, Any]:
     """Options whose value differs from the config's own."""
-    return {k: v for k, v in options.items() if not _same(_value(cfg, k), v)}
+    return {k: v for k, v in options.items() if not _same(value_at(cfg, k), v)}
 
 
 # Top-level keys that the runners of mmcv read, and that of MMEngine does not.
@@ -136,7 +136,7 @@ def _not_read(cfg: Config, key: str, top: str, value: Any) -> str:
         hint = f'did you mean {right!r}?' if right else 'no part of a run has this name'
         return f'{start} unknown key {top!r}; {hint}'
     parent, _, leaf = key.rpartition('.')
-    held = _value(cfg, parent) if parent else cfg
+    held = value_at(cfg, parent) if parent else cfg
     if isinstance(held, Mapping) and leaf not in held and nearest(leaf, held):
         return f'{start} no key {leaf!r}; did you mean {nearest(leaf, held)!r}?'
     places = _places(cfg, top, leaf, cfg[top])
@@ -174,7 +174,7 @@ def _walk(node: Any, path: str) -> Iterator[tuple[str, str, Any]]:
 def _refuse_near_miss(cfg: Config, key: str) -> None:
     """Refuse a new key that resembles an existing one in a dict without a type."""
     parent, _, leaf = key.rpartition('.')
-    held = _value(cfg, parent) if parent else _ABSENT
+    held = value_at(cfg, parent) if parent else _ABSENT
     if not isinstance(held, Mapping) or leaf in held or 'type' in held:
         return
     right = misspelt(leaf, held)
@@ -195,7 +195,8 @@ def _refuse_slip(key: str, value: Any) -> None:
                 )
 
 
-def _value(cfg: Any, key: str) -> Any:
+def value_at(cfg: Any, key: str) -> Any:
+    """Value at a dotted key, and an object of its own where there is none."""
     for part in key.split('.'):
         if isinstance(cfg, list | tuple) and part.isdigit() and int(part) < len(cfg):
             cfg = cfg[int(part)]

@@ -8,6 +8,7 @@ from .fer.class_balance import ClassBalancedSampler
 from .fer.csv_dataset import FERCSVDataset
 from .fer.demo_faces import DemoFaceDataset
 from .fer.folder_dataset import FERFolderDataset
+from .held_out import HeldOutDataset
 from .samplers import LimitedBatchSampler
 
 if has_mmpose():
@@ -22,6 +23,7 @@ __all__ = [
     'FERCSVDataset',
     'FERFolderDataset',
     'FaceArrayDataset',
+    'HeldOutDataset',
     'LimitedBatchSampler',
     'keep_batch',
 ]

@@ -130,3 +130,79 @@ class OneCycle(LRSchedulerMixin, _ParamScheduler):
         fall = self.end - self.begin - self.warmup
         here, before = (math.cos(math.pi * at / fall) for at in (step, step - 1))
         return (1 + here) / (1 + before)
+
+
+@PARAM_SCHEDULERS.register_module()
+class DelayedStep(LRSchedulerMixin, _ParamScheduler):
+    """Steps of the learning rate that begin late: ``lr * rate ** ((t - start) // every)``.
+
+    It is light FER's rule, whose ``t`` counts 300 epochs, with all times as shares of
+    the run, so that it fits any length.
+
+    A Runner fills in ``end``, as for :class:`OneCycle`.
+
+    Args:
+        optimizer: Its learning rate is the first.
+        start: Share of the run after which the steps begin.
+        every: Share of the run between two steps.
+        rate: Factor of each step.
+        begin: First step of the schedule.
+        end: The step after its last.
+        last_step: Index of the last step, to resume without a state.
+        by_epoch: Step in each epoch rather than in each iteration.
+        verbose: Log each learning rate.
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer | OptimWrapper,
+        start: float,
+        every: float,
+        rate: float,
+        begin: int = 0,
+        end: int = INF,
+        last_step: int = -1,
+        by_epoch: bool = True,
+        verbose: bool = False,
+    ) -> None:
+        if not (0 <= start < 1 and 0 < every < 1 and 0 < rate <= 1):
+            raise ValueError(
+                f'hpml_mm.DelayedStep: start is {start}, every {every} and rate {rate}; '
+                'they are shares of the run and a factor, from 0 to 1'
+            )
+        if end >= INF:
+            raise ValueError('hpml_mm.DelayedStep has no end: build it by a Runner')
+        self.start, self.every, self.rate = start, every, rate
+        super().__init__(optimizer, begin, end, last_step, by_epoch, verbose)
+
+    @classmethod
+    def build_iter_from_epoch(
+        cls,
+        *,
+        epoch_length: int,
+        begin: int = 0,
+        end: int = INF,
+        by_epoch: bool = True,
+        **settings: Any,
+    ) -> 'DelayedStep':
+        """Build the scheduler that steps in each iteration, from numbers of epochs."""
+        return cls(
+            begin=int(begin * epoch_length),
+            end=int(end * epoch_length),
+            by_epoch=False,
+            **settings,
+        )
+
+    def _get_value(self) -> list[float]:
+        factor = self._power(self.last_step) - self._power(self.last_step - 1)
+        return [
+            group[self.param_name] * self.rate**factor
+            for group in self.optimizer.param_groups
+        ]
+
+    def _power(self, step: int) -> int:
+        """Count the steps of the learning rate until a step of the run."""
+        length = self.end - self.begin
+        # Products of shares are not exact: what is a step by arithmetic must be one.
+        past = (step - self.start * length) / (self.every * length)
+        return max(0, math.floor(past + 1e-9))

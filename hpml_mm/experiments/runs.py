@@ -27,8 +27,8 @@ _MEASURED = (
 )
 
 
-def finished_summary(path: Path) -> Summary | None:
-    """Read a ``summary.json``; None if it is missing or its run did not finish.
+def read_summary(path: Path) -> Summary | None:
+    """Read a ``summary.json``; None if it is missing.
 
     Raises:
         ValueError: It is no JSON object: it is damaged.
@@ -38,7 +38,13 @@ def finished_summary(path: Path) -> Summary | None:
     summary = read_json(path, finite=True)
     if not isinstance(summary, dict):
         raise ValueError(f'{path} holds {shortly(summary)}, not the summary of a run')
-    return summary if summary.get('status') == 'finished' else None
+    return summary
+
+
+def finished_summary(path: Path) -> Summary | None:
+    """Summary of a run that has finished; errors are those of :func:`read_summary`."""
+    summary = read_summary(path)
+    return summary if summary and summary.get('status') == 'finished' else None
 
 
 def read_runs(places: Iterable[Path]) -> dict[str, Summary]:

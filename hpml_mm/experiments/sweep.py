@@ -2,23 +2,19 @@
 """Compare configs by alternating runs, so that drift affects all of them alike."""
 
 import argparse
-import hashlib
-import json
-import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hpml_mm.config.arguments import add_config_arguments
-from hpml_mm.config.overrides import apply_options, load_config, read_config
-from hpml_mm.utils.files import to_strict, write_atomic
+from hpml_mm.config.overrides import load_config
 from hpml_mm.utils.stats import mean_std, quartiles, turns
-from hpml_mm.utils.text_file import read_json
 
+from .executors import Executor, run_all
+from .jobs import Job, config_digest
 from .rows import ResultRow, result_row
-from .runs import Summary, check_same_environment, finished_summary, metric_of
+from .runs import Summary, check_same_environment, metric_of
 
 # A speed run needs neither validation nor checkpoints.
 _NO_EXTRAS = (
@@ -76,22 +72,28 @@ class Run:
         kind = 'seed' if self.seeded else 'run'
         return f'{self.variant.label}/{kind}{self.number}'
 
-    def arguments(self, work_dir: Path, iters: int | None = None) -> list[str]:
-        """Arguments of ``hpml train``; with ``iters``, for so many batches only."""
+    def job(self, folder: Path, iters: int | None = None) -> Job:
+        """Training of this run; with ``iters``, for so many batches only.
+
+        Args:
+            folder: That of the sweep.
+            iters: Batches of a trial of speed.
+        """
         options = list(self.variant.options)
+        words = [self.variant.config]
         if iters is not None:
             limit = 'train_dataloader.batch_sampler'
             options += [f'{limit}.type=hpml_mm.LimitedBatchSampler']
             options += [f'{limit}.num_batches={iters}']
             options += ['train_cfg.max_epochs=1', *_NO_EXTRAS]
-        words = [self.variant.config, '--work-dir', str(work_dir)]
-        if iters is not None:
             words.append('--cut-short')
         if options:
             words += ['--cfg-options', *options]
         if self.seeded:
             words += ['--seed', str(self.number)]
-        return words
+        # A half-done training of a seed goes on; a half-done timing starts again.
+        resumes = self.seeded and iters is None
+        return Job(folder / self.name, tuple(words), resumes)
 
 
 def alternate(
@@ -101,24 +103,6 @@ def alternate(
     for number, order in zip(numbers, turns(variants, len(numbers)), strict=True):
         for variant in order:
             yield Run(variant, number, seeded)
-
-
-def config_digest(arguments: Sequence[str]) -> str:
-    """Digest of the config that ``hpml train`` would read now.
-
-    The seed and the work directory do not count.
-
-    Raises:
-        FileNotFoundError: If there is no such config.
-        ValueError: If it cannot be read, or an option cannot take effect.
-    """
-    parser = argparse.ArgumentParser()
-    add_config_arguments(parser)
-    args, _ = parser.parse_known_args(arguments)
-    cfg = read_config(args.config)
-    apply_options(cfg, args.cfg_options)
-    text = json.dumps(to_strict(cfg.to_dict()), sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def check_variants(variants: Sequence[Variant]) -> None:
@@ -143,44 +127,24 @@ def check_variants(variants: Sequence[Variant]) -> None:
         seen[digest] = variant.label
 
 
-def run_once(run: Run, directory: Path, iters: int | None = None) -> Summary:
-    """Train in a separate process, unless the same run is finished already.
+def train_all(
+    runs: Sequence[Run], folder: Path, executor: Executor, iters: int | None = None
+) -> Iterator[tuple[Run, Summary]]:
+    """Train all that have not finished; the jobs are those of :meth:`Run.job`.
 
-    Beside the directory go its log, and its arguments with the digest of its config.
-
-    Returns:
-        The run's summary.
+    Yields:
+        Each run and its summary, as they end.
 
     Raises:
-        ValueError: If the directory holds a run of other arguments or another config.
-        RuntimeError: If training fails.
+        ValueError: If a directory holds a run of other arguments or another config.
+        RuntimeError: If a training fails.
     """
-    arguments = run.arguments(directory, iters)
-    record = directory.with_name(f'{directory.name}.json')
-    wanted = {'arguments': arguments, 'config': config_digest(arguments)}
-    if record.is_file() and (held := read_json(record)) != wanted:
-        same = isinstance(held, dict) and held.get('arguments') == arguments
-        raise ValueError(
-            f'{directory} holds a run with '
-            f'{"another content of its config" if same else "other arguments"}: '
-            f'choose another --name, or delete {directory} and {record}'
-        )
-    done = finished_summary(directory / 'summary.json') if record.is_file() else None
-    if done:
-        return done
-    directory.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(record, json.dumps(wanted))
-    # A half-done training of a seed goes on; a half-done timing starts again.
-    how = '--resume' if run.seeded and iters is None else '--overwrite'
-    log = directory.with_name(f'{directory.name}.log')
-    with log.open('w') as file:
-        command = [sys.executable, '-m', 'hpml_mm.cli', 'train', *arguments, how]
-        code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT).returncode
-    summary = finished_summary(directory / 'summary.json')
-    if code or summary is None:
-        last = log.read_text().strip().splitlines()[-1:]
-        raise RuntimeError(f'{run.name} failed ({code}): {"".join(last)}; see {log}')
-    return summary
+    of_job = {run.job(folder, iters): run for run in runs}
+    for end in run_all(list(of_job), executor):
+        run = of_job[end.job]
+        if end.summary is None:
+            raise RuntimeError(f'{run.name} failed: {end.reason}; see {end.job.log}')
+        yield run, end.summary
 
 
 def check_same(done: Sequence[tuple[Run, Summary]]) -> None:
@@ -214,7 +178,8 @@ def sweep_rows(
     """
     check_same(done)
     summaries: dict[str, list[Summary]] = {}
-    for run, summary in done:
+    # Side by side they end in any order; the variants' values are compared pair by pair.
+    for run, summary in sorted(done, key=lambda one: one[0].number):
         summaries.setdefault(run.variant.label, []).append(summary)
     rows = []
     for metric in metrics:

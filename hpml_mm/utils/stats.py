@@ -156,6 +156,67 @@ def calibrate(run: Callable[[int], float], seconds: float) -> int:
     return max(found, round(found * seconds / run(found)))
 
 
+@dataclass(frozen=True)
+class PairedTest:
+    """Student's paired test of two sides.
+
+    Attributes:
+        mean: Mean of the differences.
+        low: Lower end of its interval.
+        high: Upper end of it.
+        p: Probability of a mean as far from 0 where there is no difference, two-sided.
+        n: Number of pairs.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    n: int
+
+
+def paired_test(
+    values: Sequence[float], against: Sequence[float], level: float = 0.05
+) -> PairedTest | None:
+    """Compare two sides pair by pair, such as two settings seed by seed.
+
+    Args:
+        values: One for each pair.
+        against: The other side's, in the same order.
+        level: One minus the confidence of the interval.
+
+    Returns:
+        The test; None for fewer than two pairs, or where all differences are one.
+
+    Raises:
+        ValueError: If the sides have different numbers of values.
+    """
+    from scipy.stats import t  # Takes a second to import.
+
+    pairs = [one - other for one, other in _pairs(values, against)]
+    if len(pairs) < 2 or len(set(pairs)) == 1:
+        return None
+    mean, free = statistics.mean(pairs), len(pairs) - 1
+    error = statistics.stdev(pairs) / math.sqrt(len(pairs))
+    half = error * float(t.isf(level / 2, free))
+    p = 2 * float(t.sf(abs(mean) / error, free))
+    return PairedTest(mean, mean - half, mean + half, p, len(pairs))
+
+
+def holm(values: Sequence[float]) -> list[float]:
+    """Correct the p of several tests (Holm 1979), in their order.
+
+    Each is multiplied by the number of tests whose p is not smaller, is not below that
+    of a smaller one, and at most 1.
+    """
+    found = [0.0] * len(values)
+    greatest = 0.0
+    for rank, index in enumerate(sorted(range(len(values)), key=values.__getitem__)):
+        greatest = max(greatest, min(1.0, (len(values) - rank) * values[index]))
+        found[index] = greatest
+    return found
+
+
 def _pairs(
     values: Sequence[float], against: Sequence[float]
 ) -> list[tuple[float, float]]:

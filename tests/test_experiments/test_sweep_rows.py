@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from hpml_mm.config.arguments import add_config_options
+from hpml_mm.experiments.jobs import Job, config_digest
 from hpml_mm.experiments.sweep import (
     Variant,
     alternate,
     argv_for,
-    config_digest,
     sweep_rows,
 )
 
@@ -59,20 +59,22 @@ def test_runs_alternate():
 
 
 def test_arguments_of_a_seeded_run_and_of_one_of_fixed_length():
-    words = ['a.py', '--work-dir', 'w', '--cfg-options', 'x.y=1']
+    words = ('a.py', '--cfg-options', 'x.y=1')
     run = next(alternate([B], [7], seeded=True))
-    assert run.arguments(Path('w')) == [*words, '--seed', '7']
+    assert run.job(Path('w')) == Job(Path('w/b/seed7'), (*words, '--seed', '7'))
     run = next(alternate([B], [0], seeded=False))
-    assert run.arguments(Path('w'), iters=60) == [
-        *words[:3],
+    job = run.job(Path('w'), iters=60)
+    assert (job.directory, job.resumes) == (Path('w/b/run0'), False)
+    assert job.arguments == (
+        *words[:1],
         '--cut-short',
-        *words[3:],
+        *words[1:],
         'train_dataloader.batch_sampler.type=hpml_mm.LimitedBatchSampler',
         'train_dataloader.batch_sampler.num_batches=60',
         'train_cfg.max_epochs=1',
         *('val_cfg=None', 'val_dataloader=None', 'val_evaluator=None'),
         'default_hooks.checkpoint=None',
-    ]
+    )
 
 
 def test_rows_compare_with_the_baseline():

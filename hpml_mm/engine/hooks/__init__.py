@@ -12,6 +12,7 @@ from .graceful_stop_hook import GracefulStopHook
 from .load_from_hook import LoadFromHook
 from .monitored_metric_hook import MonitoredMetricHook
 from .progress_hook import ProgressHook
+from .pruning_hook import PruningHook
 from .resume_hook import ResumeHook
 from .runtime_info_hook import RuntimeInfoHook
 from .sample_seed_hook import SampleSeedHook
@@ -35,6 +36,7 @@ __all__ = [
     'LoadFromHook',
     'MonitoredMetricHook',
     'ProgressHook',
+    'PruningHook',
     'ResumeHook',
     'RuntimeInfoHook',
     'SampleSeedHook',

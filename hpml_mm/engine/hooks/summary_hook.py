@@ -21,7 +21,7 @@ from hpml_mm.utils.model import known_length
 
 from .loop_hook import LoopHook
 
-Status = Literal['finished', 'interrupted', 'failed']
+Status = Literal['finished', 'pruned', 'interrupted', 'failed']
 # Where a checkpoint keeps the seconds that training has taken up to it.
 _WALL_TIME = 'hpml_mm_wall_time'
 
@@ -44,7 +44,7 @@ class SummaryHook(LoopHook):
     are those of the evaluations that the training loop itself calls.
 
     A training that breaks off leaves its summary too, as 'interrupted' (Ctrl-C, a
-    signal) or 'failed'. That of a finished one stays when it is resumed all the same. A
+    signal), 'pruned' (by a search) or 'failed'. That of a finished one stays when it is resumed all the same. A
     summary of the other mode that is there already is kept as ``summary_train.json`` or
     ``summary_test.json``.
 
@@ -109,7 +109,8 @@ class SummaryHook(LoopHook):
                 extra=ON_SCREEN,
             )
             return
-        self.write(runner, 'finished')
+        pruned = any(getattr(hook, 'pruned_at', None) for hook in runner.hooks)
+        self.write(runner, 'pruned' if pruned else 'finished')
 
     def before_test(self, runner: Runner) -> None:
         """Reset times and metrics for a test run."""

@@ -1,0 +1,107 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Seeded part of a data set, to choose settings on, and the rest, to train on."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from hpml_mm.registry import DATASETS
+
+PARTS = ('rest', 'held-out')
+
+
+@DATASETS.register_module()
+class HeldOutDataset:
+    """Wrapper of a data set that shows a seeded part of it, or the rest.
+
+    The part has its share of each class, where the data set tells the classes. With the
+    same share and seed the two parts have no sample in common, and all samples are in
+    one of them, whatever the pipelines are.
+
+    It passes on what it does not know itself, such as ``metainfo``.
+
+    Args:
+        dataset: A data set that is read by index, or its config.
+        part: ``'rest'`` to train on, or ``'held-out'``.
+        share: Share of the held-out part.
+        seed: Of the choice.
+
+    Raises:
+        ValueError: An argument is impossible, or a part would be empty.
+    """
+
+    def __init__(
+        self, dataset: Any, part: str, share: float = 0.1, seed: int = 0
+    ) -> None:
+        if part not in PARTS:
+            raise ValueError(f'HeldOutDataset: part is {part!r}; take one of {PARTS}')
+        if not 0 < share < 1:
+            raise ValueError(f'HeldOutDataset: share is {share}; it is between 0 and 1')
+        built = DATASETS.build(dataset) if isinstance(dataset, Mapping) else dataset
+        self._dataset = built
+        if hasattr(built, 'full_init'):
+            built.full_init()
+        held = held_out_indices(_labels(built), share, seed)
+        if part == 'rest':
+            held = np.setdiff1d(np.arange(len(built)), held)
+        if len(held) == 0:
+            raise ValueError(
+                f'HeldOutDataset: {share:g} of {len(built)} samples leave none for '
+                f'{part!r}'
+            )
+        self._indices = [int(index) for index in held]
+        if not hasattr(built, '__getitems__'):
+            self.__getitems__ = None  # torch then reads one sample at a time
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, index: int) -> Any:
+        return self._dataset[self._indices[index]]
+
+    def __getitems__(self, indices: Sequence[int]) -> Any:  # type: ignore[no-redef]
+        """Return a whole batch, of a data set that reads whole batches."""
+        return self._dataset.__getitems__([self._indices[index] for index in indices])
+
+    def get_data_info(self, idx: int) -> Any:
+        """Return what is known of a sample without reading it."""
+        return self._dataset.get_data_info(self._indices[idx])
+
+    def get_cat_ids(self, idx: int) -> Any:
+        """Return the labels of a sample."""
+        return self._dataset.get_cat_ids(self._indices[idx])
+
+    def get_gt_labels(self) -> np.ndarray:
+        """Return the labels of all samples of this part."""
+        return np.asarray(self._dataset.get_gt_labels())[self._indices]
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith('__') or name == '_dataset':
+            raise AttributeError(name)
+        return getattr(self._dataset, name)
+
+
+def held_out_indices(labels: Sequence[int], share: float, seed: int) -> np.ndarray:
+    """Choose a share of the samples of each label, at least one where there are two.
+
+    Returns:
+        Their indices, in order.
+    """
+    labels = np.asarray(labels)
+    generator = np.random.default_rng(seed)
+    chosen = []
+    for label in np.unique(labels):
+        of_label = generator.permutation(np.flatnonzero(labels == label))
+        count = round(share * len(of_label))
+        if len(of_label) > 1:
+            count = min(max(count, 1), len(of_label) - 1)
+        chosen.append(of_label[:count])
+    return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, int)
+
+
+def _labels(dataset: Any) -> list[int]:
+    """Label of each sample; 0 for all where the data set has several or none."""
+    if hasattr(dataset, 'get_gt_labels'):
+        return list(dataset.get_gt_labels())
+    return [0] * len(dataset)

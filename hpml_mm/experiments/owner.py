@@ -1,0 +1,115 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Owners of jobs on a shared folder: the process that runs a job, and its end.
+
+A database would need a server, and a lock of a file is known to one machine only. So
+the file of an owner names its process, and is touched while that lives.
+"""
+
+import json
+import os
+import socket
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from hpml_mm.utils.files import write_atomic
+from hpml_mm.utils.text_file import read_json
+
+#: Seconds between two beats of a heart, and those after which another machine takes
+#: the process for gone.
+BEAT, GONE = 15.0, 120.0
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Process of some machine.
+
+    Attributes:
+        host: Name of the machine.
+        pid: Number of the process there.
+        started: Ticks of the machine at which it began: numbers are used again. None
+            where the system does not tell.
+    """
+
+    host: str
+    pid: int
+    started: int | None
+
+    @classmethod
+    def of(cls, pid: int) -> 'Owner':
+        """Name a process of this machine."""
+        return cls(socket.gethostname(), pid, _start_of(pid))
+
+    def write(self, path: Path) -> None:
+        """Make a file tell of this owner."""
+        write_atomic(path, json.dumps(asdict(self)))
+
+    @classmethod
+    def read(cls, path: Path) -> 'Owner | None':
+        """Read the file of an owner; None where there is none that can be read."""
+        try:
+            held: Any = read_json(path)
+            return cls(str(held['host']), int(held['pid']), held['started'])
+        except (FileNotFoundError, KeyError, TypeError, ValueError):
+            return None
+
+    def lives(self, path: Path) -> bool:
+        """Return whether the process lives, by the system or by its last beat.
+
+        Args:
+            path: Its file, which is touched each :data:`BEAT` seconds.
+        """
+        if self.host == socket.gethostname():
+            now = _start_of(self.pid)
+            return now is not None and (self.started is None or now == self.started)
+        with suppress(FileNotFoundError):
+            return age(path) < GONE
+        return False
+
+
+def beat(path: Path) -> None:
+    """Touch the file of an owner that lives."""
+    with suppress(FileNotFoundError):  # the job has just ended
+        os.utime(path)
+
+
+def age(path: Path) -> float:
+    """Seconds since a file was touched, by the clock of its server.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    touched = path.stat().st_mtime
+    probe = path.with_name(f'.{path.name}.{os.getpid()}@{socket.gethostname()}.clock')
+    try:
+        probe.touch()
+        os.utime(probe)  # an old probe of a process that was killed is set, too
+        return probe.stat().st_mtime - touched
+    except OSError:  # a folder that can only be read from
+        return time.time() - touched
+    finally:
+        with suppress(OSError):
+            probe.unlink(missing_ok=True)
+
+
+def _start_of(pid: int) -> int | None:
+    """Ticks at which a process began; None if there is none, or it is a zombie."""
+    try:
+        text = Path(f'/proc/{pid}/stat').read_text(encoding='utf-8')
+    except (FileNotFoundError, ProcessLookupError):
+        return None if Path('/proc/self').exists() else _alive_without_proc(pid)
+    # The name of the program, in brackets, may hold blanks and brackets.
+    fields = text.rpartition(')')[2].split()
+    return None if fields[0] == 'Z' else int(fields[19])
+
+
+def _alive_without_proc(pid: int) -> int | None:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        return 0
+    return 0

@@ -1,0 +1,190 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Study of Optuna: its storage, sampler, pruner, and what all its searches share."""
+
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from hpml_mm.experiments.rows import unit_of
+from hpml_mm.utils.studies import load_optuna, open_storage
+
+from .space import Space
+
+SAMPLERS = ('tpe', 'random', 'grid', 'qmc')
+PRUNERS = ('median', 'hyperband', 'none')
+#: Name of the only study of a storage that ``hpml search`` makes for itself.
+NAME = 'search'
+_SETTINGS = 'hpml_mm'
+# Metrics of which less is better; all others are scores.
+_COSTS = ('params', 'gmacs', 'macs', 'memory', 'time', 'latency', 'loss', 'NME', 'wait')
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings that all searches of one study share.
+
+    Attributes:
+        config: Config that is searched around.
+        space: Text of the space.
+        metrics: One metric that counts, or two.
+        at_most: Metric to the greatest value that it may have.
+        options: Overrides of all trials.
+        share: Share of the training set that is selected on.
+        seed: Of the sampler, of the held-out part and of the trials' trainings.
+        sampler: One of :data:`SAMPLERS`.
+        pruner: One of :data:`PRUNERS`.
+    """
+
+    config: str
+    space: str
+    metrics: tuple[str, ...]
+    sampler: str = 'tpe'
+    pruner: str = 'median'
+    share: float = 0.1
+    seed: int = 0
+    at_most: Mapping[str, float] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not 1 <= len(self.metrics) <= 2 or len(set(self.metrics)) < len(
+            self.metrics
+        ):
+            raise ValueError(
+                f'--metric {" ".join(self.metrics)}: give one, or two that differ'
+            )
+        if len(self.metrics) == 2 and self.pruner != 'none':
+            raise ValueError(
+                f'--pruner {self.pruner} with two metrics: Optuna prunes by one alone; '
+                'take --pruner none'
+            )
+        if not 0 < self.share < 1:
+            raise ValueError(f'--held-out {self.share}: it is between 0 and 1')
+        for metric in (*self.metrics, *self.at_most):
+            unit_of(metric)
+
+
+def direction_of(metric: str) -> str:
+    """``'minimize'`` for costs and losses, ``'maximize'`` for scores."""
+    name = metric.removeprefix('best/').partition('(')[0].split('/')
+    costs = any(part in _COSTS or part.endswith('_time') for part in name)
+    return 'minimize' if costs else 'maximize'
+
+
+def study_url(storage: str, out: Path) -> str:
+    """Place of the storage that ``--storage`` names.
+
+    Args:
+        storage: ``'journal'`` or ``'sqlite'`` in the folder, or the URL of a database.
+        out: Folder of the search.
+
+    Raises:
+        ValueError: It is none of these.
+    """
+    if storage == 'journal':
+        return str(out / 'journal.log')
+    if storage == 'sqlite':
+        return f'sqlite:///{(out / "study.db").resolve()}'
+    if '://' not in storage:
+        raise ValueError(
+            f'--storage {storage}: take journal, sqlite or the URL of a database'
+        )
+    return storage
+
+
+def open_study(place: str, settings: Settings, space: Space, steps: int | None) -> Any:
+    """Make the study, or open that of an earlier or another search.
+
+    Args:
+        place: See :func:`study_url`.
+        settings: Settings of the search.
+        space: What is searched.
+        steps: Epochs, or iterations, of a training.
+
+    Raises:
+        ValueError: The study has other settings, or is SQLite's of another machine.
+    """
+    optuna = load_optuna()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        storage=open_storage(place),
+        sampler=make_sampler(settings, space),
+        pruner=make_pruner(settings.pruner, steps),
+        study_name=NAME,
+        directions=[direction_of(metric) for metric in settings.metrics],
+        load_if_exists=True,
+    )
+    wanted = to_plain(asdict(settings))
+    held = study.user_attrs.get(_SETTINGS)
+    if held is None:
+        study.set_metric_names(list(settings.metrics))
+        study.set_user_attr(_SETTINGS, wanted)
+        study.set_user_attr('host', socket.gethostname())
+        return study
+    # Searches of one study may sample and prune in different ways.
+    free = ('sampler', 'pruner')
+    differing = [k for k in wanted if k not in free and held.get(k) != wanted[k]]
+    if differing:
+        key = differing[0]
+        raise ValueError(
+            f'the study in {place} has {key}={held.get(key)!r}, and this search '
+            f'{wanted[key]!r}: choose another --out'
+        )
+    host = study.user_attrs.get('host')
+    if place.startswith('sqlite') and host != socket.gethostname():
+        raise ValueError(
+            f'{place} was made on {host}, and SQLite is for one machine only: take '
+            '--storage journal, or a database by its URL, in another --out'
+        )
+    return study
+
+
+def make_sampler(settings: Settings, space: Space) -> Any:
+    """Make a sampler of Optuna by its name.
+
+    Raises:
+        ValueError: A grid has conditions, or a parameter without an end of values.
+    """
+    samplers, seed = load_optuna().samplers, settings.seed
+    if settings.sampler == 'tpe':
+        # Conditions make groups of parameters that occur together.
+        return samplers.TPESampler(seed=seed, multivariate=True, group=True)
+    if settings.sampler == 'random':
+        return samplers.RandomSampler(seed=seed)
+    if settings.sampler == 'qmc':
+        return samplers.QMCSampler(seed=seed, scramble=True)
+    conditional = [one.key for one in space.parameters if one.when]
+    if conditional:
+        raise ValueError(
+            f'--sampler grid: {conditional[0]} has a condition, which a grid has not; '
+            'take another sampler'
+        )
+    values = {one.key: one.grid() for one in space.parameters}
+    return samplers.GridSampler(values, seed=seed)
+
+
+def make_pruner(name: str, steps: int | None) -> Any:
+    """Make a pruner of Optuna by its name.
+
+    The median waits for five whole trainings and for a quarter of each.
+
+    Args:
+        name: One of :data:`PRUNERS`.
+        steps: Epochs or iterations of a training.
+    """
+    pruners = load_optuna().pruners
+    if name == 'none' or steps is None:
+        return pruners.NopPruner()
+    if name == 'median':
+        return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=steps // 4)
+    return pruners.HyperbandPruner(max_resource=steps)
+
+
+def to_plain(value: Any) -> Any:
+    """Turn tuples into lists, as the storage gives them back."""
+    if isinstance(value, Mapping):
+        return {str(key): to_plain(item) for key, item in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [to_plain(item) for item in value]
+    return value

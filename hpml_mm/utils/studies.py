@@ -1,0 +1,91 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Storages of Optuna's studies."""
+
+import os
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from hpml_mm.compat import require
+
+from .files import locked
+
+# Reading and writing a line takes far less.
+_LOCK_SECONDS = 120.0
+
+
+def load_optuna() -> Any:
+    """Import Optuna.
+
+    Raises:
+        ImportError: It is not installed; the message names the extra.
+    """
+    return require('optuna', 'search')
+
+
+def open_storage(place: str) -> Any:
+    """Open the storage of studies.
+
+    Args:
+        place: URL of a database, such as ``sqlite:///study.db``; or the path of a
+            journal file, which may be on a shared folder.
+
+    Returns:
+        A storage of Optuna.
+    """
+    optuna = load_optuna()
+    if '://' in place:
+        return optuna.storages.RDBStorage(place, engine_kwargs=_patience(place))
+    Path(place).parent.mkdir(parents=True, exist_ok=True)
+    journal = optuna.storages.journal
+    backend = journal.JournalFileBackend(place, lock_obj=JournalLock(Path(place)))
+    return optuna.storages.JournalStorage(backend)
+
+
+def _patience(place: str) -> dict[str, Any]:
+    """Arguments with which SQLite waits for other writers."""
+    return {'connect_args': {'timeout': 60}} if place.startswith('sqlite') else {}
+
+
+class JournalLock:
+    """Lock of a journal that ends with its process, and mends a line cut off.
+
+    Optuna's own locks are files that outlive a process that is killed; others then wait
+    for half a minute. And a line whose writer was killed, or whose disk was full, would
+    make one line with the next, which nobody can read.
+
+    Args:
+        path: The journal.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._held: AbstractContextManager[bool] | None = None
+
+    def acquire(self) -> bool:
+        """Wait for the lock, and take an unfinished line away."""
+        held = locked(self._path, _LOCK_SECONDS)
+        held.__enter__()
+        self._held = held
+        _drop_unfinished_line(self._path)
+        return True
+
+    def release(self) -> None:
+        """Give the lock back."""
+        held, self._held = self._held, None
+        if held is not None:
+            held.__exit__(None, None, None)
+
+
+def _drop_unfinished_line(path: Path) -> None:
+    """Cut a file after its last whole line."""
+    with path.open('rb+') as file:
+        end = file.seek(0, os.SEEK_END)
+        if end == 0:
+            return
+        file.seek(end - 1)
+        if file.read(1) == b'\n':
+            return
+        file.seek(0)
+        whole = file.read().rfind(b'\n') + 1
+        file.truncate(whole)
