@@ -19,6 +19,7 @@ from typing import Any
 from hpml_mm.config.arguments import add_config_arguments
 from hpml_mm.config.overrides import load_config
 from hpml_mm.experiments.executors import Executor, LocalExecutor, running
+from hpml_mm.experiments.jobs import config_digest
 from hpml_mm.experiments.rows import append_results, check_results
 from hpml_mm.experiments.runs import Summary
 from hpml_mm.experiments.search.hold_out import hold_out
@@ -36,7 +37,6 @@ from hpml_mm.experiments.search.repeat import (
 )
 from hpml_mm.experiments.search.space import Space, check_space, read_space
 from hpml_mm.experiments.search.study import (
-    PRUNERS,
     SAMPLERS,
     Settings,
     open_study,
@@ -46,6 +46,7 @@ from hpml_mm.experiments.search.trials import TrialEnd, Trials
 from hpml_mm.experiments.sweep import Run, alternate, sweep_rows, train_all
 from hpml_mm.utils.console import progress_bar
 from hpml_mm.utils.messages import markdown_table
+from hpml_mm.utils.studies import PRUNERS
 
 from .outputs import (
     add_json_option,
@@ -131,6 +132,7 @@ def search(args: argparse.Namespace) -> list[Repeated]:
         metrics=tuple(args.metric),
         sampler=args.sampler,
         pruner=pruner,
+        digest=config_digest([args.config]),
         share=args.held_out,
         seed=args.seed,
         at_most=_limits(args.at_most),
@@ -138,9 +140,8 @@ def search(args: argparse.Namespace) -> list[Repeated]:
     )
     space = _checked(args, settings)
     place = study_url(args.storage, args.out)
-    cfg = load_config(args.config, args.cfg_options)
-    hold_out(cfg, settings.share, settings.seed)
-    study = open_study(place, settings, space, _steps(cfg))
+    hold_out(load_config(args.config, args.cfg_options), settings.share, settings.seed)
+    study = open_study(place, settings)
     with running(LocalExecutor()) as executor:
         trials = Trials(study, place, settings, space, args.out, executor)
         with progress_bar('trials') as show:
@@ -195,7 +196,7 @@ def _repeat(
         for one in train_all(runs, args.out / 'repeats', executor):
             done.append(one)
             show(len(done), len(runs))
-    metric = settings.metrics[0]
+    metric = settings.metrics[0].removeprefix('best/')
     found = compare(done, trials, metric)
     told = verdict(found, metric)
     command = f'hpml train {variants[1].config}'
@@ -207,7 +208,7 @@ def _repeat(
         rows = sweep_rows(name, done, [metric], baseline=BASE, argv=sys.argv)
         append_results(args.rows, rows)
     print(markdown_table(REPEATED_HEADER, repeated_rows(found)))
-    print(f'best1 is {told}\n{command}')
+    print(f'{variants[1].label}: {told}\n{command}')
     return found
 
 
@@ -215,12 +216,6 @@ def _print_end(end: TrialEnd, settings: Settings) -> None:
     values = zip(settings.metrics, end.values, strict=False)
     shown = ' '.join(f'{name}={value:.4g}' for name, value in values)
     print(f'trial {end.number}: {end.state} {shown or end.reason}'.rstrip(), flush=True)
-
-
-def _steps(cfg: Any) -> int | None:
-    """Epochs of a training, or its iterations where it counts these."""
-    loop = cfg.get('train_cfg') or {}
-    return loop.get('max_epochs') or loop.get('max_iters')
 
 
 def _limits(words: list[str]) -> dict[str, float]:
