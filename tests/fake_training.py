@@ -22,7 +22,7 @@ case $kind in
     die) kill -9 $$;;
     wait) trap 'echo saved; end interrupted "$2"; exit 143' TERM
         trap 'echo saved; end interrupted "$2"; exit 140' USR2
-        echo begun; while :; do sleep 0.05; done;;
+        echo begun; : > "$2/begun"; while :; do sleep 0.05; done;;
 esac
 """
 

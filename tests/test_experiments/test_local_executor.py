@@ -52,9 +52,7 @@ def test_each_job_has_its_cores_and_its_gpu(tmp_path, monkeypatch):
         lambda words, env, preexec_fn, **_: asked.append((env, preexec_fn)) or _Gone(),
     )
     monkeypatch.setattr(os, 'sched_setaffinity', lambda pid, cores: asked.append(cores))
-    monkeypatch.setattr(
-        sys, 'platform', 'other'
-    )  # no signal when this one's parent ends
+    monkeypatch.setattr(sys, 'platform', 'other')  # so no prctl here
     monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '5,GPU-9')
     executor = LocalExecutor(2)
