@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fake_training import await_end, await_text, fake_job, fake_python
+from fake_training import SUMMARY, await_end, await_text, fake_job, fake_python
 
 from hpml_mm.experiments.executors import (
     LocalExecutor,
@@ -24,8 +24,6 @@ from hpml_mm.experiments.owner import Owner
 @pytest.fixture(autouse=True)
 def python(tmp_path, monkeypatch) -> None:
     fake_python(tmp_path, monkeypatch)
-    monkeypatch.setattr(os, 'sched_getaffinity', lambda pid: {0, 1, 2, 3})
-    monkeypatch.setattr(os, 'sched_setaffinity', lambda pid, cores: None)
 
 
 def test_ends_are_told_with_their_reasons(tmp_path):
@@ -35,7 +33,7 @@ def test_ends_are_told_with_their_reasons(tmp_path):
     assert executor.free() == 0
     assert list(executor.running()) == jobs
     ends = {end.job.directory.name: end for end in await_end(executor, 3)}
-    assert ends['finish'].summary == {'status': 'finished', 'environment': {}}
+    assert ends['finish'].summary == SUMMARY
     assert ends['fail'].reason == f'boom {tmp_path}/jobs/fail'
     assert not ends['fail'].killed
     assert ends['die'].reason == 'killed by signal 9'

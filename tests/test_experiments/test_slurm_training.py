@@ -109,7 +109,7 @@ def test_other_nodes_leave_the_requeue_to_the_first(tmp_path, monkeypatch):
     _train(job)
     assert not job.owner.exists()
     assert not job.log.exists()
-    assert (job.directory / 'summary.json').exists()
+    assert (job.directory / 'begun').exists()
 
 
 @pytest.mark.parametrize(
