@@ -18,7 +18,7 @@ from typing import Any
 
 from hpml_mm.config.arguments import add_config_arguments
 from hpml_mm.config.overrides import load_config
-from hpml_mm.experiments.executors import Executor, LocalExecutor, running
+from hpml_mm.experiments.executors import Executor, running
 from hpml_mm.experiments.jobs import config_digest
 from hpml_mm.experiments.rows import append_results, check_results
 from hpml_mm.experiments.runs import Summary
@@ -43,11 +43,18 @@ from hpml_mm.experiments.search.study import (
     study_url,
 )
 from hpml_mm.experiments.search.trials import TrialEnd, Trials
-from hpml_mm.experiments.sweep import Run, alternate, sweep_rows, train_all
+from hpml_mm.experiments.sweep import (
+    Run,
+    alternate,
+    summary_of,
+    sweep_rows,
+    train_all,
+)
 from hpml_mm.utils.console import progress_bar
 from hpml_mm.utils.messages import markdown_table
 from hpml_mm.utils.studies import PRUNERS
 
+from .executor_options import add_executor_options, executor_of
 from .outputs import (
     add_json_option,
     add_rows_option,
@@ -95,6 +102,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='journal',
         help='journal or sqlite in --out, or the URL of a database',
     )
+    add_executor_options(parser.add_argument_group('runs'))
     again = parser.add_argument_group('repetition')
     again.add_argument(
         '--repeat', type=int, default=3, metavar='K', help='train the K best again'
@@ -141,8 +149,9 @@ def search(args: argparse.Namespace) -> list[Repeated]:
     space = _checked(args, settings)
     place = study_url(args.storage, args.out)
     hold_out(load_config(args.config, args.cfg_options), settings.share, settings.seed)
+    chosen = executor_of(args, args.out)
     study = open_study(place, settings)
-    with running(LocalExecutor()) as executor:
+    with running(chosen) as executor:
         trials = Trials(study, place, settings, space, args.out, executor)
         with progress_bar('trials') as show:
             for end in trials.run(args.trials):
@@ -193,8 +202,8 @@ def _repeat(
     done: list[tuple[Run, Summary]] = []
     with progress_bar('repetitions') as show:
         show(0, len(runs))
-        for one in train_all(runs, args.out / 'repeats', executor):
-            done.append(one)
+        for one, end in train_all(runs, args.out / 'repeats', executor):
+            done.append((one, summary_of(one, end)))
             show(len(done), len(runs))
     metric = settings.metrics[0].removeprefix('best/')
     found = compare(done, trials, metric)
