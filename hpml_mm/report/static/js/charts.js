@@ -7,6 +7,7 @@ let drawing = false;
 const touch = matchMedia('(pointer: coarse)').matches;
 const SETTINGS = {
   displaylogo: false, responsive: true, scrollZoom: false,
+  displayModeBar: matchMedia('(hover: hover)').matches ? 'hover' : false,
   modeBarButtonsToRemove: ['lasso2d', 'select2d', 'autoScale2d'],
 };
 
@@ -15,7 +16,11 @@ function plain(text) {
   return String(text).replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;');
 }
 
-function shorter(text, most = 40) {
+const narrow = matchMedia('(max-width: 40rem)');
+
+// A text whose middle is left out; on a phone there is room for less.
+function shorter(text, wanted = 40) {
+  const most = narrow.matches ? wanted / 2 : wanted;
   return text.length <= most ? text : `${text.slice(0, most / 2 - 1)}…${text.slice(1 - most / 2)}`;
 }
 
@@ -28,7 +33,7 @@ function axis(title, more = {}) {
 }
 
 function layoutOf(more) {
-  const { ink, card, line } = colours();
+  const { ink, muted, card, line } = colours();
   return {
     paper_bgcolor: 'rgba(0,0,0,0)', plot_bgcolor: 'rgba(0,0,0,0)',
     font: { family: 'system-ui, sans-serif', size: 12, color: ink },
@@ -36,6 +41,7 @@ function layoutOf(more) {
     dragmode: touch ? false : 'zoom', height: 320, showlegend: false,
     hoverlabel: { bgcolor: card, bordercolor: line, font: { color: ink }, align: 'left' },
     legend: { orientation: 'h', y: -0.22, yanchor: 'top', x: 0 },
+    modebar: { bgcolor: 'rgba(0,0,0,0)', color: muted, activecolor: ink },
     ...more,
   };
 }

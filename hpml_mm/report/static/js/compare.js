@@ -4,7 +4,7 @@
 function compareSection() {
   if (report.runs.length < 2) return null;
   const host = el('div');
-  const draw_ = () => {
+  const redraw = () => {
     const chosen = sides();
     const runs = selectedRuns().length;
     host.replaceChildren(...(runs < 2
@@ -13,12 +13,11 @@ function compareSection() {
         el('p', {}, `${counted(runs, 'run')}, ${counted(chosen.length, 'side')}. A group that is `
           + 'selected whole is one side: mean ± standard deviation over its finished runs.'),
         ...marksOf(chosen).map(warning),
-        legend(chosen), scoresOf(chosen), differencesOf(chosen),
+        scoresOf(chosen), differencesOf(chosen),
       ]));
   };
-  onSelect(draw_);
-  onTheme(draw_);
-  draw_();
+  onSelect(redraw);
+  redraw();
   return section('compare', 'Comparison', host);
 }
 

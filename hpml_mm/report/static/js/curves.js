@@ -20,7 +20,7 @@ function curvesSection() {
     const chosen = sides();
     const names = all.filter((name) => state.metrics.has(name)
       && chosen.some((side) => side.runs.some((run) => name in run.curves)));
-    host.replaceChildren(...(names.length ? [legend(chosen), el('div', { class: 'grid' },
+    host.replaceChildren(...(names.length ? [legend(chosen), el('div', { class: 'grid two' },
       names.map((name) => curveFigure(name, chosen, state)))]
       : [el('p', { class: 'empty' }, 'No curve of the selected runs.')]));
   };
@@ -38,10 +38,13 @@ function curvesSection() {
     tick('logarithmic', state.log, change('log')), picker), host);
 }
 
-// Scores before losses, and no more than some.
+// Some scores and some losses.
 function firstMetrics(all) {
   const rank = (name) => /loss/.test(name) ? 1 : /(^|\/)(lr|momentum|time|data_time|memory)$|\(/.test(name) ? 2 : 0;
-  return [...all].sort((a, b) => rank(a) - rank(b)).slice(0, CHARTS);
+  const of = (kind) => all.filter((name) => rank(name) === kind);
+  const [scores, losses] = [of(0), of(1)];
+  const few = losses.slice(0, Math.max(CHARTS / 2, CHARTS - scores.length));
+  return [...scores.slice(0, CHARTS - few.length), ...few];
 }
 
 function curveFigure(name, chosen, { axis: by, single, log }) {

@@ -57,19 +57,19 @@ function dropFigure(models) {
       marker: { color: look(0).colour, size: 10, symbol: 'circle' },
     }],
     layout: {
-      height: 90 + 34 * models.length, xaxis: axis('drop of the score (points); right of 0 is worse', { zerolinewidth: 2, zerolinecolor: colours().muted }),
+      height: 90 + 34 * models.length, xaxis: axis('drop (points)', { zerolinewidth: 2, zerolinecolor: colours().muted }),
       yaxis: axis('', { tickmode: 'array', tickvals: models.map((_, i) => i), ticktext: names, autorange: 'reversed' }),
     },
   });
   return figure('Drop by INT8', chart('Drop of the score of each INT8 model with its interval of 95 %', make,
     (point) => showFacts(models[point.pointIndex].model, ...int8Facts(models[point.pointIndex]))),
-  { note: 'interval of 95 %; one that holds 0 is not told apart from no drop', wide: true });
+  { note: 'Right of 0 is worse. Interval of 95 %: one that holds 0 is not told apart from no drop.', wide: true });
 }
 
 function predictionsSection() {
   if (!report.predictions.length) return null;
   return section('predictions', 'Predicted against measured',
-    el('div', { class: 'grid' }, report.predictions.map(predictionFigure)));
+    el('div', { class: 'grid fill' }, report.predictions.map(predictionFigure)));
 }
 
 function predictionFigure({ title, place, unit, points, n, srcc, mae }) {

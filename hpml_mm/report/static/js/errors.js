@@ -26,7 +26,7 @@ function errorsSection() {
     const redraw = () => {
       const { runs, note, left } = runsWith(has);
       host.replaceChildren(el('h3', {}, title), note ? el('p', { class: 'note' }, note) : '',
-        el('div', { class: 'grid' }, make(runs)),
+        el('div', { class: 'grid fill' }, make(runs)),
         left ? el('p', { class: 'note' }, `${counted(left, 'more selected run')} not shown: select fewer.`) : '');
     };
     onSelect(redraw);
@@ -46,6 +46,7 @@ function confusionFigure(run, { split, labels, counts }) {
       type: 'heatmap', x: names, y: names, z: share, zmin: 0, zmax: 100, colorscale: colours().scale,
       xgap: 1, ygap: 1, showscale: false,
       text: share.map((row) => row.map((value) => labels.length > 12 ? '' : `${Math.round(value)}`)), texttemplate: '%{text}',
+      textfont: { color: colours().ink },
       hoverinfo: 'text', hovertext: counts.map((row, i) => row.map((value, j) =>
         `${names[i]} taken for ${names[j]}: ${value} of ${totals[i]} (${number(share[i][j], 3)} %)`)),
     }],
@@ -82,12 +83,12 @@ function keypointFigures(runs) {
       points.map((point) => [point, ...having.map((run) => number(run.keypoints[name][point]))]), (i) => i > 0);
     return figure(`${name} of each keypoint`, chart(`${name} of each keypoint`, make,
       (point) => showFacts(report.runs[point.data.meta].name, ...runFacts(report.runs[point.data.meta]))),
-    { note: 'one run a marker (n = 1)', table });
+    { note: 'one run a marker (n = 1)', table, wide: true });
   });
 }
 
 function pictureFigure(run, { title, text, uri }) {
-  const image = () => el('img', { src: uri, alt: `${title} of ${run.name}: ${text}`, loading: 'lazy' });
+  const image = () => el('img', { src: uri, alt: `${title} of ${run.name}: ${text}` });
   const open = () => showFacts(`${run.name}: ${title}`, image(), el('p', {}, text), details('The run', ...runFacts(run)));
   return figure(`${run.name}: ${title}`,
     el('button', { type: 'button', class: 'picture', 'aria-haspopup': 'dialog', onclick: open }, image()), { note: text });

@@ -1,6 +1,11 @@
 // Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 // The page from top to bottom.
 
+// Names of sections in the bar, where their titles are long.
+const SHORT = {
+  compare: 'Compare', curves: 'Curves', time: 'Time', errors: 'Errors', predictions: 'Predictions', rows: 'Rows',
+};
+
 function section(id, title, ...content) {
   return el('section', { id, 'aria-labelledby': `${id}-title` },
     el('h2', { id: `${id}-title` }, title), ...content.flat().filter(Boolean));
@@ -34,7 +39,7 @@ function drawPage() {
   document.getElementById('content').replaceChildren(overview(), ...sections);
   document.getElementById('top').replaceChildren(
     el('nav', { 'aria-label': 'Sections' }, sections.map((one) =>
-      el('a', { href: `#${one.id}` }, one.querySelector('h2').textContent))), themeSwitch());
+      el('a', { href: `#${one.id}` }, SHORT[one.id] ?? one.querySelector('h2').textContent))), themeSwitch());
   if (!charts.size) document.documentElement.dataset.charts = 'drawn';
 }
 

@@ -29,8 +29,7 @@ function runColumns(runs) {
     { key: 'name', label: 'run', value: (run) => run.name,
       cell: (run) => asked(run.name, run.name, () => runFacts(run)) },
     { key: 'status', label: 'status', value: (run) => run.status,
-      cell: (run) => [statusPill(run.status), run.reason ? el('small', { class: 'reason' }, shorter(run.reason, 60)) : ''] },
-    { key: 'group', label: 'group', value: groupOf, cell: (run) => shorter(groupOf(run), 48) },
+      cell: (run) => [statusPill(run.status), run.reason ? el('small', { class: 'reason', title: run.reason }, run.reason) : ''] },
     { key: 'seed', label: 'seed', numeric: true, value: (run) => run.seed },
     ...scores.map((name, i) => number_(`score ${name}`, name, (run) => run.metrics[name], i >= SCORES)),
     ...best.map((name) => number_(`best ${name}`, `best ${name}`, (run) => run.best[name], true)),
@@ -38,6 +37,7 @@ function runColumns(runs) {
     number_('seconds', 'wall time', (run) => run.train.seconds, false, duration),
     ...measured.map((name) => number_(`measured ${name}`, name,
       (run) => run.measurements[name], !MEASURED.includes(name))),
+    { key: 'group', label: 'group', value: groupOf, hidden: runs.every((run) => run.name.startsWith(groupOf(run))) },
     { key: 'device', label: 'device', value: (run) => run.environment.device },
     { key: 'commit', label: 'commit', value: (run) => run.environment.commit,
       cell: ({ environment: { commit, dirty } }) => commit

@@ -19,7 +19,7 @@ function studyArticle(study) {
     study.command ? el('p', {}, 'Trained by ', code(study.command)) : null,
     details('Settings of the search', factList([['place', code(study.place)], ...Object.entries(study.settings)])),
     study.repetitions.length ? repetitions(study) : null,
-    el('div', { class: 'grid' }, Object.entries(study.figures).map(([title, found]) => studyFigure(study, title, found))),
+    el('div', { class: 'grid two' }, Object.entries(study.figures).map(([title, found]) => studyFigure(study, title, found))),
     Object.entries(study.missing_figures).map(([title, reason]) => el('p', { class: 'note' }, `No ${title}: ${reason}.`)),
     trials.length ? trialTable(study) : null);
 }
@@ -54,16 +54,34 @@ function repetitions(study) {
     { note: 'a best score of many is above what it repeats: the winner’s curse' }));
 }
 
+// Marks and scales that are meant for a white page, turned for a dark one.
+function readable(trace) {
+  const dark = document.documentElement.dataset.theme === 'dark';
+  if (dark && trace.mode === 'markers' && trace.marker?.colorscale) {
+    trace.marker.reversescale = !trace.marker.reversescale;
+  }
+  if (trace.mode === 'markers' && /^(black|#000|#000000|#444444)$/i.test(trace.marker?.color)) {
+    trace.marker.color = colours().ink;
+  }
+  return trace;
+}
+
 // A figure of Optuna, in the page's colours.
 function studyFigure(study, title, found) {
   const make = () => {
     const { title: ignored, ...own } = structuredClone(found.layout ?? {});
     const axes = Object.keys(own).filter((key) => /^[xy]axis\d*$/.test(key));
-    for (const key of axes) own[key] = { ...axis(''), ...own[key], color: colours().ink };
+    for (const key of unique([...axes, 'xaxis', 'yaxis'])) {
+      own[key] = { ...axis(''), ...own[key], color: colours().ink };
+    }
+    const named = found.data.filter(({ name, showlegend }) => name && showlegend !== false).length;
+    // A figure with a ground of its own has texts for that: it stays on paper.
+    const paper = own.plot_bgcolor ? { paper_bgcolor: '#fff', font: { color: '#222' } } : {};
+    if (own.plot_bgcolor) for (const key of axes) own[key].color = '#222';
     const tall = axes.length > 6 ? 560 : 380;
-    return { data: structuredClone(found.data), layout: { showlegend: false, ...own, height: tall } };
+    return { data: structuredClone(found.data).map(readable), layout: { ...own, showlegend: named > 1 && named < 7, height: tall, ...paper } };
   };
-  const many = (found.data ?? []).some(({ type }) => type === 'parcoords')
+  const many = found.layout?.annotations?.length > 2
     || Object.keys(found.layout ?? {}).filter((key) => /^xaxis/.test(key)).length > 2;
   return figure(title, chart(`${title} of the search ${study.name}`, make), { wide: many });
 }

@@ -5,6 +5,7 @@
 // searched, cell is shown. A facet: {label, value(item)}, a filter by equality.
 
 const PAGE = 100;
+const LONG = 40;
 let tables = 0;
 
 function dataTable({ caption, items, columns, facets = [], select, sort }) {
@@ -76,7 +77,8 @@ function dataTable({ caption, items, columns, facets = [], select, sort }) {
     const cells = visible().map((column, i) => {
       const content = column.cell ? column.cell(item)
         : column.numeric ? number(column.value(item)) : column.value(item) ?? '–';
-      const attributes = { class: column.numeric ? 'numeric' : null };
+      const long = (content.textContent ?? String(content)).length > LONG;
+      const attributes = { class: column.numeric ? 'numeric' : long ? 'long' : null };
       return i === 0 ? el('th', { scope: 'row', ...attributes }, content)
         : el('td', attributes, content);
     });

@@ -33,7 +33,7 @@ function colours() {
   return {
     series: PALETTES[name],
     ink: of('ink'), muted: of('muted'), line: of('line'), card: of('card'),
-    scale: [[0, of('card')], [1, PALETTES[name][0]]],
+    scale: [[0, of('card')], [1, of('heat')]],
   };
 }
 

@@ -40,11 +40,15 @@ function costTable(runs) {
   }).node;
 }
 
+const MOST = 24;
+
 // Median and p95 of a step, for the selected runs.
 function stepTimes() {
   const host = el('div');
   const redraw = () => {
-    const runs = selectedRuns().filter((run) => isNumber(run.measurements['step_time/median(ms)'])).slice(0, 40);
+    const all = selectedRuns().filter((run) => isNumber(run.measurements['step_time/median(ms)']));
+    const runs = all.slice(0, MOST);
+    const more = all.length > MOST ? `; the first ${MOST} of ${all.length} runs` : '';
     if (!runs.length) {
       host.replaceChildren(el('p', { class: 'empty' }, 'No step time of the selected runs.'));
       return;
@@ -65,13 +69,13 @@ function stepTimes() {
       layout: {
         height: 110 + 24 * runs.length, showlegend: true, legend: { orientation: 'h', y: 1, yanchor: 'bottom' },
         margin: { l: 56, r: 16, t: 32, b: 44 }, xaxis: axis('step time (ms)', { rangemode: 'tozero' }),
-        yaxis: axis('', { type: 'category', autorange: 'reversed', tickmode: 'array', tickvals: names, ticktext: runs.map((run) => plain(shorter(run.name, 28))) }),
+        yaxis: axis('', { type: 'category', range: [runs.length - 0.4, -0.6], tickmode: 'array', tickvals: names, ticktext: runs.map((run) => plain(shorter(run.name, 28))) }),
       },
     });
     host.replaceChildren(figure('Time of a step, selected runs',
       chart('Median and 95th percentile of the step time of each selected run', make,
         (point) => showFacts(report.runs[point.y].name, ...runFacts(report.runs[point.y]))),
-      { note: 'median and 95th percentile over the measured steps', wide: true,
+      { note: `median and 95th percentile over the measured steps${more}`, wide: true,
         marks: marksOf(sides()).filter((mark) => mark.startsWith('Compared across')) }));
   };
   onSelect(redraw);

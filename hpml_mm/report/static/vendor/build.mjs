@@ -3,9 +3,8 @@
 //
 // plotly.js documents two ways to a partial bundle: `npm run custom-bundle` in a clone
 // of its repository, and lib/core with the traces that a page registers. This takes the
-// second, from the npm package, with the options of its esbuild-config.js. parcoords is
-// its `strict` variant, whose shaders are compiled ahead: no eval, so that the page's
-// Content-Security-Policy can forbid it.
+// second, from the npm package, with the options of its esbuild-config.js. Optuna draws
+// parallel coordinates and slices as scatter too; nothing here needs WebGL or eval.
 import { createRequire } from 'node:module';
 import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { build } from 'esbuild';
@@ -13,14 +12,13 @@ import { environmentPlugin } from 'esbuild-plugin-environment';
 import { glsl } from 'esbuild-plugin-glsl';
 
 const inlineCss = createRequire(import.meta.url)('esbuild-plugin-inline-css');
-const traces = ['lib/bar', 'lib/box', 'lib/heatmap', 'lib/contour',
-  'src/traces/parcoords/strict'];  // scatter is in the core
+const traces = ['bar', 'heatmap', 'contour'];  // scatter is in the core
 const out = process.argv[2] ?? '.';
 
 const { metafile } = await build({
   stdin: {
     contents: `const Plotly = require('plotly.js/lib/core');
-      Plotly.register([${traces.map((name) => `require('plotly.js/${name}')`)}]);
+      Plotly.register([${traces.map((name) => `require('plotly.js/lib/${name}')`)}]);
       module.exports = Plotly;`,
     resolveDir: process.cwd(),
   },
