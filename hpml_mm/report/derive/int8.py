@@ -2,7 +2,10 @@
 """INT8 models beside FP32, from the rows of ``hpml quantize``."""
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 
 from hpml_mm.report.content import Int8Data, RowData
 
@@ -24,7 +27,14 @@ def int8_of(rows: Iterable[RowData]) -> list[Int8Data]:
     for row in rows:
         if _INT8.fullmatch(row.experiment):
             held.setdefault((row.file, row.experiment), []).append(row)
-    return [line for own in held.values() for line in _lines(own)]
+    found = [(place[0], line) for place, own in held.items() for line in _lines(own)]
+    named = Counter((one.model, one.engine, one.metric) for _, one in found)
+    return [
+        replace(one, engine=f'{one.engine} ({Path(file).stem})')
+        if named[one.model, one.engine, one.metric] > 1
+        else one
+        for file, one in found
+    ]
 
 
 def _lines(rows: Sequence[RowData]) -> list[Int8Data]:

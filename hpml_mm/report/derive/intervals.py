@@ -85,10 +85,12 @@ def optimum(points: Sequence[PanelPoint], greatest: bool = True) -> str | None:
     if best.low is None or best.high is None:
         return f'{head}, measured once: repeat it to know its interval'
     head = f'{head} [{best.low:.4g}, {best.high:.4g}]'
-    ties = [_name(p.x) for p in points if p is not best and _overlap(p, best)]
-    if not ties:
-        return f'{head}, apart from all others'
-    return f'{head}; not told apart from {", ".join(ties)}'
+    others = [point for point in points if point is not best]
+    ties = [_name(point.x) for point in others if _overlap(point, best)]
+    once = [_name(point.x) for point in others if point.low is None]
+    told = f'not told apart from {", ".join(ties)}' if ties else 'apart from all others'
+    rest = f'; measured once: {", ".join(once)}' if once else ''
+    return f'{head}, {told}{rest}'
 
 
 def _overlap(one: PanelPoint, other: PanelPoint) -> bool:

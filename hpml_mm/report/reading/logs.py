@@ -19,7 +19,7 @@ _LINE = re.compile(
     r'(?P<loop>Epoch|Iter)\((?P<mode>train|val)\)\s*\[\s*(?P<first>\d+)(?:/\s*\d+)?\]'
     r'(?:\[\s*(?P<inner>\d+)/\s*(?P<length>\d+)\])?(?P<rest>.*)'
 )
-_NUMBER = re.compile(r'(\S[^:]*?): +([-+\d.einfa]+)(?:\s|$)')
+_COLUMNS = re.compile(r'\s{2,}')
 
 
 @dataclass(frozen=True)
@@ -125,13 +125,12 @@ def _text_lines(lines: Iterator[str]) -> Iterator[dict[str, Any]]:
 
 
 def _numbers(text: str) -> Iterator[tuple[str, float]]:
-    for name, value in _NUMBER.findall(text):
-        if name == 'eta':
-            continue
+    for column in _COLUMNS.split(text.strip()):
+        name, _, value = column.rpartition(': ')
         try:
-            yield name.strip(), float(value)
+            yield name, float(value)
         except ValueError:
-            continue  # a word of the letters of "inf" and "nan"
+            continue  # a word, or the time that is left
 
 
 def _scores(numbers: dict[str, float]) -> bool:

@@ -27,7 +27,7 @@ def read_confusion(run: Path, problems: list[Problem]) -> tuple[Confusion, ...]:
     """Read the counts that the ConfusionMatrixHook keeps beside its pictures."""
     found = []
     for folder in _MATRICES:
-        for path in sorted((run / folder).glob('*.json')):
+        for path in sorted((run / folder).rglob('*.json')):
             try:
                 held = read_json(path)
                 split = str(held['split'])
@@ -62,7 +62,7 @@ def picture_files(run: Path) -> list[tuple[str, str, Path]]:
             found += [(n, f'step {s}', p) for n, (s, p) in sorted(newest.items())]
             break
     for folder in _MATRICES:
-        for path in sorted((run / folder).glob('*.png')):
+        for path in sorted((run / folder).rglob('*.png')):
             if not path.with_suffix('.json').is_file():
                 found.append((f'{folder}/{path.stem}', path.name, path))
     return found
