@@ -90,9 +90,10 @@ class Panel:
 
     Attributes:
         kind: Subject of it: ``workers`` (throughput over loader workers), ``wait``
-            (share of waiting for data over workers), ``epoch_time``, ``speed_up``,
-            ``efficiency`` (over processes, a line for each batch size), ``batch``
-            (throughput over batch sizes), ``precision``, ``time_to_score``.
+            (share of waiting for data over workers), ``throughput``, ``epoch_time``,
+            ``speed_up``, ``efficiency`` (over processes, a line for each batch size),
+            ``batch`` (throughput over batch sizes), ``precision`` (throughput by
+            precision), ``time_to_score``.
         title: Title.
         x_label: Name and unit of the axis.
         y_label: Name and unit of the other axis.

@@ -11,7 +11,8 @@ class TrialData:
 
     Attributes:
         number: Its number.
-        state: ``complete``, ``pruned``, ``failed``, ``running`` or ``waiting``.
+        state: ``complete``, ``pruned``, ``failed``, ``running``, ``waiting``, or
+            ``interrupted`` where its process is gone.
         values: One of each metric; empty without a result.
         params: Parameter to the text of its value.
         collapsed: True if it predicts one class alone; None if that is not known.
