@@ -27,6 +27,7 @@ COMMANDS = {
     'benchmark': 'compare the speed of a config with a baseline',
     'tune': 'find the settings with which a config trains most images/s',
     'search': 'search settings, and train the best again beside the config',
+    'report': 'show runs, result rows and searches on one page',
     'sweep': 'compare variants of a config by trainings that alternate',
     'grid': 'train a list of configs with several seeds',
     'runs': 'list the runs below a folder: queued, running, failed, done',

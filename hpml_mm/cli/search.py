@@ -23,6 +23,11 @@ from hpml_mm.experiments.jobs import config_digest
 from hpml_mm.experiments.rows import append_results, check_results
 from hpml_mm.experiments.runs import Summary
 from hpml_mm.experiments.search.hold_out import hold_out
+from hpml_mm.experiments.search.plots import (
+    load_plotly,
+    missing_figures,
+    write_plots,
+)
 from hpml_mm.experiments.search.repeat import (
     BASE,
     REPEATED_HEADER,
@@ -157,6 +162,7 @@ def search(args: argparse.Namespace) -> list[Repeated]:
             for end in trials.run(args.trials):
                 _print_end(end, settings)
                 show(len(study.get_trials(deepcopy=False)), args.trials)
+        _plot(study, args.out / 'plots')
         if args.repeat == 0:
             return []
         return _repeat(args, settings, space, study, executor)
@@ -173,6 +179,7 @@ def _checked(args: argparse.Namespace, settings: Settings) -> Space:
             f'--seeds {" ".join(map(str, args.seeds))}: fresh seeds differ, also from '
             f'--seed {settings.seed} of the trials'
         )
+    load_plotly()  # the plots come last
     space = read_space(args.space)
     check_out_folder(args.out)
     check_results(args.rows)
@@ -219,6 +226,12 @@ def _repeat(
     print(markdown_table(REPEATED_HEADER, repeated_rows(found)))
     print(f'{variants[1].label}: {told}\n{command}')
     return found
+
+
+def _plot(study: Any, folder: Path) -> None:
+    write_plots(study, folder)
+    lacks = [f'; no {name}: {lack}' for name, lack in missing_figures(study).items()]
+    print(f'plots in {folder}{"".join(lacks)}')
 
 
 def _print_end(end: TrialEnd, settings: Settings) -> None:
