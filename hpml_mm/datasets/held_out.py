@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Seeded part of a data set, to choose settings on, and the rest, to train on."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -51,8 +51,6 @@ class HeldOutDataset:
                 f'{part!r}'
             )
         self._indices = [int(index) for index in held]
-        if not hasattr(built, '__getitems__'):
-            self.__getitems__ = None  # torch then reads one sample at a time
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -60,9 +58,13 @@ class HeldOutDataset:
     def __getitem__(self, index: int) -> Any:
         return self._dataset[self._indices[index]]
 
-    def __getitems__(self, indices: Sequence[int]) -> Any:  # type: ignore[no-redef]
-        """Return a whole batch, of a data set that reads whole batches."""
-        return self._dataset.__getitems__([self._indices[index] for index in indices])
+    @property
+    def __getitems__(self) -> Callable[[Sequence[int]], Any] | None:
+        """Reader of whole batches, which torch asks for; None where there is none."""
+        read = getattr(self._dataset, '__getitems__', None)
+        if read is None:
+            return None
+        return lambda indices: read([self._indices[index] for index in indices])
 
     def get_data_info(self, idx: int) -> Any:
         """Return what is known of a sample without reading it."""
@@ -88,11 +90,11 @@ def held_out_indices(labels: Sequence[int], share: float, seed: int) -> np.ndarr
     Returns:
         Their indices, in order.
     """
-    labels = np.asarray(labels)
+    known = np.asarray(labels)
     generator = np.random.default_rng(seed)
     chosen = []
-    for label in np.unique(labels):
-        of_label = generator.permutation(np.flatnonzero(labels == label))
+    for label in np.unique(known):
+        of_label = generator.permutation(np.flatnonzero(known == label))
         count = round(share * len(of_label))
         if len(of_label) > 1:
             count = min(max(count, 1), len(of_label) - 1)

@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,8 @@ def write_leaves(
         label = f'best{place}'
         path = folder / f'{label}.py'
         chosen = space.options(trial.params)
-        write_leaf(path, settings.config, lambda cfg, c=chosen: _set(cfg, settings, c))
+        change = partial(_set, settings=settings, chosen=chosen)
+        write_leaf(path, settings.config, change)
         variants.append(Variant(label, str(path)))
     return variants
 
@@ -86,7 +88,8 @@ def base_variant(settings: Settings, folder: Path) -> Variant:
     if not settings.options:
         return Variant(BASE, settings.config)
     path = folder / f'{BASE}.py'
-    write_leaf(path, settings.config, lambda cfg: _set(cfg, settings, {}))
+    change = partial(_set, settings=settings, chosen={})
+    write_leaf(path, settings.config, change)
     return Variant(BASE, str(path))
 
 
@@ -147,7 +150,7 @@ def verdict(found: Sequence[Repeated], metric: str, level: float = 0.05) -> str:
 
 def repeated_rows(found: Sequence[Repeated]) -> list[tuple[str, ...]]:
     """Lines of a table: label, trial, score in the search, mean, std, difference, p."""
-    lines = []
+    lines: list[tuple[str, ...]] = []
     for one in found:
         mean, std = mean_std(one.values)
         test = one.test

@@ -2,7 +2,9 @@
 """Study of Optuna: its storage, sampler, pruner, and what all its searches share."""
 
 import socket
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -118,7 +120,8 @@ def open_study(place: str, settings: Settings, space: Space, steps: int | None) 
     wanted = to_plain(asdict(settings))
     held = study.user_attrs.get(_SETTINGS)
     if held is None:
-        study.set_metric_names(list(settings.metrics))
+        with _without_warnings():
+            study.set_metric_names(list(settings.metrics))
         study.set_user_attr(_SETTINGS, wanted)
         study.set_user_attr('host', socket.gethostname())
         return study
@@ -149,7 +152,8 @@ def make_sampler(settings: Settings, space: Space) -> Any:
     samplers, seed = load_optuna().samplers, settings.seed
     if settings.sampler == 'tpe':
         # Conditions make groups of parameters that occur together.
-        return samplers.TPESampler(seed=seed, multivariate=True, group=True)
+        with _without_warnings():
+            return samplers.TPESampler(seed=seed, multivariate=True, group=True)
     if settings.sampler == 'random':
         return samplers.RandomSampler(seed=seed)
     if settings.sampler == 'qmc':
@@ -179,6 +183,14 @@ def make_pruner(name: str, steps: int | None) -> Any:
     if name == 'median':
         return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=steps // 4)
     return pruners.HyperbandPruner(max_resource=steps)
+
+
+@contextmanager
+def _without_warnings() -> Iterator[None]:
+    """Context of functions that Optuna calls experimental."""
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', load_optuna().exceptions.ExperimentalWarning)
+        yield
 
 
 def to_plain(value: Any) -> Any:

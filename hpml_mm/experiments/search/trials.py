@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -115,11 +116,8 @@ class Trials:
             trial.set_user_attr(_SEARCH, self._own.name)
             chosen = self.space.suggest(trial)
             job = self.job(trial.number)
-            write_leaf(
-                job.directory.with_suffix('.py'),
-                self.settings.config,
-                lambda cfg, n=trial.number, c=chosen: self._change(cfg, n, c),
-            )
+            change = partial(self._change, number=trial.number, chosen=chosen)
+            write_leaf(job.directory.with_suffix('.py'), self.settings.config, change)
             prepare(job)
             self._run(job, trial.number)
 
@@ -128,6 +126,8 @@ class Trials:
         apply_options(cfg, dict(self.settings.options))
         apply_space(cfg, self.space.options(chosen))
         hold_out(cfg, self.settings.share, self.settings.seed)
+        if len(self.settings.metrics) > 1:  # Optuna takes reports of one alone
+            return
         hooks = cfg.setdefault('default_hooks', {})
         hooks['pruning'] = dict(
             type='hpml_mm.PruningHook',
