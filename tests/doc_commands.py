@@ -33,6 +33,7 @@ _FILE = re.compile(r'# (\S+\.py)\n')
 NOT_RUN = {
     'make ': 'CI runs the tests through one of them',
     'tensorboard ': 'never ends; a test of its own starts and stops it',
+    'optuna-dashboard ': 'never ends; test_search_dashboard.py starts and stops one',
 }
 #: What makes a training short: one batch of each loader, and one epoch.
 SHORT = [
@@ -50,6 +51,7 @@ SHORTER = {
     'hpml nas search': {'--trials': '100'},
     'hpml nas train': {'-n': '50'},
     'hpml tune': {'--seconds': '0.1'},
+    'hpml search': {'--trials': '1', '--seeds': '1'},
     'python -m projects.light_fer': {
         '--target': '0',
         '--data-root': 'faces',
@@ -129,8 +131,10 @@ def words_of(line: str) -> tuple[dict[str, str], list[str]]:
 def shortened(words: list[str]) -> list[str]:
     """The words, with the options that make a command short."""
     words = list(words)
-    if words[:2] == ['hpml', 'train'] or any(tool in words for tool in TRAINS):
+    trains = words[:2] == ['hpml', 'train'] or any(tool in words for tool in TRAINS)
+    if trains:
         words.append('--cut-short')
+    if trains or words[:2] == ['hpml', 'search']:
         if '--cfg-options' not in words:
             words.append('--cfg-options')
         at = words.index('--cfg-options') + 1
