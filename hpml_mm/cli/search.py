@@ -18,7 +18,7 @@ from typing import Any
 
 from hpml_mm.config.arguments import add_config_arguments
 from hpml_mm.config.overrides import load_config
-from hpml_mm.experiments.executors import Executor, LocalExecutor, running
+from hpml_mm.experiments.executors import Executor, running
 from hpml_mm.experiments.rows import append_results, check_results
 from hpml_mm.experiments.runs import Summary
 from hpml_mm.experiments.search.hold_out import hold_out
@@ -47,6 +47,7 @@ from hpml_mm.experiments.sweep import Run, alternate, sweep_rows, train_all
 from hpml_mm.utils.console import progress_bar
 from hpml_mm.utils.messages import markdown_table
 
+from .executor_options import add_executor_options, executor_of
 from .outputs import (
     add_json_option,
     add_rows_option,
@@ -94,6 +95,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='journal',
         help='journal or sqlite in --out, or the URL of a database',
     )
+    add_executor_options(parser.add_argument_group('runs'))
     again = parser.add_argument_group('repetition')
     again.add_argument(
         '--repeat', type=int, default=3, metavar='K', help='train the K best again'
@@ -140,8 +142,9 @@ def search(args: argparse.Namespace) -> list[Repeated]:
     place = study_url(args.storage, args.out)
     cfg = load_config(args.config, args.cfg_options)
     hold_out(cfg, settings.share, settings.seed)
+    chosen = executor_of(args, args.out)
     study = open_study(place, settings, space, _steps(cfg))
-    with running(LocalExecutor()) as executor:
+    with running(chosen) as executor:
         trials = Trials(study, place, settings, space, args.out, executor)
         with progress_bar('trials') as show:
             for end in trials.run(args.trials):

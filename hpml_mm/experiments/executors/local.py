@@ -67,6 +67,8 @@ class LocalExecutor:
 
     def start(self, job: Job) -> bool:
         """Start a job; False if another process, of any machine, has it."""
+        if is_running(job):  # it is asked often, and a lock takes long
+            return False
         with locked(job.owner, _LOCK_SECONDS):
             if is_running(job):
                 return False

@@ -179,7 +179,7 @@ class Trials:
         owner = Owner.read(job.owner)
         if owner is None:
             return 'its process is gone'
-        return f'its process {owner.pid} on {owner.host} is gone'
+        return f'{owner} is gone'
 
     def _mark(self, trial: Any, reason: str) -> int:
         """Note at a trial that its process is gone; returns how often that was."""
