@@ -63,13 +63,14 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 SlurmdTimeout=6
 InactiveLimit=0
-KillWait=10
+KillWait=30
 MinJobAge=600
 CompleteWait=0
 {accounting}
 {nodes}
-PartitionName=low Nodes=ALL Default=YES MaxTime=INFINITE PriorityTier=1 GraceTime=10
-PartitionName=high Nodes=ALL MaxTime=INFINITE PriorityTier=2
+PartitionName=low Nodes=ALL Default=YES PriorityTier=1
+PartitionName=grace Nodes=ALL PriorityTier=1 GraceTime=30
+PartitionName=high Nodes=ALL PriorityTier=2
 """
 _ACCOUNTING = """
 AccountingStorageType=accounting_storage/slurmdbd
@@ -156,13 +157,17 @@ class Slurm:
 
     def start_node(self, name: str) -> None:
         """Start the daemon of a node."""
-        conf = str(self.folder / 'slurm.conf')
-        self._daemon(f'slurmd-{name}', 'slurmd', '-D', '-f', conf, '-N', name)
+        words = ('slurmd', '-D', '-f', str(self.folder / 'slurm.conf'), '-N', name)
+        self._daemon(f'slurmd-{name}', *words, LOOPBACK_NODE=name)
 
     def lose_node(self, name: str) -> None:
-        """Kill the daemon of a node and all that it started, as a power cut does."""
-        self._daemons.pop(f'slurmd-{name}').kill()
-        self._kill({'SLURMD_NODENAME': name})
+        """Kill all processes of a node at once, as a power cut does."""
+        of_daemon, of_jobs = {'LOOPBACK_NODE': name}, {'SLURMD_NODENAME': name}
+        # None of them may tell the controller that another one is gone.
+        for signum in (signal.SIGSTOP, signal.SIGKILL):
+            for pid in [*self._processes(of_daemon), *self._processes(of_jobs)]:
+                kill(pid, signum)
+        self._daemons.pop(f'slurmd-{name}').wait()
 
     def _start(self) -> None:
         folder, ports = self.folder, free_ports(3 + len(NODES))
@@ -264,17 +269,25 @@ class Slurm:
             except subprocess.TimeoutExpired:
                 daemon.kill()
                 daemon.wait()
-        self._kill({})
+        for pid in self._processes({}):
+            kill(pid, signal.SIGKILL)
 
-    def _kill(self, variables: Mapping[str, str]) -> None:
-        """Kill processes of this cluster that have these variables too."""
+    def _processes(self, variables: Mapping[str, str]) -> list[int]:
+        """Processes of this cluster that have these variables too."""
         wanted = {'SLURM_CONF': str(self.folder / 'slurm.conf'), **variables}
         lines = {f'{name}={value}'.encode() for name, value in wanted.items()}
+        found = []
         for place in Path('/proc').glob('[0-9]*'):
             with suppress(OSError):  # it has ended
-                held = (place / 'environ').read_bytes().split(b'\0')
-                if lines <= set(held) and int(place.name) != os.getpid():
-                    os.kill(int(place.name), signal.SIGKILL)
+                if lines <= set((place / 'environ').read_bytes().split(b'\0')):
+                    found.append(int(place.name))
+        return [pid for pid in found if pid != os.getpid()]
+
+
+def kill(pid: int, signum: int) -> None:
+    """Send a signal to a process that may have ended."""
+    with suppress(ProcessLookupError):
+        os.kill(pid, signum)
 
 
 def free_ports(count: int) -> list[int]:
