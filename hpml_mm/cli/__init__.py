@@ -28,6 +28,8 @@ COMMANDS = {
     'tune': 'find the settings with which a config trains most images/s',
     'search': 'search settings, and train the best again beside the config',
     'sweep': 'compare variants of a config by trainings that alternate',
+    'grid': 'train a list of configs with several seeds',
+    'runs': 'list the runs below a folder: queued, running, failed, done',
     'results': 'show results files as tables and charts',
     'poses': 'draw predicted poses beside the ground truth',
     'data': 'convert, draw and check data sets',

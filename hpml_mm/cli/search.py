@@ -43,7 +43,13 @@ from hpml_mm.experiments.search.study import (
     study_url,
 )
 from hpml_mm.experiments.search.trials import TrialEnd, Trials
-from hpml_mm.experiments.sweep import Run, alternate, sweep_rows, train_all
+from hpml_mm.experiments.sweep import (
+    Run,
+    alternate,
+    summary_of,
+    sweep_rows,
+    train_all,
+)
 from hpml_mm.utils.console import progress_bar
 from hpml_mm.utils.messages import markdown_table
 
@@ -195,8 +201,8 @@ def _repeat(
     done: list[tuple[Run, Summary]] = []
     with progress_bar('repetitions') as show:
         show(0, len(runs))
-        for one in train_all(runs, args.out / 'repeats', executor):
-            done.append(one)
+        for one, end in train_all(runs, args.out / 'repeats', executor):
+            done.append((one, summary_of(one, end)))
             show(len(done), len(runs))
     metric = settings.metrics[0]
     found = compare(done, trials, metric)

@@ -11,15 +11,17 @@ import json
 import os
 import socket
 import time
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from hpml_mm.utils.files import write_atomic
+from hpml_mm.utils.files import locked, write_atomic
 from hpml_mm.utils.text_file import read_json
 
 from .squeue import queue_of
 
+# Time in which another process has claimed a job, or has let go of it.
+_LOCK_SECONDS = 60.0
 #: Seconds between two beats of a heart, and those after which another machine takes
 #: the process for gone.
 BEAT, GONE = 15.0, 120.0
@@ -86,10 +88,31 @@ class Owner:
             return age(path) < GONE
         return False
 
+    def stands_for(self, other: 'Owner') -> bool:
+        """Return whether both are one process, or one job of SLURM."""
+        if self.slurm is None:
+            return self == other
+        return (self.slurm, self.user) == (other.slurm, other.user)
+
     def __str__(self) -> str:
         if self.slurm is None:
             return f'process {self.pid} on {self.host}'
         return f"SLURM's job {self.slurm}" + (f' on {self.host}' if self.host else '')
+
+
+def claiming(path: Path) -> AbstractContextManager[bool]:
+    """Context in which nobody else changes the file of an owner."""
+    return locked(path, _LOCK_SECONDS)
+
+
+def let_go(path: Path, owner: Owner) -> bool:
+    """Delete the file of an owner; False if it does not tell of that one any more."""
+    with claiming(path):
+        held = Owner.read(path)
+        own = held is not None and held.stands_for(owner)
+        if own:
+            path.unlink(missing_ok=True)
+    return own
 
 
 def beat(path: Path) -> None:

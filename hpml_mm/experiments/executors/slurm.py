@@ -10,15 +10,13 @@ from typing import Any
 
 from hpml_mm.compat import require
 from hpml_mm.experiments.jobs import Job, last_line
-from hpml_mm.experiments.owner import Owner
+from hpml_mm.experiments.owner import Owner, claiming, let_go
 from hpml_mm.experiments.squeue import queue_of
-from hpml_mm.utils.files import locked
 
 from .base import Ended
 from .slurm_settings import SlurmSettings
-from .slurm_training import SlurmTraining, release
+from .slurm_training import SlurmTraining
 
-_LOCK_SECONDS = 60.0
 # SLURM takes as many in an array unless its MaxArraySize is another.
 _ARRAY = 1000
 # Ends that came over a training from outside.
@@ -64,7 +62,7 @@ class SlurmExecutor:
         Returns:
             False if a process that is not SLURM's has it.
         """
-        with locked(job.owner, _LOCK_SECONDS):
+        with claiming(job.owner):
             owner = Owner.read(job.owner)
             if owner is not None and owner.lives(job.owner):
                 if owner.slurm is None:
@@ -95,7 +93,7 @@ class SlurmExecutor:
     def close(self) -> None:
         """Leave the jobs to SLURM, and let go of those that it does not have yet."""
         for job in self._chosen:
-            self._let_go(job)
+            let_go(job.owner, self._own)
         self._chosen.clear()
 
     def _submit(self, jobs: Sequence[Job]) -> None:
@@ -114,7 +112,7 @@ class SlurmExecutor:
         for job, one in zip(jobs, submitted, strict=True):
             owner = Owner.queued(one.job_id)
             self._jobs[job] = owner
-            with locked(job.owner, _LOCK_SECONDS):
+            with claiming(job.owner):
                 # It may run already, or have ended.
                 if Owner.read(job.owner) == self._own:
                     owner.write(job.owner)
@@ -139,7 +137,7 @@ class SlurmExecutor:
         number = owner.slurm or ''
         slurm = self._submitit.SlurmJob(self._folder, number)
         # A training that ends by itself lets go of its file.
-        cut_off = release(job, number) or self._let_go(job)
+        cut_off = let_go(job.owner, owner) or let_go(job.owner, self._own)
         if not state:  # the queue has forgotten it; accounting, where there is any, not
             told = slurm.watcher.get_state(number, mode='force').split()[0]
             state = '' if told == 'UNKNOWN' else told
@@ -150,11 +148,3 @@ class SlurmExecutor:
         return Ended.of(
             job, reason=reason, killed=state in _LOST or (cut_off and not state)
         )
-
-    def _let_go(self, job: Job) -> bool:
-        """Delete the file of a job that this process holds; return whether it did."""
-        with locked(job.owner, _LOCK_SECONDS):
-            held = Owner.read(job.owner) == self._own
-            if held:
-                job.owner.unlink(missing_ok=True)
-        return held

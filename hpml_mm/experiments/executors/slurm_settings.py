@@ -72,7 +72,7 @@ def read_slurm_settings(path: Path) -> SlurmSettings:
 
 def _check(path: Path, key: str, value: Any, known: set[str]) -> None:
     if key not in known:
-        near = nearest(key, known, 0.4)
+        near = nearest(key, known) or nearest(key, _NUMBERS, 0.4)
         hint = f'did you mean {near}?' if near else f'known are {sorted(known)}'
         raise ValueError(f'{path}: no setting {key!r}; {hint}')
     whole = isinstance(value, int) and not isinstance(value, bool)

@@ -14,10 +14,8 @@ from typing import Any
 
 from hpml_mm.compat import require
 from hpml_mm.experiments.jobs import Job, ended_summary
-from hpml_mm.experiments.owner import BEAT, Owner, beat
-from hpml_mm.utils.files import locked
+from hpml_mm.experiments.owner import BEAT, Owner, beat, claiming, let_go
 
-_LOCK_SECONDS = 60.0
 _POLL_SECONDS = 0.2
 _PORT = 29500  # PyTorch's own
 
@@ -43,18 +41,17 @@ class SlurmTraining:
         Raises:
             RuntimeError: The training failed, or another process runs it.
         """
-        environ = os.environ
-        first = environ.get('SLURM_NODEID', '0') == '0'
+        if ended_summary(job) is not None:
+            return
+        first = os.environ.get('SLURM_NODEID', '0') == '0'
         if first:
-            if ended_summary(job) is not None:
-                return
-            claim(job, self.submitter)
+            owner = claim(job, self.submitter)
         stop = _Stop()
         code = self._train(job, first, stop)
         if stop.signum and code:
             self._leave(job, first, stop)
         elif first:
-            release(job, job_number())
+            let_go(job.owner, owner)
         if code and not stop.signum:
             raise RuntimeError(f'hpml train ended with exit code {code}: see {job.log}')
 
@@ -89,7 +86,7 @@ class SlurmTraining:
             return  # an exit code would end the first node, which has to requeue
         if stop.signum != stop.warning:
             sys.exit(128 + stop.signum)
-        with locked(job.owner, _LOCK_SECONDS):
+        with claiming(job.owner):
             Owner.queued(job_number()).write(job.owner)
         stop.requeue()
 
@@ -137,8 +134,8 @@ def job_number(environ: Mapping[str, str] = os.environ) -> str:
     return environ['SLURM_JOB_ID']
 
 
-def claim(job: Job, submitter: Owner) -> None:
-    """Make SLURM's job the owner of a training.
+def claim(job: Job, submitter: Owner) -> Owner:
+    """Make SLURM's job, in this process, the owner of a training.
 
     A command that was killed amid its submission has left a job that nobody knows of;
     the next command submits another.
@@ -147,22 +144,14 @@ def claim(job: Job, submitter: Owner) -> None:
         RuntimeError: Another process has it.
     """
     number = job_number()
-    with locked(job.owner, _LOCK_SECONDS):
+    with claiming(job.owner):
         owner = Owner.read(job.owner)
         own = owner is None or owner == submitter or owner.slurm == number
         if owner is not None and not own and owner.lives(job.owner):
             raise RuntimeError(f'{owner} runs {job.directory} already')
-        Owner.of(os.getpid(), number).write(job.owner)
-
-
-def release(job: Job, number: str | None) -> bool:
-    """Delete the file of an owner if it is SLURM's job; return whether it was."""
-    with locked(job.owner, _LOCK_SECONDS):
-        owner = Owner.read(job.owner)
-        held = owner is not None and owner.slurm == number
-        if held:
-            job.owner.unlink(missing_ok=True)
-    return held
+        claimed = Owner.of(os.getpid(), number)
+        claimed.write(job.owner)
+    return claimed
 
 
 def torchrun_command(
