@@ -100,7 +100,7 @@ def _packed(data: ReportData, points: int) -> dict[str, Any]:
         cells = (getattr(row, field.name) for field in fields(row))
         return [texts.place(cell) if isinstance(cell, str) else cell for cell in cells]
 
-    runs = [
+    runs: list[Any] = [
         vars(run)
         | {
             'config': [pairs.place(pair) for pair in run.config.items()],
