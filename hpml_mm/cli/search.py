@@ -69,6 +69,9 @@ from .outputs import (
     result_alone,
 )
 
+# Of SLURM: a sampler learns from those that have ended. Optuna's draws ten at random.
+_TRIALS_AT_ONCE = 10
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_config_arguments(parser)
@@ -155,7 +158,7 @@ def search(args: argparse.Namespace) -> list[Repeated]:
     space = _checked(args, settings)
     place = study_url(args.storage, args.out)
     hold_out(load_config(args.config, args.cfg_options), settings.share, settings.seed)
-    chosen = executor_of(args, args.out)
+    chosen = executor_of(args, args.out, _TRIALS_AT_ONCE)
     timed = [name for name in (*settings.metrics, *settings.at_most) if is_timed(name)]
     if timed and chosen.free() > 1:
         raise ValueError(
