@@ -68,7 +68,8 @@ def settings(folder: Path, **values: object) -> Path:
 
 
 def job(folder: Path, *options: str) -> Job:
-    return Job(folder, (str(TOY), '--cfg-options', *options))
+    words = ('--cfg-options', *options) if options else ()
+    return Job(folder, (str(TOY), *words))
 
 
 def until(met: Callable[[], object], of: Sequence[Job] = ()) -> None:
