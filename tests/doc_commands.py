@@ -33,6 +33,7 @@ _FILE = re.compile(r'# (\S+\.py)\n')
 NOT_RUN = {
     'make ': 'CI runs the tests through one of them',
     'tensorboard ': 'never ends; a test of its own starts and stops it',
+    'optuna-dashboard ': 'never ends; test_search_dashboard.py starts and stops one',
 }
 #: What makes a training short: one batch of each loader, and one epoch.
 SHORT = [
@@ -43,12 +44,14 @@ SHORT = [
 #: What is added to a command, or put after the option that it has.
 SHORTER = {
     'hpml sweep': {'--work-dir': 'work_dirs/test_docs'},
+    'hpml grid': {'--work-dir': 'work_dirs/test_docs/grid'},
     'hpml benchmark': {'--rounds': '1', '--batches': '1', '--warmup': '1'},
     'python -m projects.checkpoint_stall': {'--rounds': '1', '--saves': '2'},
     'hpml quantize': {'--latency-seconds': '0', '--max-drop': 'none'},
     'hpml nas search': {'--trials': '100'},
     'hpml nas train': {'-n': '50'},
     'hpml tune': {'--seconds': '0.1'},
+    'hpml search': {'--trials': '1', '--seeds': '1'},
     'python -m projects.light_fer': {
         '--target': '0',
         '--data-root': 'faces',
@@ -128,8 +131,10 @@ def words_of(line: str) -> tuple[dict[str, str], list[str]]:
 def shortened(words: list[str]) -> list[str]:
     """The words, with the options that make a command short."""
     words = list(words)
-    if words[:2] == ['hpml', 'train'] or any(tool in words for tool in TRAINS):
+    trains = words[:2] == ['hpml', 'train'] or any(tool in words for tool in TRAINS)
+    if trains:
         words.append('--cut-short')
+    if trains or words[:2] == ['hpml', 'search']:
         if '--cfg-options' not in words:
             words.append('--cfg-options')
         at = words.index('--cfg-options') + 1
@@ -141,17 +146,21 @@ def shortened(words: list[str]) -> list[str]:
                     words[words.index(option) + 1] = value
                 else:
                     words += [option, value]
-    return _with_short_runs(words) if words[:2] == ['hpml', 'sweep'] else words
+    if words[0] == 'hpml' and words[1] in ('sweep', 'grid'):
+        return _with_short_runs(words)
+    return words
 
 
 def _with_short_runs(words: list[str]) -> list[str]:
-    """A sweep of one round, or of its first seed, with short trainings."""
+    """A comparison of one round, or of its first seed, with short trainings."""
     if '--iters' in words:
         words[words.index('--iters') + 1] = '12'
         return [*words, '--rounds', '1']
     at = words.index('--seeds') + 2
     while words[at].isdigit():
         del words[at]
+    if words[1] == 'grid':
+        return [*words, '--cfg-options', *SHORT]
     for place in reversed(range(len(words))):
         if words[place] == '--variant':
             words[place + 3 : place + 3] = SHORT

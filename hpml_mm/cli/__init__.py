@@ -31,6 +31,7 @@ COMMANDS = {
     'grid': 'train a list of configs with several seeds',
     'runs': 'list the runs below a folder: queued, running, failed, done',
     'results': 'show results files as tables and charts',
+    'report': 'show runs, result rows and searches on one page',
     'poses': 'draw predicted poses beside the ground truth',
     'data': 'convert, draw and check data sets',
     'config': 'check a config and print it',

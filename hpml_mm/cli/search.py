@@ -19,9 +19,15 @@ from typing import Any
 from hpml_mm.config.arguments import add_config_arguments
 from hpml_mm.config.overrides import load_config
 from hpml_mm.experiments.executors import Executor, running
+from hpml_mm.experiments.jobs import config_digest
 from hpml_mm.experiments.rows import append_results, check_results
 from hpml_mm.experiments.runs import Summary
 from hpml_mm.experiments.search.hold_out import hold_out
+from hpml_mm.experiments.search.plots import (
+    load_plotly,
+    missing_figures,
+    write_plots,
+)
 from hpml_mm.experiments.search.repeat import (
     BASE,
     REPEATED_HEADER,
@@ -36,7 +42,6 @@ from hpml_mm.experiments.search.repeat import (
 )
 from hpml_mm.experiments.search.space import Space, check_space, read_space
 from hpml_mm.experiments.search.study import (
-    PRUNERS,
     SAMPLERS,
     Settings,
     open_study,
@@ -52,6 +57,7 @@ from hpml_mm.experiments.sweep import (
 )
 from hpml_mm.utils.console import progress_bar
 from hpml_mm.utils.messages import markdown_table
+from hpml_mm.utils.studies import PRUNERS
 
 from .executor_options import add_executor_options, executor_of
 from .outputs import (
@@ -61,6 +67,9 @@ from .outputs import (
     print_result,
     result_alone,
 )
+
+# Of SLURM: a sampler learns from those that have ended. Optuna's draws ten at random.
+_TRIALS_AT_ONCE = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -139,6 +148,7 @@ def search(args: argparse.Namespace) -> list[Repeated]:
         metrics=tuple(args.metric),
         sampler=args.sampler,
         pruner=pruner,
+        digest=config_digest([args.config]),
         share=args.held_out,
         seed=args.seed,
         at_most=_limits(args.at_most),
@@ -146,16 +156,16 @@ def search(args: argparse.Namespace) -> list[Repeated]:
     )
     space = _checked(args, settings)
     place = study_url(args.storage, args.out)
-    cfg = load_config(args.config, args.cfg_options)
-    hold_out(cfg, settings.share, settings.seed)
-    chosen = executor_of(args, args.out)
-    study = open_study(place, settings, space, _steps(cfg))
+    hold_out(load_config(args.config, args.cfg_options), settings.share, settings.seed)
+    chosen = executor_of(args, args.out, _TRIALS_AT_ONCE)
+    study = open_study(place, settings)
     with running(chosen) as executor:
         trials = Trials(study, place, settings, space, args.out, executor)
         with progress_bar('trials') as show:
             for end in trials.run(args.trials):
                 _print_end(end, settings)
                 show(len(study.get_trials(deepcopy=False)), args.trials)
+        _plot(study, args.out / 'plots')
         if args.repeat == 0:
             return []
         return _repeat(args, settings, space, study, executor)
@@ -172,6 +182,7 @@ def _checked(args: argparse.Namespace, settings: Settings) -> Space:
             f'--seeds {" ".join(map(str, args.seeds))}: fresh seeds differ, also from '
             f'--seed {settings.seed} of the trials'
         )
+    load_plotly()  # the plots come last
     space = read_space(args.space)
     check_out_folder(args.out)
     check_results(args.rows)
@@ -204,7 +215,7 @@ def _repeat(
         for one, end in train_all(runs, args.out / 'repeats', executor):
             done.append((one, summary_of(one, end)))
             show(len(done), len(runs))
-    metric = settings.metrics[0]
+    metric = settings.metrics[0].removeprefix('best/')
     found = compare(done, trials, metric)
     told = verdict(found, metric)
     command = f'hpml train {variants[1].config}'
@@ -216,20 +227,20 @@ def _repeat(
         rows = sweep_rows(name, done, [metric], baseline=BASE, argv=sys.argv)
         append_results(args.rows, rows)
     print(markdown_table(REPEATED_HEADER, repeated_rows(found)))
-    print(f'best1 is {told}\n{command}')
+    print(f'{variants[1].label}: {told}\n{command}')
     return found
+
+
+def _plot(study: Any, folder: Path) -> None:
+    write_plots(study, folder)
+    lacks = [f'; no {name}: {lack}' for name, lack in missing_figures(study).items()]
+    print(f'plots in {folder}{"".join(lacks)}')
 
 
 def _print_end(end: TrialEnd, settings: Settings) -> None:
     values = zip(settings.metrics, end.values, strict=False)
     shown = ' '.join(f'{name}={value:.4g}' for name, value in values)
     print(f'trial {end.number}: {end.state} {shown or end.reason}'.rstrip(), flush=True)
-
-
-def _steps(cfg: Any) -> int | None:
-    """Epochs of a training, or its iterations where it counts these."""
-    loop = cfg.get('train_cfg') or {}
-    return loop.get('max_epochs') or loop.get('max_iters')
 
 
 def _limits(words: list[str]) -> dict[str, float]:

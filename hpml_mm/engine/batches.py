@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, IterableDataset, get_worker_info
 
-from hpml_mm.utils.proxy import Proxy
+from hpml_mm.utils.patch import Proxy
 from hpml_mm.utils.random_states import seed_everything
 
 

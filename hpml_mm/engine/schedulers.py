@@ -134,10 +134,11 @@ class OneCycle(LRSchedulerMixin, _ParamScheduler):
 
 @PARAM_SCHEDULERS.register_module()
 class DelayedStep(LRSchedulerMixin, _ParamScheduler):
-    """Steps of the learning rate that begin late: ``lr * rate ** ((t - start) // every)``.
+    """Steps of the learning rate that begin late.
 
-    It is light FER's rule, whose ``t`` counts 300 epochs, with all times as shares of
-    the run, so that it fits any length.
+    The rate at time t is ``lr * rate ** ((t - start) // every)`` from ``start`` on. It
+    is light FER's rule, which counts 300 epochs, with all times as shares of the run,
+    so that it fits any length.
 
     A Runner fills in ``end``, as for :class:`OneCycle`.
 
@@ -167,8 +168,8 @@ class DelayedStep(LRSchedulerMixin, _ParamScheduler):
     ) -> None:
         if not (0 <= start < 1 and 0 < every < 1 and 0 < rate <= 1):
             raise ValueError(
-                f'hpml_mm.DelayedStep: start is {start}, every {every} and rate {rate}; '
-                'they are shares of the run and a factor, from 0 to 1'
+                f'hpml_mm.DelayedStep: start is {start}, every {every} and rate '
+                f'{rate}; they are shares of the run and a factor, from 0 to 1'
             )
         if end >= INF:
             raise ValueError('hpml_mm.DelayedStep has no end: build it by a Runner')

@@ -28,7 +28,8 @@ class Job:
     """One training by ``hpml train``.
 
     Beside its work directory ``DIR`` lie ``DIR.json``, the arguments and the digest of
-    their config; ``DIR.log``, what the command prints; and, while it runs, ``DIR.owner``.
+    their config; ``DIR.log``, what the command prints; and, while it runs,
+    ``DIR.owner``.
 
     Attributes:
         directory: Work directory.

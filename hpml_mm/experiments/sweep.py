@@ -194,7 +194,7 @@ def sweep_rows(
     """
     check_same(done)
     summaries: dict[str, list[Summary]] = {}
-    # Side by side they end in any order; the variants' values are compared pair by pair.
+    # Side by side they end in any order, and values are compared pair by pair.
     for run, summary in sorted(done, key=lambda one: one[0].number):
         summaries.setdefault(run.variant.label, []).append(summary)
     rows = []

@@ -4,7 +4,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from hpml_mm.utils.proxy import Proxy
+from hpml_mm.utils.patch import Proxy
 
 Clock = Callable[[], float]
 

@@ -2,16 +2,12 @@
 """TensorBoard's pages of a few short trainings, seen in a browser."""
 
 import re
-import shutil
 import socket
 import subprocess
 import sys
 from urllib.request import urlopen
 
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.support.ui import WebDriverWait
 from tensorboard_runs import train
 
@@ -52,26 +48,6 @@ def address(tmp_path_factory):
     finally:
         server.terminate()
         server.wait(SECONDS)
-
-
-@pytest.fixture(scope='module')
-def browser(tmp_path_factory):
-    """Chromium without a window."""
-    chromium, driver = shutil.which('chromium'), shutil.which('chromedriver')
-    if chromium is None or driver is None:
-        pytest.skip('no browser: apt-get install chromium chromium-driver')
-    options = Options()
-    options.binary_location = chromium
-    for argument in ('headless=new', 'no-sandbox', 'disable-dev-shm-usage'):
-        options.add_argument(f'--{argument}')
-    options.add_argument(f'--user-data-dir={tmp_path_factory.mktemp("profile")}')
-    options.add_argument('--window-size=1600,4000')
-    options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
-    browser = webdriver.Chrome(options, Service(driver))
-    try:
-        yield browser
-    finally:
-        browser.quit()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import pytest
 
-from hpml_mm.utils.proxy import Proxy
+from hpml_mm.utils.patch import Proxy
 
 
 class Original:

@@ -44,9 +44,9 @@ class SummaryHook(LoopHook):
     are those of the evaluations that the training loop itself calls.
 
     A training that breaks off leaves its summary too, as 'interrupted' (Ctrl-C, a
-    signal), 'pruned' (by a search) or 'failed'. That of a finished one stays when it is resumed all the same. A
-    summary of the other mode that is there already is kept as ``summary_train.json`` or
-    ``summary_test.json``.
+    signal), 'pruned' (by a search) or 'failed'. That of a finished one stays when it is
+    resumed all the same. A summary of the other mode that is there already is kept as
+    ``summary_train.json`` or ``summary_test.json``.
 
     A hook's ``summary`` takes no arguments and must not communicate with other
     processes: after an error, the others would not answer. All processes call it,

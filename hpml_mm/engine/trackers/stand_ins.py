@@ -11,7 +11,7 @@ from uuid import uuid4
 import numpy as np
 from mmengine.visualization import MLflowVisBackend
 
-from hpml_mm.utils.proxy import Proxy
+from hpml_mm.utils.patch import Proxy
 
 from .run import Run
 from .settings import run_settings

@@ -1,7 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Change of a config that selects on a part of the training set."""
 
-from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 
@@ -28,16 +27,16 @@ def hold_out(cfg: Config, share: float, seed: int) -> None:
             split by index.
     """
     train, val = (cfg.get(f'{name}_dataloader') for name in ('train', 'val'))
-    if not isinstance(train, Mapping) or not isinstance(val, Mapping):
+    if not isinstance(train, dict) or not isinstance(val, dict):
         raise ValueError(
             f'{cfg.filename} has no validation: a search needs val_dataloader, val_cfg '
             'and val_evaluator'
         )
     dataset, seen = train['dataset'], val['dataset']
-    if not any(key in dataset for key in _VIEW[:2]):
+    if 'dataset' in dataset or 'datasets' in dataset:
         raise ValueError(
-            f'{cfg.filename}: train_dataloader.dataset of type {dataset["type"]} has '
-            'no pipeline of its own, so a part of it cannot be validated: search with '
+            f'{cfg.filename}: train_dataloader.dataset is a {dataset["type"]}, a part '
+            'of which cannot go through the pipeline of the validation: search with '
             'the data set that it wraps'
         )
     held = deepcopy(dataset)
@@ -45,8 +44,8 @@ def hold_out(cfg: Config, share: float, seed: int) -> None:
         held.pop(key, None)
         if key in seen:
             held[key] = deepcopy(seen[key])
-    train.dataset = _part(dataset, 'rest', share, seed)
-    val.dataset = _part(held, 'held-out', share, seed)
+    train['dataset'] = _part(dataset, 'rest', share, seed)
+    val['dataset'] = _part(held, 'held-out', share, seed)
     _forget_annotations(cfg.get('val_evaluator'))
 
 

@@ -224,22 +224,20 @@ def _parameter(
 def _check_numbers(place: str, kind: str, values: Mapping[str, Any]) -> None:
     low, high, step = (values.get(name) for name in ('low', 'high', 'step'))
     wanted = int if kind == 'int' else (int, float)
-    numbers = (low, high) if step is None else (low, high, step)
+    numbers: list[Any] = [low, high] if step is None else [low, high, step]
     whole = all(
         isinstance(one, wanted) and not isinstance(one, bool) for one in numbers
     )
-    if not whole or low >= high:
+    if not whole or numbers[0] >= numbers[1] or (step is not None and step <= 0):
         raise ValueError(
             f'{place}: low is {low!r}, high {high!r} and step {step!r}; they are '
-            f'numbers of type {kind}, low below high'
+            f'numbers of type {kind}, low below high, step above 0'
         )
-    if values.get('log') and (low <= 0 or step is not None):
+    if values.get('log') and (numbers[0] <= 0 or step is not None):
         raise ValueError(
             f'{place}: log=True needs low above 0 and no step, not low={low} and '
             f'step={step}'
         )
-    if step is not None and step <= 0:
-        raise ValueError(f'{place}: step is {step}; it is above 0')
 
 
 def _choices(place: str, given: Any) -> dict[Any, Any]:
@@ -282,7 +280,7 @@ def _conditions(
             if one not in other.choices:
                 raise ValueError(
                     f'{place}: when {key} is {one!r}, which is none of its choices '
-                    f'{listed(map(str, other.choices))}'
+                    f'{listed(list(other.choices))}'
                 )
         found[key] = held
     return found

@@ -1,11 +1,13 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Trials of a search: each a training of its own, which may outlive the search."""
 
+import math
 import os
 import socket
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +24,7 @@ from hpml_mm.utils.studies import load_optuna
 from .hold_out import hold_out
 from .leaf import write_leaf
 from .space import Space, apply_space
-from .study import NAME, Settings
+from .study import NAME, Settings, grid_of, make_sampler
 
 _POLL_SECONDS = 0.5
 _LOCK_SECONDS = 300.0
@@ -79,13 +81,20 @@ class Trials:
         name = f'{socket.gethostname()}-{os.getpid()}.owner'
         self._own = out / 'searches' / name
         self._states = load_optuna().trial.TrialState
+        #: Trials that the space has, of a grid.
+        self.most: int | None = None
+        if settings.sampler == 'grid':
+            self.most = math.prod(map(len, grid_of(space).values()))
 
     def run(self, count: int) -> Iterator[TrialEnd]:
         """Run trials until the study has so many, those of other searches included.
 
+        It waits for these, and goes on with them if their search is gone.
+
         Yields:
             The end of each trial that this search has seen to its end.
         """
+        count = count if self.most is None else min(count, self.most)
         Owner.of(os.getpid()).write(self._own)
         try:
             while True:
@@ -96,7 +105,7 @@ class Trials:
                     ends += self._go_on()
                     self._start(count)
                 yield from (end for end in ends if end is not None)
-                if not self.executor.running() and len(self._all()) >= count:
+                if len(self._all()) >= count and not self._any_running():
                     return
                 if not ends:
                     time.sleep(_POLL_SECONDS)
@@ -110,24 +119,37 @@ class Trials:
         return Job(place, words)
 
     def _start(self, count: int) -> None:
-        while self.executor.free() and len(self._all()) < count:
-            trial = self.study.ask()
+        while self.executor.free() and (number := len(self._all())) < count:
+            trial = self._ask(number)
             trial.set_user_attr(_SEARCH, self._own.name)
-            chosen = self.space.suggest(trial)
             job = self.job(trial.number)
-            write_leaf(
-                job.directory.with_suffix('.py'),
-                self.settings.config,
-                lambda cfg, n=trial.number, c=chosen: self._change(cfg, n, c),
-            )
+            change = partial(self._change, number=trial.number, chosen=trial.params)
+            write_leaf(job.directory.with_suffix('.py'), self.settings.config, change)
             prepare(job)
             self._run(job, trial.number)
+
+    def _ask(self, number: int) -> Any:
+        """Make a trial, whose choices a sampler of its own makes."""
+        ending = self.study.sampler
+        self.study.sampler = make_sampler(self.settings, self.space, number)
+        try:
+            trial = self.study.ask()
+            self.space.suggest(trial)
+            return trial
+        finally:
+            # That of a grid would stop an optimization of Optuna's own, at its end.
+            self.study.sampler = ending
+
+    def _any_running(self) -> bool:
+        return any(trial.state == self._states.RUNNING for trial in self._all())
 
     def _change(self, cfg: Config, number: int, chosen: Mapping[str, Any]) -> None:
         """Change the config into that of a trial."""
         apply_options(cfg, dict(self.settings.options))
         apply_space(cfg, self.space.options(chosen))
         hold_out(cfg, self.settings.share, self.settings.seed)
+        if len(self.settings.metrics) > 1:  # Optuna takes reports of one alone
+            return
         hooks = cfg.setdefault('default_hooks', {})
         hooks['pruning'] = dict(
             type='hpml_mm.PruningHook',
@@ -135,7 +157,7 @@ class Trials:
             study=NAME,
             trial=number,
             metric=self.settings.metrics[0].removeprefix('best/'),
-            prunes=self.settings.pruner != 'none',
+            pruner=self.settings.pruner,
         )
 
     def _run(self, job: Job, number: int) -> None:
