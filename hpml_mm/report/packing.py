@@ -15,10 +15,11 @@ from typing import Any
 
 from .content import Picture, Problem, ReportData, RowData, RunData
 
-# Points that a curve keeps, tried in turn.
-_POINTS = (2000, 500, 200, 100, 50)
+# Points that a curve keeps, tried in turn while there is room: a chart is some hundred
+# pixels wide.
+_POINTS = (50, 100, 200, 400, 1000)
 # What could end a script element, or begin an entity or a comment.
-_ESCAPES = str.maketrans({'<': r'\u003c', '>': r'\u003e', '&': r'\u0026'})
+_ESCAPES = {'<': r'\u003c', '>': r'\u003e', '&': r'\u0026'}
 
 
 def packed_json(data: ReportData, room: int) -> str:
@@ -30,12 +31,14 @@ def packed_json(data: ReportData, room: int) -> str:
             a note in the report; what is more important is kept even if it is too much.
     """
     bare = replace(data, runs=tuple(replace(run, pictures=()) for run in data.runs))
-    for points in _POINTS:
-        text = _json(_packed(bare, points))
-        if len(text) <= room:
+    longest = _longest_curve(data)
+    text, points = _json(_packed(bare, _POINTS[0])), _POINTS[0]
+    for more in _POINTS[1:]:
+        if points >= longest or len(wider := _json(_packed(bare, more))) > room:
             break
+        text, points = wider, more
     problems = []
-    if (longest := _longest_curve(data)) > points:
+    if longest > points:
         problems.append(
             Problem(
                 'curves', f'{points} of up to {longest} points of a curve are drawn'
@@ -47,12 +50,14 @@ def packed_json(data: ReportData, room: int) -> str:
             Problem('pictures', f'{left_out} left out: the page would be too large')
         )
     whole = replace(bare, problems=(*data.problems, *problems))
-    return _json(_packed(whole, points) | {'pictures': pictures})
+    return _json(_packed(whole, points) | {'pictures': _finite(pictures)})
 
 
 def _json(content: object) -> str:
-    text = json.dumps(_finite(content), separators=(',', ':'), allow_nan=False)
-    return text.translate(_ESCAPES)
+    text = json.dumps(content, separators=(',', ':'), allow_nan=False)
+    for character, escape in _ESCAPES.items():
+        text = text.replace(character, escape)
+    return text
 
 
 def _finite(value: object) -> Any:
@@ -112,15 +117,11 @@ def _packed(data: ReportData, points: int) -> dict[str, Any]:
     own['rows'] = [texts_of(row) for row in data.rows]
     strings = [field.name for field in fields(RowData) if field.type is str]
     pools = {'texts': texts, 'pairs': pairs, 'columns': columns}
-    return (
-        vars(data)
-        | own
-        | {
-            'row_fields': [field.name for field in fields(RowData)],
-            'row_texts': strings,
-        }
-        | {name: pool.things() for name, pool in pools.items()}
-    )
+    named = {'row_fields': [field.name for field in fields(RowData)]}
+    # Columns, the most by far, are strict already.
+    return _finite(vars(data) | own | named | {'row_texts': strings}) | {
+        name: pool.things() for name, pool in pools.items()
+    }
 
 
 def thinned(points: Sequence, most: int) -> Sequence:
@@ -137,8 +138,10 @@ def _longest_curve(data: ReportData) -> int:
 
 
 def _short(value: float | None) -> float | None:
-    """A number in six digits: a chart shows fewer."""
-    return float(f'{value:.6g}') if isinstance(value, float) else value
+    """A number in six digits, as a chart shows fewer; None if it is not finite."""
+    if not isinstance(value, float):
+        return value
+    return float(f'{value:.6g}') if math.isfinite(value) else None
 
 
 def _plain(figure: dict[str, Any]) -> dict[str, Any]:
@@ -156,7 +159,7 @@ def _chosen(runs: Sequence[RunData], room: int) -> tuple[list[list[Picture]], in
         for place, picture in enumerate(line):
             if picture is None:
                 continue
-            size = len(_json(picture)) + 1
+            size = len(_json(_finite(picture))) + 1
             if size <= room:
                 chosen[place].append(picture)
                 room -= size
