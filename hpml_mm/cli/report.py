@@ -14,6 +14,7 @@ from pathlib import Path
 
 from hpml_mm.report.build import read_report
 from hpml_mm.report.page import write_page
+from hpml_mm.report.reading.studies import without_password
 from hpml_mm.utils.console import progress_bar
 
 from .outputs import check_out_folder
@@ -34,10 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     check_out_folder(args.out)
-    words = ['hpml', 'report', *args.runs, '--out', str(args.out)]
+    places = [without_password(place) for place in args.runs]
+    words = ['hpml', 'report', *places, '--out', str(args.out)]
     if args.title:
         words += ['--title', args.title]
-    title = args.title or ', '.join(name.rstrip('/') or name for name in args.runs)
+    title = args.title or ', '.join(place.rstrip('/') or place for place in places)
     with progress_bar('runs') as show:
         data = read_report(args.runs, title, shlex.join(words), show)
     page = args.out / 'index.html'

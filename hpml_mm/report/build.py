@@ -162,9 +162,10 @@ def _notes(
         )
     queued = [path for path in found.records if not path.with_suffix('').is_dir()]
     if queued:
-        names = listed([path.with_suffix('') for path in queued])
+        names = listed([f'{path.parent.name}/{path.stem}' for path in queued])
         yield f'{len(queued)} jobs have not begun: {names}'
     if left_out:
         yield f'{left_out} pictures are left out for the size of the page'
     if others:
-        yield f'{len(others)} CSV files hold no result rows: {listed(others)}'
+        names = listed([path.name for path in others])
+        yield f'{len(others)} CSV files hold no result rows: {names}'

@@ -154,6 +154,9 @@ COMMANDS = {
     'results table gone.csv': ("'gone.csv'", 'correct the path'),
     'results table rows.csv': ('experiment, value', 'experiment,metric'),
     'results table rows.csv --plot a.png': ('--plot', 'give one --metric'),
+    'report gone --out out': ('gone', 'give a folder or a file'),
+    'report nothing --out out': ('nothing', 'give work directories'),
+    'report rows.csv --out afile': ('afile', 'name a directory'),
     'poses toy.py other.pth --out a.pgn': ('a.pgn', '.png'),
     'nas sample nas-bench-999': ("'nas-bench-999'", 'nas-bench-201'),
 }

@@ -9,18 +9,20 @@ from typing import Any
 
 from hpml_mm.experiments.rows import RESULT_COLUMNS, read_good_results
 from hpml_mm.report.content import Problem, RowData
-from hpml_mm.utils.text_file import csv_errors, read_text
+from hpml_mm.utils.text_file import csv_errors, decode
 
 # So many of the columns make a file one of results, though others may lack.
 _ALIKE = 6
+# Bytes of a line of names.
+_LONGEST = 2**16
 
 
 def header_of(path: Path, problems: list[Problem]) -> tuple[str, ...]:
     """Read the names of a CSV file's columns; empty where it cannot be read."""
     try:
-        with csv_errors(path):
-            lines = read_text(path).split('\n', 1)
-            return tuple(next(csv.reader(lines[:1]), ()))
+        with path.open('rb') as file, csv_errors(path):
+            line = decode(file.readline(_LONGEST), path)
+            return tuple(next(csv.reader([line]), ()))
     except (OSError, ValueError) as error:
         problems.append(Problem(str(path), str(error)))
         return ()

@@ -2,6 +2,7 @@
 """Studies of a report, also those of searches that go on."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,11 @@ def read_studies(
         runs: Ids of runs by the paths of their work directories.
         problems: Takes what cannot be read.
     """
-    optuna = load_optuna()
+    try:
+        optuna = load_optuna()
+    except ImportError as error:  # an extra, which runs and rows need not have
+        problems.append(Problem(without_password(place), str(error)))
+        return []
     level = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     try:
@@ -45,10 +50,16 @@ def read_studies(
         return [_read(study, place, runs, problems) for study in studies]
     except Exception as error:  # of a database, or of a line of a journal
         reason = (str(error).splitlines() or [''])[0]
-        problems.append(Problem(place, f'no study: {type(error).__name__}: {reason}'))
+        what = f'no study: {type(error).__name__}: {reason}'
+        problems.append(Problem(without_password(place), without_password(what)))
         return []
     finally:
         optuna.logging.set_verbosity(level)
+
+
+def without_password(text: str) -> str:
+    """Hide the password of a URL, for a page that others read."""
+    return re.sub(r'(://[^:/@\s]+):[^@\s]+@', r'\1:***@', text)
 
 
 def folder_of(place: str) -> Path | None:
@@ -71,7 +82,7 @@ def _read(
     count = len(study.directions)
     return StudyData(
         name=study.study_name if folder is None else folder.name,
-        place=place,
+        place=without_password(place),
         metrics=tuple(metrics or (f'value {i}' for i in range(count))),
         directions=tuple(one.name.lower() for one in study.directions),
         settings=_settings(settings),
@@ -177,7 +188,10 @@ def _figures(study: Any) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     # They need Plotly, an extra.
     from hpml_mm.experiments.search.plots import missing_figures, study_figures
 
-    figures = {name: _plain(one) for name, one in study_figures(study).items()}
+    try:
+        figures = {name: _plain(one) for name, one in study_figures(study).items()}
+    except ImportError as error:
+        return {}, {'figures': str(error)}
     return figures, missing_figures(study)
 
 
