@@ -2,16 +2,13 @@
 """TensorBoard's pages of a few short trainings, seen in a browser."""
 
 import re
-import shutil
 import socket
 import subprocess
 import sys
 from urllib.request import urlopen
 
 import pytest
-from selenium import webdriver
-from selenium.webdriver.chrome.options import Options
-from selenium.webdriver.chrome.service import Service
+from browsers import headless, severe
 from selenium.webdriver.support.ui import WebDriverWait
 from tensorboard_runs import train
 
@@ -57,21 +54,8 @@ def address(tmp_path_factory):
 @pytest.fixture(scope='module')
 def browser(tmp_path_factory):
     """Chromium without a window."""
-    chromium, driver = shutil.which('chromium'), shutil.which('chromedriver')
-    if chromium is None or driver is None:
-        pytest.skip('no browser: apt-get install chromium chromium-driver')
-    options = Options()
-    options.binary_location = chromium
-    for argument in ('headless=new', 'no-sandbox', 'disable-dev-shm-usage'):
-        options.add_argument(f'--{argument}')
-    options.add_argument(f'--user-data-dir={tmp_path_factory.mktemp("profile")}')
-    options.add_argument('--window-size=1600,4000')
-    options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
-    browser = webdriver.Chrome(options, Service(driver))
-    try:
+    with headless(tmp_path_factory.mktemp('profile'), '1600,4000') as browser:
         yield browser
-    finally:
-        browser.quit()
 
 
 @pytest.fixture
@@ -95,8 +79,7 @@ def look(address, browser):
         browser.get('about:blank')  # a change of the fragment alone would load nothing
         browser.get(f'{address}/#{page}')
         found = wait.until(texts, f'{page} lacks one of {awaited}')
-        errors = [one for one in browser.get_log('browser') if one['level'] == 'SEVERE']
-        assert not errors
+        assert not severe(browser)
         return found
 
     return look
