@@ -14,7 +14,7 @@ ifdef HPML_MM_DATA
 export HPML_MM_DATA := $(abspath $(HPML_MM_DATA))
 endif
 
-.PHONY: help demo test test-quick test-system test-reliability lint format tables docs env env-extras python clean
+.PHONY: help plotly demo test test-quick test-system test-reliability lint format tables report docs env env-extras python clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list.
@@ -55,6 +55,14 @@ docs: env-extras  ## Build the documents and the API reference into build/docs.
 tables: env  ## Write the tables of the documents from results/*.csv.
 	$(BIN)/hpml results documents
 	$(BIN)/python -m projects.cat_grid --write
+
+plotly:  ## Make the part of plotly.js that the report's page holds (node 20, npm).
+	mkdir -p build/plotly
+	cp $(addprefix hpml_mm/report/static/vendor/,package.json build.mjs) build/plotly
+	cd build/plotly && npm install && npm run build -- $(CURDIR)/hpml_mm/report/static/vendor
+
+report: env-extras  ## Make one page of results/ and the cat grid, build/report/index.html.
+	$(BIN)/hpml report results configs/cat_pose --out build/report
 
 env: python  ## Install what is missing into .venv.
 	@$(PYTHON) tools/setup_env.py --venv $(VENV)

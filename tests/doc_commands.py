@@ -44,6 +44,7 @@ SHORT = [
 #: What is added to a command, or put after the option that it has.
 SHORTER = {
     'hpml sweep': {'--work-dir': 'work_dirs/test_docs'},
+    'hpml grid': {'--work-dir': 'work_dirs/test_docs/grid'},
     'hpml benchmark': {'--rounds': '1', '--batches': '1', '--warmup': '1'},
     'python -m projects.checkpoint_stall': {'--rounds': '1', '--saves': '2'},
     'hpml quantize': {'--latency-seconds': '0', '--max-drop': 'none'},
@@ -145,17 +146,21 @@ def shortened(words: list[str]) -> list[str]:
                     words[words.index(option) + 1] = value
                 else:
                     words += [option, value]
-    return _with_short_runs(words) if words[:2] == ['hpml', 'sweep'] else words
+    if words[0] == 'hpml' and words[1] in ('sweep', 'grid'):
+        return _with_short_runs(words)
+    return words
 
 
 def _with_short_runs(words: list[str]) -> list[str]:
-    """A sweep of one round, or of its first seed, with short trainings."""
+    """A comparison of one round, or of its first seed, with short trainings."""
     if '--iters' in words:
         words[words.index('--iters') + 1] = '12'
         return [*words, '--rounds', '1']
     at = words.index('--seeds') + 2
     while words[at].isdigit():
         del words[at]
+    if words[1] == 'grid':
+        return [*words, '--cfg-options', *SHORT]
     for place in reversed(range(len(words))):
         if words[place] == '--variant':
             words[place + 3 : place + 3] = SHORT

@@ -41,7 +41,7 @@ RUN = [
     if command.reason_not_to_run is None
 ]
 # They set up threads, memory and signals for their whole process.
-OWN_PROCESS = ('train', 'test', 'sweep', 'benchmark', 'quantize', 'tune')
+OWN_PROCESS = ('train', 'test', 'sweep', 'grid', 'benchmark', 'quantize', 'tune')
 
 
 @pytest.fixture(scope='session')

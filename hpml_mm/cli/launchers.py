@@ -7,6 +7,7 @@ their cores and chosen a work directory.
 
 import os
 import re
+import socket
 import subprocess
 from collections.abc import Mapping
 
@@ -108,12 +109,28 @@ def _meeting_place(launcher: str, environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _first_node(environ: Mapping[str, str]) -> str:
+    """Name of the first node of a step, or its address where the name has none.
+
+    Nodes may be known to SLURM alone, which then has ``NodeAddr`` for them.
+    """
     nodes = environ.get('SLURM_STEP_NODELIST') or environ.get('SLURM_NODELIST', '')
-    if '[' not in nodes and ',' not in nodes:
-        return nodes or '127.0.0.1'
+    if not nodes:
+        return '127.0.0.1'
+    name = nodes
+    if '[' in nodes or ',' in nodes:
+        name = _scontrol('hostnames', nodes).split()[0]
+    try:
+        socket.getaddrinfo(name, None)
+    except socket.gaierror:
+        address = re.search(r'NodeAddr=(\S+)', _scontrol('node', name))
+        return address[1] if address else name
+    return name
+
+
+def _scontrol(what: str, nodes: str) -> str:
     try:
         asked = subprocess.run(
-            ['scontrol', 'show', 'hostnames', nodes],
+            ['scontrol', 'show', what, nodes],
             capture_output=True,
             text=True,
             check=True,
@@ -121,6 +138,6 @@ def _first_node(environ: Mapping[str, str]) -> str:
     except (OSError, subprocess.CalledProcessError) as error:
         raise ValueError(
             f'--launcher slurm: scontrol does not tell the first of {nodes}: {error}; '
-            'set MASTER_ADDR to its name'
+            'set MASTER_ADDR to its name or address'
         ) from error
-    return asked.stdout.split()[0]
+    return asked.stdout

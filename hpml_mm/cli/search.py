@@ -18,7 +18,8 @@ from typing import Any
 
 from hpml_mm.config.arguments import add_config_arguments
 from hpml_mm.config.overrides import load_config
-from hpml_mm.experiments.executors import Executor, LocalExecutor, running
+from hpml_mm.experiments.executors import Executor, running
+from hpml_mm.experiments.jobs import config_digest
 from hpml_mm.experiments.rows import append_results, check_results
 from hpml_mm.experiments.runs import Summary
 from hpml_mm.experiments.search.hold_out import hold_out
@@ -41,17 +42,24 @@ from hpml_mm.experiments.search.repeat import (
 )
 from hpml_mm.experiments.search.space import Space, check_space, read_space
 from hpml_mm.experiments.search.study import (
-    PRUNERS,
     SAMPLERS,
     Settings,
     open_study,
     study_url,
 )
 from hpml_mm.experiments.search.trials import TrialEnd, Trials
-from hpml_mm.experiments.sweep import Run, alternate, sweep_rows, train_all
+from hpml_mm.experiments.sweep import (
+    Run,
+    alternate,
+    summary_of,
+    sweep_rows,
+    train_all,
+)
 from hpml_mm.utils.console import progress_bar
 from hpml_mm.utils.messages import markdown_table
+from hpml_mm.utils.studies import PRUNERS
 
+from .executor_options import add_executor_options, executor_of
 from .outputs import (
     add_json_option,
     add_rows_option,
@@ -99,6 +107,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default='journal',
         help='journal or sqlite in --out, or the URL of a database',
     )
+    add_executor_options(parser.add_argument_group('runs'))
     again = parser.add_argument_group('repetition')
     again.add_argument(
         '--repeat', type=int, default=3, metavar='K', help='train the K best again'
@@ -136,6 +145,7 @@ def search(args: argparse.Namespace) -> list[Repeated]:
         metrics=tuple(args.metric),
         sampler=args.sampler,
         pruner=pruner,
+        digest=config_digest([args.config]),
         share=args.held_out,
         seed=args.seed,
         at_most=_limits(args.at_most),
@@ -143,10 +153,10 @@ def search(args: argparse.Namespace) -> list[Repeated]:
     )
     space = _checked(args, settings)
     place = study_url(args.storage, args.out)
-    cfg = load_config(args.config, args.cfg_options)
-    hold_out(cfg, settings.share, settings.seed)
-    study = open_study(place, settings, space, _steps(cfg))
-    with running(LocalExecutor()) as executor:
+    hold_out(load_config(args.config, args.cfg_options), settings.share, settings.seed)
+    chosen = executor_of(args, args.out)
+    study = open_study(place, settings)
+    with running(chosen) as executor:
         trials = Trials(study, place, settings, space, args.out, executor)
         with progress_bar('trials') as show:
             for end in trials.run(args.trials):
@@ -199,10 +209,10 @@ def _repeat(
     done: list[tuple[Run, Summary]] = []
     with progress_bar('repetitions') as show:
         show(0, len(runs))
-        for one in train_all(runs, args.out / 'repeats', executor):
-            done.append(one)
+        for one, end in train_all(runs, args.out / 'repeats', executor):
+            done.append((one, summary_of(one, end)))
             show(len(done), len(runs))
-    metric = settings.metrics[0]
+    metric = settings.metrics[0].removeprefix('best/')
     found = compare(done, trials, metric)
     told = verdict(found, metric)
     command = f'hpml train {variants[1].config}'
@@ -214,7 +224,7 @@ def _repeat(
         rows = sweep_rows(name, done, [metric], baseline=BASE, argv=sys.argv)
         append_results(args.rows, rows)
     print(markdown_table(REPEATED_HEADER, repeated_rows(found)))
-    print(f'best1 is {told}\n{command}')
+    print(f'{variants[1].label}: {told}\n{command}')
     return found
 
 
@@ -231,12 +241,6 @@ def _print_end(end: TrialEnd, settings: Settings) -> None:
     values = zip(settings.metrics, end.values, strict=False)
     shown = ' '.join(f'{name}={value:.4g}' for name, value in values)
     print(f'trial {end.number}: {end.state} {shown or end.reason}'.rstrip(), flush=True)
-
-
-def _steps(cfg: Any) -> int | None:
-    """Epochs of a training, or its iterations where it counts these."""
-    loop = cfg.get('train_cfg') or {}
-    return loop.get('max_epochs') or loop.get('max_iters')
 
 
 def _limits(words: list[str]) -> dict[str, float]:

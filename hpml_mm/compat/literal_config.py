@@ -48,6 +48,36 @@ def literal_config(text: str, source: str) -> Config:
         ) from None
 
 
+def literal_values(text: str, source: str) -> dict[str, Any]:
+    """Read all names of a config's text, to be shown: nothing in it runs.
+
+    Args:
+        text: See :func:`literal_config`.
+        source: Its file, for errors.
+
+    Returns:
+        Values by name. One that is no data is its own source text.
+
+    Raises:
+        ValueError: It is no Python.
+    """
+    found: dict[str, Any] = {}
+    try:
+        for node in ast.parse(text).body:
+            if not isinstance(node, ast.Assign):
+                continue
+            try:
+                name, value = _assignment(node)
+            except (TypeError, ValueError):
+                name, value = ast.unparse(node.targets[0]), ast.unparse(node.value)
+            found[name] = value
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(
+            f'{source}: its config cannot be read: {str(error)[:200]}'
+        ) from None
+    return found
+
+
 class _Checker:
     """Leaves the parts that are needed, with their types and files known."""
 

@@ -16,7 +16,7 @@ class HeldOutDataset:
     """Wrapper of a data set that shows a seeded part of it, or the rest.
 
     The part has its share of each class, where the data set tells the classes. With the
-    same share and seed the two parts have no sample in common, and all samples are in
+    same share and seed the two parts have no image in common, and all samples are in
     one of them, whatever the pipelines are.
 
     It passes on what it does not know itself, such as ``metainfo``.
@@ -42,7 +42,7 @@ class HeldOutDataset:
         self._dataset = built
         if hasattr(built, 'full_init'):
             built.full_init()
-        held = held_out_indices(_labels(built), share, seed)
+        held = held_out_indices(_labels(built), share, seed, _images(built))
         if part == 'rest':
             held = np.setdiff1d(np.arange(len(built)), held)
         if len(held) == 0:
@@ -84,22 +84,36 @@ class HeldOutDataset:
         return getattr(self._dataset, name)
 
 
-def held_out_indices(labels: Sequence[int], share: float, seed: int) -> np.ndarray:
+def held_out_indices(
+    labels: Sequence[int], share: float, seed: int, groups: Sequence[Any] | None = None
+) -> np.ndarray:
     """Choose a share of the samples of each label, at least one where there are two.
+
+    Args:
+        labels: One a sample.
+        share: Share to choose.
+        seed: Of the choice.
+        groups: One a sample: samples of one group stay together, and count by the label
+            of their first.
 
     Returns:
         Their indices, in order.
     """
-    known = np.asarray(labels)
+    members: dict[Any, list[int]] = {}
+    for index, group in enumerate(range(len(labels)) if groups is None else groups):
+        members.setdefault(group, []).append(index)
+    of_group = list(members.values())
+    known = np.array([labels[indices[0]] for indices in of_group])
     generator = np.random.default_rng(seed)
-    chosen = []
+    chosen: list[int] = []
     for label in np.unique(known):
         of_label = generator.permutation(np.flatnonzero(known == label))
         count = round(share * len(of_label))
         if len(of_label) > 1:
             count = min(max(count, 1), len(of_label) - 1)
-        chosen.append(of_label[:count])
-    return np.sort(np.concatenate(chosen)) if chosen else np.empty(0, int)
+        for group in of_label[:count]:
+            chosen += of_group[group]
+    return np.sort(np.array(chosen, dtype=int))
 
 
 def _labels(dataset: Any) -> list[int]:
@@ -107,3 +121,11 @@ def _labels(dataset: Any) -> list[int]:
     if hasattr(dataset, 'get_gt_labels'):
         return list(dataset.get_gt_labels())
     return [0] * len(dataset)
+
+
+def _images(dataset: Any) -> list[Any] | None:
+    """Image of each sample, of which poses have several; None where none is told."""
+    if not hasattr(dataset, 'get_data_info'):
+        return None
+    infos = (dataset.get_data_info(index) for index in range(len(dataset)))
+    return [info.get('img_path') or index for index, info in enumerate(infos)]

@@ -4,7 +4,7 @@
 import csv
 import io
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypedDict
@@ -98,6 +98,38 @@ def read_results(path: Path) -> list[ResultRow]:
         ValueError: With file and row, for other columns, a value that is no
             number or is missing, and a ratio that is not ``value / baseline``.
     """
+    rows = []
+    for _, row in _rows_of(path):
+        if isinstance(row, ValueError):
+            raise row
+        rows.append(row)
+    return rows
+
+
+def read_good_results(
+    path: Path,
+) -> tuple[list[tuple[int, ResultRow]], list[ValueError]]:
+    """Read a results file as far as it can be read.
+
+    Returns:
+        Good rows with their lines, and what :func:`read_results` would raise for each
+        of the others. An error that ends the file stands last.
+    """
+    good: list[tuple[int, ResultRow]] = []
+    bad: list[ValueError] = []
+    try:
+        for line, row in _rows_of(path):
+            if isinstance(row, ValueError):
+                bad.append(row)
+            else:
+                good.append((line, row))
+    except (OSError, ValueError) as error:
+        bad.append(error if isinstance(error, ValueError) else ValueError(str(error)))
+    return good, bad
+
+
+def _rows_of(path: Path) -> Iterator[tuple[int, ResultRow | ValueError]]:
+    """Yield each row, or its error, with its line."""
     with csv_errors(path):
         reader = csv.DictReader(io.StringIO(read_text(path), newline=''))
         if tuple(reader.fieldnames or ()) != RESULT_COLUMNS:
@@ -105,7 +137,12 @@ def read_results(path: Path) -> list[ResultRow]:
                 f'{path}: the columns are {listed(reader.fieldnames or ())}, not '
                 f'{",".join(RESULT_COLUMNS)}'
             )
-        return [_parse(cells, f'{path}:{reader.line_num}') for cells in reader]
+        for cells in reader:
+            line = reader.line_num
+            try:
+                yield line, _parse(cells, f'{path}:{line}')
+            except ValueError as error:
+                yield line, error
 
 
 def check_results(path: Path | None) -> None:

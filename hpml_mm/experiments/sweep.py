@@ -11,7 +11,7 @@ from hpml_mm.config.arguments import add_config_arguments
 from hpml_mm.config.overrides import load_config
 from hpml_mm.utils.stats import mean_std, quartiles, turns
 
-from .executors import Executor, run_all
+from .executors import Ended, Executor, run_all
 from .jobs import Job, config_digest
 from .rows import ResultRow, result_row
 from .runs import Summary, check_same_environment, metric_of
@@ -105,12 +105,21 @@ def alternate(
             yield Run(variant, number, seeded)
 
 
-def check_variants(variants: Sequence[Variant]) -> None:
+def check_variants(
+    variants: Sequence[Variant], remedy: str = 'give one of them KEY=VALUE'
+) -> None:
     """Check the config of every variant before the first of them trains.
 
+    Args:
+        variants: At least one.
+        remedy: What to do about two that are the same.
+
     Raises:
-        ValueError: If one is wrong, or two are the same.
+        ValueError: If a label or a config comes twice, or a config is wrong.
     """
+    labels = [variant.label for variant in variants]
+    if len(set(labels)) < len(labels):
+        raise ValueError(f'two variants of one label: {" ".join(labels)}')
     seen: dict[str, str] = {}
     for variant in variants:
         parser = argparse.ArgumentParser()
@@ -121,30 +130,36 @@ def check_variants(variants: Sequence[Variant]) -> None:
         digest = config_digest([variant.config, *words])
         if digest in seen:
             raise ValueError(
-                f'--variant {seen[digest]} and {variant.label} are the same config: '
-                'give one of them KEY=VALUE'
+                f'{seen[digest]} and {variant.label} are the same config: {remedy}'
             )
         seen[digest] = variant.label
 
 
 def train_all(
     runs: Sequence[Run], folder: Path, executor: Executor, iters: int | None = None
-) -> Iterator[tuple[Run, Summary]]:
+) -> Iterator[tuple[Run, Ended]]:
     """Train all that have not finished; the jobs are those of :meth:`Run.job`.
 
     Yields:
-        Each run and its summary, as they end.
+        Each run and its end, as they end.
 
     Raises:
         ValueError: If a directory holds a run of other arguments or another config.
-        RuntimeError: If a training fails.
     """
     of_job = {run.job(folder, iters): run for run in runs}
     for end in run_all(list(of_job), executor):
-        run = of_job[end.job]
-        if end.summary is None:
-            raise RuntimeError(f'{run.name} failed: {end.reason}; see {end.job.log}')
-        yield run, end.summary
+        yield of_job[end.job], end
+
+
+def summary_of(run: Run, end: Ended) -> Summary:
+    """Summary of a run that has finished.
+
+    Raises:
+        RuntimeError: If it has failed.
+    """
+    if end.summary is None:
+        raise RuntimeError(f'{run.name} failed: {end.reason}; see {end.job.log}')
+    return end.summary
 
 
 def check_same(done: Sequence[tuple[Run, Summary]]) -> None:
@@ -166,12 +181,13 @@ def sweep_rows(
     *,
     baseline: str | None,
     argv: Sequence[str],
+    leaves: Mapping[str, str] | None = None,
 ) -> list[ResultRow]:
     """One row for each variant and metric (see :func:`~.runs.metric_of`).
 
     Repeats have a median and its IQR, seeds a mean and its standard deviation. All are
     compared with the variant labelled ``baseline``; a row keeps the part of ``argv``
-    that gives it again.
+    that gives it again, see :func:`argv_for`.
 
     Raises:
         ValueError: If the runs are not comparable, or one does not know a metric.
@@ -198,7 +214,7 @@ def sweep_rows(
                 centre,
                 len(summaries[label]),
                 environment=summaries[label][-1]['environment'],
-                argv=argv_for(argv, (label, baseline)),
+                argv=argv_for(argv, (label, baseline), leaves),
                 baseline=found[baseline][0] if baseline else None,
             )
             for label, centre in found.items()
@@ -206,12 +222,23 @@ def sweep_rows(
     return rows
 
 
-def argv_for(argv: Sequence[str], labels: Sequence[str | None]) -> list[str]:
-    """``sys.argv`` of a sweep with the variants of some labels only."""
+def argv_for(
+    argv: Sequence[str],
+    labels: Sequence[str | None],
+    leaves: Mapping[str, str] | None = None,
+) -> list[str]:
+    """``sys.argv`` of a comparison with the variants of some labels only.
+
+    Args:
+        argv: All words.
+        labels: Those that stay.
+        leaves: Label of each word that is a config by itself, not behind --variant.
+    """
     words, stays = [], True
+    of_word = leaves or {}
     for index, word in enumerate(argv):
         if word.startswith('--'):
             stays = word != '--variant' or argv[index + 1] in labels
-        if stays:
+        if stays and of_word.get(word, labels[0]) in labels:
             words.append(word)
     return words

@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Storages of Optuna's studies."""
+"""Storages and pruners of Optuna's studies."""
 
 import os
 from contextlib import AbstractContextManager
@@ -10,6 +10,7 @@ from hpml_mm.compat import require
 
 from .files import locked
 
+PRUNERS = ('median', 'hyperband', 'none')
 # Reading and writing a line takes far less.
 _LOCK_SECONDS = 120.0
 
@@ -40,6 +41,23 @@ def open_storage(place: str) -> Any:
     journal = optuna.storages.journal
     backend = journal.JournalFileBackend(place, lock_obj=JournalLock(Path(place)))
     return optuna.storages.JournalStorage(backend)
+
+
+def make_pruner(name: str, steps: int | None) -> Any:
+    """Make a pruner of Optuna by its name.
+
+    The median waits for five whole trainings and for a quarter of each.
+
+    Args:
+        name: One of :data:`PRUNERS`.
+        steps: Epochs or iterations of a training.
+    """
+    pruners = load_optuna().pruners
+    if name == 'none' or steps is None:
+        return pruners.NopPruner()
+    if name == 'median':
+        return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=steps // 4)
+    return pruners.HyperbandPruner(max_resource=steps)
 
 
 def _patience(place: str) -> dict[str, Any]:

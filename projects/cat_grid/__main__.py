@@ -9,7 +9,8 @@ from pathlib import Path
 
 from hpml_mm.config.arguments import clear_errors
 from hpml_mm.experiments.rows import read_results
-from projects.cat_grid.grid import grid_table, measured, read_source, replace_grid
+from hpml_mm.report.reading.sources import measured, read_source
+from projects.cat_grid.grid import grid_table, replace_grid
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -3,6 +3,8 @@
 
 import os
 import signal
+import time
+from pathlib import Path
 
 import torch
 from mmengine.evaluator import BaseMetric
@@ -115,3 +117,17 @@ class FillMemoryHook(Hook):
     def before_train_iter(self, runner, batch_idx, data_batch=None):
         if batch_idx == 1:
             torch.empty(2**43)
+
+
+@HOOKS.register_module()
+class SlowStartHook(Hook):
+    """Takes half a second for each iteration of the first process in a work dir."""
+
+    def before_train(self, runner):
+        mark = Path(runner.work_dir, 'slow')
+        self.slow = not mark.exists()
+        mark.touch()
+
+    def after_train_iter(self, runner, batch_idx, data_batch=None, outputs=None):
+        if self.slow:
+            time.sleep(0.5)

@@ -53,6 +53,7 @@ OPTIONS = {
 _FER = 'train fer.py --cfg-options'
 _DATA = 'train_dataloader.dataset'
 _SWEEP = "sweep --name a --metric 'throughput(img/s)' --rows"
+_GRID = 'grid --metric accuracy/top1 --rows out.csv --work-dir w/g'
 _PAIR = '--variant a toy.py --variant b toy.py'
 
 COMMANDS = {
@@ -150,10 +151,26 @@ COMMANDS = {
     ),
     f'{_SWEEP} rows.csv {_PAIR} model.width=3': ('rows.csv', 'experiment,metric'),
     f'{_SWEEP} out.csv {_PAIR} model.width=3 --rounds 0': ('--rounds 0', 'at least 1'),
+    f'{_GRID} toy.py --executor lokal:2': ('lokal:2', 'did you mean local?'),
+    f'{_GRID} toy.py --executor local:9999': ('local:9999', 'the cores'),
+    f'{_GRID} toy.py --executor slurm': ('--executor slurm', '--slurm FILE'),
+    f'{_GRID} toy.py --executor slurm --slurm gone.py': ("'gone.py'", '--slurm'),
+    f'{_GRID} toy.py --executor slurm --slurm cluster.py': (
+        'partiton',
+        'did you mean partition?',
+    ),
+    f'{_GRID} toy.py --slurm cluster.py': ('cluster.py', '--executor slurm'),
+    f'{_GRID} toy.py toy.py': ('toy toy', 'one label'),
+    f'{_GRID} toy.py --against b': ('--against b', 'no variant'),
+    f'{_GRID} tyo.py': ("'tyo.py'", 'did you mean toy.py?'),
+    'runs gone': ("'gone'", 'no folder'),
     'sweep --name a --metric los --rows o.csv --variant a toy.py': ("'los'", 'loss('),
     'results table gone.csv': ("'gone.csv'", 'correct the path'),
     'results table rows.csv': ('experiment, value', 'experiment,metric'),
     'results table rows.csv --plot a.png': ('--plot', 'give one --metric'),
+    'report gone --out out': ('gone', 'give a folder or a file'),
+    'report nothing --out out': ('nothing', 'give work directories'),
+    'report rows.csv --out afile': ('afile', 'name a directory'),
     'poses toy.py other.pth --out a.pgn': ('a.pgn', '.png'),
     'nas sample nas-bench-999': ("'nas-bench-999'", 'nas-bench-201'),
 }

@@ -35,7 +35,7 @@ SLURM = {
     'SLURM_LOCALID': '0',
     'SLURM_NODEID': '3',
     'SLURM_STEP_TASKS_PER_NODE': '2(x3),1',
-    'SLURM_NODELIST': 'first',
+    'SLURM_NODELIST': 'localhost',
     'SLURM_JOB_ID': '41007',
 }
 
@@ -79,18 +79,29 @@ def test_variables_of_slurm():
         'WORLD_SIZE': '7',
         'LOCAL_RANK': '0',
         'LOCAL_WORLD_SIZE': '1',
-        'MASTER_ADDR': 'first',
+        'MASTER_ADDR': 'localhost',
         'MASTER_PORT': '29507',
     }
     second = process_variables('slurm', {**SLURM, 'SLURM_NODEID': '1'})
     assert second['LOCAL_WORLD_SIZE'] == '2'
 
 
+# Knows n1 and n2, which have no names outside of SLURM.
+SCONTROL = """#!/bin/sh
+case "$2 $3" in
+  "hostnames n[1-2]") printf "n1\\nn2\\n";;
+  "node n1") printf "NodeName=n1 Arch=x86_64\\n   NodeAddr=10.0.0.1 NodeHostName=n1\\n";;
+  *) exit 1;;
+esac
+"""
+
+
 def test_the_first_of_several_nodes_is_asked_for(tmp_path, monkeypatch):
-    put(tmp_path, 'scontrol', '#!/bin/sh\n[ "$3" = "n[1-2]" ] && printf "n1\\nn2\\n"\n')
+    (tmp_path / 'bin').mkdir()
+    put(tmp_path / 'bin', 'scontrol', SCONTROL)
     nodes = {**SLURM, 'SLURM_NODELIST': 'n[1-2]'}
-    monkeypatch.setenv('PATH', f'{tmp_path}:{os.environ["PATH"]}')
-    assert process_variables('slurm', nodes)['MASTER_ADDR'] == 'n1'
+    monkeypatch.setenv('PATH', f'{tmp_path}/bin:{os.environ["PATH"]}')
+    assert process_variables('slurm', nodes)['MASTER_ADDR'] == '10.0.0.1'
     monkeypatch.setenv('PATH', str(tmp_path / 'empty'))
     with pytest.raises(ValueError, match='set MASTER_ADDR'):
         process_variables('slurm', nodes)

@@ -44,6 +44,7 @@ _base_ = 'fer.py'
 train_dataloader = dict(dataset=dict(pipeline=[dict(type='PackInputs')]))""",
     'syntax.py': 'model = dict(',
     'empty.py': '',
+    'cluster.py': "time = 60\npartiton = 'gpu'",
     'circle_a.py': "_base_ = 'circle_b.py'",
     'circle_b.py': "_base_ = 'circle_a.py'",
     'old.py': 'total_epochs = 9\nlr_config = dict(policy="step")',

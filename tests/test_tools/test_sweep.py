@@ -1,46 +1,18 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-import json
-import subprocess
-from pathlib import Path
-
 import pytest
+from fake_training import calls, fake_python
 from toy_tools import TOY, call_tool, run_tool
 
-from hpml_mm.experiments import sweep
 from hpml_mm.experiments.rows import read_results
 
 SPEED = 'throughput(img/s)'
-SUMMARY = {
-    'status': 'finished',
-    'metrics': {'accuracy/top1': 50.0},
-    'measurements': {SPEED: 100.0},
-    'environment': {
-        'commit': 'abc',
-        'dirty': False,
-        'device': 'a CPU',
-        'torch': '2',
-        'date': '2026-01-02T03:04:05+00:00',
-    },
-}
 
 
 @pytest.fixture
-def trainings(monkeypatch):
-    """Trainings that end at once; the list holds the arguments of each."""
-    done = []
-
-    def train(command, stdout, **kwargs):
-        done.append(command[2:])
-        if 'broken' in ' '.join(command):
-            stdout.write("note\nerror: unknown key, did you mean 'width'?\n")
-            return subprocess.CompletedProcess(command, 2)
-        work_dir = Path(command[command.index('--work-dir') + 1])
-        work_dir.mkdir(parents=True)
-        (work_dir / 'summary.json').write_text(json.dumps(SUMMARY))
-        return subprocess.CompletedProcess(command, 0)
-
-    monkeypatch.setattr(sweep.subprocess, 'run', train)
-    return done
+def trainings(tmp_path, monkeypatch):
+    """Trainings that end at once; a function that lists the arguments of each."""
+    fake_python(tmp_path, monkeypatch)
+    return lambda: calls(tmp_path)
 
 
 def run(tmp_path, *options, metric=SPEED, variants=(('toy', TOY),)):
@@ -83,7 +55,7 @@ def test_a_sweep_goes_on_where_it_was(tmp_path, trainings):
     assert done.returncode == 0, done.stderr
     order = [line.split()[1] for line in done.stdout.splitlines()[:4]]
     assert order == ['a/run0', 'b/run0', 'b/run1', 'a/run1']
-    assert len(trainings) == 4
+    assert len(trainings()) == 4
     rows = read_results(tmp_path / 'results' / 'x.csv')
     assert [(r.experiment, r.n, r.spread) for r in rows] == [
         ('x/a', 2, 0),
@@ -92,7 +64,7 @@ def test_a_sweep_goes_on_where_it_was(tmp_path, trainings):
     other = (variants[0], (*variants[1][:2], 'train_dataloader.batch_size=1'))
     done = run(tmp_path, '--rounds', 1, variants=other)
     assert done.returncode == 2
-    assert 'other arguments: choose another --name' in done.stderr
+    assert 'other arguments: choose another place' in done.stderr
 
 
 def test_a_config_that_was_edited_meanwhile_is_refused(tmp_path, trainings):
@@ -103,16 +75,16 @@ def test_a_config_that_was_edited_meanwhile_is_refused(tmp_path, trainings):
     leaf.write_text(leaf.read_text() + 'optim_wrapper = dict(optimizer=dict(lr=0.5))\n')
     done = run(tmp_path, '--rounds', 1, variants=variants)
     assert done.returncode == 2
-    assert 'another content of its config: choose another --name' in done.stderr
-    assert len(trainings) == 1
+    assert 'another content of its config: choose another place' in done.stderr
+    assert len(trainings()) == 1
 
 
 def test_seeds_are_resumed_and_have_a_mean(tmp_path, trainings):
     done = run(tmp_path, '--seeds', 3, 5, metric='accuracy/top1')
     assert done.returncode == 0, done.stderr
-    assert [words[-3:] for words in trainings] == [
-        ['--seed', '3', '--resume'],
-        ['--seed', '5', '--resume'],
+    place = 'work_dirs/sweep/x/toy/seed'
+    assert [words[-5:] for words in trainings()] == [
+        ['--seed', seed, '--work-dir', f'{place}{seed}', '--resume'] for seed in '35'
     ]
     (row,) = read_results(tmp_path / 'results' / 'x.csv')
     assert (row.unit, row.value, row.spread, row.n) == ('%', 50, 0, 2)
@@ -122,7 +94,7 @@ def test_a_failing_run_is_one_line_that_names_its_log(tmp_path, trainings):
     done = run(tmp_path, variants=[('broken', TOY)])
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
-    assert "did you mean 'width'" in line
+    assert 'boom' in line
     assert 'run0.log' in line
     assert not (tmp_path / 'results').exists()
 
@@ -132,6 +104,7 @@ def test_a_failing_run_is_one_line_that_names_its_log(tmp_path, trainings):
     [
         ((), 'loss', "'loss'"),
         (('--against', 'y'), SPEED, '--against y'),
+        (('--executor', 'local:2:shared'), SPEED, 'rounds measure speed'),
         (('--variant', 'toy', TOY), SPEED, 'two variants of one label'),
     ],
 )
@@ -141,4 +114,4 @@ def test_a_wrong_command_is_refused_before_any_run(
     done = run(tmp_path, *options, metric=metric)
     assert done.returncode != 0
     assert message in done.stderr
-    assert trainings == []
+    assert trainings() == []

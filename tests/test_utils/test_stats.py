@@ -7,7 +7,9 @@ from hpml_mm.utils.stats import (
     are_told_apart,
     calibrate,
     difference,
+    holm,
     mean_std,
+    paired_test,
     percentile,
     quartiles,
     ratio,
@@ -94,3 +96,21 @@ def test_calibration_doubles_until_half_the_time_is_filled(cost, slow, count, as
 
     assert calibrate(run, 3.0) == count
     assert calls == asked
+
+
+def test_a_paired_test_by_hand():
+    found = paired_test([53, 54, 55], [50, 52, 51])
+    # Mean 3, standard deviation 1, so t is 3 * sqrt(3) = 5.196 at two degrees.
+    assert (found.mean, found.n) == (3, 3)
+    assert found.p == pytest.approx(0.035098, rel=1e-3)
+    assert (found.low, found.high) == pytest.approx((0.51586, 5.48414), rel=1e-4)
+    assert paired_test([1], [2]) is None
+    assert paired_test([1, 2], [2, 3]) is None  # no spread: no t
+    with pytest.raises(ValueError, match='2 rounds'):
+        paired_test([1, 2], [1])
+
+
+def test_holm_by_hand():
+    assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
+    assert holm([0.5, 0.9]) == [1.0, 1.0]
+    assert holm([]) == []

@@ -8,7 +8,7 @@ from mmengine.runner import IterBasedTrainLoop, Runner
 
 from hpml_mm.engine.screen.quiet import ON_SCREEN
 from hpml_mm.registry import HOOKS
-from hpml_mm.utils.studies import load_optuna, open_storage
+from hpml_mm.utils.studies import load_optuna, make_pruner, open_storage
 
 from .loop_hook import LoopHook
 
@@ -25,7 +25,7 @@ class PruningHook(LoopHook):
         study: Name of the study.
         trial: Number of the trial in it.
         metric: Metric that counts.
-        prunes: False to report only, as with two metrics that count.
+        pruner: One of :data:`hpml_mm.utils.studies.PRUNERS`; ``'none'`` reports only.
 
     Raises:
         ValueError: A validation lacks the metric.
@@ -36,11 +36,16 @@ class PruningHook(LoopHook):
     switched_on = ()
 
     def __init__(
-        self, storage: str, study: str, trial: int, metric: str, prunes: bool = True
+        self,
+        storage: str,
+        study: str,
+        trial: int,
+        metric: str,
+        pruner: str = 'none',
     ) -> None:
         self.storage, self.study, self.trial = storage, study, trial
         self.metric = metric
-        self.prunes = prunes
+        self.pruner = pruner
         # Epoch or iteration of the validation after which the training was ended.
         self.pruned_at: int | None = None
         self._trial: Any = None
@@ -50,8 +55,16 @@ class PruningHook(LoopHook):
         self.pruned_at = None
         if is_main_process():
             optuna = load_optuna()
+            loop = runner.train_loop
             study = optuna.load_study(
-                study_name=self.study, storage=open_storage(self.storage)
+                study_name=self.study,
+                storage=open_storage(self.storage),
+                pruner=make_pruner(
+                    self.pruner,
+                    loop.max_iters
+                    if isinstance(loop, IterBasedTrainLoop)
+                    else loop.max_epochs,
+                ),
             )
             held = study.get_trials(deepcopy=False)[self.trial]
             self._trial = optuna.trial.Trial(study, held._trial_id)
@@ -83,7 +96,7 @@ class PruningHook(LoopHook):
         if is_main_process():
             if step not in self._reported():
                 self._trial.report(value, step)
-            answer = [self.prunes and self._trial.should_prune()]
+            answer = [self._trial.should_prune()]
         broadcast_object_list(answer)
         return answer[0]
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from hpml_mm.experiments.jobs import Job, ended_summary, is_running, last_line, prepare
+from hpml_mm.experiments.jobs import Job, ended_summary, last_line, prepare
 from hpml_mm.experiments.runs import Summary
 
 _POLL_SECONDS = 0.5
@@ -61,7 +61,11 @@ class Executor(Protocol):
         """Count the jobs that may be started now."""
 
     def start(self, job: Job) -> bool:
-        """Start a job that is prepared; False if another process has it already."""
+        """Start a job that is prepared, or take it over where it can be followed.
+
+        Returns:
+            False if another process has it that must be waited for.
+        """
 
     def ended(self) -> list[Ended]:
         """Return the jobs that have ended since the last call, without waiting."""
@@ -99,7 +103,7 @@ def run_all(jobs: Sequence[Job], executor: Executor) -> Iterator[Ended]:
             if (summary := ended_summary(job)) is not None:
                 waiting.remove(job)
                 yield Ended(job, summary)
-            elif executor.free() and not is_running(job) and executor.start(job):
+            elif executor.free() and executor.start(job):
                 waiting.remove(job)
         ended = executor.ended()
         yield from ended

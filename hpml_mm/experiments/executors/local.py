@@ -13,13 +13,10 @@ from dataclasses import dataclass
 import torch
 
 from hpml_mm.experiments.jobs import Job, is_running
-from hpml_mm.experiments.owner import BEAT, Owner, beat
-from hpml_mm.utils.files import locked
+from hpml_mm.experiments.owner import BEAT, Owner, beat, claiming, let_go
 
 from .base import Ended
 
-# Time in which another process has claimed a job, or has let go of it.
-_LOCK_SECONDS = 60.0
 _PR_SET_PDEATHSIG = 1
 
 
@@ -28,6 +25,7 @@ class _Process:
     job: Job
     slot: int
     popen: subprocess.Popen
+    owner: Owner
     beaten: float
 
 
@@ -67,14 +65,17 @@ class LocalExecutor:
 
     def start(self, job: Job) -> bool:
         """Start a job; False if another process, of any machine, has it."""
-        with locked(job.owner, _LOCK_SECONDS):
+        if is_running(job):  # it is asked often, and a lock takes long
+            return False
+        with claiming(job.owner):
             if is_running(job):
                 return False
             taken = {process.slot for process in self._processes}
             slot = min(set(range(len(self._cores))) - taken)
             popen = self._popen(job, slot)
-            Owner.of(popen.pid).write(job.owner)
-        self._processes.append(_Process(job, slot, popen, time.monotonic()))
+            owner = Owner.of(popen.pid)
+            self._processes.append(_Process(job, slot, popen, owner, time.monotonic()))
+            owner.write(job.owner)
         return True
 
     def ended(self) -> list[Ended]:
@@ -84,7 +85,7 @@ class LocalExecutor:
             code = process.popen.poll()
             if code is not None:
                 self._processes.remove(process)
-                process.job.owner.unlink(missing_ok=True)
+                let_go(process.job.owner, process.owner)
                 found.append(Ended.of(process.job, code))
             elif time.monotonic() - process.beaten > BEAT:
                 process.beaten = time.monotonic()

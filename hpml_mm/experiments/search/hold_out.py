@@ -33,10 +33,10 @@ def hold_out(cfg: Config, share: float, seed: int) -> None:
             'and val_evaluator'
         )
     dataset, seen = train['dataset'], val['dataset']
-    if not any(key in dataset for key in _VIEW[:2]):
+    if 'dataset' in dataset or 'datasets' in dataset:
         raise ValueError(
-            f'{cfg.filename}: train_dataloader.dataset of type {dataset["type"]} has '
-            'no pipeline of its own, so a part of it cannot be validated: search with '
+            f'{cfg.filename}: train_dataloader.dataset is a {dataset["type"]}, a part '
+            'of which cannot go through the pipeline of the validation: search with '
             'the data set that it wraps'
         )
     held = deepcopy(dataset)

@@ -65,16 +65,21 @@ def best_trials(study: Any, count: int) -> list[Any]:
     return found[:count]
 
 
+def label_of(trial: Any) -> str:
+    """Name the setting of a trial, whatever place it has."""
+    return f'trial{trial.number:04}'
+
+
 def write_leaves(
     trials: Sequence[Any], settings: Settings, space: Space, folder: Path
 ) -> list[Variant]:
-    """Write the leaf config of each trial, best first, and name the variants.
+    """Write the leaf config of each trial, and name the variants.
 
     They train on the whole training set.
     """
     variants = []
-    for place, trial in enumerate(trials, 1):
-        label = f'best{place}'
+    for trial in trials:
+        label = label_of(trial)
         path = folder / f'{label}.py'
         chosen = space.options(trial.params)
         change = partial(_set, settings=settings, chosen=chosen)
@@ -102,11 +107,13 @@ def compare(
         done: Trainings of the variants of :func:`base_variant` and
             :func:`write_leaves`.
         trials: Those that the leaves stand for.
-        metric: Metric of the comparison.
+        metric: Metric of the comparison, at the end of the trainings: the best of their
+            epochs would be chosen on the split that is quoted.
 
     Raises:
         ValueError: A training lacks the metric.
     """
+    metric = metric.removeprefix('best/')
     values: dict[str, list[float]] = {}
     for run, summary in sorted(done, key=lambda one: one[0].number):
         values.setdefault(run.variant.label, []).append(metric_of(summary, metric))
@@ -116,8 +123,8 @@ def compare(
     corrected = holm([tests[label].p for label in told])  # type: ignore[union-attr]
     p = dict(zip(told, corrected, strict=True))
     found = [Repeated(BASE, None, None, tuple(base))]
-    for place, trial in enumerate(trials, 1):
-        label = f'best{place}'
+    for trial in trials:
+        label = label_of(trial)
         held = tuple(values[label])
         score = trial.values[0]
         found.append(
@@ -131,7 +138,9 @@ def verdict(found: Sequence[Repeated], metric: str, level: float = 0.05) -> str:
     base, first = found[0], found[1]
     seeds = f'{len(base.values)} seeds'
     if first.test is None or first.p is None:
-        return f'{seeds} are too few to compare with the config'
+        few = len(base.values) < 2
+        reason = 'too few' if few else 'all of one difference: no spread to judge by'
+        return f'not compared with the config: {seeds} are {reason}'
     better = (
         first.test.mean < 0
         if direction_of(metric) == 'minimize'

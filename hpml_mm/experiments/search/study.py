@@ -1,6 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Study of Optuna: its storage, sampler, pruner, and what all its searches share."""
 
+import re
 import socket
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,18 +10,20 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from hpml_mm.experiments.rows import unit_of
 from hpml_mm.utils.studies import load_optuna, open_storage
 
 from .space import Space
 
 SAMPLERS = ('tpe', 'random', 'grid', 'qmc')
-PRUNERS = ('median', 'hyperband', 'none')
 #: Name of the only study of a storage that ``hpml search`` makes for itself.
 NAME = 'search'
 _SETTINGS = 'hpml_mm'
-# Metrics of which less is better; all others are scores.
-_COSTS = ('params', 'gmacs', 'macs', 'memory', 'time', 'latency', 'loss', 'NME', 'wait')
+# Of which less is better; all others are scores.
+_COST_UNITS = {'s', 'ms', 'us', 'GiB', 'MiB', 'kB', 'MB', 'GMACs', 'M', 'J', 'W'}
+_COSTS = {'loss', 'error', 'NME', 'EPE', 'MAE', 'MSE', 'wait', 'idle'}
 
 
 @dataclass(frozen=True)
@@ -33,10 +36,11 @@ class Settings:
         metrics: One metric that counts, or two.
         at_most: Metric to the greatest value that it may have.
         options: Overrides of all trials.
+        digest: Of what the config holds.
         share: Share of the training set that is selected on.
         seed: Of the sampler, of the held-out part and of the trials' trainings.
         sampler: One of :data:`SAMPLERS`.
-        pruner: One of :data:`PRUNERS`.
+        pruner: One of :data:`hpml_mm.utils.studies.PRUNERS`.
     """
 
     config: str
@@ -44,6 +48,7 @@ class Settings:
     metrics: tuple[str, ...]
     sampler: str = 'tpe'
     pruner: str = 'median'
+    digest: str = ''
     share: float = 0.1
     seed: int = 0
     at_most: Mapping[str, float] = field(default_factory=dict)
@@ -68,10 +73,10 @@ class Settings:
 
 
 def direction_of(metric: str) -> str:
-    """``'minimize'`` for costs and losses, ``'maximize'`` for scores."""
-    name = metric.removeprefix('best/').partition('(')[0].split('/')
-    costs = any(part in _COSTS or part.endswith('_time') for part in name)
-    return 'minimize' if costs else 'maximize'
+    """``'minimize'`` for costs, errors and losses, ``'maximize'`` for scores."""
+    unit = unit_of(metric)
+    words = set(re.split(r'[/_(]', metric))
+    return 'minimize' if unit in _COST_UNITS or words & _COSTS else 'maximize'
 
 
 def study_url(storage: str, out: Path) -> str:
@@ -95,14 +100,12 @@ def study_url(storage: str, out: Path) -> str:
     return storage
 
 
-def open_study(place: str, settings: Settings, space: Space, steps: int | None) -> Any:
+def open_study(place: str, settings: Settings) -> Any:
     """Make the study, or open that of an earlier or another search.
 
     Args:
         place: See :func:`study_url`.
         settings: Settings of the search.
-        space: What is searched.
-        steps: Epochs, or iterations, of a training.
 
     Raises:
         ValueError: The study has other settings, or is SQLite's of another machine.
@@ -111,8 +114,8 @@ def open_study(place: str, settings: Settings, space: Space, steps: int | None) 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         storage=open_storage(place),
-        sampler=make_sampler(settings, space),
-        pruner=make_pruner(settings.pruner, steps),
+        # Trials choose by a sampler of their own; this one is told of their ends.
+        sampler=optuna.samplers.RandomSampler(),
         study_name=NAME,
         directions=[direction_of(metric) for metric in settings.metrics],
         load_if_exists=True,
@@ -143,46 +146,42 @@ def open_study(place: str, settings: Settings, space: Space, steps: int | None) 
     return study
 
 
-def make_sampler(settings: Settings, space: Space) -> Any:
-    """Make a sampler of Optuna by its name.
+def make_sampler(settings: Settings, space: Space, number: int) -> Any:
+    """Make the sampler of one trial.
+
+    Its random numbers follow from seed and number of the trial: a search that goes on,
+    or another one of the same study, must not draw those of the trials before again.
 
     Raises:
         ValueError: A grid has conditions, or a parameter without an end of values.
     """
-    samplers, seed = load_optuna().samplers, settings.seed
+    samplers = load_optuna().samplers
+    own = int(np.random.SeedSequence((settings.seed, number)).generate_state(1)[0])
     if settings.sampler == 'tpe':
         # Conditions make groups of parameters that occur together.
         with _without_warnings():
-            return samplers.TPESampler(seed=seed, multivariate=True, group=True)
+            return samplers.TPESampler(seed=own, multivariate=True, group=True)
     if settings.sampler == 'random':
-        return samplers.RandomSampler(seed=seed)
+        return samplers.RandomSampler(seed=own)
     if settings.sampler == 'qmc':
-        return samplers.QMCSampler(seed=seed, scramble=True)
+        # The study counts the points of the sequence.
+        return samplers.QMCSampler(seed=settings.seed, scramble=True)
+    return samplers.GridSampler(grid_of(space), seed=settings.seed)
+
+
+def grid_of(space: Space) -> dict[str, list[Any]]:
+    """List the values of each parameter for a grid.
+
+    Raises:
+        ValueError: It has conditions, or a parameter without an end of values.
+    """
     conditional = [one.key for one in space.parameters if one.when]
     if conditional:
         raise ValueError(
             f'--sampler grid: {conditional[0]} has a condition, which a grid has not; '
             'take another sampler'
         )
-    values = {one.key: one.grid() for one in space.parameters}
-    return samplers.GridSampler(values, seed=seed)
-
-
-def make_pruner(name: str, steps: int | None) -> Any:
-    """Make a pruner of Optuna by its name.
-
-    The median waits for five whole trainings and for a quarter of each.
-
-    Args:
-        name: One of :data:`PRUNERS`.
-        steps: Epochs or iterations of a training.
-    """
-    pruners = load_optuna().pruners
-    if name == 'none' or steps is None:
-        return pruners.NopPruner()
-    if name == 'median':
-        return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=steps // 4)
-    return pruners.HyperbandPruner(max_resource=steps)
+    return {one.key: one.grid() for one in space.parameters}
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Trials of a search: each a training of its own, which may outlive the search."""
 
+import math
 import os
 import socket
 import time
@@ -23,7 +24,7 @@ from hpml_mm.utils.studies import load_optuna
 from .hold_out import hold_out
 from .leaf import write_leaf
 from .space import Space, apply_space
-from .study import NAME, Settings
+from .study import NAME, Settings, grid_of, make_sampler
 
 _POLL_SECONDS = 0.5
 _LOCK_SECONDS = 300.0
@@ -80,13 +81,20 @@ class Trials:
         name = f'{socket.gethostname()}-{os.getpid()}.owner'
         self._own = out / 'searches' / name
         self._states = load_optuna().trial.TrialState
+        #: Trials that the space has, of a grid.
+        self.most: int | None = None
+        if settings.sampler == 'grid':
+            self.most = math.prod(map(len, grid_of(space).values()))
 
     def run(self, count: int) -> Iterator[TrialEnd]:
         """Run trials until the study has so many, those of other searches included.
 
+        It waits for these, and goes on with them if their search is gone.
+
         Yields:
             The end of each trial that this search has seen to its end.
         """
+        count = count if self.most is None else min(count, self.most)
         Owner.of(os.getpid()).write(self._own)
         try:
             while True:
@@ -97,7 +105,7 @@ class Trials:
                     ends += self._go_on()
                     self._start(count)
                 yield from (end for end in ends if end is not None)
-                if not self.executor.running() and len(self._all()) >= count:
+                if len(self._all()) >= count and not self._any_running():
                     return
                 if not ends:
                     time.sleep(_POLL_SECONDS)
@@ -111,15 +119,29 @@ class Trials:
         return Job(place, words)
 
     def _start(self, count: int) -> None:
-        while self.executor.free() and len(self._all()) < count:
-            trial = self.study.ask()
+        while self.executor.free() and (number := len(self._all())) < count:
+            trial = self._ask(number)
             trial.set_user_attr(_SEARCH, self._own.name)
-            chosen = self.space.suggest(trial)
             job = self.job(trial.number)
-            change = partial(self._change, number=trial.number, chosen=chosen)
+            change = partial(self._change, number=trial.number, chosen=trial.params)
             write_leaf(job.directory.with_suffix('.py'), self.settings.config, change)
             prepare(job)
             self._run(job, trial.number)
+
+    def _ask(self, number: int) -> Any:
+        """Make a trial, whose choices a sampler of its own makes."""
+        ending = self.study.sampler
+        self.study.sampler = make_sampler(self.settings, self.space, number)
+        try:
+            trial = self.study.ask()
+            self.space.suggest(trial)
+            return trial
+        finally:
+            # That of a grid would stop an optimization of Optuna's own, at its end.
+            self.study.sampler = ending
+
+    def _any_running(self) -> bool:
+        return any(trial.state == self._states.RUNNING for trial in self._all())
 
     def _change(self, cfg: Config, number: int, chosen: Mapping[str, Any]) -> None:
         """Change the config into that of a trial."""
@@ -135,7 +157,7 @@ class Trials:
             study=NAME,
             trial=number,
             metric=self.settings.metrics[0].removeprefix('best/'),
-            prunes=self.settings.pruner != 'none',
+            pruner=self.settings.pruner,
         )
 
     def _run(self, job: Job, number: int) -> None:
@@ -179,7 +201,7 @@ class Trials:
         owner = Owner.read(job.owner)
         if owner is None:
             return 'its process is gone'
-        return f'its process {owner.pid} on {owner.host} is gone'
+        return f'{owner} is gone'
 
     def _mark(self, trial: Any, reason: str) -> int:
         """Note at a trial that its process is gone; returns how often that was."""

@@ -17,6 +17,7 @@ from hpml_mm.engine.trackers import prepare_trackers, trained_iters
 from hpml_mm.engine.trackers.names import tracker_name
 from hpml_mm.evaluation import ConfusionCounter, FERMetric
 from hpml_mm.registry import HOOKS
+from hpml_mm.utils.files import dump_strict, write_atomic
 from hpml_mm.visualization.confusion import draw_confusion_matrix
 
 
@@ -26,8 +27,8 @@ class ConfusionMatrixHook(Hook):
 
     The picture goes to the visualizer, which TensorBoard shows under Images as
     ``confusion/<split>`` (``confusion_test/<split>`` after a test run), and the
-    newest one is kept as ``<work_dir>/confusion/<split>.png``. A split is what samples
-    say in ``split``, else ``all``.
+    newest one is kept as ``<work_dir>/confusion/<split>.png``, with its counts in
+    ``<split>.json``. A split is what samples say in ``split``, else ``all``.
 
     The hook counts by itself, so it works beside any metrics; where a
     :class:`hpml_mm.FERMetric` is among them its names of the splits are used. Samples
@@ -136,6 +137,8 @@ class ConfusionMatrixHook(Hook):
             # MMEngine's local backend does not make the tag's folder, so the
             # picture is written here.
             mmcv.imwrite(mmcv.rgb2bgr(picture), str(path))
+            counts = {'split': split, 'labels': list(classes), 'counts': matrix}
+            write_atomic(path.with_suffix('.json'), dump_strict(counts))
 
     def _matrices(
         self, runner: Runner, loop: BaseLoop

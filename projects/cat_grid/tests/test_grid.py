@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from hpml_mm.experiments.rows import ResultRow, read_results
-from projects.cat_grid.grid import grid_table, measured, read_source, replace_grid
+from hpml_mm.report.reading.sources import measured, read_source
+from projects.cat_grid.grid import grid_table, replace_grid
 
 ROOT = Path(__file__).parents[3]
 CATS = ROOT / 'configs' / 'cat_pose'

@@ -1,0 +1,197 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Runs of one config together: means, bands, and what tells the groups apart."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from hpml_mm.experiments.search.repeat import FEW_SEEDS
+from hpml_mm.report.content import BandPoint, GroupData, Point, RunData, Score
+from hpml_mm.report.reading.configs import SEED
+from hpml_mm.utils.stats import mean_std
+
+#: Key of the number of processes among those of a config.
+PROCESSES = 'processes'
+_SEED_NAME = re.compile(r'[-_/.]?(seed|run)[-_=]?\d+$')
+# What must be alike for two numbers to be compared.
+_ALIKE = {
+    'commit': 'commits',
+    'device': 'machines',
+    'torch': 'versions of PyTorch',
+}
+
+
+def group_runs(
+    runs: Sequence[RunData],
+) -> tuple[list[RunData], list[GroupData], dict[str, str]]:
+    """Put runs of one config together.
+
+    Returns:
+        The runs with their groups, the groups, and what all groups have in common.
+    """
+    members: dict[tuple, list[RunData]] = {}
+    for run in runs:
+        members.setdefault(_kind(run), []).append(run)
+    configs = [_settings(held[0]) for held in members.values()]
+    shared, own = tell_apart(configs)
+    names = _unique([_name(held) for held in members.values()])
+    group_of = {
+        run.id: index for index, held in enumerate(members.values()) for run in held
+    }
+    groups = [
+        GroupData(
+            name=name,
+            runs=tuple(run.id for run in held),
+            config=settings,
+            scores=scores_of(held),
+            bands=bands_of(held),
+            marks=tuple(marks_of(held)),
+        )
+        for name, settings, held in zip(names, own, members.values(), strict=True)
+    ]
+    return [replace(run, group=group_of[run.id]) for run in runs], groups, shared
+
+
+def tell_apart(
+    configs: Sequence[Mapping[str, str]],
+) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """Split configs into what all have in common, and what each has of its own.
+
+    Configs of no key at all, of runs without one, do not count.
+    """
+    known = [config for config in configs if config]
+    if not known:
+        return {}, [{} for _ in configs]
+    first, *others = known
+    shared = {
+        key: value
+        for key, value in first.items()
+        if all(other.get(key) == value for other in others)
+    }
+    own = [{k: v for k, v in c.items() if k not in shared} for c in configs]
+    return shared, own
+
+
+def scores_of(runs: Iterable[RunData]) -> dict[str, Score]:
+    """Mean of each metric over the finished runs."""
+    values: dict[str, list[float]] = {}
+    for run in runs:
+        if run.status != 'finished':
+            continue
+        named = [*run.metrics.items(), *((f'best/{k}', v) for k, v in run.best.items())]
+        for name, value in named:
+            if value is not None:
+                values.setdefault(name, []).append(value)
+    return {name: score(held) for name, held in values.items()}
+
+
+def score(values: Sequence[float]) -> Score:
+    """Mean and spread of values, with a mark where they are few."""
+    mean, std = mean_std(values)
+    return Score(mean, std, len(values), len(values) < FEW_SEEDS)
+
+
+def bands_of(runs: Sequence[RunData]) -> dict[str, list[BandPoint]]:
+    """Mean and spread of each curve over runs; tests have none."""
+    names = dict.fromkeys(name for run in runs for name in run.curves)
+    return {name: band([r.curves.get(name, []) for r in runs]) for name in names}
+
+
+def band(curves: Sequence[Sequence[Point]]) -> list[BandPoint]:
+    """Mean and spread of curves at each step that one of them has."""
+    at: dict[int, list[Point]] = {}
+    for curve in curves:
+        for point in {point.step: point for point in curve}.values():
+            at.setdefault(point.step, []).append(point)
+    found = []
+    for step, points in sorted(at.items()):
+        mean, std = mean_std([point.value for point in points])
+        seconds = [p.seconds for p in points if p.seconds is not None]
+        found.append(
+            BandPoint(
+                step,
+                points[0].epoch,
+                points[0].samples,
+                sum(seconds) / len(seconds) if seconds else None,
+                mean,
+                std,
+                len(points),
+            )
+        )
+    return found
+
+
+def marks_of(runs: Sequence[RunData]) -> list[str]:
+    """List what forbids to take the runs of a group for repetitions of one another."""
+    marks = environment_marks(runs)
+    seeds = [run.seed for run in runs if run.seed is not None]
+    twice = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    if twice:
+        names = ', '.join(map(str, twice))
+        marks.append(
+            f'seed {names} is there more than once: those runs are no new ones'
+        )
+    finished = sum(run.status == 'finished' for run in runs)
+    trained = any(run.mode == 'train' for run in runs)
+    if trained and finished < FEW_SEEDS:
+        count = f'{finished} finished run{"" if finished == 1 else "s"}'
+        marks.append(f'{count}: too few seeds, {FEW_SEEDS} are needed for a spread')
+    return marks
+
+
+def environment_marks(runs: Iterable[RunData]) -> list[str]:
+    """List what differs in code and machines of runs, a sentence each."""
+    held = [run.environment for run in runs]
+    marks = [
+        mark
+        for key, word in _ALIKE.items()
+        if (mark := differing(word, [getattr(each, key) for each in held]))
+    ]
+    if any(each.dirty for each in held):
+        marks.append('measured with code that was changed and not committed')
+    return marks
+
+
+def differing(word: str, values: Iterable[str | None]) -> str | None:
+    """Sentence on values that should be one; None where they are."""
+    known = list(dict.fromkeys(value for value in values if value))
+    if len(known) < 2:
+        return None
+    names = ', '.join(value[:12] if word == 'commits' else value for value in known[:4])
+    more = ', ...' if len(known) > 4 else ''
+    return f'compared across {len(known)} {word}: {names}{more}'
+
+
+def _kind(run: RunData) -> tuple:
+    """Key that runs of one experiment share."""
+    if not run.config:
+        return run.mode, _SEED_NAME.sub('', run.place)
+    return run.mode, frozenset(_settings(run).items())
+
+
+def _settings(run: RunData) -> dict[str, str]:
+    if not run.config:
+        return {}
+    found = {key: text for key, text in run.config.items() if key != SEED}
+    if run.environment.processes is not None:
+        found[PROCESSES] = str(run.environment.processes)
+    return found
+
+
+def _name(runs: Sequence[RunData]) -> str:
+    """Name of a group: that of its runs without their seeds."""
+    names = {_SEED_NAME.sub('', run.name) or run.name for run in runs}
+    if len(names) == 1:
+        return names.pop()
+    file = runs[0].config_file
+    return Path(file).stem if file else runs[0].name
+
+
+def _unique(names: Sequence[str]) -> list[str]:
+    """Number names that are there more than once."""
+    found, seen = [], dict.fromkeys(names, 0)
+    for name in names:
+        seen[name] += 1
+        found.append(f'{name} ({seen[name]})' if names.count(name) > 1 else name)
+    return found
