@@ -34,9 +34,9 @@ SPACE = """space = {
 def make_study(folder, storage):
     """Open the study that ``hpml search`` would make in a folder."""
     (folder / 'space.py').write_text(SPACE)
-    settings = Settings('config.py', SPACE, (METRIC,), sampler='random')
+    settings = Settings('config.py', SPACE, (METRIC,))
     place = study_url(storage, folder)
-    return place, open_study(place, settings, read_space(folder / 'space.py'), 3)
+    return place, open_study(place, settings)
 
 
 def add_trials(study, folder, count):
