@@ -240,8 +240,11 @@ def _repeat(
 
 def _plot(study: Any, folder: Path) -> None:
     write_plots(study, folder)
-    lacks = [f'; no {name}: {lack}' for name, lack in missing_figures(study).items()]
-    print(f'plots in {folder}{"".join(lacks)}')
+    lacks: dict[str, list[str]] = {}
+    for name, lack in missing_figures(study).items():
+        lacks.setdefault(lack, []).append(name)
+    told = [f'; no {", ".join(names)}: {lack}' for lack, names in lacks.items()]
+    print(f'plots in {folder}{"".join(told)}')
 
 
 def _print_end(end: TrialEnd, settings: Settings) -> None:

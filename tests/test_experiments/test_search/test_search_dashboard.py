@@ -11,50 +11,32 @@ from urllib.request import Request, urlopen
 
 import pytest
 from selenium.webdriver.support.ui import WebDriverWait
+from toy_study import ACCURACY, LR, SPACE
 
-from hpml_mm.experiments.search.space import read_space
 from hpml_mm.experiments.search.study import Settings, open_study, study_url
 
 pytest.importorskip('optuna_dashboard')
-pytestmark = [
-    pytest.mark.system,
-    pytest.mark.filterwarnings('ignore::optuna.exceptions.ExperimentalWarning'),
-]
+pytestmark = pytest.mark.system
 
 SECONDS = 110
 TRIALS = 4
-METRIC = 'accuracy/top1'
-SPACE = """space = {
-    'optim_wrapper.optimizer.lr': dict(type='float', low=1e-3, high=1.0, log=True),
-    'train_dataloader.batch_size': dict(type='int', low=8, high=64),
-}
-"""
 
 
-def make_study(folder, storage):
-    """Open the study that ``hpml search`` would make in a folder."""
-    (folder / 'space.py').write_text(SPACE)
-    settings = Settings('config.py', SPACE, (METRIC,), sampler='random')
-    place = study_url(storage, folder)
-    return place, open_study(place, settings, read_space(folder / 'space.py'), 3)
-
-
-def add_trials(study, folder, count):
-    space = read_space(folder / 'space.py')
+def add_trials(study, count):
     for _ in range(count):
         trial = study.ask()
-        lr = space.suggest(trial)['optim_wrapper.optimizer.lr']
+        score = 100 * SPACE.suggest(trial)[LR]
         for epoch in (1, 2, 3):
-            trial.report(100 * lr * epoch / 3, epoch)
-        trial.set_user_attr('collapsed', lr < 0.01)
-        study.tell(trial, 100 * lr)
+            trial.report(score * epoch / 3, epoch)
+        study.tell(trial, score)
 
 
 @pytest.fixture(params=['journal', 'sqlite'])
 def served(request, tmp_path):
-    """Study, its folder, the address of a dashboard on it, and its number there."""
-    place, study = make_study(tmp_path, request.param)
-    add_trials(study, tmp_path, TRIALS)
+    """Study of a search, the address of a dashboard on it, and its number there."""
+    place = study_url(request.param, tmp_path)
+    study = open_study(place, Settings('config.py', '', (ACCURACY,)))
+    add_trials(study, TRIALS)
     with socket.socket() as probe:
         probe.bind(('127.0.0.1', 0))
         port = probe.getsockname()[1]
@@ -63,7 +45,7 @@ def served(request, tmp_path):
     with (tmp_path / 'dashboard.log').open('w') as log:
         server = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        yield study, tmp_path, f'http://127.0.0.1:{port}', study._study_id
+        yield study, f'http://127.0.0.1:{port}', study._study_id
     finally:
         server.terminate()
         server.wait(SECONDS)
@@ -105,20 +87,20 @@ def points(browser):
     return wait.until(lambda _: browser.execute_script(script), 'no chart')
 
 
-def test_the_dashboard_shows_a_search_that_goes_on(served, browser):
-    study, folder, address, page = served
+def test_the_dashboard_shows_a_search_that_goes_on(served, browser, tmp_path):
+    study, address, page = served
     browser.set_window_size(1400, 1000)
-    see(browser, f'{address}/dashboard/studies/{page}', 'History', METRIC)
+    see(browser, f'{address}/dashboard/studies/{page}', 'History', ACCURACY)
     assert points(browser) >= TRIALS
     # It locks the journal in another way than the search does.
     with ThreadPoolExecutor() as threads:
         notes = threads.submit(write_notes, f'{address}/api/studies/{page}/note', 20)
-        add_trials(study, folder, 3)
+        add_trials(study, 3)
         notes.result()
     trials = f'{address}/dashboard/studies/{page}/trials'
     see(browser, trials, f'{TRIALS + 3} Trials', f'Trial {TRIALS + 2}')
-    journal = folder / 'journal.log'
+    journal = tmp_path / 'journal.log'
     if journal.is_file():
         assert all(map(json.loads, journal.read_text().splitlines()))
-    add_trials(study, folder, 1)
+    add_trials(study, 1)
     assert [trial.number for trial in study.trials] == list(range(TRIALS + 4))
