@@ -8,7 +8,7 @@ from browsers import severe
 from sample import HOSTILE, sample_report
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import WebDriverWait
+from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from hpml_mm.report.content import ReportData
 from hpml_mm.report.page import write_page
@@ -47,6 +47,11 @@ def show(browser, tmp_path):
 def drawn(browser) -> None:
     script = "return document.documentElement.dataset.charts === 'drawn'"
     WebDriverWait(browser, SECONDS).until(lambda b: b.execute_script(script))
+
+
+def chosen(browser, label: str) -> Select:
+    xpath = f'//label[span="{label}"]/select'
+    return Select(browser.find_element(By.XPATH, xpath))
 
 
 def texts(browser, selector: str) -> list[str]:
@@ -114,8 +119,7 @@ def test_a_table_filters_by_words_and_by_status(show):
     assert texts(browser, f'{RUNS} .count') == ['1 of 6 shown, 6 selected']
     search.clear()
     search.send_keys(Keys.SPACE)
-    status = browser.find_element(By.XPATH, '//label[span="Status"]/select')
-    status.send_keys('failed')
+    chosen(browser, 'Status').select_by_visible_text('failed')
     assert names(browser) == ['a/seed2']
 
 
@@ -150,9 +154,9 @@ def test_runs_of_two_machines_and_commits_are_marked(show):
 
 def test_the_axis_of_curves_changes(show):
     browser = show()
-    axis = browser.find_element(By.XPATH, '//label[span="Axis"]/select')
+    axis = chosen(browser, 'Axis')
     for name, last in (('epochs', 4), ('seconds of training', 6), ('samples', 12800)):
-        axis.send_keys(name)
+        axis.select_by_visible_text(name)
         drawn(browser)
         assert texts(browser, '#curves .xtitle') == [name, name]
         script = "return document.querySelector('#curves .plot').data.at(-1).x.at(-1)"
@@ -191,7 +195,7 @@ def test_charts_follow_the_theme(show):
     )
     theme, ink, text = browser.execute_script(script)
     assert (theme, ink, text) == ('dark', '#e4e9ee', 'rgb(228, 233, 238)')
-    browser.find_element(By.XPATH, '//label[span="Theme"]/select').send_keys('light')
+    chosen(browser, 'Theme').select_by_visible_text('light')
     drawn(browser)
     theme, ink, _ = browser.execute_script(script)
     assert (theme, ink) == ('light', '#17202a')

@@ -18,8 +18,7 @@ function curvesSection() {
   };
   const redraw = () => {
     const chosen = sides();
-    const names = all.filter((name) => state.metrics.has(name)
-      && chosen.some((side) => side.runs.some((run) => name in run.curves)));
+    const names = [...state.metrics].filter((name) => chosen.some((side) => side.runs.some((run) => name in run.curves)));
     host.replaceChildren(...(names.length ? [legend(chosen), el('div', { class: 'grid two' },
       names.map((name) => curveFigure(name, chosen, state)))]
       : [el('p', { class: 'empty' }, 'No curve of the selected runs.')]));

@@ -29,7 +29,7 @@ function runColumns(runs) {
     { key: 'name', label: 'run', value: (run) => run.name,
       cell: (run) => asked(run.name, run.name, () => runFacts(run)) },
     { key: 'status', label: 'status', value: (run) => run.status,
-      cell: (run) => [statusPill(run.status), run.reason ? el('small', { class: 'reason', title: run.reason }, run.reason) : ''] },
+      cell: (run) => [statusPill(run.status), run.reason ? el('small', { class: run.status === 'failed' ? 'reason' : 'why', title: run.reason }, run.reason) : ''] },
     { key: 'seed', label: 'seed', numeric: true, value: (run) => run.seed },
     ...scores.map((name, i) => number_(`score ${name}`, name, (run) => run.metrics[name], i >= SCORES)),
     ...best.map((name) => number_(`best ${name}`, `best ${name}`, (run) => run.best[name], true)),

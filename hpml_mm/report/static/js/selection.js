@@ -45,8 +45,13 @@ function sides() {
 function marksOf(chosen) {
   const runs = chosen.flatMap((side) => side.runs);
   const differ = (what, of) => {
-    const values = unique(runs.map((run) => of(run.environment)).map((value) => value ?? 'unknown'));
-    return values.length > 1 ? `Compared across ${values.length} ${what}: ${values.join(', ')}.` : null;
+    const all = runs.map((run) => of(run.environment));
+    const values = unique(all.filter((value) => value !== null));
+    if (!values.length || (values.length === 1 && values.length === unique(all).length)) return null;
+    const lost = all.filter((value) => value === null).length;
+    const unknown = lost ? `; not known of ${counted(lost, 'run')}` : '';
+    return values.length > 1 ? `Compared across ${values.length} ${what}: ${values.join(', ')}${unknown}.`
+      : `Perhaps compared across several ${what}${unknown}.`;
   };
   const short = ({ commit, dirty }) => commit && commit.slice(0, 9) + (dirty ? '+dirty' : '');
   return unique([

@@ -33,7 +33,8 @@ function costTable(runs) {
       ...known.map(([name, label]) => numeric(name, label, (run) => run.measurements[name])),
       numeric('n', 'steps measured', (run) => run.measurements['step_time/n']),
       numeric('epoch', 'wall time an epoch', each, duration),
-      ...words.map(([name, label]) => ({ key: name, label, value: (run) => run.measurements[name] })),
+      ...words.map(([name, label]) => ({ key: name, label, value: (run) => run.measurements[name],
+        cell: (run) => run.measurements[name] ? asked(shorter(run.measurements[name], 48), run.name, () => runFacts(run)) : '–' })),
       { key: 'device', label: 'device', value: (run) => run.environment.device },
     ],
     facets: [{ label: 'Device', value: (run) => run.environment.device ?? 'unknown' }],
@@ -76,7 +77,7 @@ function stepTimes() {
       chart('Median and 95th percentile of the step time of each selected run', make,
         (point) => showFacts(report.runs[point.y].name, ...runFacts(report.runs[point.y]))),
       { note: `median and 95th percentile over the measured steps${more}`, wide: true,
-        marks: marksOf(sides()).filter((mark) => mark.startsWith('Compared across')) }));
+        marks: marksOf(sides()).filter((mark) => /ompared across/.test(mark)) }));
   };
   onSelect(redraw);
   redraw();
