@@ -3,7 +3,8 @@
 
 The environment tells: ``TOY_PHASE`` (``start``, ``train``, ``val`` or ``save``),
 ``TOY_SECONDS`` to stay there, ``TOY_DEATH`` (a signal, or ``raise``) of ``TOY_VICTIM``
-(``worker``, ``val_worker``, ``rank`` or ``launcher``), and ``TOY_REACHED``, a file that marks it.
+(``worker``, ``val_worker``, ``rank`` or ``launcher``), and ``TOY_REACHED``, a file that
+marks it.
 """
 
 import os

@@ -3,8 +3,8 @@
 
     hpml data convert fer2013.csv --out data/fer2013
 
-A folder becomes a CSV file, a CSV file becomes a folder of PNG files. Pixels, labels and
-splits stay what they are.
+A folder becomes a CSV file, a CSV file becomes a folder of PNG files. Pixels, labels
+and splits stay what they are.
 """
 
 import argparse

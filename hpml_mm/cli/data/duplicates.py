@@ -1,14 +1,15 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Find faces with the same pixels, within and across splits.
 
-    hpml data duplicates data/fer2013
-    hpml data duplicates fer2013.csv --json > groups.json
+hpml data duplicates data/fer2013
+hpml data duplicates fer2013.csv --json > groups.json
 """
 
 import argparse
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from hpml_mm.cli.outputs import add_json_option, print_result
 from hpml_mm.datasets import FERCSVDataset, FERFolderDataset
 from hpml_mm.datasets.fer.classes import FER_CLASSES, SPLITS
 from hpml_mm.datasets.fer.duplicates import (
@@ -18,8 +19,6 @@ from hpml_mm.datasets.fer.duplicates import (
     group_duplicates,
     item_key,
 )
-
-from hpml_mm.cli.outputs import add_json_option, print_result
 from hpml_mm.utils.console import progress_bar
 
 

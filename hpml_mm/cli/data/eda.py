@@ -40,7 +40,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         '--out', type=Path, metavar='DIR', help='write charts and eda.json there'
     )
     result.add_argument(
-        '--examples', type=int, default=8, metavar='N', help='draw so many of each class'
+        '--examples',
+        type=int,
+        default=8,
+        metavar='N',
+        help='draw so many of each class',
     )
     add_json_option(result)
 
@@ -67,7 +71,9 @@ def print_tables(record: dict) -> None:
     if len(largest) < len(classes):
         table.add_row(f'{len(classes) - len(largest)} more')
     table.add_row('entries', *(f'{record["entries"][split]:,}' for split in splits))
-    table.add_row('images looked at', *(f'{record["images"].get(s, 0):,}' for s in splits))
+    table.add_row(
+        'images looked at', *(f'{record["images"].get(s, 0):,}' for s in splits)
+    )
     console.print(table)
     if record['keypoints']:
         table = Table('keypoint', *splits, title='% of the objects that show it')

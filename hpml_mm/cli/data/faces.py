@@ -28,9 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--num-per-class', type=int, default=20, help='of each class in each split'
     )
-    parser.add_argument(
-        '--seed', type=int, default=0, help='equal seeds, equal faces'
-    )
+    parser.add_argument('--seed', type=int, default=0, help='equal seeds, equal faces')
 
 
 def contact_sheet(faces: DemoFaceDataset, num_columns: int = 12) -> np.ndarray:

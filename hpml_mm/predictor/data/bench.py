@@ -91,7 +91,7 @@ class Bench(GraphSet):
         return cls(space, cache, metric)
 
     def draw(self, count: int, seed: int) -> Draw:
-        """Split off a sample of ``count`` networks; the rest has no equal of one of them."""
+        """Split off ``count`` networks; the rest has no equal of one of them."""
         return draw(self.cache.names, count, seed, self.groups)
 
     @functools.cached_property

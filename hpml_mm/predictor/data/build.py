@@ -7,7 +7,6 @@ that build the same file, one builds it and the others wait for it.
 """
 
 import dataclasses
-import json
 import multiprocessing
 import shutil
 import zlib
@@ -20,9 +19,9 @@ from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.spaces import SearchSpace, get_space
 from hpml_mm.predictor.spaces.tables import Row, read_table
 from hpml_mm.utils.files import dump_strict, locked, write_atomic
+from hpml_mm.utils.messages import shown
 from hpml_mm.utils.text_file import read_json
 from hpml_mm.version import __version__
-from hpml_mm.utils.messages import shown
 
 from .network_source import arch_graph
 

@@ -8,8 +8,7 @@ import numpy as np
 import torch
 
 from hpml_mm.predictor.graphs.cache import GraphCache
-from hpml_mm.predictor.graphs.graph import Entry, Graph
-from hpml_mm.predictor.graphs.graph import OP_INDEX
+from hpml_mm.predictor.graphs.graph import OP_INDEX, Entry, Graph
 
 from .graph_batch import GraphBatch, Members, link, node_features
 from .graph_statistics import GraphStatistics, graph_statistics
@@ -155,7 +154,7 @@ def _sums(columns: GraphCache, values: np.ndarray) -> np.ndarray:
 
 
 def _numbered(kinds: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """Positions among the rows that occur, and these rows, as ``np.unique`` gives them."""
+    """Positions among the rows that occur, and these rows, as by ``np.unique``."""
     present = np.zeros(count, np.bool_)
     present[kinds] = True
     return (np.cumsum(present) - 1)[kinds], np.flatnonzero(present)

@@ -72,9 +72,7 @@ def build_zoo(
         return _build_zoo(out, advanced)
 
 
-def _build_zoo(
-    out: Path, advanced: Callable[[Published, str], None]
-) -> GraphCache:
+def _build_zoo(out: Path, advanced: Callable[[Published, str], None]) -> GraphCache:
     folder = parts_of(out)
     folder.mkdir(parents=True, exist_ok=True)
     families: dict[str, list[Published]] = {}
