@@ -4,7 +4,6 @@
 import fcntl
 import gc
 import os
-import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,21 +84,7 @@ def much_memory() -> Iterator[None]:
 @pytest.fixture(scope='module')
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Chromium without a window; the test is skipped where there is none."""
-    from selenium import webdriver
-    from selenium.webdriver.chrome.service import Service
+    from browsers import headless
 
-    chromium, driver = shutil.which('chromium'), shutil.which('chromedriver')
-    if chromium is None or driver is None:
-        pytest.skip('no browser: apt-get install chromium chromium-driver')
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for argument in ('headless=new', 'no-sandbox', 'disable-dev-shm-usage'):
-        options.add_argument(f'--{argument}')
-    options.add_argument(f'--user-data-dir={tmp_path_factory.mktemp("profile")}')
-    options.add_argument('--window-size=1600,4000')
-    options.set_capability('goog:loggingPrefs', {'browser': 'ALL'})
-    browser = webdriver.Chrome(options, Service(driver))
-    try:
+    with headless(tmp_path_factory.mktemp('profile'), '1600,4000') as browser:
         yield browser
-    finally:
-        browser.quit()

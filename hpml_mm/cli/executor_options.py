@@ -24,6 +24,6 @@ def add_executor_options(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def executor_of(args: argparse.Namespace, folder: Path) -> Executor:
-    """Executor of a command whose jobs are in a folder."""
-    return parse_executor(args.executor, args.slurm, folder)
+def executor_of(args: argparse.Namespace, folder: Path, jobs: int = 1000) -> Executor:
+    """Executor of a command whose jobs are in a folder, see :func:`parse_executor`."""
+    return parse_executor(args.executor, args.slurm, folder, jobs)

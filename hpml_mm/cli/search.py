@@ -44,6 +44,7 @@ from hpml_mm.experiments.search.space import Space, check_space, read_space
 from hpml_mm.experiments.search.study import (
     SAMPLERS,
     Settings,
+    is_timed,
     open_study,
     study_url,
 )
@@ -67,6 +68,9 @@ from .outputs import (
     print_result,
     result_alone,
 )
+
+# Of SLURM: a sampler learns from those that have ended. Optuna's draws ten at random.
+_TRIALS_AT_ONCE = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -154,7 +158,13 @@ def search(args: argparse.Namespace) -> list[Repeated]:
     space = _checked(args, settings)
     place = study_url(args.storage, args.out)
     hold_out(load_config(args.config, args.cfg_options), settings.share, settings.seed)
-    chosen = executor_of(args, args.out)
+    chosen = executor_of(args, args.out, _TRIALS_AT_ONCE)
+    timed = [name for name in (*settings.metrics, *settings.at_most) if is_timed(name)]
+    if timed and chosen.free() > 1:
+        raise ValueError(
+            f'--executor {args.executor}: trials side by side slow one another down, '
+            f'and {timed[0]} is a time: take local:1'
+        )
     study = open_study(place, settings)
     with running(chosen) as executor:
         trials = Trials(study, place, settings, space, args.out, executor)

@@ -104,10 +104,16 @@ def _read_runs(
     found: Found, problems: list[Problem], show: Callable[[int, int], None]
 ) -> list[RunData]:
     names = short_names(found.runs)
-    runs = []
-    for number, (place, name) in enumerate(zip(found.runs, names, strict=True)):
+    runs: list[RunData] = []
+    for number, (place, name) in enumerate(zip(found.runs, names, strict=True), 1):
+        try:
+            run = read_run(place, len(runs), problems)
+        except Exception as error:  # by what a file holds, or that it has just gone
+            reason = f'no run: {type(error).__name__}: {error}'
+            problems.append(Problem(str(place), reason))
+        else:
+            runs.append(replace(run, name=name))
         show(number, len(found.runs))
-        runs.append(replace(read_run(place, number, problems), name=name))
     return runs
 
 
@@ -145,7 +151,7 @@ def _thinned(curves: Mapping[str, list[P]], most: int) -> dict[str, list[P]]:
 def _read_studies(
     found: Found, runs: Sequence[RunData], problems: list[Problem]
 ) -> list[StudyData]:
-    ids = {run.place: run.id for run in runs}
+    ids = {str(Path(run.place).resolve()): run.id for run in runs}
     return [
         one for place in found.storages for one in read_studies(place, ids, problems)
     ]

@@ -100,7 +100,7 @@ def _packed(data: ReportData, points: int) -> dict[str, Any]:
         cells = (getattr(row, field.name) for field in fields(row))
         return [texts.place(cell) if isinstance(cell, str) else cell for cell in cells]
 
-    runs = [
+    runs: list[Any] = [
         vars(run)
         | {
             'config': [pairs.place(pair) for pair in run.config.items()],
@@ -113,7 +113,7 @@ def _packed(data: ReportData, points: int) -> dict[str, Any]:
         vars(study) | {'figures': {k: _plain(v) for k, v in study.figures.items()}}
         for study in data.studies
     ]
-    own = {'runs': runs, 'groups': groups, 'studies': studies}
+    own: dict[str, Any] = {'runs': runs, 'groups': groups, 'studies': studies}
     own['rows'] = [texts_of(row) for row in data.rows]
     strings = [field.name for field in fields(RowData) if field.type is str]
     pools = {'texts': texts, 'pairs': pairs, 'columns': columns}

@@ -231,8 +231,7 @@ def test_settings_are_a_python_config_or_yaml(tmp_path, slurm):
         ('b.yaml', 'time: 5\npartition: gpu\n'),
     ):
         (tmp_path / name).write_text(text)
-        executor = parse_executor('slurm', tmp_path / name, tmp_path)
-        assert executor.free() == 1000
+        assert parse_executor('slurm', tmp_path / name, tmp_path, jobs=3).free() == 3
     (tmp_path / 'c.py').write_text('time = 5 +\n')
     with pytest.raises(ValueError, match=r'cannot load the settings .*c\.py'):
         parse_executor('slurm', tmp_path / 'c.py', tmp_path)

@@ -1,5 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import copy
+import json
 from io import BytesIO
 from uuid import uuid4
 
@@ -152,6 +153,12 @@ def test_training_shows_each_split_in_tensorboard(tmp_path):
     np.testing.assert_array_equal(found['pictures/confusion/PublicTest'][10], expected)
     kept = cv2.imread(str(tmp_path / 'confusion/PublicTest.png'))
     np.testing.assert_array_equal(kept[..., ::-1], expected)
+    counts = json.loads((tmp_path / 'confusion/PublicTest.json').read_text())
+    assert counts == {
+        'split': 'PublicTest',
+        'labels': list(CLASSES),
+        'counts': [[1, 1], [0, 1]],
+    }
     (local,) = tmp_path.glob('*/vis_data/vis_image/confusion/PublicTest_10.png')
     np.testing.assert_array_equal(cv2.imread(str(local)), kept)
 

@@ -8,6 +8,7 @@ import sys
 from urllib.request import urlopen
 
 import pytest
+from browsers import severe
 from selenium.webdriver.support.ui import WebDriverWait
 from tensorboard_runs import train
 
@@ -71,8 +72,7 @@ def look(address, browser):
         browser.get('about:blank')  # a change of the fragment alone would load nothing
         browser.get(f'{address}/#{page}')
         found = wait.until(texts, f'{page} lacks one of {awaited}')
-        errors = [one for one in browser.get_log('browser') if one['level'] == 'SEVERE']
-        assert not errors
+        assert not severe(browser)
         return found
 
     return look

@@ -9,6 +9,7 @@ from hpml_mm.report.reading.curves import (
     Clock,
     Scale,
     curves_of,
+    halved,
     iterations_per_epoch,
     join,
     last_metrics,
@@ -83,6 +84,14 @@ def test_the_clock_goes_at_the_pace_of_each_line():
 def test_iterations_of_an_epoch_are_known_or_not(lines, found):
     lines = [{'step': step, 'epoch': epoch} for step, epoch in lines]
     assert iterations_per_epoch(lines) == found
+
+
+def test_what_is_kept_of_a_longer_log_is_kept_of_a_shorter_one():
+    long, short = halved(range(50), 10), halved(range(19), 10)
+    assert long == [*range(0, 50, 8), 49]
+    assert short == [*range(0, 19, 2)]
+    assert set(long[:3]) <= set(short)
+    assert halved(range(10), 10) == list(range(10))
 
 
 def test_thinned_points_are_even_and_keep_both_ends():

@@ -87,6 +87,15 @@ def test_a_band_counts_the_runs_at_each_step():
     ]
 
 
+def test_a_step_that_another_run_passes_without_a_point_is_left_out():
+    long = [Point(step, None, None, None, 1.0) for step in (2, 4, 6)]
+    short = [Point(step, None, None, None, 3.0) for step in (2, 3, 4)]
+    assert [(p.step, p.n) for p in band([long, short])] == [(2, 2), (4, 2), (6, 1)]
+    assert [p.step for p in band([long[:2], [short[1]]])] == [2, 4]
+    odd = [Point(step, None, None, None, 3.0) for step in (1, 7)]
+    assert [p.step for p in band([long, odd])] == [1, 7]
+
+
 def test_machines_commits_and_changes_are_marked():
     other = Environment('abd', True, 'H200', '2', 1)
     assert environment_marks([made(0), made(1)]) == []

@@ -69,6 +69,20 @@ def test_bad_rows_are_listed_and_good_ones_kept(tmp_path):
     assert f'{other}' in {p.place for p in named.problems}
 
 
+def test_a_run_that_cannot_be_read_at_all_is_listed(tmp_path):
+    write_run(tmp_path / 'a')
+    for name, summary in (('b', {'status': 'finished', 'train': [3]}), ('c', [])):
+        write_run(tmp_path / name)
+        (tmp_path / name / 'summary.json').write_text(json.dumps(summary))
+    write_run(tmp_path / 'd')
+    data = read_report([str(tmp_path)], 'a', 'b')
+    assert [(run.id, run.name) for run in data.runs] == [(0, 'a'), (1, 'c'), (2, 'd')]
+    assert [Path(p.place).relative_to(tmp_path).parts[0] for p in data.problems] == [
+        'b',
+        'c',
+    ]
+
+
 def test_jobs_that_have_not_begun_are_told(tmp_path):
     write_run(tmp_path / 'seed0')
     (tmp_path / 'seed1.json').write_text(json.dumps({'arguments': ['a.py']}))

@@ -90,7 +90,7 @@ def test_variables_of_slurm():
 SCONTROL = """#!/bin/sh
 case "$2 $3" in
   "hostnames n[1-2]") printf "n1\\nn2\\n";;
-  "node n1") printf "NodeName=n1 Arch=x86_64\\n   NodeAddr=10.0.0.1 NodeHostName=n1\\n";;
+  "node n1") printf "NodeName=n1 Arch=x86\\n   NodeAddr=10.0.0.1 NodeHostName=n\\n";;
   *) exit 1;;
 esac
 """

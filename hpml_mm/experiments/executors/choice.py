@@ -14,13 +14,16 @@ from .slurm_settings import read_slurm_settings
 _LOCAL = re.compile(r'local:(?P<slots>\d+)(?P<shared>:shared)?')
 
 
-def parse_executor(text: str, settings: Path | None, folder: Path) -> Executor:
+def parse_executor(
+    text: str, settings: Path | None, folder: Path, jobs: int = 1000
+) -> Executor:
     """Make the executor that ``local:N``, ``local:N:shared`` or ``slurm`` names.
 
     Args:
         text: Name of the executor.
         settings: File that ``slurm`` takes its settings from, which it needs.
         folder: Folder of the command's jobs.
+        jobs: Jobs that ``slurm`` has in its queue at a time, if the file does not say.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -34,7 +37,7 @@ def parse_executor(text: str, settings: Path | None, folder: Path) -> Executor:
                 '--executor slurm: give --slurm FILE, a config that sets time, '
                 'partition and so on'
             )
-        return SlurmExecutor(read_slurm_settings(settings), folder / '.slurm')
+        return SlurmExecutor(read_slurm_settings(settings, jobs), folder / '.slurm')
     found = _LOCAL.fullmatch(text)
     if found is None:
         near = nearest(text.partition(':')[0], ('local', 'slurm'))

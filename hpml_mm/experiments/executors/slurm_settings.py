@@ -13,7 +13,7 @@ from hpml_mm.config.lookup import nearest
 from hpml_mm.utils.messages import shown
 
 # Keys of ours, all whole numbers, and what they are where the file says nothing.
-_OWN = {'processes_per_node': None, 'jobs': 1000, 'requeues': 20}
+_OWN = {'processes_per_node': None, 'jobs': None, 'requeues': 20}
 # What a training needs to be as it is: one torchrun on each node, and its requeue.
 _FIXED = {'ntasks_per_node', 'gpus_per_task', 'num_gpus', 'use_srun'}
 _NUMBERS = {'time', 'nodes', 'gpus_per_node', 'cpus_per_task', 'signal_delay_s'}
@@ -33,7 +33,7 @@ class SlurmSettings:
 
     parameters: Mapping[str, Any]
     processes: int = 1
-    jobs: int = 1000
+    jobs: int = 1
     requeues: int = 20
 
     @property
@@ -42,8 +42,12 @@ class SlurmSettings:
         return self.parameters.get('nodes', 1)
 
 
-def read_slurm_settings(path: Path) -> SlurmSettings:
+def read_slurm_settings(path: Path, jobs: int) -> SlurmSettings:
     """Read the variables of a Python config, or a YAML file.
+
+    Args:
+        path: The file.
+        jobs: Jobs at a time where the file does not say it.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -67,7 +71,7 @@ def read_slurm_settings(path: Path) -> SlurmSettings:
         )
     own = {key: held.pop(key, default) for key, default in _OWN.items()}
     processes = own['processes_per_node'] or held.get('gpus_per_node', 1)
-    return SlurmSettings(held, processes, own['jobs'], own['requeues'])
+    return SlurmSettings(held, processes, own['jobs'] or jobs, own['requeues'])
 
 
 def _check(path: Path, key: str, value: Any, known: set[str]) -> None:

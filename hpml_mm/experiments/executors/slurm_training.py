@@ -81,10 +81,10 @@ class SlurmTraining:
         return code
 
     def _leave(self, job: Job, first: bool, stop: '_Stop') -> None:
-        """Have the job start again after a warning; SLURM itself does after SIGTERM."""
+        """Have the job start again where SLURM would not do that itself."""
         if not first:
             return  # an exit code would end the first node, which has to requeue
-        if stop.signum != stop.warning:
+        if stop.signum != stop.warning and not in_time_of_grace():
             sys.exit(128 + stop.signum)
         with claiming(job.owner):
             Owner.queued(job_number()).write(job.owner)
@@ -124,6 +124,19 @@ class _Stop:
         if not self.signum and self._pid is not None:
             os.kill(self._pid, signum)
         self.signum = self.signum or signum
+
+
+def in_time_of_grace() -> bool:
+    """Return whether SLURM's job is being preempted, but is not ended yet.
+
+    SLURM puts a preempted job into the queue when the partition's ``GraceTime`` is
+    over. One that stops earlier, as it was asked to, has failed in its eyes.
+    """
+    words = ['scontrol', 'show', 'job', '--oneliner', os.environ['SLURM_JOB_ID']]
+    asked = subprocess.run(words, capture_output=True, text=True, check=False)
+    told = dict(word.partition('=')[::2] for word in asked.stdout.split())
+    preempted = told.get('PreemptTime', 'None') != 'None'
+    return told.get('JobState') == 'RUNNING' and preempted
 
 
 def job_number(environ: Mapping[str, str] = os.environ) -> str:

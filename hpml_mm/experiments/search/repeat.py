@@ -138,8 +138,8 @@ def verdict(found: Sequence[Repeated], metric: str, level: float = 0.05) -> str:
     base, first = found[0], found[1]
     seeds = f'{len(base.values)} seeds'
     if first.test is None or first.p is None:
-        few = len(base.values) < 2
-        reason = 'too few' if few else 'all of one difference: no spread to judge by'
+        alike = 'all of one difference: no spread to judge by'
+        reason = 'too few' if len(base.values) < 2 else alike
         return f'not compared with the config: {seeds} are {reason}'
     better = (
         first.test.mean < 0

@@ -23,6 +23,7 @@ NAME = 'search'
 _SETTINGS = 'hpml_mm'
 # Of which less is better; all others are scores.
 _COST_UNITS = {'s', 'ms', 'us', 'GiB', 'MiB', 'kB', 'MB', 'GMACs', 'M', 'J', 'W'}
+_TIMES = {'img/s', 'it/s', 's', 'ms', 'us'}
 _COSTS = {'loss', 'error', 'NME', 'EPE', 'MAE', 'MSE', 'wait', 'idle'}
 
 
@@ -77,6 +78,11 @@ def direction_of(metric: str) -> str:
     unit = unit_of(metric)
     words = set(re.split(r'[/_(]', metric))
     return 'minimize' if unit in _COST_UNITS or words & _COSTS else 'maximize'
+
+
+def is_timed(metric: str) -> bool:
+    """Return whether a metric depends on what else runs on the machine."""
+    return unit_of(metric) in _TIMES
 
 
 def study_url(storage: str, out: Path) -> str:

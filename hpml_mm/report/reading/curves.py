@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from hpml_mm.report.content import Point
 
+# So many lines of a log become points; a page shows fewer.
+_LINES = 400
 # Numbers of a line that say where it stands.
 _PLACE = ('step', 'iter', 'epoch', 'time', 'data_time')
 
@@ -97,9 +99,9 @@ def curves_of(records: Records, scale: Scale) -> dict[str, list[Point]]:
     """Make a curve of each number; those of training have ``train/`` before them."""
     clock = Clock(records.train)
     found: dict[str, list[Point]] = {}
-    for line in records.train:
+    for line in halved(records.train, _LINES):
         _add(found, 'train/', line, line['step'], scale, clock)
-    for line in records.val:
+    for line in halved(records.val, _LINES):
         _add(found, '', line, _step_of(line, scale), scale, clock)
     for points in found.values():
         points.sort(key=lambda point: point.step)
@@ -164,6 +166,21 @@ def iterations_per_epoch(train: Sequence[Record]) -> int | None:
         if epoch > 1:
             high = min(high, (step - 1) // (epoch - 1))
     return low if low == high else None
+
+
+def halved(items: Sequence[P], most: int) -> list[P]:
+    """Keep each 2nd, 4th or 8th of items that are too many, and the last.
+
+    What is kept of a longer log is then among what is kept of a shorter one, so that
+    runs of different lengths have steps in common.
+    """
+    stride = 1
+    while len(items) > most * stride:
+        stride *= 2
+    kept = list(items[::stride])
+    if (len(items) - 1) % stride:
+        kept.append(items[-1])
+    return kept
 
 
 def thin(points: Sequence[P], most: int) -> list[P]:

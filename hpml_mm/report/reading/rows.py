@@ -13,6 +13,7 @@ from hpml_mm.utils.text_file import csv_errors, decode
 
 # So many of the columns make a file one of results, though others may lack.
 _ALIKE = 6
+# Bytes of a line of names.
 _LONGEST = 2**16
 
 

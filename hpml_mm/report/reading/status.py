@@ -40,7 +40,7 @@ def status_of(run: Path, summary: Mapping[str, Any], ended: bool) -> Told:
     job = Job(run, ())
     owner = Owner.read(job.owner)
     if owner is not None and owner.lives(job.owner):
-        return Told('running', f'process {owner.pid} on {owner.host}')
+        return Told('running', str(owner))
     logged = _last_scalar(run)
     written = _changed(run / 'summary.json') if summary else 0.0
     if summary and logged <= written + _SLACK:
@@ -49,7 +49,7 @@ def status_of(run: Path, summary: Mapping[str, Any], ended: bool) -> Told:
     age = time.time() - grown
     if owner is not None:
         line = last_line(job.log)
-        gone = f'its process {owner.pid} on {owner.host} is gone'
+        gone = f'{owner} is gone'
         return Told('interrupted', f'{gone}: {line}' if line else gone)
     if ended and not summary:
         return Told('finished', 'no summary: its log reaches the end of its config')

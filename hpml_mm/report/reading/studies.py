@@ -33,7 +33,7 @@ def read_studies(
 
     Args:
         place: Path of a journal, or a URL.
-        runs: Ids of runs by the paths of their work directories.
+        runs: Ids of runs by the absolute paths of their work directories.
         problems: Takes what cannot be read.
     """
     try:
@@ -118,7 +118,7 @@ def _trial(trial: Any, folder: Path | None, runs: Mapping[str, int]) -> TrialDat
         reason=None if reason is None else str(reason),
         seconds=None if seconds is None else seconds.total_seconds(),
         last=None if last is None else (last, float(reports[last])),
-        run=None if job is None else runs.get(str(job.directory)),
+        run=None if job is None else runs.get(str(job.directory.resolve())),
     )
 
 

@@ -135,8 +135,10 @@ function scrolling(label, table) {
 }
 
 function plainTable(caption, header, lines, numeric = () => false) {
+  const kind = (content, i) => numeric(i) ? 'numeric'
+    : (content.textContent ?? String(content)).length > LONG ? 'long' : null;
   const cell = (tag) => (content, i) =>
-    el(tag, { class: numeric(i) ? 'numeric' : null, scope: tag === 'th' ? 'row' : null }, content);
+    el(tag, { class: kind(content, i), scope: tag === 'th' ? 'row' : null }, content);
   return scrolling(caption, el('table', {}, el('caption', {}, caption),
     el('thead', {}, el('tr', {}, header.map((name, i) =>
       el('th', { scope: 'col', class: numeric(i) ? 'numeric' : null }, name)))),

@@ -105,7 +105,7 @@ function panelPlot(panel) {
   const data = panel.series.map((series, i) => {
     const { colour, dash, marker } = look(i);
     const { points } = series;
-    const part = (of) => points.map((point) => isNumber(point.low) ? of(point) : 0);
+    const part = (of) => points.map((point) => isNumber(point.low) ? of(point) : null);
     return {
       type: bars ? 'bar' : 'scatter', mode: 'lines+markers', name: plain(shorter(series.name)), meta: i,
       x: points.map((point) => isNumber(point.x) ? point.x : plain(point.x)), y: points.map((point) => point.value),

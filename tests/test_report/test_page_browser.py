@@ -1,0 +1,197 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""The page in a browser: what it draws, and what its controls do."""
+
+from dataclasses import replace
+
+import pytest
+from browsers import severe
+from sample import HOSTILE, sample_report
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
+
+from hpml_mm.report.content import ReportData
+from hpml_mm.report.page import write_page
+
+pytestmark = pytest.mark.system
+
+SECONDS = 120
+# What Plotly draws for points, lines, bars, and cells; each chart needs one.
+MARKS = (
+    '.scatterlayer .points path, .scatterlayer .lines path, .barlayer .point path, '
+    '.heatmaplayer image, .contourlayer path'
+)
+RUNS = '#runs .datatable'
+
+
+@pytest.fixture
+def show(browser, tmp_path):
+    """Open the page of a report, and wait for its charts."""
+
+    def show(data: ReportData | None = None, width: int = 1300, theme='light'):
+        write_page(data or sample_report(), tmp_path / 'index.html')
+        feature = {'name': 'prefers-color-scheme', 'value': theme}
+        screen = {'width': width, 'height': 900, 'deviceScaleFactor': 1}
+        browser.execute_cdp_cmd('Emulation.setEmulatedMedia', {'features': [feature]})
+        browser.execute_cdp_cmd(
+            'Emulation.setDeviceMetricsOverride', screen | {'mobile': width < 500}
+        )
+        browser.get((tmp_path / 'index.html').as_uri())
+        drawn(browser)
+        return browser
+
+    yield show
+    assert not severe(browser)
+
+
+def drawn(browser) -> None:
+    script = "return document.documentElement.dataset.charts === 'drawn'"
+    WebDriverWait(browser, SECONDS).until(lambda b: b.execute_script(script))
+
+
+def texts(browser, selector: str) -> list[str]:
+    """Texts of elements, seen or not."""
+    script = 'return [...document.querySelectorAll(arguments[0])].map(e=>e.textContent)'
+    return browser.execute_script(script, selector)
+
+
+def names(browser) -> list[str]:
+    return texts(browser, f'{RUNS} tbody th')
+
+
+def test_each_chart_has_marks_and_each_name_is_text(show):
+    browser = show()
+    empty = browser.execute_script(
+        """return [...document.querySelectorAll('.plot')].filter((plot) =>
+        !plot.querySelector(arguments[0])).map((plot) => plot.ariaLabel)""",
+        MARKS,
+    )
+    assert not empty
+    assert len(texts(browser, '.plot')) == 12
+    assert HOSTILE in names(browser)
+    assert not browser.find_elements(By.CSS_SELECTOR, 'main script')
+    titles = texts(browser, 'section > h2')
+    assert titles == [
+        *('Runs', 'Comparison', 'Learning curves', 'Where the time goes'),
+        *('Errors of the models', 'INT8', 'Predicted against measured', 'Searches'),
+        *('Tables', 'Result rows', 'Problems (2)'),
+    ]
+    loaded = "return performance.getEntriesByType('resource').map((e) => e.name)"
+    outside = [name for name in browser.execute_script(loaded) if name[:5] != 'data:']
+    assert not outside
+
+
+def test_what_is_not_known_leaves_no_section(show):
+    empty = ReportData('Nothing', '2026-11-29T16:00:00+00:00', 'hpml report x')
+    browser = show(empty)
+    assert browser.title == 'Nothing'
+    assert not texts(browser, 'section')
+
+
+def test_a_table_sorts_by_mouse_and_by_key(show):
+    browser = show()
+    before = names(browser)
+    button = browser.find_element(By.CSS_SELECTOR, f'{RUNS} [data-key="name"]')
+    button.click()
+    head = f'{RUNS} th:has([data-key="name"])'
+    way = browser.find_element(By.CSS_SELECTOR, head).get_attribute('aria-sort')
+    assert (way, names(browser)) == ('ascending', sorted(before))
+    browser.switch_to.active_element.send_keys(Keys.ENTER)
+    way = browser.find_element(By.CSS_SELECTOR, head).get_attribute('aria-sort')
+    assert (way, names(browser)) == ('descending', sorted(before, reverse=True))
+    throughput = '[data-key="measured throughput(img/s)"]'
+    browser.find_element(By.CSS_SELECTOR, f'{RUNS} {throughput}').click()
+    assert names(browser) == list(reversed(before))
+
+
+def test_a_table_filters_by_words_and_by_status(show):
+    browser = show()
+    search = browser.find_element(By.CSS_SELECTOR, f'{RUNS} input[type=search]')
+    search.send_keys('SEED1')
+    assert names(browser) == ['a/seed1', 'b/seed1']
+    search.send_keys(' running')
+    assert names(browser) == ['b/seed1']
+    assert texts(browser, f'{RUNS} .count') == ['1 of 6 shown, 6 selected']
+    search.clear()
+    search.send_keys(Keys.SPACE)
+    status = browser.find_element(By.XPATH, '//label[span="Status"]/select')
+    status.send_keys('failed')
+    assert names(browser) == ['a/seed2']
+
+
+def test_selected_runs_are_compared(show):
+    browser = show()
+    assert texts(browser, '#compare tbody th')[:2] == ['a', 'b']
+    keys = texts(browser, '#compare tbody th code')
+    assert keys == ['optim_wrapper.clip_grad.max_norm', 'optim_wrapper.optimizer.lr']
+    everything = browser.find_element(By.CSS_SELECTOR, f'{RUNS} thead input')
+    everything.click()
+    assert 'Select two or more' in texts(browser, '#compare')[0]
+    for row in (1, 4):
+        box = f'{RUNS} tbody tr:nth-child({row}) input'
+        browser.find_element(By.CSS_SELECTOR, box).send_keys(Keys.SPACE)
+    drawn(browser)
+    assert texts(browser, '#compare tbody th')[:2] == ['a/seed0', 'b/seed0']
+    marks = texts(browser, '#compare .mark')
+    assert any('one run of 3' in mark for mark in marks)
+    lines = texts(browser, '#curves .legend li > span')
+    assert lines == ['a/seed0', 'b/seed0']
+
+
+def test_runs_of_two_machines_and_commits_are_marked(show):
+    data = sample_report()
+    other = replace(data.runs[0].environment, device='NVIDIA H200', commit='fedcba9')
+    runs = (*data.runs[:5], replace(data.runs[5], environment=other))
+    browser = show(replace(data, runs=runs))
+    marks = texts(browser, '#compare .mark')
+    assert any('2 machines: AMD EPYC, NVIDIA H200' in mark for mark in marks)
+    assert any('2 commits: 0123abc, fedcba9' in mark for mark in marks)
+
+
+def test_the_axis_of_curves_changes(show):
+    browser = show()
+    axis = browser.find_element(By.XPATH, '//label[span="Axis"]/select')
+    for name, last in (('epochs', 4), ('seconds of training', 6), ('samples', 12800)):
+        axis.send_keys(name)
+        drawn(browser)
+        assert texts(browser, '#curves .xtitle') == [name, name]
+        script = "return document.querySelector('#curves .plot').data.at(-1).x.at(-1)"
+        assert browser.execute_script(script) == last
+
+
+def test_a_number_tells_its_source(show):
+    browser = show()
+    row = browser.find_element(By.CSS_SELECTOR, '#rows tbody .asked')
+    row.send_keys(Keys.ENTER)
+    facts = (texts(browser, f'#facts {tag}') for tag in ('dt', 'dd'))
+    found = dict(zip(*facts, strict=True))
+    assert found['n'] == '5'
+    assert found['spread'] == '1.2'
+    assert found['command'] == 'hpml sweep --name toy-input'
+    assert found['commit'] == '0123abc+dirty'
+    assert found['device'] == 'AMD EPYC'
+    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    assert not browser.find_element(By.ID, 'facts').is_displayed()
+    assert browser.switch_to.active_element == row
+
+
+@pytest.mark.parametrize('width', [360, 768, 1300])
+def test_only_tables_scroll_sideways(show, width):
+    browser = show(width=width)
+    script = 'return document.documentElement.scrollWidth'
+    assert browser.execute_script(script) <= width
+
+
+def test_charts_follow_the_theme(show):
+    browser = show(theme='dark')
+    script = (
+        'return [document.documentElement.dataset.theme,'
+        "document.querySelector('#curves .plot').layout.font.color,"
+        'getComputedStyle(document.body).color]'
+    )
+    theme, ink, text = browser.execute_script(script)
+    assert (theme, ink, text) == ('dark', '#e4e9ee', 'rgb(228, 233, 238)')
+    browser.find_element(By.XPATH, '//label[span="Theme"]/select').send_keys('light')
+    drawn(browser)
+    theme, ink, _ = browser.execute_script(script)
+    assert (theme, ink) == ('light', '#17202a')
