@@ -28,6 +28,8 @@ _BLOCK = re.compile(
     r'^(<!-- numbers vary -->\n)?```(bash|console|python)\n(.*?)^```',
     re.MULTILINE | re.DOTALL,
 )
+# A command with its continuations, and what follows.
+_LINE = re.compile(r'((?:[^\n]*\\\n)*[^\n]*)\n?(.*)', re.DOTALL)
 _FILE = re.compile(r'# (\S+\.py)\n')
 #: What no test runs, and why.
 NOT_RUN = {
@@ -99,18 +101,23 @@ def commands() -> list[Command]:
     for document in DOCUMENTS:
         text = (ROOT / document).read_text(encoding='utf-8')
         for vary, kind, block in _BLOCK.findall(text):
-            block = re.sub(r' *\\\n *', ' ', block)
             if kind == 'bash':
-                for line in block.splitlines():
+                for line in _joined(block).splitlines():
                     line = line.partition('  # ')[0]
                     if line.strip() and not line.startswith('#'):
                         command = Command(document, ' '.join(line.split()))
                         found.setdefault((command.line, None), command)
             elif kind == 'console':
                 for part in re.split(r'^\$ ', block, flags=re.MULTILINE)[1:]:
-                    line, _, output = part.partition('\n')
+                    line, output = _LINE.fullmatch(part).groups()
+                    line = _joined(line)
                     found[line, output] = Command(document, line, output, bool(vary))
     return list(found.values())
+
+
+def _joined(text: str) -> str:
+    """Text whose continued lines are one."""
+    return re.sub(r' *\\\n *', ' ', text)
 
 
 def files(document: str) -> dict[str, str]:
