@@ -39,7 +39,7 @@ class HeldOutDataset:
         if not 0 < share < 1:
             raise ValueError(f'HeldOutDataset: share is {share}; it is between 0 and 1')
         built = DATASETS.build(dataset) if isinstance(dataset, Mapping) else dataset
-        self._dataset = built
+        self.dataset = built
         if hasattr(built, 'full_init'):
             built.full_init()
         held = held_out_indices(_labels(built), share, seed, _images(built))
@@ -56,32 +56,32 @@ class HeldOutDataset:
         return len(self._indices)
 
     def __getitem__(self, index: int) -> Any:
-        return self._dataset[self._indices[index]]
+        return self.dataset[self._indices[index]]
 
     @property
     def __getitems__(self) -> Callable[[Sequence[int]], Any] | None:
         """Reader of whole batches, which torch asks for; None where there is none."""
-        read = getattr(self._dataset, '__getitems__', None)
+        read = getattr(self.dataset, '__getitems__', None)
         if read is None:
             return None
         return lambda indices: read([self._indices[index] for index in indices])
 
     def get_data_info(self, idx: int) -> Any:
         """Return what is known of a sample without reading it."""
-        return self._dataset.get_data_info(self._indices[idx])
+        return self.dataset.get_data_info(self._indices[idx])
 
     def get_cat_ids(self, idx: int) -> Any:
         """Return the labels of a sample."""
-        return self._dataset.get_cat_ids(self._indices[idx])
+        return self.dataset.get_cat_ids(self._indices[idx])
 
     def get_gt_labels(self) -> np.ndarray:
         """Return the labels of all samples of this part."""
-        return np.asarray(self._dataset.get_gt_labels())[self._indices]
+        return np.asarray(self.dataset.get_gt_labels())[self._indices]
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith('__') or name == '_dataset':
+        if name.startswith('__') or name == 'dataset':
             raise AttributeError(name)
-        return getattr(self._dataset, name)
+        return getattr(self.dataset, name)
 
 
 def held_out_indices(

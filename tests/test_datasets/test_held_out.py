@@ -10,6 +10,7 @@ from toy_tasks import METRICS, toy_task, write_data
 from hpml_mm.datasets.held_out import HeldOutDataset, held_out_indices
 from hpml_mm.experiments.search.hold_out import hold_out
 from hpml_mm.registry import DATASETS
+from hpml_mm.utils.model import innermost_dataset
 
 
 class Labelled:
@@ -54,6 +55,12 @@ def test_whole_batches_are_read_where_the_data_set_can():
     held = HeldOutDataset(Batched(), 'held-out', share=0.2)
     assert held.__getitems__([0, 1]) == [-held[0], -held[1]]
     assert not HeldOutDataset(Labelled(), 'held-out', share=0.2).__getitems__
+
+
+def test_a_hook_reaches_the_data_set_inside():
+    inner = Labelled()
+    held = HeldOutDataset(HeldOutDataset(inner, 'rest'), 'held-out')
+    assert innermost_dataset(held) is inner
 
 
 def test_it_goes_to_the_workers_of_a_loader():

@@ -3,6 +3,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
+from keyword import iskeyword
 from pathlib import Path
 from pprint import pformat
 from typing import Any
@@ -73,10 +74,15 @@ def _difference(old: Any, new: Any) -> Any:
     }
 
 
+def _is_name(key: Any) -> bool:
+    """Return whether a key can be an argument of ``dict()``."""
+    return isinstance(key, str) and key.isidentifier() and not iskeyword(key)
+
+
 def _shown(value: Any) -> str:
     """Python text of a value; dicts with names for keys in the way of configs."""
     if isinstance(value, Mapping):
-        if all(isinstance(key, str) and key.isidentifier() for key in value):
+        if all(map(_is_name, value)):
             return f'dict({", ".join(f"{k}={_shown(v)}" for k, v in value.items())})'
         return f'{{{", ".join(f"{k!r}: {_shown(v)}" for k, v in value.items())}}}'
     if isinstance(value, Sequence) and not isinstance(value, str):

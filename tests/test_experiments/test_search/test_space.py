@@ -156,7 +156,11 @@ def test_a_leaf_writes_a_list_whole_and_takes_keys_away(tmp_path):
     def change(cfg):
         cfg.param_scheduler = [{'type': 'StepLR', 'step_size': 1, 'gamma': 0.5}]
         del cfg.train_dataloader['batch_size']
-        cfg.train_dataloader['batch_sampler'] = {'type': 'A', 'b-c': (1, None)}
+        cfg.train_dataloader['batch_sampler'] = {
+            'type': 'A',
+            'b-c': (1, None),
+            'c': {'if': 2},
+        }
 
     expected = read_config(str(TOY))
     change(expected)
