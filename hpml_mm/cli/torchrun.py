@@ -7,6 +7,7 @@ It passes SIGUSR1 and SIGUSR2 on as well, with which schedulers warn of a job's 
 and leaves SIGHUP ignored where ``nohup`` ignores it.
 """
 
+import logging
 import signal
 import sys
 
@@ -21,6 +22,10 @@ def main() -> None:
     from torch.distributed.elastic.multiprocessing import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
+    # It repeats, as the last line of a log, what is said below in words.
+    logging.getLogger('torch.distributed.elastic.multiprocessing.api').setLevel(
+        logging.CRITICAL
+    )
     passed_on = ','.join(
         name
         for name in _PASSED_ON
@@ -34,6 +39,10 @@ def main() -> None:
     except ChildFailedError as error:
         rank, failure = error.get_first_failure()
         code = failure.exitcode
+        options = run.parse_args(sys.argv[1:])
+        alone = options.nnodes in ('1', '1:1') and options.nproc_per_node == '1'
+        if alone and code > 0:  # the last line of a log is its own cause
+            sys.exit(code)
         how = f'with exit code {code}' if code > 0 else f'by {failure.signal_name()}'
         print(
             f'process {rank} of the training ended {how}, and so the others were ended',

@@ -8,6 +8,7 @@ runs a command with it and takes it away afterwards. It needs root and Debian's 
 of its own, all ports are free ones.
 """
 
+import ctypes
 import os
 import secrets
 import shutil
@@ -242,6 +243,7 @@ class Slurm:
                 stderr=out,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                preexec_fn=_end_with_parent,
             )
 
     def _idle(self) -> bool:
@@ -284,6 +286,11 @@ class Slurm:
         return [pid for pid in found if pid != os.getpid()]
 
 
+def _end_with_parent() -> None:
+    """Have this process killed when its parent is, which cannot end it then."""
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+
+
 def kill(pid: int, signum: int) -> None:
     """Send a signal to a process that may have ended."""
     with suppress(ProcessLookupError):
@@ -309,6 +316,7 @@ def main(words: Sequence[str]) -> int:
     """Run a command with the cluster; its exit code is this one's."""
     if missing := missing_programs():
         sys.exit(f'error: apt install {" ".join(missing)}')
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with Slurm() as slurm:
         return subprocess.run(words, env=slurm.environment).returncode
 
