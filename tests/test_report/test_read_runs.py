@@ -86,6 +86,21 @@ def test_a_log_that_went_on_after_its_summary(tmp_path):
     assert (run.status, run.train.epochs, run.metrics[SCORE]) == ('running', 3, 30.0)
 
 
+def test_an_epoch_that_was_broken_off_does_not_count(tmp_path):
+    """The log's text tells how long an epoch is where the summary does not."""
+    lines = [line for line in made_lines(epochs=2) if line.get('iter') != 20]
+    place = write_run(tmp_path / 'a', lines[:-1], status='interrupted', epochs=2)
+    summary = json.loads((place / 'summary.json').read_text())
+    summary['train'] |= {'epochs': 1, 'iters': 17}
+    (place / 'summary.json').write_text(json.dumps(summary))
+    (place / START / 'a.log').write_text(
+        'Epoch(train) [1][ 5/10]  lr: 1.0  loss: 2.0\n'
+    )
+    run, _ = read(place)
+    assert (run.train.epochs, run.train.iters, run.status) == (1, 17, 'interrupted')
+    assert run.curves[SCORE] == [(10, 1.0, 39, 5.0, 10.0)]
+
+
 def test_a_damaged_summary_is_a_problem_and_the_log_is_shown(tmp_path):
     place = write_run(tmp_path / 'a')
     (place / 'summary.json').write_text('{"status": "fin')

@@ -50,7 +50,9 @@ def read_run(run: Path, number: int, problems: list[Problem]) -> RunData:
     if main:
         source = ('summary', *source)
     config = main.get('config') or read_dumped(run, problems)
-    head = Head() if main.get('environment') else read_head(run)
+    # The summary of a whole training tells all that the head of its log does.
+    whole = main.get('environment') and main.get('status') == 'finished'
+    head = Head() if whole else read_head(run)
     is_test = bool(summaries.test) and not (summaries.train or records.train)
     scale = _scale(main, config, records, head)
     curves = curves_of(records, scale) or _placed(events, scale, config)
@@ -137,7 +139,8 @@ def _scale(
     train = summary.get('train') or {}
     epochs, iters, size = (train.get(k) for k in ('epochs', 'iters', 'dataset_size'))
     per_epoch = iterations_per_epoch(records.train) or head.per_epoch
-    if by_epoch and epochs and iters and iters % epochs == 0:
+    ended = summary.get('status') == 'finished'  # else within an epoch, perhaps
+    if by_epoch and ended and epochs and iters and iters % epochs == 0:
         per_epoch = iters // epochs
     batch = summary_value({'c': config}, 'c.train_dataloader.batch_size')
     processes = summary_value(summary, 'environment.processes') or head.processes
