@@ -181,7 +181,10 @@ def test_a_number_tells_its_source(show):
 
 @pytest.mark.parametrize('width', [360, 768, 1300])
 def test_only_tables_scroll_sideways(show, width):
-    browser = show(width=width)
+    data = sample_report()
+    first, *others = data.runs
+    runs = (replace(first, name='x' * 300, command='y' * 300), *others)
+    browser = show(replace(data, runs=runs), width=width)
     script = 'return document.documentElement.scrollWidth'
     assert browser.execute_script(script) <= width
 
@@ -199,3 +202,21 @@ def test_charts_follow_the_theme(show):
     drawn(browser)
     theme, ink, _ = browser.execute_script(script)
     assert (theme, ink) == ('light', '#17202a')
+
+
+def test_print_is_light_and_fits_the_sheet(show):
+    browser = show(theme='dark')
+    seen = (
+        "addEventListener('beforeprint', () => { window.seen = ["
+        'document.documentElement.dataset.theme,'
+        "...[...document.querySelectorAll('.plot .main-svg')].map((e) => e.clientWidth)"
+        ']; })'
+    )
+    browser.execute_script(seen)
+    assert browser.print_page()
+    theme, *widths = browser.execute_script('return window.seen')
+    assert theme == 'light'
+    assert max(widths) <= 680
+    drawn(browser)
+    back = browser.execute_script('return document.documentElement.dataset.theme')
+    assert back == 'dark'

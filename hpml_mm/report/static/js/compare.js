@@ -12,7 +12,7 @@ function compareSection() {
       : [
         el('p', {}, `${counted(runs, 'run')}, ${counted(chosen.length, 'side')}. A group that is `
           + 'selected whole is one side: mean ± standard deviation over its finished runs.'),
-        ...marksOf(chosen).map(warning),
+        ...markList(marksOf(chosen)),
         scoresOf(chosen), differencesOf(chosen),
       ]));
   };

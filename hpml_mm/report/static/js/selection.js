@@ -54,16 +54,25 @@ function marksOf(chosen) {
       : `Perhaps compared across several ${what}${unknown}.`;
   };
   const short = ({ commit, dirty }) => commit && commit.slice(0, 9) + (dirty ? '+dirty' : '');
-  return unique([
+  const across = [
     differ('machines', (environment) => environment.device),
     differ('commits', short),
     differ('versions of PyTorch', (environment) => environment.torch),
     differ('numbers of processes', (environment) => environment.processes),
+  ];
+  const own = [
     ...chosen.filter((side) => side.whole)
       .flatMap((side) => side.group.marks.map((mark) => `${side.name}: ${mark}.`)),
     ...chosen.filter((side) => !side.whole && side.group.runs.length > 1).map((side) =>
       `${side.name}: one run of ${side.group.runs.length} of its group, without a spread.`),
-  ].filter(Boolean)).map((text) => text.replace(/\.\.$/, '.'));
+  ].map((text) => text.replace(/\.\.$/, '.'));
+  return { across: across.filter(Boolean), own };
+}
+
+function markList({ across, own }) {
+  const marks = own.map(warning);
+  return [...across.map(warning),
+    ...(marks.length > 2 ? [details(`⚠ ${marks.length} warnings about single sides`, ...marks)] : marks)];
 }
 
 // The legend of all charts of a comparison, with colour, dash and marker.

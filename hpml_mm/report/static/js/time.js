@@ -77,7 +77,7 @@ function stepTimes() {
       chart('Median and 95th percentile of the step time of each selected run', make,
         (point) => showFacts(report.runs[point.y].name, ...runFacts(report.runs[point.y]))),
       { note: `median and 95th percentile over the measured steps${more}`, wide: true,
-        marks: marksOf(sides()).filter((mark) => /ompared across/.test(mark)) }));
+        marks: marksOf(sides()).across }));
   };
   onSelect(redraw);
   redraw();
