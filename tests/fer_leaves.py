@@ -44,10 +44,13 @@ def augmentation(cfg):
 
 
 def schedule(cfg):
-    if [kind(s) for s in cfg.param_scheduler] != ['StepLR']:
+    step, *others = cfg.param_scheduler
+    if others or kind(step) not in ('StepLR', 'DelayedStep'):
         return None
-    (step,) = cfg.param_scheduler
-    found = step.begin, step.step_size, step.gamma
+    if kind(step) == 'DelayedStep':  # shares of light FER's 300 epochs
+        found = round(300 * step.start), round(300 * step.every), step.rate
+    else:
+        found = step.begin, step.step_size, step.gamma
     return look_up(STEPS_OF, found, 'schedule', 'tests/fer_leaves.py')
 
 

@@ -107,6 +107,9 @@ def test_the_wheel_of_the_sdist_holds_the_library_and_its_configs(tmp_path):
     library = ROOT / 'hpml_mm'
     wanted = [*library.rglob('*.py'), *library.rglob('*.safetensors')]
     wanted += [library / 'py.typed', library / '.mim' / 'model-index.yml']
+    page = library / 'report' / 'static'
+    makers = {'build.mjs', 'package.json'}  # of what is in the wheel
+    wanted += [p for p in page.rglob('*.*') if p.is_file() and p.name not in makers]
     # Copies, of what are links here.
     wanted += [
         library / '.mim' / path.relative_to(ROOT)

@@ -26,6 +26,7 @@ from toy_runs import (
     StopAt,
     Terminal,
     ToyNet,
+    for_pruning,
     for_validation,
     loader,
     toy_runner,
@@ -58,6 +59,14 @@ def toys(work_dir, hooks, epochs=2, **settings):
     training = {'by_epoch': True, 'max_epochs': epochs}
     parts = {'train_cfg': training, 'randomness': {'seed': 0}, **for_validation()}
     return toy_runner(work_dir, hooks, **{**parts, **settings})
+
+
+def pruned(work_dir, hooks, **settings):
+    hooks = [
+        hook | for_pruning(work_dir) if hook['type'] == 'hpml_mm.PruningHook' else hook
+        for hook in hooks
+    ]
+    return toys(work_dir, hooks, **settings)
 
 
 def noisy(work_dir, hooks, **settings):
@@ -143,6 +152,7 @@ CASES = {
     'PTQHook': Case(PTQ, faces, slow=True),
     'PoseSheetHook': Case({'num': 2}, poses),
     'ProgressHook': Case(),
+    'PruningHook': Case(build=pruned),
     'QATHook': Case({**PTQ, 'start': 1}, faces, slow=True),
     'ResumeHook': Case(),
     'RuntimeInfoHook': Case(),

@@ -8,7 +8,7 @@ import signal
 import pytest
 import torch
 from mmengine.hooks import Hook
-from toy_runs import Terminal, toy_runner
+from toy_runs import Terminal, for_pruning, toy_runner
 from unusual_runs import UNUSUAL, two_optimizers, unusual_runner
 
 from hpml_mm.engine.hooks import SummaryHook
@@ -46,8 +46,9 @@ def train(runner):
 def test_a_hook_works_or_refuses(tmp_path, training):
     HOOKS.import_from_location()
     working = []
+    arguments = {**ARGUMENTS, 'PruningHook': for_pruning(tmp_path)}
     for name in HOOKS.module_dict:
-        hook = {'type': f'hpml_mm.{name}', **ARGUMENTS.get(name, {})}
+        hook = {'type': f'hpml_mm.{name}', **arguments.get(name, {})}
         reason = SPECIAL.get(name) or REFUSED.get((name, training))
         if reason is None:
             working.append(hook)

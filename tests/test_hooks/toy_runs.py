@@ -5,8 +5,10 @@ import io
 import random
 import signal
 import uuid
+from pathlib import Path
 
 import numpy as np
+import optuna
 import torch
 from mmengine.config import Config
 from mmengine.evaluator import BaseMetric, Evaluator
@@ -17,6 +19,8 @@ from mmengine.runner import Runner
 from mmengine.visualization import BaseVisBackend
 from torch import nn
 from torch.utils.data import Dataset
+
+from hpml_mm.utils.studies import open_storage
 
 NUM_IMAGES = 16
 BATCH = 4
@@ -175,6 +179,17 @@ def for_validation() -> dict:
         'val_cfg': {},
         'val_evaluator': Evaluator(ToyMetric()),
     }
+
+
+def for_pruning(folder: Path) -> dict:
+    """A PruningHook's arguments: the only trial of a study in a folder."""
+    place = str(folder / 'journal.log')
+    study = optuna.create_study(
+        study_name='toys', storage=open_storage(place), load_if_exists=True
+    )
+    if not study.trials:
+        study.ask()
+    return {'storage': place, 'study': 'toys', 'trial': 0, 'metric': 'count'}
 
 
 def for_testing() -> dict:
