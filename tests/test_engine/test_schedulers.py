@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""One cycle in MMEngine's own Runner."""
+"""One cycle, and steps that begin late, in MMEngine's own Runner."""
 
 import math
 
@@ -111,3 +111,29 @@ def test_epochs_in_a_run_of_iterations_are_refused(tmp_path):
     iters = {'by_epoch': False, 'max_iters': 10, 'val_interval': 10}
     with pytest.raises(ValueError, match='by_epoch=False'):
         trained(tmp_path, scheduler={'type': 'hpml_mm.OneCycle'}, train_cfg=iters)
+
+
+def light_fer(epoch, start=80, every=5, rate=0.9):
+    """Factor of an epoch in light FER's own words, of which there are 300."""
+    return rate ** ((epoch - start) // every) if epoch > start else 1.0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('convert', [True, False])
+def test_light_fers_steps_are_scaled_to_the_run(tmp_path, convert):
+    """Thirty steps are its three hundred epochs, ten at a time."""
+    scheduler = {'type': 'hpml_mm.DelayedStep', 'rate': 0.9}
+    scheduler |= {'start': 80 / 300, 'every': 20 / 300}
+    # Iterations of two epochs, or epochs of one.
+    scheduler |= {'convert_to_iter_based': True} if convert else {}
+    epochs, batches = (2, 15) if convert else (30, 1)
+    length = {'by_epoch': True, 'max_epochs': epochs}
+    rates = trained(tmp_path, batches, scheduler, train_cfg=length)
+    expected = [light_fer(10 * step, every=20) for step in range(30)]
+    assert rates == pytest.approx(expected)
+
+
+def test_shares_are_shares(tmp_path):
+    wrong = {'type': 'hpml_mm.DelayedStep', 'start': 80, 'every': 5, 'rate': 0.9}
+    with pytest.raises(ValueError, match='start is 80'):
+        trained(tmp_path, scheduler=wrong)
