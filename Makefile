@@ -25,9 +25,9 @@ demo: env  ## Install what is missing, then train on faces that the demo draws i
 
 # Tests use small tensors: one thread is as fast, and not slowed down by other programs.
 test test-quick test-system test-reliability: export OMP_NUM_THREADS ?= 1
-PYTEST := $(BIN)/python -m pytest -n logical --maxprocesses 8 --dist worksteal
-# They wait for most of their time: for SLURM, a browser, the start of processes.
-SYSTEM_WORKERS := $(shell echo $$(( ($$(nproc) * 3 + 1) / 2 )))
+# They wait for a part of their time: for processes, a disk, a browser, SLURM.
+WORKERS := $(shell n=$$(( $$(nproc) * 3 / 2 )); echo $$(( n > 8 ? 8 : n )))
+PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test: env-extras  ## Install what is missing, the optional extras too, then test everything.
 	$(PYTEST) -m "not system" $(ARGS)
@@ -36,7 +36,7 @@ test-quick: env-extras  ## Test in two minutes what takes less than a second.
 	$(PYTEST) -m "not slow and not system" $(ARGS)
 
 test-system: env-extras  ## Test what needs a browser, a cluster or minutes.
-	$(PYTEST) -n $(SYSTEM_WORKERS) -m system $(ARGS)
+	$(PYTEST) -m system $(ARGS)
 
 test-reliability: env-extras  ## Kill, fill, damage and attack in full, for up to an hour.
 	$(BIN)/python tests/reliability/all_promises.py $(ARGS)

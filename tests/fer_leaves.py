@@ -44,9 +44,10 @@ def augmentation(cfg):
 
 
 def schedule(cfg):
-    step, *others = cfg.param_scheduler
-    if others or kind(step) not in ('StepLR', 'DelayedStep'):
+    steps = [s for s in cfg.param_scheduler if kind(s) in ('StepLR', 'DelayedStep')]
+    if len(steps) != 1 or len(cfg.param_scheduler) != 1:
         return None
+    (step,) = steps
     if kind(step) == 'DelayedStep':  # shares of light FER's 300 epochs
         found = round(300 * step.start), round(300 * step.every), step.rate
     else:
