@@ -31,9 +31,9 @@ STATES: tuple[State, ...] = (
 # MMEngine's folder of a start.
 _START = re.compile(r'\d{8}_\d{6}')
 _RECORD = {'arguments', 'config'}
-# A training that no executor has started names no process: it is taken for gone when
-# it has written nothing for so long.
-_SILENT = 1800.0
+#: Seconds without a line after which a training counts as gone that no executor has
+#: started, so that no process of it is known.
+SILENT = 1800.0
 
 
 @dataclass(frozen=True)
@@ -145,7 +145,7 @@ def _state_of_training(folder: Path, starts: Sequence[Path]) -> RunState:
         if told >= min(written.values(), default=0.0):
             return _ended(folder, summary, damage, log)
     silent = round(time.time() - max(written.values(), default=0.0))
-    if silent < _SILENT:
+    if silent < SILENT:
         return RunState(folder, 'running', f'log written {silent} s ago', log)
     if summary is not None or damage:
         return _ended(folder, summary, damage, log)

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, get_args
 
 from hpml_mm.experiments.jobs import Job, last_line
+from hpml_mm.experiments.overview import SILENT
 from hpml_mm.experiments.owner import Owner
 from hpml_mm.report.content import Status
 
 from .places import starts
 
-#: Seconds after its last line for which a run that nobody owns counts as running.
-QUIET = 600.0
 # A file system may keep whole seconds only.
 _SLACK = 2.0
 
@@ -53,7 +52,7 @@ def status_of(run: Path, summary: Mapping[str, Any], ended: bool) -> Told:
         return Told('interrupted', f'{gone}: {line}' if line else gone)
     if ended and not summary:
         return Told('finished', 'no summary: its log reaches the end of its config')
-    if age < QUIET:
+    if age < SILENT:
         return Told('running', f'its log grew {max(age, 0):.0f} s ago')
     if summary:
         return Told('unknown', f'its log went on after its summary, to {_shown(grown)}')
