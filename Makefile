@@ -26,7 +26,8 @@ demo: env  ## Install what is missing, then train on faces that the demo draws i
 # Tests use small tensors: one thread is as fast, and not slowed down by other programs.
 test test-quick test-system test-reliability: export OMP_NUM_THREADS ?= 1
 # They wait for a part of their time: for processes, a disk, a browser, SLURM.
-WORKERS := $(shell n=$$(( $$(nproc) * 3 / 2 )); echo $$(( n > 8 ? 8 : n )))
+# Without the variable by which nproc would count a test's threads instead of cores.
+WORKERS := $(shell n=$$(( $$(env -u OMP_NUM_THREADS nproc) * 3 / 2 )); echo $$(( n > 8 ? 8 : n )))
 PYTEST := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test: env-extras  ## Install what is missing, the optional extras too, then test everything.

@@ -83,15 +83,34 @@ def config_digest(arguments: Sequence[str]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def prepare(job: Job) -> None:
+def prepare_all(jobs: Sequence[Job]) -> None:
+    """Do :func:`prepare` for each job, and read each config once, whatever its seeds.
+
+    Raises:
+        ValueError: If a directory holds a run of other arguments or another config.
+    """
+    digests: dict[tuple[str, ...], str] = {}
+    for job in jobs:
+        seed = job.arguments.index('--seed') if '--seed' in job.arguments else None
+        words = job.arguments if seed is None else job.arguments[:seed]
+        if words not in digests:
+            digests[words] = config_digest(words)
+        prepare(job, digests[words])
+
+
+def prepare(job: Job, digest: str | None = None) -> None:
     """Write the record of a job, or compare it with the one that is there.
+
+    Args:
+        job: The job.
+        digest: That of its config; None to read the config.
 
     Raises:
         ValueError: If the directory holds a run of other arguments or another config.
     """
     wanted = {
         'arguments': list(job.arguments),
-        'config': config_digest(job.arguments),
+        'config': digest or config_digest(job.arguments),
     }
     if not job.record.is_file():
         job.directory.parent.mkdir(parents=True, exist_ok=True)

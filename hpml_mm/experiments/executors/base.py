@@ -7,10 +7,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from hpml_mm.experiments.jobs import Job, ended_summary, last_line, prepare
+from hpml_mm.experiments.jobs import Job, ended_summary, last_line, prepare_all
 from hpml_mm.experiments.runs import Summary
 
 _POLL_SECONDS = 0.5
+# Between two looks at the files of jobs that other processes run.
+_WAIT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -95,17 +97,19 @@ def run_all(jobs: Sequence[Job], executor: Executor) -> Iterator[Ended]:
     Raises:
         ValueError: If a directory holds another run.
     """
-    for job in jobs:
-        prepare(job)
+    prepare_all(jobs)
     waiting = list(jobs)
     while waiting or executor.running():
         for job in tuple(waiting):
+            # The files of a thousand that wait are not looked at each time.
+            if not executor.free():
+                break
             if (summary := ended_summary(job)) is not None:
                 waiting.remove(job)
                 yield Ended(job, summary)
-            elif executor.free() and executor.start(job):
+            elif executor.start(job):
                 waiting.remove(job)
         ended = executor.ended()
         yield from ended
         if not ended:
-            time.sleep(_POLL_SECONDS)
+            time.sleep(_POLL_SECONDS if executor.running() else _WAIT_SECONDS)

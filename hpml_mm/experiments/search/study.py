@@ -4,7 +4,7 @@
 import re
 import socket
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from hpml_mm.experiments.rows import unit_of
+from hpml_mm.utils.files import to_strict
 from hpml_mm.utils.studies import load_optuna, open_storage
 
 from .space import Space
@@ -126,7 +127,7 @@ def open_study(place: str, settings: Settings) -> Any:
         directions=[direction_of(metric) for metric in settings.metrics],
         load_if_exists=True,
     )
-    wanted = to_plain(asdict(settings))
+    wanted = to_strict(asdict(settings))
     held = study.user_attrs.get(_SETTINGS)
     if held is None:
         with _without_warnings():
@@ -196,12 +197,3 @@ def _without_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', load_optuna().exceptions.ExperimentalWarning)
         yield
-
-
-def to_plain(value: Any) -> Any:
-    """Turn tuples into lists, as the storage gives them back."""
-    if isinstance(value, Mapping):
-        return {str(key): to_plain(item) for key, item in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return [to_plain(item) for item in value]
-    return value

@@ -27,6 +27,8 @@ from .space import Space, apply_space
 from .study import NAME, Settings, grid_of, make_sampler
 
 _POLL_SECONDS = 0.5
+# Between two looks at the trials of other searches.
+_WAIT_SECONDS = 5.0
 _LOCK_SECONDS = 300.0
 #: Starts of a trial whose process goes each time.
 STARTS = 3
@@ -100,15 +102,17 @@ class Trials:
             while True:
                 beat(self._own)
                 ends = [self._tell(end) for end in self.executor.ended()]
-                # Nobody else may take a trial between its choice and its start.
-                with locked(self.out / 'trials', _LOCK_SECONDS):
-                    ends += self._go_on()
-                    self._start(count)
+                if self.executor.free():
+                    # Nobody else may take a trial between its choice and its start.
+                    with locked(self.out / 'trials', _LOCK_SECONDS):
+                        ends += self._go_on()
+                        self._start(count)
                 yield from (end for end in ends if end is not None)
                 if len(self._all()) >= count and not self._any_running():
                     return
                 if not ends:
-                    time.sleep(_POLL_SECONDS)
+                    own = self.executor.running()
+                    time.sleep(_POLL_SECONDS if own else _WAIT_SECONDS)
         finally:
             self._own.unlink(missing_ok=True)
 

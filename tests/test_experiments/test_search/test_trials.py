@@ -16,7 +16,8 @@ from hpml_mm.experiments.search.trials import STARTS, collapsed
 @pytest.fixture(autouse=True)
 def _toy_parts(monkeypatch):
     monkeypatch.syspath_prepend(DATA)
-    monkeypatch.setattr('hpml_mm.experiments.search.trials._POLL_SECONDS', 0)
+    for name in ('_POLL_SECONDS', '_WAIT_SECONDS'):
+        monkeypatch.setattr(f'hpml_mm.experiments.search.trials.{name}', 0)
 
 
 def states(trials):
