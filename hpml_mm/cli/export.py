@@ -16,6 +16,7 @@ from hpml_mm.config.overrides import load_config
 from hpml_mm.deploy.describe import spec_of
 from hpml_mm.deploy.export import export_onnx
 from hpml_mm.deploy.network import plain_network
+from hpml_mm.deploy.steps import metainfo_of
 from hpml_mm.engine.resume import check_checkpoint
 from hpml_mm.engine.weights import export_weights, load_fitting
 from hpml_mm.utils.model import build_model
@@ -45,5 +46,6 @@ def run(args: argparse.Namespace) -> None:
     else:
         model = build_model(cfg)
         load_fitting(model, args.checkpoint)
-        export_onnx(plain_network(model), spec_of(cfg, model), args.out)
+        spec = spec_of(cfg, model, metainfo_of(cfg, args.checkpoint))
+        export_onnx(plain_network(model), spec, args.out)
     print(f'{args.out}: {args.out.stat().st_size:,} bytes')

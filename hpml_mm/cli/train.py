@@ -123,6 +123,8 @@ def report(runner: Runner) -> None:
         else:
             summary = json.loads(hook.path.read_text())
             print_table(Path(runner.work_dir).name, short_rows(summary))
+    if not any(Path(runner.work_dir).rglob('events.out.tfevents.*')):
+        return
     # The folder above shows the run by its name, beside others to compare it with. It
     # may be any folder of the user's, though, if it is not below the current one.
     above = os.path.relpath(Path(runner.work_dir).parent)

@@ -75,8 +75,8 @@ def _names(cfg: Config, metainfo: Mapping[str, Any], pose: bool) -> tuple[str, .
     names = tuple(metainfo.get('classes') or ())
     if not names:
         raise ValueError(
-            f"{cfg.filename}: the test data set names no classes: set its metainfo's "
-            'classes'
+            f'{cfg.filename}: neither its test data set nor the checkpoint names the '
+            "classes: set the data set's metainfo=dict(classes=...)"
         )
     return names
 

@@ -221,7 +221,7 @@ def _from_checkpoint(
     model = build_model(cfg)
     plain_network(model)
     load_fitting(model, str(path))
-    metainfo = metainfo_of(cfg)
+    metainfo = metainfo_of(cfg, str(path))
     ids = metainfo.get('keypoint_id2name')
     if ids is None:
         reader = ImageReader(steps_of(cfg), scope)

@@ -12,6 +12,7 @@ from mmengine.registry import DATASETS, DefaultScope
 
 from hpml_mm.datasets.fer.base import BaseFERDataset
 from hpml_mm.datasets.fer.csv_dataset import SIDE
+from hpml_mm.engine.weights import read_checkpoint
 from hpml_mm.utils.model import innermost_dataset
 
 #: The scope of MMEngine in which the steps of a task have their short names.
@@ -108,11 +109,13 @@ def steps_of(cfg: Config) -> tuple[dict[str, Any], ...]:
     return tuple(steps)
 
 
-def metainfo_of(cfg: Config) -> dict[str, Any]:
+def metainfo_of(cfg: Config, checkpoint: str | None = None) -> dict[str, Any]:
     """Classes or keypoints of a config's test data set.
 
-    The data need not be there. In test mode MMPose's data sets announce their file to
-    ``CocoMetric`` when they are built, so this one is not in test mode.
+    A data set of plain folders knows its classes when it has looked at them; then a
+    checkpoint tells those it was trained on. The data need not be there. In test mode
+    MMPose's data sets announce their file to ``CocoMetric`` when they are built, so
+    this one is not in test mode.
     """
     data = {
         key: value
@@ -121,7 +124,12 @@ def metainfo_of(cfg: Config) -> dict[str, Any]:
     }
     lazy = {**data, 'pipeline': [], 'test_mode': False, 'lazy_init': True}
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
-        return dict(DATASETS.build(lazy).metainfo)
+        metainfo = dict(DATASETS.build(lazy).metainfo)
+    named = metainfo.get('classes') or 'keypoint_id2name' in metainfo
+    if named or checkpoint is None:
+        return metainfo
+    meta = read_checkpoint(checkpoint).get('meta') or {}
+    return metainfo | dict(meta.get('dataset_meta') or {})
 
 
 def _test_data(cfg: Config) -> Mapping[str, Any]:

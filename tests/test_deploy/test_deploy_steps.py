@@ -131,3 +131,21 @@ def test_real_images_become_the_inputs_of_a_test(name, real_data, tmp_path):
         info = data.get_data_info(index)
         item = read(info['img_path'], info.get('bbox'))
         assert torch.equal(item['inputs'], data[index]['inputs'])
+
+
+def test_a_checkpoint_names_the_classes_that_its_data_set_found(tmp_path):
+    """A data set of plain folders has none until it looks at them."""
+    cfg = leaf(FACES)
+    cfg.test_dataloader.dataset = {
+        'type': 'mmpretrain.CustomDataset',
+        'data_root': str(tmp_path / 'gone'),
+        'pipeline': cfg.test_dataloader.dataset.pipeline,
+    }
+    path = str(tmp_path / 'a.pth')
+    meta = {'dataset_meta': {'classes': ('blue', 'red')}}
+    torch.save({'meta': meta, 'state_dict': {}}, path)
+    assert not metainfo_of(cfg).get('classes')
+    assert metainfo_of(cfg, path)['classes'] == ('blue', 'red')
+    # The config's own names come first.
+    cfg.test_dataloader.dataset['metainfo'] = {'classes': ('a', 'b')}
+    assert tuple(metainfo_of(cfg, path)['classes']) == ('a', 'b')

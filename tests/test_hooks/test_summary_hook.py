@@ -3,6 +3,7 @@
 
 import json
 import math
+import sys
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from torch.utils.data import DataLoader
 
+from hpml_mm.config.arguments import command_line
 from hpml_mm.engine.hooks import DataLoadRatioHook, SummaryHook, ThroughputHook
 
 
@@ -79,6 +81,7 @@ def test_training(tmp_path, clock):
     assert summary['seed'] == 3
     assert summary['config'] == {'model': {'type': 'ToyNet'}}
     assert summary['environment']['torch'] == torch.__version__
+    assert summary['command'] == command_line(sys.argv)
     assert summary['environment']['processes'] == 1
     measured = summary['measurements']
     assert measured['data_wait(%)'] == pytest.approx(40)

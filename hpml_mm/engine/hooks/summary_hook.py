@@ -12,6 +12,7 @@ from mmengine.dist import broadcast_object_list, get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
+from hpml_mm.config.arguments import command_line
 from hpml_mm.engine.screen.quiet import ON_SCREEN
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.env import environment
@@ -34,7 +35,7 @@ class SummaryHook(LoopHook):
     the ``metrics`` of the last evaluation, the ``best`` ones where a CheckpointHook
     keeps the best checkpoint, ``measurements`` (what every hook with a method
     ``summary`` returns), ``train`` (epochs, iterations and wall time in all, and the
-    samples in the training set), ``seed``, ``config``, ``config_file`` and
+    samples in the training set), ``seed``, ``config``, ``config_file``, ``command`` and
     ``environment``. It is strict JSON: what is not known, NaN included, is null.
 
     A resumed training has the wall time that led to its checkpoint, and what it took
@@ -190,6 +191,7 @@ class SummaryHook(LoopHook):
             'seed': runner.seed,
             'config': runner.cfg.to_dict(),
             'config_file': runner.cfg.filename,
+            'command': command_line(sys.argv),
             'environment': {**environment(), 'processes': get_world_size()},
         }
 

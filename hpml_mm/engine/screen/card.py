@@ -63,9 +63,7 @@ def card(runner: Runner, test: bool) -> Iterator[str]:
     )
     if not test:
         best = best_metrics(runner)
-        yield card_line(
-            'metric', *(best or ['the first one of a validation (no save_best)'])
-        )
+        yield card_line('metric', *(best or ['the first one of a validation']))
     yield card_line('switched on', *(switched_on(runner.hooks) or ['nothing']))
     yield card_line('start', _start(runner))
     log = getattr(runner.logger, 'log_file', None)
