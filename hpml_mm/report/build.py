@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from hpml_mm.utils.messages import listed
+from hpml_mm.experiments.overview import state_of
+from hpml_mm.utils.messages import listed, shortened
 
 from .content import GroupData, Problem, ReportData, RunData, StudyData
 from .derive.groups import group_runs
@@ -166,10 +167,18 @@ def _notes(
             f'{counts["running"]} of {len(runs)} runs go on: their numbers are those '
             'of their last validation'
         )
-    queued = [path for path in found.records if not path.with_suffix('').is_dir()]
+    queued = []
+    for place in found.jobs:
+        if place.is_dir():
+            continue
+        name, told = f'{place.parent.name}/{place.name}', state_of(place, None)
+        if told.state == 'queued':
+            queued.append(name)
+        else:
+            detail = shortened(told.detail)
+            yield f'{name} is {told.state} and has no work directory: {detail}'
     if queued:
-        names = listed([f'{path.parent.name}/{path.stem}' for path in queued])
-        yield f'{len(queued)} jobs have not begun: {names}'
+        yield f'{len(queued)} jobs have not begun: {listed(queued)}'
     if left_out:
         yield f'{left_out} pictures are left out for the size of the page'
     if others:

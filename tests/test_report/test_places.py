@@ -83,12 +83,21 @@ def test_a_run_that_cannot_be_read_at_all_is_listed(tmp_path):
     ]
 
 
-def test_jobs_that_have_not_begun_are_told(tmp_path):
+def test_jobs_without_a_work_directory_are_told(tmp_path):
     write_run(tmp_path / 'seed0')
-    (tmp_path / 'seed1.json').write_text(json.dumps({'arguments': ['a.py']}))
+    for name in ('seed1', 'seed2'):
+        record = {'arguments': ['a.py'], 'config': 'a'}
+        (tmp_path / f'{name}.json').write_text(json.dumps(record))
     (tmp_path / 'seed1.owner').write_text('')
-    data = read_report([str(tmp_path)], 'a', 'b')
-    assert 'seed1' in data.notes[0]
+    (tmp_path / 'seed2.log').write_text('error: no file\n')
+    (tmp_path / 'other.json').write_text(json.dumps({'arguments': ['a.py']}))
+    (tmp_path / 'other.log').write_text('')
+    failed, queued = read_report([str(tmp_path)], 'a', 'b').notes
+    place = tmp_path.name
+    assert (
+        failed == f'{place}/seed2 is failed and has no work directory: error: no file'
+    )
+    assert queued == f'1 jobs have not begun: {place}/seed1'
 
 
 def test_predictions_beside_what_was_measured(tmp_path):

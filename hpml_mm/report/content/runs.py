@@ -2,9 +2,9 @@
 """Runs of a report and their groups."""
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-Status = Literal['finished', 'running', 'pruned', 'interrupted', 'failed', 'unknown']
+from hpml_mm.experiments.overview import Status
 
 
 class Point(NamedTuple):
@@ -132,7 +132,7 @@ class RunData:
         name: Short name, unique in the report; any text.
         place: Path of the work directory.
         group: Index of its group in ``ReportData.groups``.
-        status: End of it, or ``'running'``.
+        status: One of :data:`~hpml_mm.experiments.overview.STATES`.
         reason: First line of the error of a failed run; else why it has this status.
         mode: ``'train'`` or ``'test'``.
         seed: Seed of the run.

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpml_mm.experiments.folders import EVENTS, starts
 from hpml_mm.report.content import Point, Problem
 
 from .curves import Records, join, split_records
-from .places import EVENTS, starts
 
 # The head of a log tells of the machine, and the first lines of training.
 _HEAD = 2**18
