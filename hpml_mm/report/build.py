@@ -50,7 +50,7 @@ def read_report(
         ValueError: A place holds nothing that can be shown.
     """
     found, problems = find(places), list[Problem]()
-    runs, groups, shared = group_runs(_read_runs(found, problems, show))
+    runs, groups = group_runs(_read_runs(found, problems, show))
     tables = _sorted_tables(found, problems)
     rows = read_rows(tables.results, problems)
     panels = panels_of(rows, runs, groups)
@@ -63,7 +63,6 @@ def read_report(
         command=command,
         runs=tuple(replace(run, curves=_thinned(run.curves, most)) for run in runs),
         groups=tuple(replace(one, bands=_thinned(one.bands, most)) for one in groups),
-        shared=shared,
         rows=tuple(rows),
         panels=tuple(panels),
         int8=tuple(int8_of(rows)),

@@ -21,8 +21,9 @@ ROOT = Path(__file__).parents[2]
 
 def row(number, experiment, value, metric='throughput(img/s)', **more):
     made = RowData(
-        *(number, experiment, metric, 'img/s', value, 4.0, 4, None, None),
-        *('hpml sweep', 'abc', 'CPU', '2', '2026-01-01', 'results/a.csv', number + 2),
+        *(experiment, metric, 'img/s', value, 4.0, 4, None),
+        *('hpml sweep', 'abc', 'CPU', '2', '2026-01-01'),
+        *(number, 'results/a.csv', number + 2),
     )
     return replace(made, **more)
 

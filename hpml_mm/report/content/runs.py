@@ -199,8 +199,6 @@ class GroupData:
     Attributes:
         name: Name of the config or what its runs' names share.
         runs: Ids of the runs.
-        config: Dotted key to text, of those keys alone whose values differ between the
-            groups of the report. A key that this group lacks is missing.
         scores: Metric to its mean over finished runs; ``best/`` before the best ones.
         bands: Metric to mean and spread over the runs, at the steps of the points.
         marks: Warnings, a sentence each: runs of several machines, commits, versions,
@@ -209,7 +207,6 @@ class GroupData:
 
     name: str
     runs: tuple[int, ...]
-    config: dict[str, str]
     scores: dict[str, Score]
     bands: dict[str, list[BandPoint]]
     marks: tuple[str, ...] = ()
