@@ -96,3 +96,4 @@ def test_a_seed_that_is_there_twice_and_few_seeds_are_marked():
     assert 'seed 0 is there more than once' in twice
     assert '2 finished runs: too few seeds, 5' in few
     assert marks_of([made(n, seed=n) for n in range(5)]) == []
+    assert marks_of([made(0, mode='test')]) == []

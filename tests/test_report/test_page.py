@@ -92,6 +92,15 @@ def test_numbers_that_are_none_and_pools():
     assert (row['value'], row['ratio']) == (14.6, 14.6 / 15.1)
 
 
+def test_a_figure_has_the_look_of_the_page():
+    (study,) = sample_report().studies
+    own = {'template': {'layout': {}}, 'width': 900, 'height': 9, 'xaxis': {'a': 1}}
+    figure = {'data': [], 'layout': own}
+    found = unpacked(studies=(replace(study, figures={'history': figure}),))
+    (packed,) = found['studies'][0]['figures'].values()
+    assert packed == {'data': [], 'layout': {'xaxis': {'a': 1}}}
+
+
 def test_a_page_without_room_says_so():
     curve = [Point(i, None, None, i * math.pi, math.sin(i)) for i in range(3000)]
     picture = Picture('worst', 'step 1', f'data:image/png;base64,{"A" * 9000}')

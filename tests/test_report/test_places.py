@@ -83,6 +83,13 @@ def test_a_run_that_cannot_be_read_at_all_is_listed(tmp_path):
     ]
 
 
+def test_runs_that_go_on_are_told(tmp_path):
+    write_run(tmp_path / 'seed0')
+    write_lines(tmp_path / 'seed1', made_lines(epochs=1))
+    (note,) = read_report([str(tmp_path)], 'a', 'b').notes
+    assert note.startswith('1 of 2 runs go on')
+
+
 def test_jobs_without_a_work_directory_are_told(tmp_path):
     write_run(tmp_path / 'seed0')
     for name in ('seed1', 'seed2'):
@@ -138,6 +145,20 @@ def test_pictures_and_matrices_of_a_run(tmp_path):
     assert all(p.uri.startswith('data:image/webp;base64,') for p in run.pictures)
     assert [(c.split, c.counts) for c in run.confusion] == [('val', ((1, 2), (3, 4)))]
     assert [p.place for p in data.problems] == [str(place / 'confusion' / 'bad.json')]
+
+
+def test_pictures_beyond_the_size_of_a_page_are_counted(tmp_path, monkeypatch):
+    place = write_run(tmp_path / 'a')
+    (place / 'confusion').mkdir()
+    for name in 'abc':
+        Image.new('RGB', (9, 9)).save(place / 'confusion' / f'{name}.png')
+    monkeypatch.setattr('hpml_mm.report.reading.pictures.MOST_BYTES', 150)
+    data = read_report([str(place)], 'a', 'b')
+    shown = len(data.runs[0].pictures)
+    assert 0 < shown < 3
+    assert data.notes == (
+        f'{3 - shown} pictures are left out for the size of the page',
+    )
 
 
 @pytest.mark.slow
