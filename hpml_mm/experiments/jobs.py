@@ -14,6 +14,7 @@ from hpml_mm.config.overrides import apply_options, read_config
 from hpml_mm.utils.files import to_strict, write_atomic
 from hpml_mm.utils.text_file import read_json
 
+from .folders import beside
 from .owner import Owner
 from .runs import Summary, read_summary
 
@@ -45,17 +46,17 @@ class Job:
     @property
     def record(self) -> Path:
         """File with arguments and digest."""
-        return self.directory.with_name(f'{self.directory.name}.json')
+        return beside(self.directory, '.json')
 
     @property
     def log(self) -> Path:
         """File that takes what the training prints."""
-        return self.directory.with_name(f'{self.directory.name}.log')
+        return beside(self.directory, '.log')
 
     @property
     def owner(self) -> Path:
         """File that tells who runs it."""
-        return self.directory.with_name(f'{self.directory.name}.owner')
+        return beside(self.directory, '.owner')
 
     @property
     def command(self) -> list[str]:

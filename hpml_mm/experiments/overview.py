@@ -2,38 +2,32 @@
 """States of all runs below a folder, from what lies there and from SLURM's queue."""
 
 import getpass
-import os
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
-from hpml_mm.utils.text_file import read_json
-
+from .folders import EVENTS, SUMMARIES, has_record, starts, walk
 from .jobs import Job, State, last_line
 from .owner import Owner
 from .runs import Summary, read_summary
 from .squeue import queue_of
 
+#: States of runs; ``'unknown'`` is that of a summary with another word.
+Status = State | Literal['unknown']
 #: In the order in which they are counted.
-STATES: tuple[State, ...] = (
-    'queued',
-    'running',
-    'failed',
-    'interrupted',
-    'pruned',
-    'finished',
+STATES: tuple[Status, ...] = (
+    *('queued', 'running', 'failed', 'interrupted', 'pruned', 'finished', 'unknown'),
 )
-# MMEngine's folder of a start.
-_START = re.compile(r'\d{8}_\d{6}')
-_RECORD = {'arguments', 'config'}
 #: Seconds without a line after which a training counts as gone that no executor has
 #: started, so that no process of it is known.
 SILENT = 1800.0
+# Seconds: a file system may keep whole ones only, and a copy of a run has its own.
+_SLACK = 2.0
 
 
 @dataclass(frozen=True)
@@ -45,12 +39,15 @@ class RunState:
         state: One of :data:`STATES`.
         detail: Who runs it, or why it ended; empty where there is nothing to tell.
         log: File that tells more; None where there is none.
+        grown: Time of the last line of a training, where neither its process nor a
+            summary tells the state, but that time alone; None else.
     """
 
     directory: Path
-    state: State
+    state: Status
     detail: str = ''
     log: Path | None = None
+    grown: float | None = None
 
 
 def overview(folder: Path) -> list[RunState]:
@@ -80,36 +77,38 @@ def _in_order(path: Path) -> list[tuple[int, str]]:
 
 
 def _states(folder: Path) -> Iterator[RunState]:
-    for place, folders, files in os.walk(folder):
-        here = Path(place)
-        starts = [here / name for name in folders if _START.fullmatch(name)]
-        if starts or 'summary.json' in files:
-            folders.clear()
-            if not _is_record(here.with_name(f'{here.name}.json')):
-                yield _state_of_training(here, starts)
-            elif here == folder:
-                yield _state_of_job(Job(here, ()))
-            continue
-        folders[:] = [name for name in folders if not name.startswith('.')]
-        for name in files:
-            if name.endswith('.json') and _is_record(here / name):
-                yield _state_of_job(Job(here / name.removesuffix('.json'), ()))
+    jobs = [Job(folder, ())] if has_record(folder) else []
+    for here in walk(folder):
+        jobs += [Job(place, ()) for place in here.jobs]
+        if here.is_run and not has_record(here.path):
+            yield state_of(here.path, *_summary(here.path))
+    yield from (state_of(job.directory, *_summary(job.directory)) for job in jobs)
 
 
-def _is_record(path: Path) -> bool:
-    try:
-        held: Any = read_json(path)
-    except (FileNotFoundError, ValueError):  # another's file
-        return False
-    return isinstance(held, dict) and held.keys() == _RECORD
+def state_of(run: Path, summary: Summary | None, damage: str = '') -> RunState:
+    """State of one run.
 
+    The process or the job of SLURM that runs it is asked first. Without one the summary
+    tells, unless another start came after it, and without that the age of its log.
 
-def _state_of_job(job: Job) -> RunState:
+    Args:
+        run: Its work directory, which a job that waits need not have yet.
+        summary: Its summary; None where there is none that can be read.
+        damage: What is wrong with the summary.
+    """
+    job = Job(run, ())
     owner = Owner.read(job.owner)
+    if owner is not None or has_record(run):
+        return _state_of_job(job, owner, summary, damage)
+    return _state_of_training(run, summary, damage)
+
+
+def _state_of_job(
+    job: Job, owner: Owner | None, summary: Summary | None, damage: str
+) -> RunState:
     if owner is not None and owner.lives(job.owner):
         state, detail = _state_of_owner(owner)
         return RunState(job.directory, state, detail, _existing(job.log))
-    summary, damage = _summary(job.directory)
     if summary is not None or damage:
         return _ended(job.directory, summary, damage, job.log)
     log = _existing(job.log)
@@ -134,29 +133,37 @@ def _state_of_owner(owner: Owner) -> tuple[State, str]:
     return 'queued', f"SLURM's job {owner.slurm} is {entry.state}{reason}"
 
 
-def _state_of_training(folder: Path, starts: Sequence[Path]) -> RunState:
+def _state_of_training(run: Path, summary: Summary | None, damage: str) -> RunState:
     """State of a training without a record, by what its last start has written."""
-    written = {path: path.stat().st_mtime for path in _files(starts)}
+    written = {path: path.stat().st_mtime for path in _files(run)}
     log = max((path for path in written if path.suffix == '.log'), default=None)
-    summary, damage = _summary(folder)
-    if summary is not None or damage:
-        told = (folder / 'summary.json').stat().st_mtime
-        # Its config is written once, at the start.
-        if told >= min(written.values(), default=0.0):
-            return _ended(folder, summary, damage, log)
-    silent = round(time.time() - max(written.values(), default=0.0))
+    ended = _ended(run, summary, damage, log) if summary or damage else None
+    told = max(_changed(run / name) for name in SUMMARIES) + _SLACK
+    # Its config is written once, at the start.
+    if ended is not None and told >= min(written.values(), default=0.0):
+        return ended
+    grown = max(written.values(), default=0.0)
+    silent = round(time.time() - grown)
     if silent < SILENT:
-        return RunState(folder, 'running', f'log written {silent} s ago', log)
-    if summary is not None or damage:
-        return _ended(folder, summary, damage, log)
-    detail = f'silent for {timedelta(seconds=silent)}'
-    return RunState(folder, 'interrupted', detail, log)
+        return RunState(run, 'running', f'log written {silent} s ago', log, grown)
+    if ended is None:
+        detail = f'silent for {timedelta(seconds=silent)}'
+        return RunState(run, 'interrupted', detail, log, grown)
+    # A test without a summary of its own, or a start that trained nothing, adds none.
+    return ended if told >= _logged(written) else replace(ended, grown=grown)
 
 
-def _files(starts: Sequence[Path]) -> list[Path]:
-    if not starts:
-        return []
-    return [path for path in max(starts).rglob('*') if path.is_file()]
+def _logged(written: Mapping[Path, float]) -> float:
+    """Time of the last number in the log of a training; 0 without any."""
+    times = [time for path, time in written.items() if path.name == 'scalars.json']
+    return max(times, default=0.0)
+
+
+def _files(run: Path) -> list[Path]:
+    places = starts(run)
+    if not places:
+        return [path for path in run.glob(f'{EVENTS}*') if path.is_file()]
+    return [path for path in places[-1].rglob('*') if path.is_file()]
 
 
 def _ended(
@@ -167,7 +174,7 @@ def _ended(
         return RunState(folder, 'failed', damage, found)
     state = summary.get('status')
     if state not in STATES:
-        return RunState(folder, 'failed', f'status {state!r} in its summary', found)
+        return RunState(folder, 'unknown', f'status {state!r} in its summary', found)
     if state in ('finished', 'pruned'):
         return RunState(folder, state, '', found)
     told = last_line(log) if log else ''
@@ -180,6 +187,13 @@ def _summary(folder: Path) -> tuple[Summary | None, str]:
         return read_summary(folder / 'summary.json'), ''
     except ValueError as error:
         return None, str(error)
+
+
+def _changed(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
 
 
 def _existing(path: Path | None) -> Path | None:

@@ -8,6 +8,7 @@ import numpy as np
 from mmengine.evaluator import BaseMetric
 
 from hpml_mm.registry import METRICS
+from hpml_mm.utils.stats import rank_correlation
 
 # Sizes of the top that AIO-P reports.
 TOP_SIZES = (5, 10, 25, 50)
@@ -28,16 +29,9 @@ def mape(predicted: np.ndarray, labels: np.ndarray) -> float | None:
 
 
 def srcc(predicted: np.ndarray, labels: np.ndarray) -> float | None:
-    """Spearman's rank correlation; None if one side is constant.
-
-    Equal values share the mean of their ranks.
-    """
+    """Spearman's rank correlation; None if one side is constant."""
     predicted, labels = _pair(predicted, labels)
-    if _constant(predicted) or _constant(labels):
-        return None
-    from scipy.stats import rankdata  # Takes a second to import.
-
-    return float(np.corrcoef(rankdata(predicted), rankdata(labels))[0, 1])
+    return rank_correlation(predicted.tolist(), labels.tolist())
 
 
 def kendall_tau(predicted: np.ndarray, labels: np.ndarray) -> float | None:

@@ -9,7 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from hpml_mm.utils.messages import listed
+from hpml_mm.experiments.overview import state_of
+from hpml_mm.utils.messages import listed, shortened
 
 from .content import GroupData, Problem, ReportData, RunData, StudyData
 from .derive.groups import group_runs
@@ -49,7 +50,7 @@ def read_report(
         ValueError: A place holds nothing that can be shown.
     """
     found, problems = find(places), list[Problem]()
-    runs, groups, shared = group_runs(_read_runs(found, problems, show))
+    runs, groups = group_runs(_read_runs(found, problems, show))
     tables = _sorted_tables(found, problems)
     rows = read_rows(tables.results, problems)
     panels = panels_of(rows, runs, groups)
@@ -62,7 +63,6 @@ def read_report(
         command=command,
         runs=tuple(replace(run, curves=_thinned(run.curves, most)) for run in runs),
         groups=tuple(replace(one, bands=_thinned(one.bands, most)) for one in groups),
-        shared=shared,
         rows=tuple(rows),
         panels=tuple(panels),
         int8=tuple(int8_of(rows)),
@@ -166,10 +166,18 @@ def _notes(
             f'{counts["running"]} of {len(runs)} runs go on: their numbers are those '
             'of their last validation'
         )
-    queued = [path for path in found.records if not path.with_suffix('').is_dir()]
+    queued = []
+    for place in found.jobs:
+        if place.is_dir():
+            continue
+        name, told = f'{place.parent.name}/{place.name}', state_of(place, None)
+        if told.state == 'queued':
+            queued.append(name)
+        else:
+            detail = shortened(told.detail)
+            yield f'{name} is {told.state} and has no work directory: {detail}'
     if queued:
-        names = listed([f'{path.parent.name}/{path.stem}' for path in queued])
-        yield f'{len(queued)} jobs have not begun: {names}'
+        yield f'{len(queued)} jobs have not begun: {listed(queued)}'
     if left_out:
         yield f'{left_out} pictures are left out for the size of the page'
     if others:

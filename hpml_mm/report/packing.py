@@ -14,10 +14,13 @@ from itertools import zip_longest
 from typing import Any
 
 from .content import Picture, Problem, ReportData, RowData, RunData
+from .reading.curves import thin
 
 # Points that a curve keeps, tried in turn while there is room: a chart is some hundred
 # pixels wide.
 _POINTS = (50, 100, 200, 400, 1000)
+# Cells of a row; its ratio is no field.
+_ROW = (*(field.name for field in fields(RowData)), 'ratio')
 # What could end a script element, or begin an entity or a comment.
 _ESCAPES = {'<': r'\u003c', '>': r'\u003e', '&': r'\u0026'}
 
@@ -91,13 +94,13 @@ def _packed(data: ReportData, points: int) -> dict[str, Any]:
         return {
             name: [
                 columns.place(tuple(map(_short, column)))
-                for column in zip(*thinned(curve, points), strict=True)
+                for column in zip(*thin(curve, points), strict=True)
             ]
             for name, curve in found.items()
         }
 
     def texts_of(row: RowData) -> list:
-        cells = (getattr(row, field.name) for field in fields(row))
+        cells = (getattr(row, name) for name in _ROW)
         return [texts.place(cell) if isinstance(cell, str) else cell for cell in cells]
 
     runs: list[Any] = [
@@ -117,19 +120,11 @@ def _packed(data: ReportData, points: int) -> dict[str, Any]:
     own['rows'] = [texts_of(row) for row in data.rows]
     strings = [field.name for field in fields(RowData) if field.type is str]
     pools = {'texts': texts, 'pairs': pairs, 'columns': columns}
-    named = {'row_fields': [field.name for field in fields(RowData)]}
+    named = {'row_fields': _ROW}
     # Columns, the most by far, are strict already.
     return _finite(vars(data) | own | named | {'row_texts': strings}) | {
         name: pool.things() for name, pool in pools.items()
     }
-
-
-def thinned(points: Sequence, most: int) -> Sequence:
-    """At most so many points, evenly over the curve, with the first and the last."""
-    if len(points) <= most:
-        return points
-    step = (len(points) - 1) / (most - 1)
-    return [points[round(i * step)] for i in range(most)]
 
 
 def _longest_curve(data: ReportData) -> int:

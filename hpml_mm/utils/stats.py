@@ -128,6 +128,18 @@ def are_told_apart(
     return bool(abs(statistics.mean(logs)) > limit)
 
 
+def rank_correlation(values: Sequence[float], others: Sequence[float]) -> float | None:
+    """Spearman's rank correlation of pairs; None if one side is constant.
+
+    Equal values share the mean of their ranks.
+    """
+    if len(set(values)) < 2 or len(set(others)) < 2:
+        return None
+    from scipy.stats import spearmanr  # Takes a second to import.
+
+    return float(spearmanr(values, others).statistic)
+
+
 def turns(sides: Sequence[T], rounds: int) -> Iterator[Sequence[T]]:
     """Order of the sides in each round.
 

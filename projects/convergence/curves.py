@@ -1,7 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Validation metrics of a run, epoch by epoch."""
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from hpml_mm.experiments.runs import Summary, summary_value
+from hpml_mm.report.content import Problem
+from hpml_mm.report.reading.logs import read_lines
 
 
 @dataclass(frozen=True)
@@ -71,8 +72,11 @@ def validations(work_dir: Path) -> dict[int, dict[str, Any]]:
         ValueError: If a line is no JSON, but for a last one that was cut short.
     """
     found: dict[int, dict[str, Any]] = {}
+    problems: list[Problem] = []
     for path in sorted(work_dir.glob('*/vis_data/scalars.json')):
-        lines = _read_lines(path)
+        lines = list(read_lines(path, problems))
+        if problems:
+            raise ValueError(f'{problems[0].place}: {problems[0].what}')
         # Training lines have an epoch of their own; 'step' is their iteration.
         first = min((int(r['epoch']) for r in lines if 'epoch' in r), default=None)
         later = {int(r['step']): r for r in lines if 'epoch' not in r and 'step' in r}
@@ -82,19 +86,6 @@ def validations(work_dir: Path) -> dict[int, dict[str, Any]]:
             found = {epoch: r for epoch, r in found.items() if epoch < first}
         found |= later
     return found
-
-
-def _read_lines(path: Path) -> list[dict[str, Any]]:
-    records = []
-    lines = path.read_text(encoding='utf-8').splitlines()
-    for number, line in enumerate(lines, start=1):
-        try:
-            records.append(json.loads(line))
-        except ValueError as error:
-            if number == len(lines):  # the process was killed as it wrote
-                break
-            raise ValueError(f'{path}:{number} is no JSON: {error}') from error
-    return records
 
 
 def _metric_by_epoch(

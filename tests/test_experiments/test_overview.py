@@ -13,6 +13,7 @@ from toy_tools import call_tool
 from hpml_mm.experiments.jobs import Job
 from hpml_mm.experiments.overview import count_states, overview
 from hpml_mm.experiments.owner import Owner
+from hpml_mm.report.reading.places import find
 
 
 def _job(folder: Path, name: str, log: str | None = None, status: str = '') -> Job:
@@ -140,6 +141,42 @@ def test_plain_trainings(tmp_path):
     _age(tmp_path / 'again', 7200)
     assert _told(tmp_path)['again'] == ('interrupted', 'a line')
     assert [one.state for one in overview(tmp_path / 'done')] == ['finished']
+
+
+def test_the_folder_that_a_user_stands_in(tmp_path, monkeypatch):
+    job = _job(tmp_path, 'a', 'x\n', status='pruned')
+    _training(tmp_path / 'b', '20260101_000000')
+    monkeypatch.chdir(job.directory)
+    assert _told(Path()) == {'.': ('pruned', '')}
+    assert _told(Path('..')).keys() == {'a', 'b'}
+    monkeypatch.chdir(tmp_path / 'b')
+    assert _told(Path())['.'][0] == 'running'
+
+
+def test_the_same_runs_as_on_a_report(tmp_path):
+    """Of stock MMEngine, of TensorBoard alone, and below another run, too."""
+    _training(tmp_path / 'a', '20260101_000000')
+    _training(tmp_path / 'a' / 'b', '20260101_000000')
+    (tmp_path / 'events').mkdir()
+    (tmp_path / 'events' / 'events.out.tfevents.1').touch()
+    (tmp_path / 'seed0.json').write_text(json.dumps({'arguments': 1, 'config': ''}))
+    told = _told(tmp_path)
+    queued = told.pop('seed0')
+    assert told.keys() == {'a', 'a/b', 'events'}
+    found = find([str(tmp_path)])
+    assert {str(run.relative_to(tmp_path)) for run in found.runs} == told.keys()
+    assert (queued[0], found.jobs) == ('queued', [tmp_path / 'seed0'])
+
+
+def test_a_large_file_is_no_record(tmp_path):
+    held = {'arguments': [], 'config': 'a' * 2**20}
+    (tmp_path / 'seed0.json').write_text(json.dumps(held))
+    assert overview(tmp_path) == []
+
+
+def test_a_summary_with_another_word(tmp_path):
+    _summarize(tmp_path / 'a', 'paused')
+    assert _told(tmp_path) == {'a': ('unknown', "status 'paused' in its summary")}
 
 
 def test_the_command_lists_and_counts(tmp_path):

@@ -48,7 +48,6 @@ def sample_report() -> ReportData:
         command='hpml report work_dirs/sample --out build/report',
         runs=runs,
         groups=tuple(_group(runs, index) for index in range(2)),
-        shared={'train_cfg.max_epochs': str(_EPOCHS), 'model.type': 'ToyClassifier'},
         rows=_rows(),
         panels=_panels(),
         int8=(_int8(),),
@@ -146,10 +145,6 @@ def _group(runs: tuple[RunData, ...], index: int) -> GroupData:
     return GroupData(
         name='ab'[index],
         runs=ids,
-        config={
-            'optim_wrapper.optimizer.lr': ('0.1', '0.01')[index],
-            **({'optim_wrapper.clip_grad.max_norm': '1'} if index else {}),
-        },
         scores={'accuracy/top1': Score(mean, std, n, True)},
         bands={'accuracy/top1': band},
         marks=(f'{n} seeds are few: a mean of fewer than 5 says little',),
@@ -162,7 +157,6 @@ def _rows() -> tuple[RowData, ...]:
     for number, (workers, value) in enumerate(values):
         found.append(
             RowData(
-                number,
                 f'toy-input/workers{workers}',
                 'throughput(img/s)',
                 'img/s',
@@ -170,12 +164,12 @@ def _rows() -> tuple[RowData, ...]:
                 1.2,
                 5,
                 15.1,
-                value / 15.1,
                 'hpml sweep --name toy-input',
                 '0123abc+dirty',
                 'AMD EPYC',
                 '2.12.1',
                 '2026-11-22',
+                number,
                 'results/toy.csv',
                 number + 2,
             )

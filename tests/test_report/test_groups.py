@@ -12,7 +12,6 @@ from hpml_mm.report.derive.groups import (
     group_runs,
     marks_of,
     score,
-    tell_apart,
 )
 
 HERE = Environment('abc', False, 'CPU', '2', 1)
@@ -40,42 +39,28 @@ def made(
 
 def test_runs_that_differ_in_their_seed_are_one_group():
     runs = [made(0, '1', 0), made(1, '2', 0, value=5.0), made(2, '1', 1, value=3.0)]
-    placed, groups, shared = group_runs(runs)
+    placed, groups = group_runs(runs)
     assert [run.group for run in placed] == [0, 1, 0]
-    assert [(g.name, g.runs, g.config) for g in groups] == [
-        ('x1', (0, 2), {'lr': '1'}),
-        ('x2', (1,), {'lr': '2'}),
-    ]
-    assert shared == {'epochs': '4', 'processes': '1'}
+    assert [(g.name, g.runs) for g in groups] == [('x1', (0, 2)), ('x2', (1,))]
     assert groups[0].scores['a'] == Score(2.0, pytest.approx(2**0.5), 2, True)
     assert groups[0].bands['a'] == [(10, 1.0, 40, 5.5, 2.0, pytest.approx(2**0.5), 2)]
 
 
 def test_runs_of_several_processes_are_groups_of_their_own():
     runs = [made(0), made(1, environment=replace(HERE, processes=2))]
-    _, groups, _ = group_runs(runs)
-    assert [g.config for g in groups] == [{'processes': '1'}, {'processes': '2'}]
-    assert [g.name for g in groups] == ['x1 (1)', 'x1 (2)']
+    _, groups = group_runs(runs)
+    assert [(g.name, g.runs) for g in groups] == [('x1 (1)', (0,)), ('x1 (2)', (1,))]
 
 
 def test_a_score_is_of_finished_runs_and_a_band_of_all():
     runs = [made(0, seed=0), made(1, seed=1, value=9.0, status='running')]
-    _, (group,), _ = group_runs(runs)
+    _, (group,) = group_runs(runs)
     assert group.scores['a'] == Score(1.0, None, 1, True)
     assert group.bands['a'][0].n == 2
 
 
 def test_five_seeds_are_not_few():
     assert [score([1.0] * n).few for n in (1, 4, 5)] == [True, True, False]
-
-
-def test_what_one_config_lacks_is_a_difference():
-    assert tell_apart([{'a': '1', 'b': '2'}, {'a': '1'}]) == (
-        {'a': '1'},
-        [{'b': '2'}, {}],
-    )
-    assert tell_apart([{}, {'a': '1'}]) == ({'a': '1'}, [{}, {}])
-    assert tell_apart([{}]) == ({}, [{}])
 
 
 def test_a_band_counts_the_runs_at_each_step():
@@ -111,3 +96,4 @@ def test_a_seed_that_is_there_twice_and_few_seeds_are_marked():
     assert 'seed 0 is there more than once' in twice
     assert '2 finished runs: too few seeds, 5' in few
     assert marks_of([made(n, seed=n) for n in range(5)]) == []
+    assert marks_of([made(0, mode='test')]) == []

@@ -12,7 +12,7 @@ import pytest
 from sample import HOSTILE, sample_report
 
 from hpml_mm.report.content import Picture, Point
-from hpml_mm.report.packing import packed_json, thinned
+from hpml_mm.report.packing import packed_json
 from hpml_mm.report.page import LIMIT, page, write_page
 
 ROOMY = 10**9
@@ -89,13 +89,16 @@ def test_numbers_that_are_none_and_pools():
     assert values == [20, 28.2843, 34.641, 40]
     row = dict(zip(found['row_fields'], found['rows'][1], strict=True))
     assert found['texts'][row['experiment']] == 'toy-input/workers1'
-    assert row['value'] == 14.6
+    assert (row['value'], row['ratio']) == (14.6, 14.6 / 15.1)
 
 
-def test_a_thin_curve_keeps_its_ends():
-    points = list(range(1001))
-    assert thinned(points, 5) == [0, 250, 500, 750, 1000]
-    assert thinned(points[:5], 5) == [0, 1, 2, 3, 4]
+def test_a_figure_has_the_look_of_the_page():
+    (study,) = sample_report().studies
+    own = {'template': {'layout': {}}, 'width': 900, 'height': 9, 'xaxis': {'a': 1}}
+    figure = {'data': [], 'layout': own}
+    found = unpacked(studies=(replace(study, figures={'history': figure}),))
+    (packed,) = found['studies'][0]['figures'].values()
+    assert packed == {'data': [], 'layout': {'xaxis': {'a': 1}}}
 
 
 def test_a_page_without_room_says_so():

@@ -204,6 +204,57 @@ def test_charts_follow_the_theme(show):
     assert (theme, ink) == ('light', '#17202a')
 
 
+def test_a_figure_with_a_white_ground_follows_the_theme(show):
+    """Lines as light as they were dark, and texts that can be read."""
+    data = sample_report()
+    white = {
+        'data': [
+            {'type': 'scatter', 'mode': 'lines', 'x': [0, 1], 'y': [0, 1]}
+            | {'line': {'color': 'rgb(8,48,107)'}},
+            {'type': 'scatter', 'mode': 'markers', 'x': [None], 'y': [None]}
+            | {'marker': {'color': [0], 'colorscale': [[0, '#fff'], [1, '#08306b']]}},
+        ],
+        'layout': {
+            'plot_bgcolor': 'white',
+            'shapes': [{'type': 'line', 'line': {'color': '#222'}}],
+            'annotations': [{'text': 'a', 'font': {'color': '#555'}}],
+        },
+    }
+    (study,) = data.studies
+    studies = (replace(study, figures={'parallel': white}),)
+    browser = show(replace(data, studies=studies), theme='dark')
+    script = (
+        "const plot = [...document.querySelectorAll('.plot')].find((one) =>"
+        " one.ariaLabel.startsWith('parallel'));"
+        'const { data: [line, marks], layout } = plot;'
+        'return [layout.plot_bgcolor, layout.paper_bgcolor, line.line.color,'
+        ' marks.marker.colorscale[1][1], layout.shapes[0].line.color,'
+        ' layout.annotations[0].font.color]'
+    )
+    clear = 'rgba(0,0,0,0)'
+    blue = 'rgb(148,188,247)'
+    assert browser.execute_script(script) == [
+        *(clear, clear, blue, blue, 'rgb(221,221,221)', 'rgb(170,170,170)')
+    ]
+    chosen(browser, 'Theme').select_by_visible_text('light')
+    drawn(browser)
+    assert browser.execute_script(script) == [
+        *(clear, clear, 'rgb(8,48,107)', '#08306b', '#222', '#555')
+    ]
+
+
+def test_a_band_tells_of_runs_that_have_not_finished(show):
+    browser = show()
+    told = 'runs that have not finished count'
+    assert any(told in note for note in texts(browser, '#curves figcaption p'))
+    data = sample_report()
+    runs = tuple(replace(run, status='finished') for run in data.runs)
+    browser = show(replace(data, runs=runs))
+    notes = texts(browser, '#curves figcaption p')
+    assert notes
+    assert not any(told in note for note in notes)
+
+
 def test_print_is_light_and_fits_the_sheet(show):
     browser = show(theme='dark')
     seen = (

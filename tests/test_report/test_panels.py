@@ -21,8 +21,9 @@ ROOT = Path(__file__).parents[2]
 
 def row(number, experiment, value, metric='throughput(img/s)', **more):
     made = RowData(
-        *(number, experiment, metric, 'img/s', value, 4.0, 4, None, None),
-        *('hpml sweep', 'abc', 'CPU', '2', '2026-01-01', 'results/a.csv', number + 2),
+        *(experiment, metric, 'img/s', value, 4.0, 4, None),
+        *('hpml sweep', 'abc', 'CPU', '2', '2026-01-01'),
+        *(number, 'results/a.csv', number + 2),
     )
     return replace(made, **more)
 
@@ -81,6 +82,45 @@ def test_speed_up_is_that_of_an_epoch():
     assert scaling_of({2: 6.0}) == []
 
 
+def test_each_kind_of_chart_from_rows():
+    """By their metrics and by how the variants are named."""
+    speed, whole = 'throughput(img/s)', 'throughput/all(img/s)'
+    named = [
+        *(('e/workers0', 'data_wait(%)'), ('e/workers2', 'data_wait(%)')),
+        *(('f/1xb8', 'epoch_time(s)'), ('f/2xb8', 'epoch_time(s)')),
+        *(('g/b8', speed), ('g/b16', speed), ('h/fp32', speed), ('h/bf16', speed)),
+        *(('i/1xb8', whole), ('i/1xb16', whole)),
+        *(('a-time-to-60/x', 'wall_time(s)'), ('a-time-to-60/y', 'wall_time(s)')),
+        *(('b/x', 'wall_time(s)'), ('b/y', 'wall_time(s)')),
+    ]
+    rows = [row(n, name, 10.0 + n, metric) for n, (name, metric) in enumerate(named)]
+    panels = panels_of(rows, [], [])
+    assert [(p.kind, p.style, [q.x for q in p.series[0].points]) for p in panels] == [
+        ('wait', 'line', [0, 2]),
+        ('epoch_time', 'line', [1, 2]),
+        ('batch', 'line', [8, 16]),
+        ('precision', 'bar', ['fp32', 'bf16']),
+        ('batch', 'line', [8, 16]),
+        ('time_to_score', 'bar', ['x', 'y']),
+    ]
+    told = [(p.finding or '').partition(':')[0] for p in panels]
+    assert told == [
+        *('best at 0', '', 'best at 16', 'best at bf16', 'best at 16', 'best at x'),
+    ]
+
+
+def test_a_row_over_seeds_is_a_mean_and_changed_code_is_marked():
+    """t of 3 degrees is 3.182, and the spread is 4."""
+    command = 'hpml sweep --seeds 0 1 2 3'
+    rows = [row(n, f'e/workers{n}', 10.0, command=command) for n in (0, 2)]
+    rows[0] = replace(rows[0], commit='abc+dirty')
+    (panel,) = panels_of(rows, [], [])
+    point = panel.series[0].points[0]
+    assert (point.low, point.high) == pytest.approx((3.6351, 16.3649), abs=1e-4)
+    assert 'commit abc+dirty' in point.source
+    assert panel.marks == ('measured with code that was changed and not committed',)
+
+
 def test_a_name_with_one_variant_makes_no_chart():
     assert panels_of([row(0, 'e/workers2', 1.0), row(1, 'e/plain', 1.0)], [], []) == []
 
@@ -90,9 +130,18 @@ def test_workers_of_runs(tmp_path):
         write_run(
             tmp_path / f'w{workers}-seed{seed}', seed=seed, speed=speed, workers=workers
         )
-    data = read_report([str(tmp_path)], 'a', 'b')
-    (panel,) = data.panels
-    assert panel.kind == 'workers'
+    write_run(tmp_path / 'failed', seed=2, speed=99, workers=0, status='failed')
+    for place in tmp_path.iterdir():
+        held = json.loads((place / 'summary.json').read_text())
+        held['measurements']['data_wait(%)'] = held['measurements']['throughput(img/s)']
+        held['environment']['dirty'] = True
+        (place / 'summary.json').write_text(json.dumps(held))
+    (tmp_path / 'failed').rename(tmp_path / 'x-failed')
+    panel, wait = read_report([str(tmp_path)], 'a', 'b').panels
+    assert (panel.kind, wait.kind) == ('workers', 'wait')
+    assert [p.value for p in wait.series[0].points] == [12, 30]
+    assert panel.marks == ('measured with code that was changed and not committed',)
+    assert 'commit abc+dirty' in panel.series[0].points[0].source
     assert [(p.x, p.value, p.runs) for p in panel.series[0].points] == [
         (0, 12, (0, 1)),
         (2, 30, (2,)),

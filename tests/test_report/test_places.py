@@ -83,12 +83,28 @@ def test_a_run_that_cannot_be_read_at_all_is_listed(tmp_path):
     ]
 
 
-def test_jobs_that_have_not_begun_are_told(tmp_path):
+def test_runs_that_go_on_are_told(tmp_path):
     write_run(tmp_path / 'seed0')
-    (tmp_path / 'seed1.json').write_text(json.dumps({'arguments': ['a.py']}))
+    write_lines(tmp_path / 'seed1', made_lines(epochs=1))
+    (note,) = read_report([str(tmp_path)], 'a', 'b').notes
+    assert note.startswith('1 of 2 runs go on')
+
+
+def test_jobs_without_a_work_directory_are_told(tmp_path):
+    write_run(tmp_path / 'seed0')
+    for name in ('seed1', 'seed2'):
+        record = {'arguments': ['a.py'], 'config': 'a'}
+        (tmp_path / f'{name}.json').write_text(json.dumps(record))
     (tmp_path / 'seed1.owner').write_text('')
-    data = read_report([str(tmp_path)], 'a', 'b')
-    assert 'seed1' in data.notes[0]
+    (tmp_path / 'seed2.log').write_text('error: no file\n')
+    (tmp_path / 'other.json').write_text(json.dumps({'arguments': ['a.py']}))
+    (tmp_path / 'other.log').write_text('')
+    failed, queued = read_report([str(tmp_path)], 'a', 'b').notes
+    place = tmp_path.name
+    assert (
+        failed == f'{place}/seed2 is failed and has no work directory: error: no file'
+    )
+    assert queued == f'1 jobs have not begun: {place}/seed1'
 
 
 def test_predictions_beside_what_was_measured(tmp_path):
@@ -129,6 +145,20 @@ def test_pictures_and_matrices_of_a_run(tmp_path):
     assert all(p.uri.startswith('data:image/webp;base64,') for p in run.pictures)
     assert [(c.split, c.counts) for c in run.confusion] == [('val', ((1, 2), (3, 4)))]
     assert [p.place for p in data.problems] == [str(place / 'confusion' / 'bad.json')]
+
+
+def test_pictures_beyond_the_size_of_a_page_are_counted(tmp_path, monkeypatch):
+    place = write_run(tmp_path / 'a')
+    (place / 'confusion').mkdir()
+    for name in 'abc':
+        Image.new('RGB', (9, 9)).save(place / 'confusion' / f'{name}.png')
+    monkeypatch.setattr('hpml_mm.report.reading.pictures.MOST_BYTES', 150)
+    data = read_report([str(place)], 'a', 'b')
+    shown = len(data.runs[0].pictures)
+    assert 0 < shown < 3
+    assert data.notes == (
+        f'{3 - shown} pictures are left out for the size of the page',
+    )
 
 
 @pytest.mark.slow

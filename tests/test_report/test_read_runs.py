@@ -6,6 +6,7 @@ import os
 import time
 
 import pytest
+from fake_slurm import FakeSlurm
 from made_runs import SCORE, START, made_lines, made_summary, write_lines, write_run
 from torch.utils.tensorboard import SummaryWriter
 from toy_tools import toy_runner
@@ -84,6 +85,31 @@ def test_a_log_that_went_on_after_its_summary(tmp_path):
     os.utime(path, (later, later))
     run, _ = read(place)
     assert (run.status, run.train.epochs, run.metrics[SCORE]) == ('running', 3, 30.0)
+
+
+def test_a_log_that_went_on_long_ago(tmp_path):
+    """A stock test adds a log without numbers, a training adds these."""
+    place = write_run(tmp_path / 'a', epochs=2)
+    start = place / '20260102_000000'
+    start.mkdir()
+    (start / 'a.log').write_text('a line\n')
+    for path, age in ((place / 'summary.json', 7200), (start / 'a.log', 3600)):
+        os.utime(path, (time.time() - age,) * 2)
+    assert read(place)[0].status == 'finished'
+    path = write_lines(place, made_lines(epochs=3), start.name)
+    os.utime(path, (time.time() - 3600,) * 2)
+    run, _ = read(place)
+    assert (run.status, 'went on after its summary' in run.reason) == ('unknown', True)
+
+
+def test_a_run_waits_in_the_queue_again(tmp_path, monkeypatch):
+    slurm = FakeSlurm(tmp_path / 'bin', monkeypatch)
+    place = write_run(tmp_path / 'a', status='interrupted', epochs=2)
+    Owner.queued('1_0').write(tmp_path / 'a.owner')
+    slurm.queue(_1_0='PENDING')
+    run, _ = read(place)
+    assert (run.status, run.reason) == ('queued', "SLURM's job 1_0 is PENDING")
+    assert run.metrics[SCORE] == 20.0
 
 
 def test_an_epoch_that_was_broken_off_does_not_count(tmp_path):

@@ -20,7 +20,6 @@ from .runs import (
     Point,
     RunData,
     Score,
-    Status,
     Training,
 )
 from .studies import Repetition, StudyData, TrialData
@@ -45,7 +44,6 @@ __all__ = [
     'RunData',
     'Score',
     'Series',
-    'Status',
     'StudyData',
     'TableData',
     'Training',

@@ -4,44 +4,20 @@
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from hpml_mm.experiments.rows import ResultRow
+
 
 @dataclass(frozen=True)
-class RowData:
-    """One result row; see :class:`hpml_mm.experiments.rows.ResultRow`.
+class RowData(ResultRow):
+    """One result row with its place.
 
     Attributes:
         id: Number of the row in the report, from 0.
-        experiment: Experiment and variant.
-        metric: Name with its unit.
-        unit: The unit alone; '1' for none.
-        value: Median or mean of ``n`` values.
-        spread: Interquartile range of a median, standard deviation of a mean.
-        n: Number of values behind it.
-        baseline: Value that it is compared with.
-        ratio: ``value / baseline``.
-        command: Command that measures it again.
-        commit: Commit of the code, with ``+dirty`` where it was changed.
-        device: Name of the device.
-        torch: Version of PyTorch.
-        date: Day, as YYYY-MM-DD.
         file: Path of the results file.
         line: Its line there.
     """
 
     id: int
-    experiment: str
-    metric: str
-    unit: str
-    value: float
-    spread: float | None
-    n: int
-    baseline: float | None
-    ratio: float | None
-    command: str
-    commit: str
-    device: str
-    torch: str
-    date: str
     file: str
     line: int
 

@@ -2,9 +2,9 @@
 """Runs of a report and their groups."""
 
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-Status = Literal['finished', 'running', 'pruned', 'interrupted', 'failed', 'unknown']
+from hpml_mm.experiments.overview import Status
 
 
 class Point(NamedTuple):
@@ -132,7 +132,7 @@ class RunData:
         name: Short name, unique in the report; any text.
         place: Path of the work directory.
         group: Index of its group in ``ReportData.groups``.
-        status: End of it, or ``'running'``.
+        status: One of :data:`~hpml_mm.experiments.overview.STATES`.
         reason: First line of the error of a failed run; else why it has this status.
         mode: ``'train'`` or ``'test'``.
         seed: Seed of the run.
@@ -199,8 +199,6 @@ class GroupData:
     Attributes:
         name: Name of the config or what its runs' names share.
         runs: Ids of the runs.
-        config: Dotted key to text, of those keys alone whose values differ between the
-            groups of the report. A key that this group lacks is missing.
         scores: Metric to its mean over finished runs; ``best/`` before the best ones.
         bands: Metric to mean and spread over the runs, at the steps of the points.
         marks: Warnings, a sentence each: runs of several machines, commits, versions,
@@ -209,7 +207,6 @@ class GroupData:
 
     name: str
     runs: tuple[int, ...]
-    config: dict[str, str]
     scores: dict[str, Score]
     bands: dict[str, list[BandPoint]]
     marks: tuple[str, ...] = ()

@@ -1,7 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """All of a report."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from .rows import Int8Data, Panel, PredictionsData, RowData, TableData
 from .runs import GroupData, RunData
@@ -31,7 +31,6 @@ class ReportData:
         command: Command that makes it again.
         runs: Runs; ``runs[i].id == i``.
         groups: Groups of runs.
-        shared: Dotted key to text of what is alike in all groups' configs.
         rows: Result rows; ``rows[i].id == i``.
         panels: Charts of where the time goes.
         int8: Quantized models.
@@ -47,7 +46,6 @@ class ReportData:
     command: str
     runs: tuple[RunData, ...] = ()
     groups: tuple[GroupData, ...] = ()
-    shared: dict[str, str] = field(default_factory=dict)
     rows: tuple[RowData, ...] = ()
     panels: tuple[Panel, ...] = ()
     int8: tuple[Int8Data, ...] = ()

@@ -3,7 +3,7 @@
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,17 +25,11 @@ _ALIKE = {
 
 def group_runs(
     runs: Sequence[RunData],
-) -> tuple[list[RunData], list[GroupData], dict[str, str]]:
-    """Put runs of one config together.
-
-    Returns:
-        The runs with their groups, the groups, and what all groups have in common.
-    """
+) -> tuple[list[RunData], list[GroupData]]:
+    """Put runs of one config together, and return them with their groups."""
     members: dict[tuple, list[RunData]] = {}
     for run in runs:
         members.setdefault(_kind(run), []).append(run)
-    configs = [_settings(held[0]) for held in members.values()]
-    shared, own = tell_apart(configs)
     names = _unique([_name(held) for held in members.values()])
     group_of = {
         run.id: index for index, held in enumerate(members.values()) for run in held
@@ -44,34 +38,13 @@ def group_runs(
         GroupData(
             name=name,
             runs=tuple(run.id for run in held),
-            config=settings,
             scores=scores_of(held),
             bands=bands_of(held),
             marks=tuple(marks_of(held)),
         )
-        for name, settings, held in zip(names, own, members.values(), strict=True)
+        for name, held in zip(names, members.values(), strict=True)
     ]
-    return [replace(run, group=group_of[run.id]) for run in runs], groups, shared
-
-
-def tell_apart(
-    configs: Sequence[Mapping[str, str]],
-) -> tuple[dict[str, str], list[dict[str, str]]]:
-    """Split configs into what all have in common, and what each has of its own.
-
-    Configs of no key at all, of runs without one, do not count.
-    """
-    known = [config for config in configs if config]
-    if not known:
-        return {}, [{} for _ in configs]
-    first, *others = known
-    shared = {
-        key: value
-        for key, value in first.items()
-        if all(other.get(key) == value for other in others)
-    }
-    own = [{k: v for k, v in c.items() if k not in shared} for c in configs]
-    return shared, own
+    return [replace(run, group=group_of[run.id]) for run in runs], groups
 
 
 def scores_of(runs: Iterable[RunData]) -> dict[str, Score]:
@@ -189,10 +162,11 @@ def _kind(run: RunData) -> tuple:
     """Key that runs of one experiment share."""
     if not run.config:
         return run.mode, _SEED_NAME.sub('', run.place)
-    return run.mode, frozenset(_settings(run).items())
+    return run.mode, frozenset(settings_of(run).items())
 
 
-def _settings(run: RunData) -> dict[str, str]:
+def settings_of(run: RunData) -> dict[str, str]:
+    """Settings that the runs of a group share: all but the seed."""
     if not run.config:
         return {}
     found = {key: text for key, text in run.config.items() if key != SEED}

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from hpml_mm.report.content import GroupData, Panel, PanelPoint, RunData, Series
 
-from .groups import PROCESSES, environment_marks
+from .groups import PROCESSES, environment_marks, settings_of
 from .intervals import median_point, optimum, source_of_run
 
 _SPEEDS = ('throughput/all(img/s)', 'throughput(img/s)')
@@ -96,10 +96,11 @@ def _lines(
     """Groups by their place on an axis, for each setting of all else."""
     found: dict[frozenset, tuple[str, dict[float | str, GroupData]]] = {}
     for group in groups:
-        x = _place(axis, group, runs)
+        config = settings_of(runs[group.runs[0]])
+        x = _place(axis, config, [runs[i] for i in group.runs])
         if x is None:
             continue
-        rest = frozenset((k, v) for k, v in group.config.items() if k not in axis.keys)
+        rest = frozenset((k, v) for k, v in config.items() if k not in axis.keys)
         found.setdefault(rest, (group.name, {}))[1].setdefault(x, group)
     return [
         (name, {x: held[x] for x in sorted(held, key=_order)})
@@ -108,14 +109,14 @@ def _lines(
 
 
 def _place(
-    axis: _Axis, group: GroupData, runs: Sequence[RunData]
+    axis: _Axis, config: Mapping[str, str], runs: Iterable[RunData]
 ) -> float | str | None:
-    """Place of a group; None where it has none, or all groups have the same."""
+    """Place of a group by its config or its runs; None where it has none."""
     if axis.kind == 'precision':
-        words = {runs[i].measurements.get(axis.x) for i in group.runs} - {None}
+        words = {run.measurements.get(axis.x) for run in runs} - {None}
         return str(words.pop()) if len(words) == 1 else None
     try:
-        return float(group.config[axis.x])
+        return float(config[axis.x])
     except (KeyError, ValueError):
         return None
 

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from hpml_mm.compat.literal_config import literal_values
+from hpml_mm.experiments.folders import starts
 from hpml_mm.report.content import Problem
 from hpml_mm.utils.text_file import read_text
-
-from .places import starts
 
 #: Keys by which runs of one experiment differ in any case.
 NAMES = ('work_dir', 'experiment_name', 'launcher', 'resume', 'custom_imports')

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from hpml_mm.experiments.folders import EVENTS, starts
 from hpml_mm.report.content import Point, Problem
 
 from .curves import Records, join, split_records
-from .places import EVENTS, starts
 
 # The head of a log tells of the machine, and the first lines of training.
 _HEAD = 2**18
@@ -63,7 +63,7 @@ def read_scalars(run: Path, problems: list[Problem]) -> Records:
     for start in starts(run):
         path = start / 'vis_data' / 'scalars.json'
         if path.is_file():
-            found.append(split_records(_json_lines(path, problems)))
+            found.append(split_records(read_lines(path, problems)))
     return join(found)
 
 
@@ -77,7 +77,8 @@ def read_text_logs(run: Path) -> Records:
     return join(found)
 
 
-def _json_lines(path: Path, problems: list[Problem]) -> Iterator[dict[str, Any]]:
+def read_lines(path: Path, problems: list[Problem]) -> Iterator[dict[str, Any]]:
+    """Read a ``scalars.json`` line by line, but for a last one that was cut short."""
     text = path.read_text(encoding='utf-8', errors='replace')
     lines = text.split('\n')
     # After the last line break stands nothing, or a line that is being written.

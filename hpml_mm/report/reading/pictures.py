@@ -9,10 +9,9 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from hpml_mm.experiments.folders import starts
 from hpml_mm.report.content import Confusion, Picture, Problem
 from hpml_mm.utils.text_file import read_json
-
-from .places import starts
 
 #: Bytes of all pictures of a report.
 MOST_BYTES = 1_500_000

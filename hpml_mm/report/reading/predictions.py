@@ -4,11 +4,12 @@
 import csv
 import io
 import math
+import statistics
 from collections.abc import Iterable
 from pathlib import Path
 
 from hpml_mm.report.content import Prediction, PredictionsData, Problem
-from hpml_mm.report.derive.errors import mean_absolute_error, rank_correlation
+from hpml_mm.utils.stats import rank_correlation
 from hpml_mm.utils.text_file import csv_errors, read_text
 
 from .curves import thin
@@ -42,8 +43,9 @@ def read_predictions(
                 unit='%',
                 points=thin(points, _MOST),
                 n=len(points),
-                srcc=rank_correlation(predicted, measured),
-                mae=mean_absolute_error(predicted, measured),
+                # Two points are always in order.
+                srcc=rank_correlation(predicted, measured) if len(points) > 2 else None,
+                mae=statistics.mean(abs(p.predicted - p.measured) for p in points),
             )
         )
     return found

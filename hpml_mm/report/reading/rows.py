@@ -5,7 +5,6 @@ import csv
 from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from hpml_mm.experiments.rows import RESULT_COLUMNS, read_good_results
 from hpml_mm.report.content import Problem, RowData
@@ -39,8 +38,8 @@ def read_rows(paths: Iterable[Path], problems: list[Problem]) -> list[RowData]:
     for path in paths:
         good, bad = read_good_results(path)
         for line, row in good:
-            cells: dict[str, Any] = asdict(row) | {'ratio': row.ratio}
-            found.append(RowData(len(found), **cells, file=str(path), line=line))
+            cells = asdict(row)
+            found.append(RowData(**cells, id=len(found), file=str(path), line=line))
         problems += (_problem(path, str(error)) for error in bad)
     return found
 

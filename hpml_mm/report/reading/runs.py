@@ -47,8 +47,6 @@ def read_run(run: Path, number: int, problems: list[Problem]) -> RunData:
     summaries = _read_summaries(run, problems)
     main = summaries.train or summaries.test
     records, events, source = _read_logs(run, problems)
-    if main:
-        source = ('summary', *source)
     config = main.get('config') or read_dumped(run, problems)
     # The summary of a whole training tells all that the head of its log does.
     whole = main.get('environment') and main.get('status') == 'finished'
@@ -60,12 +58,9 @@ def read_run(run: Path, number: int, problems: list[Problem]) -> RunData:
     status = status_of(run, main, _reached_end(train, records, scale))
     over = main if status.status != 'running' else {}
     metrics = _numbers(over.get('metrics')) or last_metrics(records) or _last(curves)
-    metrics |= {
-        f'test/{name}': value
-        for name, value in _numbers(summaries.test.get('metrics')).items()
-        if not is_test
-    }
-    measured = _measurements(over.get('measurements')) or _logged_times(records)
+    if not is_test:
+        tested = _numbers(summaries.test.get('metrics'))
+        metrics |= {f'test/{name}': value for name, value in tested.items()}
     seed = main.get('seed', head.seed)
     return RunData(
         id=number,
@@ -80,14 +75,14 @@ def read_run(run: Path, number: int, problems: list[Problem]) -> RunData:
         config_file=_text(main.get('config_file')),
         metrics=metrics,
         best=_numbers(over.get('best')),
-        measurements=measured,
+        measurements=_measurements(over.get('measurements')) or _logged_times(records),
         train=train,
         environment=_environment(main, head),
         command=_command(run, is_test),
         curves=curves,
         confusion=read_confusion(run, problems),
         keypoints=keypoints_of(metrics),
-        source=source,
+        source=('summary', *source) if main else source,
     )
 
 

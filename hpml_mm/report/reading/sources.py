@@ -10,10 +10,10 @@ import re
 import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from hpml_mm.experiments.rows import ResultRow
-from hpml_mm.report.content import Problem, RowData, TableData
+from hpml_mm.report.content import Problem, TableData
 
 SOURCE_COLUMNS = ('experiment', 'change', 'final', 'best')
 HEADER = (
@@ -25,8 +25,6 @@ _CELL = re.compile(r'0?\.\d+|not converged|out of memory')
 _NUMBERED = re.compile(r'e\d\d[a-z]?')
 # Of the poses, whose source gives its AP.
 _METRIC = 'coco/AP'
-
-Row = TypeVar('Row', ResultRow, RowData)
 
 
 class SourceLine(NamedTuple):
@@ -85,7 +83,7 @@ def read_source(path: Path) -> dict[str, dict[str, str]]:
 
 
 def read_source_tables(
-    paths: Iterable[Path], rows: Sequence[RowData], problems: list[Problem]
+    paths: Iterable[Path], rows: Sequence[ResultRow], problems: list[Problem]
 ) -> list[TableData]:
     """Make a table of each folder of configs with published numbers."""
     tables = []
@@ -108,7 +106,7 @@ def read_source_tables(
     return tables
 
 
-def measured(rows: Iterable[Row], metric: str) -> dict[str, Row]:
+def measured(rows: Iterable[ResultRow], metric: str) -> dict[str, ResultRow]:
     """Last row of a metric of each config that was trained without overrides.
 
     A row's command says which config it is of: the one behind its own label in a
@@ -126,8 +124,8 @@ def measured(rows: Iterable[Row], metric: str) -> dict[str, Row]:
 def source_lines(
     leaves: Iterable[Path],
     source: Mapping[str, Mapping[str, str]],
-    final: Mapping[str, Row],
-    best: Mapping[str, Row],
+    final: Mapping[str, ResultRow],
+    best: Mapping[str, ResultRow],
 ) -> list[SourceLine]:
     """Put published and measured numbers together, the source's experiments first.
 
@@ -169,7 +167,7 @@ def _number(path: Path) -> str:
     return first if _NUMBERED.fullmatch(first) else ''
 
 
-def _shown(row: ResultRow | RowData | None) -> str:
+def _shown(row: ResultRow | None) -> str:
     if row is None:
         return ''
     spread = '' if row.spread is None else f' ± {row.spread:.3f} (n={row.n})'

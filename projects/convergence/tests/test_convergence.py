@@ -172,7 +172,7 @@ def test_a_line_that_was_cut_short_is_left_out(tmp_path):
     write_scalars(tmp_path, '20260102_030405', {1: 0.1}, cut='{"coco/A')
     assert list(validations(tmp_path)) == [1]
     write_scalars(tmp_path, '20260102_040506', {2: 0.2}, cut='{"coco\n{"step": 3}\n')
-    with pytest.raises(ValueError, match=r'040506.*scalars.json:4 is no JSON'):
+    with pytest.raises(ValueError, match=r'040506.*scalars.json:4: not JSON'):
         validations(tmp_path)
 
 

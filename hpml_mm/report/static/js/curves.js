@@ -54,12 +54,15 @@ function curveFigure(name, chosen, { axis: by, single, log }) {
   });
   const table = plainTable(name, ['side', `last ${label}`, 'last value', 'n'],
     chosen.flatMap((side) => lastOf(side, name, by)), (i) => i > 0);
-  const banded = chosen.some((side) => bandOf(side, name));
+  const banded = chosen.filter((side) => bandOf(side, name));
+  const note = 'mean, band: standard deviation over seeds'
+    + (banded.some((side) => side.runs.some((run) => run.status !== 'finished'))
+      ? '; runs that have not finished count as far as they go, and not in the scores above' : '');
   return figure(name, chart(`${name} over ${label}`, make, (point) => {
     const side = chosen[point.data.meta];
     showFacts(`${side.name}: ${name}`, el('p', {}, point.hovertext ?? ''),
       ...side.runs.map((run) => details(run.name, ...runFacts(run))));
-  }), { note: banded ? 'mean, band: standard deviation over seeds' : null, table });
+  }), { note: banded.length ? note : null, table });
 }
 
 function bandOf(side, name) {

@@ -27,14 +27,15 @@ function int8Table(models) {
     told(`fp32 ${name}`, `${name}: FP32, ms`, (m) => m.latency_before[name], (m) => number(m.latency_before[name], 3)),
     told(`int8 ${name}`, `${name}: INT8, ms`, (m) => m.latency[name], (m) => number(m.latency[name], 3)),
   ];
+  const unit = (m) => m.unit && m.unit !== '1' ? ` ${m.unit}` : '';
   const interval = (m) => isNumber(m.low) ? `${number(m.drop, 3)} [${number(m.low, 2)}, ${number(m.high, 2)}]` : number(m.drop, 3);
   return dataTable({
     caption: 'INT8 beside FP32 in the same engine; interval of 95 %', items: models, columns: [
       { key: 'model', label: 'model', value: (m) => m.model },
       { key: 'engine', label: 'engine', value: (m) => m.engine },
       { key: 'metric', label: 'metric', value: (m) => m.metric },
-      told('before', 'FP32', (m) => m.before, (m) => number(m.before)),
-      told('after', 'INT8', (m) => m.after, (m) => number(m.after)),
+      told('before', 'FP32', (m) => m.before, (m) => number(m.before) + unit(m)),
+      told('after', 'INT8', (m) => m.after, (m) => number(m.after) + unit(m)),
       told('drop', 'drop, points', (m) => m.drop, interval),
       told('n', 'samples (n)', (m) => m.samples, (m) => number(m.samples)),
       told('size', 'size, MiB', (m) => m.size, (m) =>

@@ -81,7 +81,7 @@ function pointFacts(point) {
   return [
     factList([
       ['value', number(point.value, 6)],
-      ['interval', isNumber(point.low) ? `${number(point.low)} to ${number(point.high)}` : 'none'],
+      ['interval, about 95 %', isNumber(point.low) ? `${number(point.low)} to ${number(point.high)}` : 'none'],
       ['n', point.n], ['source', point.source],
     ]),
     ...point.rows.map((id) => details(

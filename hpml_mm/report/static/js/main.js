@@ -16,7 +16,7 @@ function overview() {
     [status, report.runs.filter((run) => run.status === status).length]);
   const tile = (value, label, href, more = []) => value ? el('li', {}, el('a', { href },
     el('strong', {}, value.toLocaleString('en')), el('span', {}, label), ...more)) : null;
-  return el('div', { class: 'overview' },
+  return el('div', {},
     el('h1', {}, report.title),
     el('p', { class: 'note' }, `Read ${day(report.made)} by `, code(report.command)),
     el('ul', { class: 'tiles' },

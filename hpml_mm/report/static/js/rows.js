@@ -6,7 +6,8 @@ function rowsSection() {
   if (!rows.length) return null;
   const family = (row) => row.experiment.split('/')[0];
   const families = unique(rows.map(family)).length;
-  return section('rows', 'Result rows', dataTable({
+  const note = 'The spread is the interquartile range of a median, or the standard deviation of a mean over seeds.';
+  return section('rows', 'Result rows', el('p', { class: 'note' }, note), dataTable({
     caption: 'Result rows', items: rows, columns: [
       { key: 'experiment', label: 'experiment', value: (row) => row.experiment },
       { key: 'metric', label: 'metric', value: (row) => row.metric },

@@ -3,7 +3,7 @@
 
 const SYMBOLS = {
   finished: '✓', running: '▶', pruned: '✂', interrupted: '‖', failed: '✕', unknown: '?',
-  complete: '✓', waiting: '…',
+  complete: '✓', waiting: '…', queued: '…',
 };
 // Of these measurements the table has columns from the start.
 const MEASURED = ['throughput(img/s)', 'data_wait(%)', 'memory/peak(GiB)'];

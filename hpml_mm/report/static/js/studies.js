@@ -54,6 +54,28 @@ function repetitions(study) {
     { note: 'a best score of many is above what it repeats: the winner’s curse' }));
 }
 
+// The colour of the same hue that is as light as this one is dark; other texts stay.
+function turned(colour) {
+  const hex = /^#([0-9a-f]{3}|[0-9a-f]{6})$/i.exec(colour)?.[1];
+  const parts = hex ? hex.match(hex.length === 3 ? /./g : /../g).map((part) => parseInt(part.padEnd(2, part), 16))
+    : /^rgb\(([\d., ]+)\)$/.exec(colour)?.[1].split(',').map(Number);
+  if (!parts) return colour;
+  const shift = 255 - Math.max(...parts) - Math.min(...parts);
+  return `rgb(${parts.map((part) => part + shift).join(',')})`;
+}
+
+// A figure with a white ground of its own, for the dark page.
+function onDark({ data, layout }) {
+  const line = (one) => one.line?.color ? { ...one, line: { ...one.line, color: turned(one.line.color) } } : one;
+  const scale = (one) => one.marker?.colorscale ? { ...one, marker: { ...one.marker,
+    colorscale: one.marker.colorscale.map(([at, colour]) => [at, turned(colour)]) } } : one;
+  const text = (one) => one.font?.color ? { ...one, font: { ...one.font, color: turned(one.font.color) } } : one;
+  return {
+    data: data.map((trace) => scale(line(trace))),
+    layout: { ...layout, shapes: layout.shapes?.map(line), annotations: layout.annotations?.map(text) },
+  };
+}
+
 // Marks and scales that are meant for a white page, turned for a dark one.
 function readable(trace) {
   const dark = document.documentElement.dataset.theme === 'dark';
@@ -69,17 +91,17 @@ function readable(trace) {
 // A figure of Optuna, in the page's colours.
 function studyFigure(study, title, found) {
   const make = () => {
-    const { title: ignored, ...own } = structuredClone(found.layout ?? {});
+    const { title: ignored, plot_bgcolor: ground, ...own } = structuredClone(found.layout ?? {});
     const axes = Object.keys(own).filter((key) => /^[xy]axis\d*$/.test(key));
     for (const key of unique([...axes, 'xaxis', 'yaxis'])) {
       own[key] = { ...axis(''), ...own[key], color: colours().ink };
     }
     const named = found.data.filter(({ name, showlegend }) => name && showlegend !== false).length;
-    // A figure with a ground of its own has texts for that: it stays on paper.
-    const paper = own.plot_bgcolor ? { paper_bgcolor: '#fff', font: { color: '#222' } } : {};
-    if (own.plot_bgcolor) for (const key of axes) own[key].color = '#222';
-    const tall = axes.length > 6 ? 560 : 380;
-    return { data: structuredClone(found.data).map(readable), layout: { ...own, showlegend: named > 1 && named < 7, height: tall, ...paper } };
+    const height = axes.length > 6 ? 560 : 380;
+    const layout = { ...own, showlegend: named > 1 && named < 7, height };
+    const data = structuredClone(found.data);
+    if (!ground) return { data: data.map(readable), layout };
+    return document.documentElement.dataset.theme === 'dark' ? onDark({ data, layout }) : { data, layout };
   };
   const many = found.layout?.annotations?.length > 2
     || Object.keys(found.layout ?? {}).filter((key) => /^xaxis/.test(key)).length > 2;

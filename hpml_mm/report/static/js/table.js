@@ -111,7 +111,7 @@ function dataTable({ caption, items, columns, facets = [], select, sort }) {
     .map((facet) => choice(facet.label,
       [['', 'all'], ...unique(items.map(facet.value).map(String)).sort().map((value) => [value, value])],
       '', (value) => { state.facets.set(facet, value); drawBody(); }));
-  const optional = columns.some((column) => column.hidden) && el('details', { class: 'columns' },
+  const optional = columns.some((column) => column.hidden) && el('details', {},
     el('summary', {}, 'Columns'), el('div', { class: 'ticks' }, columns.slice(1).map((column) =>
       tick(column.label, state.shown.has(column.key), (on) => {
         state.shown[on ? 'add' : 'delete'](column.key);

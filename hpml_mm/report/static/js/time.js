@@ -14,7 +14,7 @@ function timeSection() {
   return section('time', 'Where the time goes',
     measured.length ? costTable(measured) : null,
     measured.some((run) => isNumber(run.measurements['step_time/median(ms)'])) ? stepTimes() : null,
-    report.panels.length ? el('div', { class: 'grid panels' }, report.panels.map(panelFigure)) : null);
+    report.panels.length ? el('div', { class: 'grid' }, report.panels.map(panelFigure)) : null);
 }
 
 function costTable(runs) {
@@ -88,7 +88,7 @@ function panelFigure(panel) {
   const label = `${panel.title}: ${panel.y_label} over ${panel.x_label}`;
   const points = panel.series.flatMap((series) => series.points.map((point) => ({ series, point })));
   const place = ({ x }) => isNumber(x) ? number(x) : x;
-  const table = plainTable(panel.title, ['series', panel.x_label, panel.y_label, 'interval', 'n', 'source'],
+  const table = plainTable(panel.title, ['series', panel.x_label, panel.y_label, 'interval, about 95 %', 'n', 'source'],
     points.map(({ series, point }) => [series.name, place(point),
       asked(number(point.value), `${series.name}, ${place(point)}`, () => pointFacts(point)),
       isNumber(point.low) ? `${number(point.low)} to ${number(point.high)}` : '–', point.n, point.source]),
