@@ -7,7 +7,7 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 # Of the data set that is validated on, whichever samples it has.
-_VIEW = ('pipeline', 'augment', 'test_mode')
+_VIEW = ('pipeline', 'augment')
 
 
 def hold_out(cfg: Config, share: float, seed: int) -> None:
@@ -46,6 +46,8 @@ def hold_out(cfg: Config, share: float, seed: int) -> None:
             held[key] = deepcopy(seen[key])
     train['dataset'] = _part(dataset, 'rest', share, seed)
     val['dataset'] = _part(held, 'held-out', share, seed)
+    if 'test_mode' in seen:
+        val['dataset']['test_mode'] = seen['test_mode']
     _forget_annotations(cfg.get('val_evaluator'))
 
 
