@@ -154,6 +154,17 @@ def test_the_metric_of_poses_does_not_judge_by_the_whole_file(tmp_path):
     assert metric.coco is None
 
 
+@pytest.mark.parametrize('keys', [{}, {'meta_keys': ('img_id', 'ori_shape')}])
+def test_the_metric_of_boxes_gets_their_annotations(keys):
+    loader = {'dataset': {'type': 'mmdet.CocoDataset', 'pipeline': []}}
+    pack = {'type': 'mmdet.PackDetInputs', **keys}
+    seen = {'dataset': {**loader['dataset'], 'pipeline': [{'type': 'Resize'}, pack]}}
+    cfg = Config({'train_dataloader': loader, 'val_dataloader': seen})
+    hold_out(cfg, 0.1, 0)
+    found = cfg.val_dataloader.dataset.dataset.pipeline[1].meta_keys
+    assert {'img_id', 'ori_shape', 'instances'} <= set(found)
+
+
 def test_what_cannot_be_split_is_told():
     with pytest.raises(ValueError, match='no validation'):
         hold_out(Config({'train_dataloader': {'dataset': {}}}), 0.1, 0)
