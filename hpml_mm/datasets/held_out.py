@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from mmengine.logging import MessageHub
 
 from hpml_mm.registry import DATASETS
 
@@ -26,13 +27,21 @@ class HeldOutDataset:
         part: ``'rest'`` to train on, or ``'held-out'``.
         share: Share of the held-out part.
         seed: Of the choice.
+        test_mode: What the data set's own ``test_mode`` becomes once it has found its
+            samples, of which many data sets leave some out where they train: both parts
+            are of the same samples. None leaves it.
 
     Raises:
         ValueError: An argument is impossible, or a part would be empty.
     """
 
     def __init__(
-        self, dataset: Any, part: str, share: float = 0.1, seed: int = 0
+        self,
+        dataset: Any,
+        part: str,
+        share: float = 0.1,
+        seed: int = 0,
+        test_mode: bool | None = None,
     ) -> None:
         if part not in PARTS:
             raise ValueError(f'HeldOutDataset: part is {part!r}; take one of {PARTS}')
@@ -51,6 +60,9 @@ class HeldOutDataset:
                 f'{part!r}'
             )
         self._indices = [int(index) for index in held]
+        if test_mode is not None and hasattr(built, 'test_mode'):
+            built.test_mode = test_mode
+        _hide_annotations(built)
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -114,6 +126,16 @@ def held_out_indices(
         for group in of_label[:count]:
             chosen += of_group[group]
     return np.sort(np.array(chosen, dtype=int))
+
+
+def _hide_annotations(dataset: Any) -> None:
+    """Take back the file that MMPose's data sets name to ``CocoMetric``.
+
+    It tells of both parts. The metric then judges by the samples that it is given.
+    """
+    name = (getattr(dataset, 'metainfo', None) or {}).get('dataset_name')
+    if name is not None:
+        MessageHub.get_current_instance().update_info(f'{name}_ann_file', None)
 
 
 def _labels(dataset: Any) -> list[int]:

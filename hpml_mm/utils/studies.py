@@ -33,10 +33,13 @@ def open_storage(place: str) -> Any:
 
     Returns:
         A storage of Optuna.
+
+    Raises:
+        ValueError: The database cannot be opened.
     """
     optuna = load_optuna()
     if '://' in place:
-        return optuna.storages.RDBStorage(place, engine_kwargs=_patience(place))
+        return _open_database(place)
     Path(place).parent.mkdir(parents=True, exist_ok=True)
     journal = optuna.storages.journal
     backend = journal.JournalFileBackend(place, lock_obj=JournalLock(Path(place)))
@@ -58,6 +61,27 @@ def make_pruner(name: str, steps: int | None) -> Any:
     if name == 'median':
         return pruners.MedianPruner(n_startup_trials=5, n_warmup_steps=steps // 4)
     return pruners.HyperbandPruner(max_resource=steps)
+
+
+def _open_database(place: str) -> Any:
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import SQLAlchemyError
+
+    shown = place.partition('://')[0] + '://...'
+    try:
+        url = make_url(place)
+        shown = url.render_as_string(hide_password=True)
+        if url.get_backend_name() == 'sqlite' and url.database:
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        return load_optuna().storages.RDBStorage(place, engine_kwargs=_patience(place))
+    except (SQLAlchemyError, ImportError) as error:
+        cause = getattr(error, 'orig', None) or error
+        lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
+        raise ValueError(
+            f'the database {shown} cannot be opened: '
+            f'{lines[0] if lines else type(cause).__name__}; correct the URL, or '
+            "install what it needs (Optuna's journal needs nothing)"
+        ) from error
 
 
 def _patience(place: str) -> dict[str, Any]:

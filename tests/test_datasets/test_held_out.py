@@ -4,12 +4,13 @@ import pickle
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from mmengine.registry import init_default_scope
-from toy_tasks import METRICS, toy_task, write_data
+from toy_tasks import KINDS, toy_task, write_data
 
 from hpml_mm.datasets.held_out import HeldOutDataset, held_out_indices
 from hpml_mm.experiments.search.hold_out import hold_out
-from hpml_mm.registry import DATASETS
+from hpml_mm.registry import DATASETS, METRICS
 from hpml_mm.utils.model import innermost_dataset
 
 
@@ -29,6 +30,17 @@ class Labelled:
 
     def get_data_info(self, idx):
         return {'sample_idx': idx}
+
+
+@DATASETS.register_module()
+class FilteredToTrain(BaseDataset):
+    """Twenty images, of which it leaves out the first where it trains."""
+
+    def load_data_list(self):
+        return [{'img_path': str(number)} for number in range(20)]
+
+    def filter_data(self):
+        return self.data_list[0 if self.test_mode else 1 :]
 
 
 class Batched(Labelled):
@@ -90,7 +102,7 @@ def test_an_impossible_part_is_refused(settings):
         HeldOutDataset(Labelled(), **{'part': 'rest', **settings})
 
 
-@pytest.mark.parametrize('kind', list(METRICS))
+@pytest.mark.parametrize('kind', KINDS)
 def test_a_config_selects_on_a_part_of_its_training_set(kind, tmp_path):
     write_data(tmp_path)
     cfg = toy_task(kind, tmp_path, tmp_path)
@@ -109,6 +121,48 @@ def test_a_config_selects_on_a_part_of_its_training_set(kind, tmp_path):
     ]
     assert not paths[0] & paths[1]
     assert repr(val[0]['inputs']) == repr(val[0]['inputs'])
+
+
+def built_parts(cfg):
+    hold_out(cfg, 0.25, 0)
+    loaders = cfg.train_dataloader, cfg.val_dataloader
+    return [DATASETS.build(loader['dataset']) for loader in loaders]
+
+
+def test_no_image_is_in_both_parts_of_a_data_set_that_filters_to_train():
+    train, val = (
+        {'dataset': {'type': 'hpml_mm.FilteredToTrain', 'test_mode': test}}
+        for test in (False, True)
+    )
+    rest, held = built_parts(Config({'train_dataloader': train, 'val_dataloader': val}))
+    paths = [
+        {part.get_data_info(i)['img_path'] for i in range(len(part))}
+        for part in (rest, held)
+    ]
+    assert paths[0] | paths[1] == {str(number) for number in range(1, 20)}
+    assert not paths[0] & paths[1]
+    assert (rest.test_mode, held.test_mode) == (False, True)
+
+
+def test_the_metric_of_poses_does_not_judge_by_the_whole_file(tmp_path):
+    write_data(tmp_path)
+    cfg = toy_task('poses', tmp_path, tmp_path)
+    init_default_scope('mmpose')
+    _, held = built_parts(cfg)
+    metric = METRICS.build({'type': 'CocoMetric'})
+    metric.dataset_meta = held.metainfo
+    assert metric.coco is None
+
+
+@pytest.mark.parametrize('keys', [{}, {'meta_keys': ('img_id', 'ori_shape')}])
+def test_the_metric_of_boxes_gets_their_annotations(keys):
+    loader = {'dataset': {'type': 'mmdet.CocoDataset', 'pipeline': []}}
+    pack = {'type': 'mmdet.PackDetInputs', **keys}
+    seen = {'dataset': {**loader['dataset'], 'pipeline': [{'type': 'Resize'}, pack]}}
+    cfg = Config({'train_dataloader': loader, 'val_dataloader': seen})
+    hold_out(cfg, 0.1, 0)
+    found = cfg.val_dataloader.dataset.dataset.pipeline[1].meta_keys
+    assert {'img_id', 'ori_shape', 'instances'} <= set(found)
 
 
 def test_what_cannot_be_split_is_told():

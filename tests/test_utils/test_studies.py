@@ -78,7 +78,15 @@ def test_a_writer_that_is_gone_keeps_nobody_waiting(place):
 
 @pytest.mark.slow
 def test_a_database_is_named_by_its_url(tmp_path):
-    place = f'sqlite:///{tmp_path}/study.db'
+    place = f'sqlite:///{tmp_path}/folder/study.db'
     optuna.create_study(storage=open_storage(place), study_name='a')
     add_trials(place, 1)
     assert len(values(place)) == 1
+
+
+@pytest.mark.parametrize('place', ['toy://me:secret@host/a', 'sqlite:///{}/folder'])
+def test_a_database_that_cannot_be_opened_is_told_without_its_password(tmp_path, place):
+    (tmp_path / 'folder').mkdir()
+    with pytest.raises(ValueError, match=place.partition(':')[0]) as caught:
+        open_storage(place.format(tmp_path))
+    assert 'secret' not in str(caught.value)

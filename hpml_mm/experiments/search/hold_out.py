@@ -7,7 +7,12 @@ from typing import Any
 from mmengine.config import Config, ConfigDict
 
 # Of the data set that is validated on, whichever samples it has.
-_VIEW = ('pipeline', 'augment', 'test_mode')
+_VIEW = ('pipeline', 'augment')
+# Of MMDetection's ``PackDetInputs``, where a config does not say others.
+_DETECTION_KEYS = (
+    *('img_id', 'img_path', 'ori_shape', 'img_shape', 'scale_factor'),
+    *('flip', 'flip_direction'),
+)
 
 
 def hold_out(cfg: Config, share: float, seed: int) -> None:
@@ -44,8 +49,11 @@ def hold_out(cfg: Config, share: float, seed: int) -> None:
         held.pop(key, None)
         if key in seen:
             held[key] = deepcopy(seen[key])
+    _hand_on_annotations(held.get('pipeline'))
     train['dataset'] = _part(dataset, 'rest', share, seed)
     val['dataset'] = _part(held, 'held-out', share, seed)
+    if 'test_mode' in seen:
+        val['dataset']['test_mode'] = seen['test_mode']
     _forget_annotations(cfg.get('val_evaluator'))
 
 
@@ -57,6 +65,15 @@ def _part(dataset: Any, part: str, share: float, seed: int) -> ConfigDict:
         share=share,
         seed=seed,
     )
+
+
+def _hand_on_annotations(pipeline: Any) -> None:
+    """Have MMDetection's samples hold what its ``CocoMetric`` judges by."""
+    for step in pipeline or ():
+        kind = step.get('type') if isinstance(step, dict) else None
+        if getattr(kind, '__name__', str(kind)).split('.')[-1] == 'PackDetInputs':
+            keys = (*step.get('meta_keys', _DETECTION_KEYS), 'instances')
+            step['meta_keys'] = tuple(dict.fromkeys(keys))
 
 
 def _forget_annotations(evaluator: Any) -> None:

@@ -164,6 +164,9 @@ def check_space(space: Space, config: str, fixed: Mapping[str, Any]) -> None:
     Raises:
         ValueError: A key is misspelt, or a value cannot be applied.
     """
+    cfg = read_config(config)
+    apply_options(cfg, dict(fixed))
+    check_config(cfg)  # what is wrong without the space is not its fault
     seen: list[dict[str, Any]] = []
     for chosen in space.corners():
         options = space.options(chosen)
@@ -267,7 +270,11 @@ def _conditions(
 ) -> dict[str, tuple[Any, ...]]:
     known = {one.key: one for one in before}
     found = {}
-    for key, value in dict(given).items():
+    if not isinstance(given, Mapping):
+        raise ValueError(
+            f"{place}: when is {given!r}; write when={{'KEY BEFORE IT': CHOICE}}"
+        )
+    for key, value in given.items():
         if key not in known:
             raise ValueError(
                 f'{place}: when names {key!r}, which is no parameter before it'

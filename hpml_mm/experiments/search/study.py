@@ -171,8 +171,15 @@ def make_sampler(settings: Settings, space: Space, number: int) -> Any:
     if settings.sampler == 'random':
         return samplers.RandomSampler(seed=own)
     if settings.sampler == 'qmc':
-        # The study counts the points of the sequence.
-        return samplers.QMCSampler(seed=settings.seed, scramble=True)
+        # The study counts the points of the sequence, which has no place for parameters
+        # with a condition.
+        with _without_warnings():
+            return samplers.QMCSampler(
+                seed=settings.seed,
+                scramble=True,
+                independent_sampler=samplers.RandomSampler(seed=own),
+                warn_independent_sampling=False,
+            )
     return samplers.GridSampler(grid_of(space), seed=settings.seed)
 
 

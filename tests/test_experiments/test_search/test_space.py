@@ -81,6 +81,10 @@ def test_the_space_is_checked_against_the_config(space, tmp_path):
     path.write_text(SPACE.replace('.weight_decay', '.weight_decoy'))
     with pytest.raises(ValueError, match='weight_decoy'):
         check_space(read_space(path), str(TOY), {})
+    # Of an option, the space is not accused.
+    with pytest.raises(ValueError, match='optimizr') as caught:
+        check_space(space, str(TOY), {'optim_wrapper.optimizr.lr': 1})
+    assert 'space' not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -93,6 +97,7 @@ def test_the_space_is_checked_against_the_config(space, tmp_path):
         ("'sgd'}", "'sdg'}", "'sdg'"),
         (f"when={{'{OPTIMIZER}'", "when={'model.width'", "'model.width'"),
         (f"when={{'{OPTIMIZER}'", f"when={{'{OPTIMIZER}.lr'", 'no choice'),
+        (f"when={{'{OPTIMIZER}': 'sgd'}}", "when='sgd'", "weight_decay: when is 'sgd'"),
         ('step=2', 'step=-2', 'step -2'),
         ('space = {', 'spaces = {', 'set space'),
         ('space = {', 'space = {{', 'cannot load the space'),

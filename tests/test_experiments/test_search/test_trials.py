@@ -186,6 +186,17 @@ def test_searches_draw_no_point_twice(tmp_path):
         assert len({trial.params[LR] for trial in trials.study.trials}) == 4
 
 
+def test_an_even_sequence_draws_parameters_with_a_condition_anew(tmp_path):
+    decay = 'optim_wrapper.optimizer.weight_decay'
+    choices = {label: {'type': 'SGD', 'lr': 0.1} for label in 'ab'}
+    optimizer = Parameter('optim_wrapper.optimizer', 'choice', choices=choices)
+    other = Parameter(decay, 'float', 0.1, 0.9, when={optimizer.key: ('a',)})
+    trials = toy_trials(tmp_path, sampler='qmc', space=Space((optimizer, other)))
+    run(trials, 8)
+    drawn = [t.params[decay] for t in trials.study.trials if decay in t.params]
+    assert len(set(drawn)) == len(drawn) > 1
+
+
 def test_a_grid_ends_when_all_its_points_are_tried(tmp_path):
     space = Space((Parameter(LR, 'choice', choices={0.1: 0.1, 0.2: 0.2}),))
     trials = toy_trials(tmp_path, sampler='grid', space=space)
