@@ -115,6 +115,78 @@ class TimedLoader(Proxy):
         return TimedIterator(iterator, self._wait, self._clock, started)
 
 
+class LoaderTap:
+    """Proxy in front of the loader of one of MMEngine's loops, and its last wait.
+
+    Args:
+        clock: Returns seconds.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.wait = Wait()
+        self._clock = clock
+        self._proxy: tuple[Any, str, Any, Any] | None = None
+
+    def put_on(self, loop: Any) -> None:
+        """Put the loop's loader behind a new proxy."""
+        self.take_off()
+        if hasattr(loop, 'dataloader_iterator'):
+            name, original = 'dataloader_iterator', loop.dataloader_iterator
+            proxy: Any = TimedIterator(original, self.wait, self._clock)
+        else:
+            name, original = 'dataloader', loop.dataloader
+            proxy = TimedLoader(original, self.wait, self._clock)
+        setattr(loop, name, proxy)
+        self._proxy = loop, name, proxy, original
+
+    def take_off(self) -> None:
+        """Restore the loop's loader, unless it was replaced by another one."""
+        if self._proxy is not None:
+            loop, name, proxy, original = self._proxy
+            if getattr(loop, name, None) is proxy:
+                setattr(loop, name, original)
+        self._proxy = None
+
+
+class ValidationTimes:
+    """Times of validations, and of the waits for their batches.
+
+    Args:
+        clock: Returns seconds.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self.tap = LoaderTap(clock)
+        self._clock = clock
+        self._begun: float | None = None
+        self._waited = 0.0
+        self._done: list[tuple[float, float]] = []
+
+    def begin(self, loop: Any) -> None:
+        """Begin a validation, of a loop with a loader."""
+        self.tap.put_on(loop)
+        self._begun, self._waited = self._clock(), 0.0
+
+    def batch(self) -> None:
+        """Count the wait for a batch that was drawn."""
+        if (taken := self.tap.wait.take()) is not None:
+            self._waited += taken[0]
+
+    def end(self) -> None:
+        """End the validation."""
+        self.tap.take_off()
+        if self._begun is not None:
+            self._done.append((self._clock() - self._begun, self._waited))
+        self._begun = None
+
+    def summary(self) -> dict[str, float | None]:
+        """Mean seconds of a validation, and of its waits; None where there was none."""
+        if not self._done:
+            return {'val/time(s)': None, 'val/data_wait(s)': None}
+        time, waited = (sum(p) / len(p) for p in zip(*self._done, strict=True))
+        return {'val/time(s)': time, 'val/data_wait(s)': waited}
+
+
 class WaitTotals(NamedTuple):
     """Sums of one process, in seconds.
 

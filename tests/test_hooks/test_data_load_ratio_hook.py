@@ -56,6 +56,29 @@ def test_epochs(tmp_path, clock):
     assert type(runner.train_loop.dataloader) is DataLoader
 
 
+@pytest.mark.parametrize('by_epoch', [True, False])
+def test_validations_have_times_of_their_own(tmp_path, clock, by_epoch):
+    """One batch of .08 s, and 5 s to predict."""
+    hook = ratio_hook(clock, interval=5)
+    length, every = (2, 1) if by_epoch else (10, 5)
+    runner = clocked_runner(
+        tmp_path, clock, [hook], by_epoch=by_epoch, length=length, val_interval=every
+    )
+    runner.train()
+    summary = hook.summary()
+    assert summary['val/data_wait(s)'] == pytest.approx(0.08)
+    assert summary['val/time(s)'] == pytest.approx(5.08)
+    assert summary['data_wait(%)'] == pytest.approx(40)
+    assert type(runner.val_loop.dataloader) is DataLoader
+
+
+def test_without_a_validation_there_is_no_time_of_one(tmp_path, clock):
+    hook = ratio_hook(clock, interval=5)
+    clocked_runner(tmp_path, clock, [hook]).train()
+    assert hook.summary()['val/time(s)'] is None
+    assert hook.summary()['val/data_wait(s)'] is None
+
+
 def test_iterations(tmp_path, clock):
     hook = ratio_hook(clock, interval=4)
     runner = clocked_runner(

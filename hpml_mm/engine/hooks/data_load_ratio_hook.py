@@ -14,9 +14,8 @@ from hpml_mm.engine.cpu import visible_cores
 from hpml_mm.measure.cpu_load import CpuCounter, CpuLoad, CpuTimes, LinuxCpu
 from hpml_mm.measure.layer_watch import LayerWatch
 from hpml_mm.measure.loader_wait import (
-    TimedIterator,
-    TimedLoader,
-    Wait,
+    LoaderTap,
+    ValidationTimes,
     WaitCounter,
     WaitTotals,
 )
@@ -46,6 +45,8 @@ class DataLoadRatioHook(TrainingClockHook):
     - ``device_idle(%)``: on CUDA, the share of time that the device idles between
       steps, by events; first batches and pauses left out. What it idles within a step
       cannot be seen this way, so this is a lower bound. None on other devices.
+    - ``val/time(s)``: mean time of a validation, metrics included, and
+      ``val/data_wait(s)``: that of the waits for its batches, the first one included.
     - ``cpu/own(%)``, ``cpu/others(%)``: shares of the cores' time that this training's
       processes and all others took; None on other systems than Linux.
       ``cpu/throttled(%)``: share of the periods in which the control group's CPU quota
@@ -76,7 +77,8 @@ class DataLoadRatioHook(TrainingClockHook):
         self._reset()
 
     def _reset(self) -> None:
-        self._wait = Wait()
+        self._tap = LoaderTap(self.clock)
+        self._validations = ValidationTimes(self.clock)
         self._taken: tuple[float, bool] | None = None
         self._counter = WaitCounter()
         self._open = False
@@ -86,7 +88,6 @@ class DataLoadRatioHook(TrainingClockHook):
         self._cpu = CpuCounter(lambda: None)
         self._layers: LayerWatch | None = None
         self._stop_watching: Callable[[], None] | None = None
-        self._proxy: tuple[str, Any, Any] | None = None
         self._blind = False
 
     def before_train(self, runner: Runner) -> None:
@@ -105,14 +106,14 @@ class DataLoadRatioHook(TrainingClockHook):
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Put the loader behind its proxy."""
-        self._install(runner.train_loop)
+        self._tap.put_on(runner.train_loop)
         super().before_train_epoch(runner)
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None
     ) -> None:
         """Take the wait for this batch."""
-        self._taken = self._wait.take()
+        self._taken = self._tap.wait.take()
         if self._gaps is not None:
             if self._taken is None or self._taken[1]:
                 self._gaps.skip_gap()
@@ -158,7 +159,7 @@ class DataLoadRatioHook(TrainingClockHook):
         """Log the epoch's verdict and remove the proxy."""
         if self._open:
             self._close_window(runner)
-        self._uninstall(runner.train_loop)
+        self._tap.take_off()
         self._epochs += 1
         self._log(runner, 'epoch', self._counter.close_epoch(), self._cpu.close_epoch())
         super().after_train_epoch(runner)
@@ -168,15 +169,35 @@ class DataLoadRatioHook(TrainingClockHook):
         if self._epochs != 1:
             self._log(runner, 'run', self._counter.summary(), self._cpu.summary())
 
+    def before_val_epoch(self, runner: Runner) -> None:
+        """Start the clock of a validation of this training."""
+        if self.running and not self.nested(runner):
+            self._validations.begin(runner.val_loop)
+
+    def before_val_iter(
+        self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None
+    ) -> None:
+        """Count the wait for this batch."""
+        self._validations.batch()
+
+    def after_val_epoch(
+        self, runner: Runner, metrics: dict[str, float] | None = None
+    ) -> None:
+        """Stop the clock of the validation."""
+        if self.running and not self.nested(runner):
+            self._validations.end()
+
     def loop_ended(self, runner: Runner) -> None:
-        """Remove the proxy."""
-        self._uninstall(runner.train_loop)
+        """Remove the proxies."""
+        self._tap.take_off()
+        self._validations.tap.take_off()
 
     def summary(self) -> dict[str, Any]:
         """Numbers of the run, None where not measured; asks no other process."""
         shares, load = self._counter.summary(), self._cpu.summary()
         return {
             **shares,
+            **self._validations.summary(),
             'cpu/own(%)': load and load.own,
             'cpu/others(%)': load and load.others,
             'cpu/throttled(%)': load and load.throttled,
@@ -198,26 +219,6 @@ class DataLoadRatioHook(TrainingClockHook):
                 'device_idle(%)': shares['device_idle(%)'],
             },
         )
-
-    def _install(self, loop: Any) -> None:
-        """Put the loop's loader behind a new proxy."""
-        self._uninstall(loop)
-        if hasattr(loop, 'dataloader_iterator'):
-            name, original = 'dataloader_iterator', loop.dataloader_iterator
-            proxy: Any = TimedIterator(original, self._wait, self.clock)
-        else:
-            name, original = 'dataloader', loop.dataloader
-            proxy = TimedLoader(original, self._wait, self.clock)
-        setattr(loop, name, proxy)
-        self._proxy = name, proxy, original
-
-    def _uninstall(self, loop: Any) -> None:
-        """Restore the loop's loader, unless it was replaced by another one."""
-        if self._proxy is not None:
-            name, proxy, original = self._proxy
-            if getattr(loop, name, None) is proxy:
-                setattr(loop, name, original)
-        self._proxy = None
 
     def _verdict(
         self, shares: Mapping[str, float | None], load: CpuLoad | None
