@@ -5,7 +5,8 @@
     hpml predict model.onnx pictures --json > predictions.json
 
 MODEL is a checkpoint (.pth, .safetensors), or a file that describes itself: .onnx, as
-trained or quantized, or OpenVINO's .xml.
+trained or quantized, or OpenVINO's .xml. A prediction is compared with the name of the
+image's folder, where that is a class.
 """
 
 import argparse
@@ -17,6 +18,7 @@ from hpml_mm.config.arguments import add_config_options
 from hpml_mm.datasets.image_io import BrokenImageError, read_image
 from hpml_mm.deploy.predict import Box, Predictor, describe_failure, load_predictor
 from hpml_mm.deploy.prediction_files import (
+    agreement_line,
     draw_prediction,
     find_images,
     line_of,
@@ -100,6 +102,8 @@ def run(args: argparse.Namespace) -> None:
         boxes = read_boxes(args.boxes) if args.boxes else {}
         predictor = load_predictor(args.model, args.config, args.cfg_options)
         records, failed = predict_all(predictor, images, boxes, args)
+        if agreement := agreement_line(records):
+            print(agreement)
         if records and args.out:
             print(f'{len(records)} drawn in {args.out}')
     print_result(args, records)

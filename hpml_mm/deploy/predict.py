@@ -47,6 +47,12 @@ class ClassPrediction:
         """Name of the class with the highest score."""
         return max(self.scores, key=lambda name: self.scores[name])
 
+    @property
+    def folder_class(self) -> str | None:
+        """Name of the image's folder where it is one of the classes, else None."""
+        name = Path(self.image).absolute().parent.name
+        return name if name in self.scores else None
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class PosedObject:

@@ -122,13 +122,34 @@ def _check_names(pairs: list[tuple[Path, Path]]) -> None:
 def line_of(prediction: ClassPrediction | PosePrediction, min_score: float) -> str:
     """Sum a prediction up in one line; keypoints below ``min_score`` do not count."""
     if isinstance(prediction, ClassPrediction):
-        best = prediction.best
-        return f'{prediction.image}: {best} {prediction.scores[best]:.3f}'
+        best, folder = prediction.best, prediction.folder_class
+        note = '' if folder in (None, best) else f', but its folder is {folder}'
+        return f'{prediction.image}: {best} {prediction.scores[best]:.3f}{note}'
     found = [
         f'{int((one.scores >= min_score).sum())} of {len(one.scores)} keypoints'
         for one in prediction.objects
     ]
     return f'{prediction.image}: {"; ".join(found) or "no object"}'
+
+
+def agreement_line(records: Sequence[Mapping[str, Any]]) -> str | None:
+    """Sum up how often the predicted class is the one that the folder is called by.
+
+    Args:
+        records: Those of ``record_of``.
+
+    Returns:
+        None where no folder is called like a class.
+    """
+    judged = [record for record in records if 'folder_class' in record]
+    if not judged:
+        return None
+    right = sum(record['class'] == record['folder_class'] for record in judged)
+    images = 'image' if len(judged) == 1 else 'images'
+    return (
+        f'{right:,} of {len(judged):,} {images} ({100 * right / len(judged):.2f} %) as '
+        'their folders say'
+    )
 
 
 def record_of(
@@ -141,18 +162,16 @@ def record_of(
         names: Names of the keypoints.
 
     Returns:
-        ``image``, and for a class ``class``, ``score`` and ``scores``; for a pose
+        ``image``, and for a class ``class``, ``score``, ``scores``, and
+        ``folder_class`` where the folder is called like a class; for a pose
         ``objects``, each a ``box`` and, for each keypoint, ``x``, ``y`` and ``score``.
     """
     record: dict[str, Any] = {'image': prediction.image}
     if isinstance(prediction, ClassPrediction):
-        best = prediction.best
-        return {
-            **record,
-            'class': best,
-            'score': prediction.scores[best],
-            'scores': prediction.scores,
-        }
+        best, folder = prediction.best, prediction.folder_class
+        record |= {'class': best, 'score': prediction.scores[best]}
+        record['scores'] = prediction.scores
+        return record if folder is None else {**record, 'folder_class': folder}
     record['objects'] = [
         {
             'box': list(one.box),

@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from hpml_mm.deploy.prediction_files import find_images, read_boxes
+from hpml_mm.deploy.predict import ClassPrediction
+from hpml_mm.deploy.prediction_files import (
+    agreement_line,
+    find_images,
+    line_of,
+    read_boxes,
+    record_of,
+)
 
 
 def test_files_and_folders_with_the_names_of_their_drawings(tmp_path):
@@ -73,3 +80,23 @@ def test_wrong_boxes_are_named(tmp_path, content, message):
     path.write_text(content)
     with pytest.raises(ValueError, match=f'boxes.json.*{re.escape(message)}'):
         read_boxes(path)
+
+
+def test_a_folder_that_is_called_like_a_class_is_compared(tmp_path, monkeypatch):
+    scores = {'Happy': 0.7, 'Sad': 0.3}
+    right, wrong, other = (
+        ClassPrediction(f'{folder}/a.png', scores) for folder in ('Happy', 'Sad', 'in')
+    )
+    assert line_of(right, 0.3) == 'Happy/a.png: Happy 0.700'
+    assert line_of(wrong, 0.3) == 'Sad/a.png: Happy 0.700, but its folder is Sad'
+    assert line_of(other, 0.3) == 'in/a.png: Happy 0.700'
+    records = [record_of(one, ()) for one in (right, wrong, other, right)]
+    folders = [record.get('folder_class') for record in records]
+    assert folders == ['Happy', 'Sad', None, 'Happy']
+    line = '2 of 3 images (66.67 %) as their folders say'
+    assert agreement_line(records) == line
+    assert agreement_line(records[2:3]) is None
+    # A bare name lies in the working directory.
+    (tmp_path / 'Sad').mkdir()
+    monkeypatch.chdir(tmp_path / 'Sad')
+    assert ClassPrediction('a.png', scores).folder_class == 'Sad'
