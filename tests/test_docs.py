@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import torch
 from doc_commands import NOT_RUN, commands, files, shortened, words_of
+from light_fer_net import light_fer_weights
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmpose.registry import MODELS as POSE_MODELS
@@ -52,6 +53,7 @@ def downloads(tmp_path_factory):
     weights = {f'backbone.{name}': weight for name, weight in backbone.items()}
     torch.save({'state_dict': weights}, place / 'efficientnet-b0.pth')
     torch.save(ResNet(depth=50).state_dict(), place / 'resnet50.pth')
+    torch.save({'net': light_fer_weights()}, place / 'public_model_236_64.t7')
     (leaf,) = (ROOT / 'configs' / 'cat_pose').glob('*mobilenet-v2_1xb32-*70e_*')
     settings = Config.fromfile(leaf).model
     settings.backbone.init_cfg = None

@@ -28,6 +28,7 @@ from hpml_mm.utils.messages import listed
 from hpml_mm.utils.model import bare_model
 
 from .hrnet_weights import HRNetReport, is_original_hrnet, rename_hrnet
+from .light_fer_weights import is_light_fer, rename_light_fer
 
 _UNREADABLE = (
     SafetensorError,
@@ -111,6 +112,8 @@ def _reason(path: str, error: BaseException) -> str:
 def state_dict_of(checkpoint: Mapping[str, Any]) -> dict[str, torch.Tensor]:
     """Take a checkpoint's weights, without the prefix of a distributed wrapper."""
     state = checkpoint.get('state_dict', checkpoint)
+    if isinstance(checkpoint.get('net'), Mapping):  # as light FER writes them
+        state = checkpoint['net']
     return {
         re.sub(r'^module\.', '', key): value
         for key, value in state.items()
@@ -138,6 +141,8 @@ def weights_for(
     state, wanted = state_dict_of(checkpoint), model.state_dict()
     if is_original_hrnet(state):
         return rename_hrnet(state, wanted, source)
+    if is_light_fer(state):
+        state = rename_light_fer(state)
     _check_names(source, state, wanted, 'this model')
     return state, None
 
