@@ -34,7 +34,7 @@ VARIANTS = {
     'batch_norm': ('bn99',),
     'sigma': (r'sigma\d+',),  # times the source's at that size
     'selection': ('no-crossing', 'first10k'),
-    'boxes': ('detected',),
+    'boxes': ('detected-test-dev', 'detected'),
     'class_balance': ('balanced', 'weighted-loss'),
     'scaling': ('stand-flops',),  # of a predictor's labels
     'augmentation': (

@@ -61,6 +61,14 @@ def augmentation(cfg):
     return look_up(AUGMENTATION_OF, found, 'augmentation', FILE)
 
 
+def boxes(cfg):
+    found = 'detected' if cfg.val_dataloader.dataset.get('bbox_file') else None
+    if 'test-dev' not in cfg.test_dataloader.dataset.ann_file:
+        return found
+    assert 'test-dev2017_detections' in cfg.test_dataloader.dataset.bbox_file
+    return f'{found}-test-dev'
+
+
 def content(cfg, defaults):
     first = cfg.train_dataloader.dataset.get('max_images')
     found = cfg.model.type, cfg.model.head.type
@@ -75,7 +83,7 @@ def content(cfg, defaults):
         'lr_scaling': 'scaled-lr' if cfg.auto_scale_lr.get('enable') else None,
         'sigma': sigma(cfg, defaults),
         'selection': look_up(SELECTION_OF, first, 'selection', FILE),
-        'boxes': 'detected' if cfg.val_dataloader.dataset.get('bbox_file') else None,
+        'boxes': boxes(cfg),
         'augmentation': augmentation(cfg),
         'input': 'fused-input' if hook(cfg, 'FastPoseInputHook') else None,
         'workers': workers(cfg, defaults),

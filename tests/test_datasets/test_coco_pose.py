@@ -153,6 +153,30 @@ def test_boxes_on_other_images_are_not_used_with_the_first_images(load, boxes):
     assert evaluate([prediction(item)], part)['coco/AR'] == pytest.approx(1)
 
 
+def test_images_without_annotations_give_a_file_for_a_server(boxes, tmp_path):
+    """As of test-dev2017, whose annotations are not published."""
+    whole = content([annotation(1, 1)], None, 'person')
+    name = write(tmp_path, {k: v for k, v in whole.items() if k != 'annotations'})
+    file = boxes((1, [10, 20, 40, 40], 0.9), (2, [1, 2, 30, 40], 0.4))
+    persons = CocoPoseDataset(
+        name,
+        data_root=str(tmp_path),
+        data_prefix={'img': 'images/'},
+        bbox_file=file,
+        test_mode=True,
+    )
+    samples = []
+    for item in items(persons):
+        item['keypoints'] = np.full((1, 17, 2), 9, np.float32)
+        samples.append(prediction(item, score=0.5))
+    prefix = tmp_path / 'results'
+    result = evaluate(samples, persons, format_only=True, outfile_prefix=str(prefix))
+    assert result == {}
+    found = json.loads(prefix.with_name('results.keypoints.json').read_text())
+    assert [one['image_id'] for one in found] == [1, 2]
+    assert {len(one['keypoints']) for one in found} == {51}
+
+
 def test_bad_files_of_boxes(load, boxes, tmp_path):
     persons = [annotation(1, 1)]
     kwargs = {'test_mode': True}
