@@ -22,7 +22,7 @@ from hpml_mm.predictor.graphs.foreign import import_foreign
 from hpml_mm.predictor.metrics import srcc
 from hpml_mm.utils.console import progress_bar, table_console
 
-from .arguments import add_input_size, add_space, input_size
+from .arguments import add_input_size, add_space, add_task, input_size
 
 _SIGNS = {
     '<=': operator.le,
@@ -57,6 +57,7 @@ def _add_makers(
     )
     build.add_argument('table', type=Path, help='CSV, or JSON of NAS-Bench-Macro')
     add_space(build, 'of which the table has archs', required=True)
+    add_task(build)
     add_input_size(build)
     build.add_argument('--workers', type=int, default=1, help='processes that build')
     build.set_defaults(work=_build)
@@ -155,6 +156,7 @@ def _build(args: argparse.Namespace) -> None:
             args.space,
             args.out,
             size=input_size(args),
+            task=args.task,
             workers=args.workers,
             advanced=show,
         )

@@ -87,7 +87,9 @@ def _graphs(args: argparse.Namespace) -> tuple[GraphSet, dict[str, str]]:
         }
     table = ArchTable.read(args.table, space=args.space)
     with progress_bar('networks') as show:
-        named = zip(table.archs, table.graphs(input_size(args), show), strict=True)
+        named = zip(
+            table.archs, table.graphs(input_size(args), show, args.task), strict=True
+        )
         packed = (_entry(table.space, arch, graph) for arch, graph in named)
         return GraphSet(GraphCache.from_entries(packed)), {}
 

@@ -10,7 +10,7 @@ from .nas_bench_macro import NASBenchMacroSpace
 from .ofa_mobile import OFAMobileNetV3Space, OFAProxylessSpace
 from .ofa_resnet import OFAResNetSpace
 from .space import Arch, SearchSpace, Slot
-from .transnas import TransNASMacroSpace, TransNASMicroSpace
+from .transnas.networks import TransNASMacroSpace, TransNASMicroSpace
 
 __all__ = ['SPACES', 'Arch', 'SearchSpace', 'Slot', 'get_space']
 

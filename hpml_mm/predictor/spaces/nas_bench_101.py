@@ -4,18 +4,17 @@
 import itertools
 from collections.abc import Mapping, Sequence
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
-from hpml_mm.predictor.graphs import Graph
 from hpml_mm.utils.messages import shown
 
 from .blocks import Classifier, ConvLayer, GlobalPool
-from .chain import Layer, Wiring
+from .cell_101 import OPERATIONS, Cell101
+from .chain import Layer
+from .forms import whole
 from .space import Arch, SearchSpace, Slot
 from .tables import table_flops
 
-OPERATIONS = ('conv1x1-bn-relu', 'conv3x3-bn-relu', 'maxpool3x3')
 STEM_CHANNELS = 128
 STACKS = 3
 CELLS_PER_STACK = 3
@@ -27,136 +26,6 @@ _INNER = range(1, VERTICES - 1)
 _KEYS = (('matrix', 'ops'), ('module_adjacency', 'module_operations'))
 # A cell: its edges, and the operations of the vertices between input and output.
 _Pruned = tuple[tuple[tuple[int, int], ...], tuple[str, ...]]
-
-
-def vertex_channels(edges: Sequence[tuple[int, int]], outputs: int) -> list[int]:
-    """Channels of each vertex of a cell, the first of them 0.
-
-    The vertices before the output share its channels; the first of them get one more
-    where that leaves a rest. Any other one has as many as the widest that reads it.
-
-    Args:
-        edges: From and to; the largest number is the output's.
-        outputs: Channels of the cell's output.
-    """
-    last = max(end for _, end in edges)
-    before = [start for start, end in sorted(edges) if end == last and start]
-    channels = [0] * last + [outputs]
-    for vertex in reversed(range(1, last)):
-        if vertex in before:
-            share, rest = divmod(outputs, len(before))
-            channels[vertex] = share + (before.index(vertex) < rest)
-        else:
-            channels[vertex] = max(channels[b] for a, b in edges if a == vertex)
-    return channels
-
-
-class Cell101(nn.Module):
-    """Vertices that work on the sum of what they read; the last one concatenates.
-
-    What reads the cell's input does so through a 1x1 convolution, BatchNorm and ReLU;
-    what reads a vertex with more channels takes the first of them.
-
-    Args:
-        edges: From and to. Each vertex lies on a path from input to output.
-        operations: One of ``OPERATIONS`` for each vertex between them.
-        in_channels: Channels of the input.
-        out_channels: Channels of the output.
-    """
-
-    def __init__(
-        self,
-        edges: tuple[tuple[int, int], ...],
-        operations: tuple[str, ...],
-        in_channels: int,
-        out_channels: int,
-    ) -> None:
-        super().__init__()
-        self.channels = vertex_channels(edges, out_channels)
-        self.sources = [
-            [start for start, end in edges if end == vertex]
-            for vertex in range(len(operations) + 2)
-        ]
-        self.projections = nn.ModuleDict(
-            {
-                f'0to{end}': ConvLayer(in_channels, self.channels[end], 1, 1, 'relu')
-                for start, end in edges
-                if not start
-            }
-        )
-        self.vertices = nn.ModuleList(
-            kind(*args) for kind, args in map(_vertex, operations, self.channels[1:-1])
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (N, in, H, W) to (N, out, H, W)."""
-        values = [x]
-        for vertex, module in enumerate(self.vertices, start=1):
-            width = self.channels[vertex]
-            terms = [values[s][:, :width] for s in self.sources[vertex] if s]
-            values.append(module(self._sum(terms, x, vertex)))
-        last = len(values)
-        inner = [values[source] for source in self.sources[last] if source]
-        terms = [torch.cat(inner, 1)] if len(inner) > 1 else inner
-        return self._sum(terms, x, last)
-
-    def _sum(self, terms: list[Tensor], x: Tensor, vertex: int) -> Tensor:
-        """Add to some tensors the projected input, where the vertex reads it."""
-        if 0 in self.sources[vertex]:
-            terms = [*terms, self.projections[f'0to{vertex}'](x)]
-        total = terms[0]
-        for term in terms[1:]:
-            total = total + term
-        return total
-
-    @staticmethod
-    def part_graph(args: tuple, input_shape: tuple[int, int, int]) -> Graph:
-        """Make the graph that tracing this module would give, without tracing it.
-
-        Args:
-            args: The module's own arguments.
-            input_shape: Channels, height and width.
-        """
-        edges, operations, inputs, outputs = args
-        channels = vertex_channels(edges, outputs)
-        wiring, last, sides = Wiring(input_shape), len(operations) + 1, input_shape[1:]
-        places = [[0]]
-        for end in range(1, last + 1):
-            shape = (channels[end], *sides)
-            inner = [start for start, stop in edges if stop == end and start]
-            if end < last:
-                terms = [
-                    wiring.reshape((channels[a], *sides), shape, places[a])
-                    for a in inner
-                ]
-            elif len(inner) > 1:
-                terms = [
-                    wiring.node('concat', shape, sum((places[a] for a in inner), []))
-                ]
-            else:
-                terms = [places[a] for a in inner]
-            if (0, end) in edges:
-                project = (inputs, channels[end], 1, 1, 'relu')
-                name = f'projections.0to{end}'
-                terms.append(
-                    wiring.layer(ConvLayer, project, input_shape, name, places[0])
-                )
-            total = terms[0]
-            for term in terms[1:]:
-                total = wiring.node('add', shape, total + term)
-            if end < last:
-                kind, arguments = _vertex(operations[end - 1], channels[end])
-                name = f'vertices.{end - 1}'
-                total = wiring.layer(kind, arguments, shape, name, total)
-            places.append(total)
-        return wiring.join((outputs, *sides), places[-1])
-
-
-def _vertex(operation: str, channels: int) -> tuple[type[nn.Module], tuple]:
-    """Class and arguments of the module of a vertex."""
-    if operation == 'maxpool3x3':
-        return nn.MaxPool2d, (3, 1, 1)
-    return ConvLayer, (channels, channels, int(operation[4]), 1, 'relu')
 
 
 class NASBench101Space(SearchSpace):
@@ -262,14 +131,16 @@ class NASBench101Space(SearchSpace):
         return ' '.join([matrix, 'input', *operations, 'output'])
 
     def _parse(self, form: str | Mapping | Sequence) -> list:
+        words = form.split() if isinstance(form, str) else []
         if isinstance(form, Mapping):
-            key = next((pair for pair in _KEYS if set(pair) == set(form)), None)
-            rows, names = (form[k] for k in key) if key else ('', '')
-            digits = ''.join(
-                str(bit) for row in rows if isinstance(row, list) for bit in row
+            rows, ops = next(
+                (pair for keys in _KEYS if all(pair := [form.get(k) for k in keys])),
+                (None, None),
             )
-            form = ' '.join([digits, *map(str, names)])
-        matrix, *names = form.split() if isinstance(form, str) else ('',)
+            if isinstance(rows, list) and isinstance(ops, list):
+                bits = (bit for row in rows if isinstance(row, list) for bit in row)
+                words = [''.join(map(str, bits)), *map(str, ops)]
+        matrix, names = ''.join(words[:1]), words[1:]
         count = len(names)
         ends = [*names[:1], *names[-1:]]
         if ends != ['input', 'output'] or len(matrix) != count**2:
@@ -289,7 +160,7 @@ class NASBench101Space(SearchSpace):
         count = len(names)
         for index, digit in enumerate(matrix):
             start, end = divmod(index, count)
-            bit = self._whole(f'row {start} of the matrix, column {end}', digit)
+            bit = whole(self.name, f'row {start} of the matrix, column {end}', digit)
             if bit and end <= start:
                 raise ValueError(
                     f'{self.name}: an edge leads from vertex {start} back to {end}; '

@@ -65,6 +65,14 @@ class NASBench201Space(SearchSpace):
         self.validate(arch)
         return Arch(self.name, tuple(live(arch.values)))
 
+    def table_flops(self, arch: Arch) -> int:
+        """Count MACs, and one for each bias of the classifier.
+
+        Raises:
+            ValueError: The architecture is outside the space.
+        """
+        return self.graph(arch).total_macs + self.num_classes
+
     def _format(self, arch: Arch) -> str:
         nodes: dict[int, str] = {}
         for (start, end), operation in zip(EDGES, arch.values, strict=True):

@@ -293,36 +293,6 @@ class SearchSpace(abc.ABC):
         """
         return self.graph(arch).total_macs
 
-    def _whole(self, where: str, text: str) -> int:
-        """Read a number; an error names the place."""
-        try:
-            return int(text)
-        except ValueError as error:
-            raise ValueError(
-                f'{self.name}: {where} is {shown(text)}; a whole number is needed'
-            ) from error
-
-    def _lists(self, form: Mapping, lengths: dict[str, int]) -> list[list]:
-        """Read the lists of a dictionary form, in the order of ``lengths``.
-
-        One value in place of a list stands for all of its slots.
-        """
-        if set(form) != set(lengths):
-            raise ValueError(
-                f'{self.name}: the dictionary has the keys {sorted(map(str, form))}; '
-                f'{sorted(lengths)} are needed'
-            )
-        lists = []
-        for key, length in lengths.items():
-            value = form[key]
-            own = isinstance(value, list | tuple)
-            lists.append(list(value) if own else [value] * length)
-            if len(lists[-1]) != length:
-                raise ValueError(
-                    f'{self.name}: {key!r} has {len(value)} values; {length} are needed'
-                )
-        return lists
-
     def _draw(self, slot: Slot, rng: np.random.Generator) -> Any:
         return slot.choices[int(rng.integers(len(slot.choices)))]
 

@@ -15,14 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from torch import Tensor, nn
 
+from hpml_mm.predictor.spaces.blocks import ConvLayer
+from hpml_mm.predictor.spaces.cell import EDGES, Cell, ReLUConvBN, live
+from hpml_mm.predictor.spaces.chain import Layer
+from hpml_mm.predictor.spaces.space import Arch, SearchSpace, Slot
+from hpml_mm.predictor.spaces.tables import table_flops
 from hpml_mm.utils.messages import shown
 
-from .blocks import ConvLayer
-from .cell import EDGES, Cell, ReLUConvBN, live
-from .chain import Layer
-from .space import Arch, SearchSpace, Slot
-from .tables import table_flops
-from .transnas_decoders import TASKS, TILES, Tiles, decoder
+from .decoders import TASKS, TILES, Tiles, decoder
 
 CHANNELS = 64
 #: Modules of every network of the micro space.

@@ -8,13 +8,13 @@ input's size.
 """
 
 import functools
+from collections.abc import Callable
 
 from torch import Tensor, nn
 
 from hpml_mm.predictor.graphs import Graph
-
-from .blocks import Classifier, GlobalPool
-from .chain import Layer, bare
+from hpml_mm.predictor.spaces.blocks import Classifier, GlobalPool
+from hpml_mm.predictor.spaces.chain import Layer, bare
 
 #: Classes, coordinates or channels that each task's decoder gives.
 TASKS = {
@@ -28,7 +28,10 @@ TASKS = {
 }
 #: Tiles of a puzzle along each side.
 TILES = 3
-_ACTIVATIONS = {'leaky': functools.partial(nn.LeakyReLU, 0.2), 'tanh': nn.Tanh}
+_ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
+    'leaky': functools.partial(nn.LeakyReLU, 0.2),
+    'tanh': nn.Tanh,
+}
 
 
 class Tiles(nn.Module):
