@@ -56,9 +56,10 @@ def _add_makers(
         commands, 'build', text, 'table.csv --space ofa-mbv3-w1.0 --out b.cache', out
     )
     build.add_argument('table', type=Path, help='CSV, or JSON of NAS-Bench-Macro')
-    add_space(build, 'of which the table has archs', required=True)
-    add_task(build)
-    add_input_size(build)
+    networks = build.add_argument_group('networks')
+    add_space(networks, 'of which the table has archs', required=True)
+    add_task(networks)
+    add_input_size(networks)
     build.add_argument('--workers', type=int, default=1, help='processes that build')
     build.set_defaults(work=_build)
 

@@ -53,10 +53,10 @@ def run(args: argparse.Namespace) -> None:
     """
     if sum(map(bool, (args.sources, args.table, args.cache))) != 1:
         raise ValueError('rank: give either SOURCEs, a --table or a --cache')
-    if args.cache and (args.space or args.input_size):
+    if args.cache and (args.space or args.input_size or args.task):
         raise ValueError(
-            'rank: --space and --input-size are for SOURCEs and a --table; graphs of '
-            'a --cache are what they are'
+            'rank: --space, --input-size and --task are for SOURCEs and a --table; '
+            'graphs of a --cache are what they are'
         )
     if args.top < 1:
         raise ValueError(f'--top {args.top}: at least 1 network is shown')

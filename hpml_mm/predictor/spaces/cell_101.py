@@ -119,9 +119,9 @@ class Cell101(nn.Module):
                     wiring.node('concat', shape, [p for term in terms for p in term])
                 ]
             if (0, end) in edges:
-                layer = ConvLayer, (inputs, channels[end], 1, 1, 'relu')
+                projection = ConvLayer, (inputs, channels[end], 1, 1, 'relu')
                 name = f'projections.0to{end}'
-                terms.append(wiring.layer(*layer, input_shape, name, places[0]))
+                terms.append(wiring.layer(*projection, input_shape, name, places[0]))
             total = terms[0]
             for term in terms[1:]:
                 total = wiring.node('add', shape, total + term)
