@@ -14,10 +14,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from hpml_mm.predictor.graphs import same
 from hpml_mm.predictor.graphs.tracing.trace import trace
 from hpml_mm.predictor.spaces import get_space
-from hpml_mm.predictor.spaces.cell import FactorizedReduce, Zero
+from hpml_mm.predictor.spaces.cell import Cell, FactorizedReduce, Zero
 from hpml_mm.predictor.spaces.cell_101 import Cell101, vertex_channels
 from hpml_mm.predictor.spaces.tables import read_table, table_flops
 from hpml_mm.predictor.spaces.transnas.decoders import TASKS, Assembly, Tiles
+from hpml_mm.predictor.spaces.transnas.networks import OPERATIONS
 
 MACRO, MICRO, DAGS = 'transnas-macro', 'transnas-micro', 'nas-bench-101'
 ARCHS = {MACRO: '64-111114-basic', MICRO: '64-41414-0_10_231'}
@@ -210,6 +211,18 @@ def test_a_reduced_skip_connection_reads_all_pixels_in_turn():
     scale = (1 + skip.bn.eps) ** 0.5
     torch.testing.assert_close(skip(x), torch.cat(wanted, 1) / scale)
     assert torch.equal(Zero(6, 2)(x), torch.zeros(1, 6, 2, 2))
+
+
+@pytest.mark.parametrize('side', [8, 5])
+def test_wired_cells_that_widen_equal_traced_ones(side):
+    rng, edges = np.random.default_rng(5), list(OPERATIONS)
+    cells = [tuple(rng.choice(edges, 6).tolist()) for _ in range(12)]
+    for operations in [*cells, *((name,) * 6 for name in edges)]:
+        args = operations, 4, 8, 2
+        module = nn.ModuleDict({'@': Cell(*args)})
+        traced = trace(module, (4, side, side), lambda net, image: net['@'](image))
+        wired = Cell.part_graph(args, (4, side, side))
+        assert same(wired, traced, names=True), operations
 
 
 def test_tasks_are_named_and_refused():

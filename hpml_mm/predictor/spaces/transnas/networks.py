@@ -7,6 +7,7 @@ cells each, and through the decoder of a task. A module is a digit: 2 and 4 doub
 channels, 3 and 4 halve the sides.
 """
 
+import abc
 import functools
 import itertools
 import re
@@ -57,6 +58,9 @@ class BasicBlock(nn.Module):
 class _TransNASSpace(SearchSpace):
     """Both spaces: modules of two blocks, and a task's decoder.
 
+    For 'jigsaw' an image of 192 pixels is cut into nine tiles of 64. The graph shows
+    the sizes of one tile, and the MACs of all nine.
+
     Args:
         task: One of ``tasks``.
 
@@ -81,10 +85,11 @@ class _TransNASSpace(SearchSpace):
         """Make the space whose networks have another task's decoder."""
         return type(self)(task)
 
+    @abc.abstractmethod
     def modules(self, arch: Arch) -> Sequence[int]:
         """List the digits of the network's modules."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def block(self, arch: Arch, *sizes: int) -> tuple[Callable[..., nn.Module], tuple]:
         """Choose class and arguments of a block.
 
@@ -92,7 +97,6 @@ class _TransNASSpace(SearchSpace):
             arch: The architecture.
             sizes: Channels of input and output, and stride.
         """
-        raise NotImplementedError
 
     def layers(self, arch: Arch, num_classes: int) -> list[Layer]:
         """List stem, modules of two blocks and decoder; for 'jigsaw' tiles are cut."""
