@@ -49,7 +49,8 @@ def one_hot(space: str, archs: Sequence[str]) -> np.ndarray:
     """One-hot encoding of the blocks of architectures, (G, F) of 0s and 1s.
 
     A block is kernel and expansion of an OFA block together, a layer of
-    NAS-Bench-Macro, an edge of NAS-Bench-201.
+    NAS-Bench-Macro, a module or an edge of TransNAS-Bench-101, an edge of
+    NAS-Bench-201, an edge or a vertex of NAS-Bench-101.
 
     Args:
         space: Name of the search space.

@@ -5,6 +5,7 @@ import contextlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from hpml_mm.predictor.data import build
@@ -59,7 +60,23 @@ def test_what_a_table_lacks_is_counted(tmp_path):
     }
 
 
-def interrupted(table, out, **options):
+def test_networks_are_built_for_a_task_and_their_holes_stay(tmp_path):
+    path, archs = tmp_path / 'tasks.csv', ('64-1114-basic', '64-4111-basic')
+    path.write_text(f'arch_str,jigsaw,normal\n{archs[0]},94.5,\n{archs[1]},93,.5\n')
+    built = {}
+    for task in (None, 'normal'):
+        cache = build_cache(path, 'transnas-macro', tmp_path / f'{task}', task=task)
+        assert cache.metric('jigsaw/top1(%)').tolist() == [94.5, 93]
+        assert np.isnan(cache.metric('normal/ssim(1)')).tolist() == [True, False]
+        built[task] = [entry.graph for entry in cache]
+    for task, graphs in built.items():
+        space = get_space('transnas-macro', task or 'class_scene')
+        wanted = [space.graph(space.decode(arch)) for arch in archs]
+        assert all(map(same, graphs, wanted))
+        assert ('tanh' in graphs[0].labels) == (task == 'normal')
+
+
+def interrupted(table, out, space=SPACE, **options):
     """Build one part and stop."""
 
     def interrupt(done: int, total: int) -> None:
@@ -67,7 +84,7 @@ def interrupted(table, out, **options):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        build_cache(table, SPACE, out, advanced=interrupt, **options)
+        build_cache(table, space, out, advanced=interrupt, **options)
     (part,) = out.with_name(f'{out.name}.parts').glob('0*')
     return part
 
@@ -102,6 +119,17 @@ def test_parts_of_another_build_are_refused(table, tmp_path):
     message = r'a\.parts holds parts of another build \(input size differ\): delete it'
     with pytest.raises(ValueError, match=message):
         build_cache(table, SPACE, tmp_path / 'a', size=(64, 64))
+
+
+def test_parts_for_another_task_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(build, 'PART', 1)
+    path = tmp_path / 'tasks.csv'
+    path.write_text('arch_str\n64-1114-basic\n64-4111-basic\n')
+    interrupted(path, tmp_path / 'a', space='transnas-macro', task='normal')
+    with pytest.raises(ValueError, match=r'parts of another build \(task differ\)'):
+        build_cache(path, 'transnas-macro', tmp_path / 'a')
+    again = build_cache(path, 'transnas-macro', tmp_path / 'a', task='normal')
+    assert len(again) == 2
 
 
 def test_a_note_without_parts_is_overwritten(table, tmp_path):

@@ -2,9 +2,10 @@
 """Graphs of blocks put end to end equal the graph of the whole network."""
 
 import pytest
+import torch
 from torch import nn
 
-from hpml_mm.predictor.graphs.graph import same
+from hpml_mm.predictor.graphs.graph import Node, assemble, same
 from hpml_mm.predictor.graphs.join import join
 from hpml_mm.predictor.graphs.tracing.trace import trace
 
@@ -54,6 +55,25 @@ def test_a_part_may_read_several_others():
     add = trace(Doubled(), (4, 4, 4))
     joined = join([image, relu, add], [[], [0], [0, 1]])
     assert same(joined, trace(Gated(), (4, 4, 4)))
+
+
+def test_a_concatenation_takes_the_channels_of_all_that_it_reads():
+    class Grown(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(4, 2, 1)
+
+        def forward(self, x):
+            return torch.cat([x, self.conv(x)], 1)
+
+    image, conv = trace(nn.Identity(), (4, 4, 4)), trace(nn.Conv2d(4, 2, 1), (4, 4, 4))
+    sizes = (4, 4, 4, 4, 6, 6)
+    nodes = [Node(op, op, sizes) for op in ('input', 'concat', 'output')]
+    concat = assemble(nodes, [(0, 1), (1, 2)])
+    joined = join([image, conv, concat], [[], [0], [0, 1]])
+    assert same(joined, trace(Grown(), (4, 4, 4)))
+    with pytest.raises(ValueError, match='traced with'):
+        join([image, conv, concat], [[], [0], [0]])
 
 
 def test_parts_that_do_not_fit_are_refused():

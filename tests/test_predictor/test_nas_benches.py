@@ -41,9 +41,12 @@ def test_the_published_range_of_costs(cells, operation, classes, side, params, f
 
     Its authors' FLOPs are MACs, and count one more for each bias of the classifier.
     """
-    graph = cells.graph(Arch(cells.name, (operation,) * 6), side, classes)
+    arch = Arch(cells.name, (operation,) * 6)
+    graph = cells.graph(arch, side, classes)
     assert graph.total_params == params
     assert graph.total_macs + classes == flops
+    if (classes, side) == (cells.num_classes, cells.resolution):
+        assert cells.table_flops(arch) == flops
 
 
 def test_cell_is_the_written_out_sum():

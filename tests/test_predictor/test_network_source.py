@@ -56,6 +56,16 @@ def test_what_is_wrong_with_a_misspelt_arch_is_said():
         load_source(f'x:{right}')
 
 
+def test_a_task_chooses_the_decoder_of_an_arch_that_has_one():
+    arch = 'transnas-micro:64-41414-1_23_013'
+    scene, normal = load_source(arch), load_source(arch, task='normal')
+    assert normal.name == scene.name == arch
+    assert 'tanh' in normal.graph.labels
+    assert 'tanh' not in scene.graph.labels
+    with pytest.raises(ValueError, match='task normal is for archs of TransNAS-Bench'):
+        load_source('resnet18_8xb32_in1k', task='normal')
+
+
 @pytest.mark.parametrize('config', ['ofa-mvb3-w1.0::a/b.py', '9-3;5-6.py'])
 def test_a_config_is_not_taken_for_a_misspelt_arch(config):
     assert split_arch(config) is None

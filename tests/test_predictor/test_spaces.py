@@ -14,7 +14,9 @@ from hpml_mm.predictor.spaces import SPACES, Arch, get_space
 
 BLOCK = 'ofa-mbv3-w1.0'
 RESNET = 'ofa-resnet50'
-MACRO, CELLS = 'nas-bench-macro', 'nas-bench-201'
+MACRO, CELLS, DAGS = 'nas-bench-macro', 'nas-bench-201', 'nas-bench-101'
+TRANSNAS, TRANSNAS_CELLS = 'transnas-macro', 'transnas-micro'
+DAG = '0110000100010000 input conv1x1-bn-relu maxpool3x3 output'
 TEXT = '7-6;5-6;0-0;0-0;3-4;3-4;3-3;0-0;7-6;3-3;5-4;5-4;3-6;3-6;0-0;0-0;5-3;5-4;5-6;0-0'
 BLOCKS = [
     ['mbconv3_e6_k7', 'mbconv3_e6_k5'],
@@ -54,7 +56,10 @@ def test_samples_are_seeded_uniform_and_use_every_choice(space):
     archs = samples(space, 1000)
     assert archs[:5] == samples(space, 5)
     assert archs[:5] != samples(space, 5, seed=1)
-    for index, slot in enumerate(space.slots):
+    # Not all values of the others go together.
+    free = {TRANSNAS: (), DAGS: range(21, 26)}.get(space.name, range(len(space.slots)))
+    for index in free:
+        slot = space.slots[index]
         drawn = [arch.values[index] for arch in archs]
         share = 1 / len(slot.choices)
         std = (share * (1 - share) / 1000) ** 0.5
@@ -69,7 +74,7 @@ def test_a_string_is_read_back_and_names_one_network(space):
         assert space.encode(canonical) == text
         simple = space.simplify(arch)
         assert space.simplify(simple) == simple == space.canonical(simple)
-        if space.name != CELLS:
+        if space.name not in (CELLS, TRANSNAS_CELLS, DAGS):
             assert space.encode(simple) == text
 
 
@@ -94,15 +99,15 @@ def test_the_joined_graph_is_the_traced_one_and_counts_what_pytorch_counts(space
 
 def test_mutants_and_children_are_in_the_space(space):
     rng = np.random.default_rng(0)
-    # NAS-Bench-Macro's canonical form puts layers in another order.
-    ordered = space.name != MACRO
+    # Their canonical forms put layers, or vertices, in another order.
+    ordered = space.name not in (MACRO, DAGS)
     for first, second in zip(samples(space, 20), samples(space, 20, 1), strict=True):
         arch, other = space.canonical(first), space.canonical(second)
         assert space.mutate(arch, rng, p=0) == space.cross(arch, arch, rng) == arch
         space.validate(space.mutate(arch, rng, p=0.3))
         space.validate(space.cross(arch, other, rng))
         everything, child = (
-            space.mutate(arch, rng, p=1),
+            space.mutate(arch, rng, p=0.5 if space.name == DAGS else 1),
             space.cross(first, second, rng),
         )
         assert child == space.canonical(child)
@@ -145,6 +150,30 @@ def test_a_value_outside_the_space_is_named_with_slot_and_choices(space):
         (MACRO, '02020120', ['02002102']),
         (MACRO, '22212200', ['22212200']),
         (CELLS, CELL, [CELL]),
+        (TRANSNAS, '64-1432-basic', ['64-1432-basic']),
+        (TRANSNAS_CELLS, '64-41414-1_23_013', ['64-41414-1_23_013']),
+        (
+            DAGS,
+            DAG,
+            [
+                # Vertex 2 leads nowhere, and nothing leads to vertex 4.
+                '0111000'
+                '0000001'
+                '0000000'
+                '0000001'
+                '0000001'
+                '0000000'
+                '0000000 input conv1x1-bn-relu maxpool3x3 maxpool3x3 conv3x3-bn-relu '
+                'conv3x3-bn-relu output',
+                {
+                    'matrix': [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1], [0, 0, 0, 0]],
+                    'ops': DAG.split()[1:],
+                },
+                '{"module_adjacency": [[0, 1, 1, 0], [0, 0, 0, 1], [0, 0, 0, 1], '
+                '[0, 0, 0, 0]], "module_operations": ["input", "conv1x1-bn-relu", '
+                '"maxpool3x3", "output"]}',
+            ],
+        ),
     ],
 )
 def test_all_written_forms_name_the_same_network(name, text, forms):
@@ -193,6 +222,33 @@ def test_all_written_forms_name_the_same_network(name, text, forms):
         (CELLS, f'{CELL}|none~3|', r'is not as \|op~0\|'),
         (CELLS, '', r'is not as \|op~0\|'),
         (CELLS, '["none"]', 'no string of a cell'),
+        (TRANSNAS, '64-143-basic', 'has 3 modules; allowed are 4 to 6'),
+        (TRANSNAS, '64-1435-basic', 'module 4 is 5; allowed are 1, 2, 3, 4'),
+        (TRANSNAS, '64-10433-basic', 'module 2 is 0; allowed are 1, 2, 3, 4'),
+        (TRANSNAS, '64-1111-basic', 'in 1111 sides are halved 0 times; allowed are 1'),
+        (TRANSNAS, '64-33333-basic', 'halved 5 times; allowed are 1 to 4'),
+        (TRANSNAS, '64-1331-basic', 'channels are doubled 0 times; allowed are 1 to 3'),
+        (TRANSNAS, '64-41414-1_23_013', 'is not as 64-1234-basic'),
+        (TRANSNAS_CELLS, '64-1432-basic', 'is not as 64-41414-1_23_013'),
+        (TRANSNAS_CELLS, '64-41414-1_23_01', 'is not as'),
+        (TRANSNAS_CELLS, '64-41414-1_23_014', 'edge 2 to 3 is 4; allowed are 0, 1, 2'),
+        (TRANSNAS_CELLS, [1, 2, 3], 'is not as'),
+        (DAGS, '010010 input conv3x3-bn-relu output', 'a square matrix, row by row'),
+        (DAGS, '010000000 input maxpool3x3 output', 'no path leads from input to'),
+        (DAGS, '010001010 input maxpool3x3 output', 'from vertex 2 back to 1'),
+        (DAGS, '010011000 input maxpool3x3 output', 'vertex 1 back to 1; .* upper'),
+        (DAGS, '012001000 input maxpool3x3 output', 'edge 0 to 6 is 2; allowed are 0'),
+        (DAGS, '01x001000 input maxpool3x3 output', "row 0 .* column 2 is 'x'"),
+        (DAGS, '010001000 input maxpool2x2 output', "vertex 1 is 'maxpool2x2'; allow"),
+        (DAGS, f'{"0" * 64} input {"maxpool3x3 " * 6}output', '8 vertices; at most 7'),
+        (
+            DAGS,
+            f'{"0111100111000110000100000"} input {"maxpool3x3 " * 3}output',
+            '10 edges are on paths; at most 9',
+        ),
+        (DAGS, {'matrix': [[0, 1], [0, 0]]}, 'is not as'),
+        (DAGS, {'matrix': 3, 'ops': ['input', 'output']}, 'is not as'),
+        (DAGS, '', 'is not as'),
     ],
 )
 def test_a_wrong_form_is_refused_with_value_and_place(name, form, message):

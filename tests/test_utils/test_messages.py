@@ -64,6 +64,7 @@ def table_of(space):
         ArchTable.read,
         read_results,
         table_of('ofa-resnet50'),
+        table_of('nas-bench-101'),
         table_of('nas-bench-201'),
         table_of('nas-bench-macro'),
         lambda path: list(read_rows(path)),

@@ -18,7 +18,7 @@ hpml nas info c.safetensors --cache b.cache
 """
 
 COMMANDS = {
-    'sample': 'draw archs of a search space, each of its choices uniformly',
+    'sample': 'draw archs of a search space at random',
     'graph': 'turn networks into computational graphs, and keep them in a cache',
     'profile': 'count MACs and parameters of each node, or of all networks of a table',
     'draw': 'draw the graph of a network as SVG',

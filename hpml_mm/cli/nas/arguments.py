@@ -15,6 +15,7 @@ from hpml_mm.predictor.shipped import (
     shipped_names,
 )
 from hpml_mm.predictor.spaces import SPACES
+from hpml_mm.predictor.spaces.transnas.decoders import TASKS
 
 _FACTORS = {'k': 10**3, 'm': 10**6, 'g': 10**9}
 SOURCE = (
@@ -27,6 +28,7 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
     """Options of a network source."""
     group = parser.add_argument_group('source')
     add_space(group, 'the source is an arch of this search space')
+    add_task(group)
     add_input_size(group)
     add_config_options(group)
 
@@ -38,6 +40,15 @@ def add_space(
     names = ', '.join(SPACES)
     parser.add_argument(
         '--space', metavar='SPACE', required=required, help=f'{text}: {names}'
+    )
+
+
+def add_task(parser: argparse._ActionsContainer) -> None:
+    """``--task``, of a search space whose networks have a decoder for each."""
+    parser.add_argument(
+        '--task',
+        help='task that archs of TransNAS-Bench-101 are built for, with its decoder: '
+        f'{", ".join(TASKS)}; else {next(iter(TASKS))}',
     )
 
 
@@ -68,7 +79,8 @@ def read_source(source: str, args: argparse.Namespace) -> Entry:
     """
     # Packages that are imported on the way print notes of their own.
     with contextlib.redirect_stdout(sys.stderr):
-        return load_source(source, args.space, input_size(args), args.cfg_options)
+        size = input_size(args)
+        return load_source(source, args.space, size, args.cfg_options, args.task)
 
 
 def no_classifier(source: str, entry: Entry) -> str:

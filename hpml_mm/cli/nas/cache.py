@@ -22,7 +22,7 @@ from hpml_mm.predictor.graphs.foreign import import_foreign
 from hpml_mm.predictor.metrics import srcc
 from hpml_mm.utils.console import progress_bar, table_console
 
-from .arguments import add_input_size, add_space, input_size
+from .arguments import add_input_size, add_space, add_task, input_size
 
 _SIGNS = {
     '<=': operator.le,
@@ -56,8 +56,10 @@ def _add_makers(
         commands, 'build', text, 'table.csv --space ofa-mbv3-w1.0 --out b.cache', out
     )
     build.add_argument('table', type=Path, help='CSV, or JSON of NAS-Bench-Macro')
-    add_space(build, 'of which the table has archs', required=True)
-    add_input_size(build)
+    networks = build.add_argument_group('networks')
+    add_space(networks, 'of which the table has archs', required=True)
+    add_task(networks)
+    add_input_size(networks)
     build.add_argument('--workers', type=int, default=1, help='processes that build')
     build.set_defaults(work=_build)
 
@@ -155,6 +157,7 @@ def _build(args: argparse.Namespace) -> None:
             args.space,
             args.out,
             size=input_size(args),
+            task=args.task,
             workers=args.workers,
             advanced=show,
         )

@@ -100,7 +100,7 @@ def _predict_table(args: argparse.Namespace) -> None:
     table = ArchTable.read(args.table, args.out, PREDICTED, args.space)
     predictor = find_predictor(args.predictor or predictor_name(table.space))
     with progress_bar('networks') as show:
-        graphs = GraphSet.of(table.graphs(input_size(args), show))
+        graphs = GraphSet.of(table.graphs(input_size(args), show, args.task))
     if not len(table):
         table.write([])
         print(f'{args.table} has no networks: written to {args.out}')

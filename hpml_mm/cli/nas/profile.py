@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
     check_out(args.out)
     with progress_bar('networks') as show:
         table = ArchTable.read(args.table, args.out, COUNTED, args.space)
-        graphs = table.graphs(input_size(args), show)
+        graphs = table.graphs(input_size(args), show, args.task)
         table.write([(graph.total_macs, graph.total_params) for graph in graphs])
     space = table.space or 'no space'
     print(f'{args.table} as archs of {space}: written to {args.out}')

@@ -53,10 +53,10 @@ def run(args: argparse.Namespace) -> None:
     """
     if sum(map(bool, (args.sources, args.table, args.cache))) != 1:
         raise ValueError('rank: give either SOURCEs, a --table or a --cache')
-    if args.cache and (args.space or args.input_size):
+    if args.cache and (args.space or args.input_size or args.task):
         raise ValueError(
-            'rank: --space and --input-size are for SOURCEs and a --table; graphs of '
-            'a --cache are what they are'
+            'rank: --space, --input-size and --task are for SOURCEs and a --table; '
+            'graphs of a --cache are what they are'
         )
     if args.top < 1:
         raise ValueError(f'--top {args.top}: at least 1 network is shown')
@@ -87,7 +87,9 @@ def _graphs(args: argparse.Namespace) -> tuple[GraphSet, dict[str, str]]:
         }
     table = ArchTable.read(args.table, space=args.space)
     with progress_bar('networks') as show:
-        named = zip(table.archs, table.graphs(input_size(args), show), strict=True)
+        named = zip(
+            table.archs, table.graphs(input_size(args), show, args.task), strict=True
+        )
         packed = (_entry(table.space, arch, graph) for arch, graph in named)
         return GraphSet(GraphCache.from_entries(packed)), {}
 

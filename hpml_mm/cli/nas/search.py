@@ -27,6 +27,7 @@ from hpml_mm.utils.console import progress_bar
 
 from .arguments import (
     add_predictor,
+    add_task,
     check_seed,
     parse_count,
 )
@@ -35,6 +36,7 @@ from .arguments import (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Arguments of the command."""
     parser.add_argument('space', metavar='SPACE', help=', '.join(SPACES))
+    add_task(parser)
     limits = parser.add_argument_group('limits')
     limits.add_argument('--max-macs', metavar='N', help='for an image: 300M, 0.3G')
     limits.add_argument('--max-params', metavar='N', help='as 5M')
@@ -89,7 +91,7 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f'--top {args.top}: at least 1 network is shown')
     check_seed(args.seed)
     out = args.out or Path('work_dirs/search', args.space)
-    space = get_space(args.space)
+    space = get_space(args.space, args.task)
     check_out_folder(out)
     start = [_arch(space, text) for text in args.start]
     predictor = find_predictor(args.predictor or predictor_name(space.name))

@@ -84,20 +84,26 @@ class ArchTable:
         self,
         size: tuple[int, int] | None = None,
         advanced: Callable[[int, int], None] = lambda done, total: None,
+        task: str | None = None,
     ) -> Iterator[Graph]:
         """The graph of each row.
 
         Args:
             size: Height and width of the images; None for the space's own.
             advanced: Called after each network with how many are done, of how many.
+            task: Task that they are built for; None for the space's first.
 
         Raises:
-            ValueError: An arch is not in the space: the message names the line.
+            ValueError: An arch is not in the space: the message names the line. Or the
+                space has no such task.
         """
+        if not self.rows:
+            return
+        home = get_space(self.space, task)
         pairs = zip(self.rows, self.archs, strict=True)
         for done, ((line, _), arch) in enumerate(pairs, start=1):
             try:
-                graph = arch_graph(get_space(self.space), arch, size)
+                graph = arch_graph(home, arch, size)
             except ValueError as error:
                 raise ValueError(f'{self.path}, line {line}: {error}') from error
             yield graph

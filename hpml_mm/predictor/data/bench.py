@@ -19,6 +19,9 @@ LABELS = {
     'ofa-mbv3-w1.0': 'imagenet/top1(%)',
     'nas-bench-macro': 'cifar10/top1(%)',
     'nas-bench-201': 'cifar10/top1(%)',
+    'nas-bench-101': 'cifar10-val/top1(%)',
+    'transnas-macro': 'class_scene/top1(%)',
+    'transnas-micro': 'class_scene/top1(%)',
     'mmpretrain': 'imagenet/top1(%)',
 }
 

@@ -35,19 +35,19 @@ class _Part:
 
     Attributes:
         path: Its file.
-        space: Name of the search space.
+        home: The search space.
         size: Height and width of the images; None for the space's own.
         rows: Rows of the table.
     """
 
     path: Path
-    space: str
+    home: SearchSpace
     size: tuple[int, int] | None
     rows: Sequence[Row]
 
     @property
     def names(self) -> list[str]:
-        return [f'{self.space}:{row.arch}' for row in self.rows]
+        return [f'{self.home.name}:{row.arch}' for row in self.rows]
 
 
 def build_cache(
@@ -56,6 +56,7 @@ def build_cache(
     out: str | Path,
     *,
     size: tuple[int, int] | None = None,
+    task: str | None = None,
     workers: int = 1,
     advanced: Callable[[int, int], None] = lambda done, total: None,
 ) -> GraphCache:
@@ -69,19 +70,21 @@ def build_cache(
         space: Name of the search space.
         out: The cache; it is written whole, in the end.
         size: Height and width of the images; None for the space's own.
+        task: Task that the networks are built for; None for the space's first.
         workers: Processes that build; 1 for this one alone.
         advanced: Called at first and after each part with how many networks are done,
             and of how many.
 
     Raises:
         FileNotFoundError: There is no such table.
-        ValueError: The table, an arch, or what lies there of another build.
+        ValueError: The table, an arch, the task, or what lies there of another build.
     """
     table, out = Path(table), Path(out)
     if workers < 1:
         raise ValueError(f'workers={workers}: at least 1 is needed')
+    home = get_space(space, task)
     rows = read_table(table, space)
-    _check_rows(table, space, size, rows)
+    _check_rows(table, home, size, rows)
     names, before = [f'{space}:{row.arch}' for row in rows], _version(out)
     with locked(out) as waited:
         # Where that process was ended before it was done, its parts are still there.
@@ -90,7 +93,7 @@ def build_cache(
             if list(cache.names) == names:
                 advanced(len(rows), len(rows))
                 return cache
-        return _build_all(table, space, out, size, workers, rows, advanced)
+        return _build_all(table, home, out, size, workers, rows, advanced)
 
 
 def _version(path: Path) -> tuple[int, int] | None:
@@ -109,7 +112,7 @@ def parts_of(out: Path) -> Path:
 
 def _build_all(
     table: Path,
-    space: str,
+    home: SearchSpace,
     out: Path,
     size: tuple[int, int] | None,
     workers: int,
@@ -121,14 +124,16 @@ def _build_all(
     # What parts must have in common to belong to one build.
     identity = {
         'table': f'{zlib.crc32(table.read_bytes()):08x}',
-        'space': space,
+        'space': home.name,
         'input size': size and list(size),
         'networks to a part': PART,
         'version': __version__,
     }
+    if home.task:
+        identity['task'] = home.task
     _claim(folder, identity)
     parts = [
-        _Part(folder / f'{start:06d}', space, size, rows[start : start + PART])
+        _Part(folder / f'{start:06d}', home, size, rows[start : start + PART])
         for start in range(0, len(rows), PART)
     ]
     missing = [part for part in parts if not _is_done(part)]
@@ -148,10 +153,10 @@ def _build_all(
 
 
 def _check_rows(
-    table: Path, space: str, size: tuple[int, int] | None, rows: Sequence[Row]
+    table: Path, home: SearchSpace, size: tuple[int, int] | None, rows: Sequence[Row]
 ) -> None:
     """Check all rows before the work begins."""
-    home, seen = get_space(space), set[str]()
+    seen = set[str]()
     for row in rows:
         try:
             home.decode(row.arch)
@@ -207,8 +212,7 @@ def _one_thread() -> None:
 
 
 def _build(part: _Part) -> tuple[int, str]:
-    home = get_space(part.space)
-    entry = partial(_entry, home, part.size)
+    entry = partial(_entry, part.home, part.size)
     try:
         GraphCache.from_entries(map(entry, part.names, part.rows)).save(part.path)
     except ValueError as error:  # as text: another process would lose where it arose

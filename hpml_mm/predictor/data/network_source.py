@@ -19,6 +19,7 @@ def load_source(
     space: str | None = None,
     size: tuple[int, int] | None = None,
     options: Mapping[str, Any] | None = None,
+    task: str | None = None,
 ) -> Entry:
     """Make the graph of a network, with MACs and parameters as metrics.
 
@@ -32,6 +33,7 @@ def load_source(
         space: Name of a search space; the source is an arch of it.
         size: Height and width of the image; None for what the source says.
         options: Overrides of a config, by dotted key.
+        task: Task that an arch of TransNAS-Bench-101 is built for; None for the first.
 
     Returns:
         A record with the metrics 'macs' and 'params'.
@@ -39,20 +41,24 @@ def load_source(
     Raises:
         FileNotFoundError: It is a file that does not exist, or none of these.
         ValueError: It cannot be read, built or traced; it looks like an arch and is in
-            no space; or the size or the overrides do not fit.
+            no space; or the size, the overrides or the task do not fit.
     """
     if Path(source).suffix.lower() == '.onnx':
         name, graph, arch = source, _onnx_graph(source, size), None
     elif (found := split_arch(source, space)) is not None:
         home, arch = found
-        graph = arch_graph(get_space(home), arch, size)
-        name = f'{home}:{arch}'
+        graph = arch_graph(get_space(home, task), arch, size)
+        name, task = f'{home}:{arch}', None
     else:
         _refuse_near_arch(source)
         name, graph, arch = source, _config_graph(source, size, options or {}), None
         options = None
     if options:
         raise ValueError(f'--cfg-options change a config, and {source} is none')
+    if task:
+        raise ValueError(
+            f'--task {task} is for archs of TransNAS-Bench-101, and {source} is none'
+        )
     metrics = {'macs': float(graph.total_macs), 'params': float(graph.total_params)}
     return Entry(name, graph, arch, metrics)
 

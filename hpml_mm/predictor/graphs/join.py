@@ -11,7 +11,7 @@ import numpy as np
 
 from .graph import OP_INDEX, Graph
 
-_OUTPUT = OP_INDEX['output']
+_OUTPUT, _CONCAT = OP_INDEX['output'], OP_INDEX['concat']
 
 
 def join(parts: Sequence[Graph], reads: Sequence[Sequence[int]] | None = None) -> Graph:
@@ -27,7 +27,8 @@ def join(parts: Sequence[Graph], reads: Sequence[Sequence[int]] | None = None) -
         parts: Graphs with one 'output' node, which is the last one. The first has the
             network's input, the last its output.
         reads: Places of the parts that each part reads, none for the first; None for a
-            chain.
+            chain. A part that begins with a concatenation takes the channels of all
+            that it reads together.
 
     Raises:
         ValueError: A part does not fit one that it reads.
@@ -66,9 +67,14 @@ def join(parts: Sequence[Graph], reads: Sequence[Sequence[int]] | None = None) -
 def _check(parts: Sequence[Graph], reads: Sequence[Sequence[int]]) -> None:
     for index, part in enumerate(parts):
         assert part.ops[-1] == _OUTPUT
-        for before in reads[index]:
-            found = parts[before].resolutions[-1, 1::2].tolist()
-            taken = part.resolutions[part.weighted, ::2].tolist()
+        given = [
+            parts[before].resolutions[-1, 1::2].tolist() for before in reads[index]
+        ]
+        taken = part.resolutions[part.weighted, ::2].tolist()
+        if part.ops[part.weighted + 1] == _CONCAT:
+            width = sum(channels for _, _, channels in given)
+            given = [[height, wide, width] for height, wide, _ in given]
+        for before, found in zip(reads[index], given, strict=True):
             if found != taken:
                 raise ValueError(
                     f'join: part {before} gives (height, width, channels) {found}, but '

@@ -4,11 +4,13 @@
 import functools
 from collections.abc import Callable
 
+from .nas_bench_101 import NASBench101Space
 from .nas_bench_201 import NASBench201Space
 from .nas_bench_macro import NASBenchMacroSpace
 from .ofa_mobile import OFAMobileNetV3Space, OFAProxylessSpace
 from .ofa_resnet import OFAResNetSpace
 from .space import Arch, SearchSpace, Slot
+from .transnas.networks import TransNASMacroSpace, TransNASMicroSpace
 
 __all__ = ['SPACES', 'Arch', 'SearchSpace', 'Slot', 'get_space']
 
@@ -18,18 +20,27 @@ SPACES: dict[str, Callable[[], SearchSpace]] = {
     'ofa-pn-w1.3': functools.partial(OFAProxylessSpace, 1.3),
     'ofa-resnet50': OFAResNetSpace,
     'nas-bench-macro': NASBenchMacroSpace,
+    'nas-bench-101': NASBench101Space,
     'nas-bench-201': NASBench201Space,
+    'transnas-macro': TransNASMacroSpace,
+    'transnas-micro': TransNASMicroSpace,
 }
 
 
-def get_space(name: str) -> SearchSpace:
+def get_space(name: str, task: str | None = None) -> SearchSpace:
     """Make the search space of a name in ``SPACES``.
 
+    Args:
+        name: Its name.
+        task: One of its ``tasks``; None for the first.
+
     Raises:
-        ValueError: There is none of that name; the message lists them.
+        ValueError: There is none of that name, or it has no such task; the message
+            lists them.
     """
     if name not in SPACES:
         raise ValueError(
             f'there is no search space {name!r}; there are {", ".join(SPACES)}'
         )
-    return SPACES[name]()
+    space = SPACES[name]()
+    return space if task is None else space.for_task(task)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import nn
 
-from hpml_mm.predictor.graphs import Graph
+from hpml_mm.predictor.graphs import Graph, Node, assemble
 from hpml_mm.predictor.graphs.join import join
 from hpml_mm.predictor.graphs.tracing.trace import trace
 
@@ -29,6 +29,7 @@ class Layer:
         stage: Index of the feature map that it belongs to; None for the head.
         source: Its place in the supernet that holds its weights; None where that is
             the same.
+        images: Number of its inputs for one image, such as the tiles of a puzzle.
     """
 
     path: str
@@ -36,6 +37,7 @@ class Layer:
     args: tuple = ()
     stage: int | None = None
     source: str | None = None
+    images: int = 1
 
     def build(self) -> nn.Module:
         """A fresh module of its own."""
@@ -80,6 +82,8 @@ def chain_graph(layers: Sequence[Layer], input_shape: tuple[int, ...]) -> Graph:
     for layer in layers:
         if layer.kind is not nn.Identity:
             graph = layer_graph(layer.kind, layer.args, shape)
+            if layer.images > 1:
+                graph = dataclasses.replace(graph, macs=graph.macs * layer.images)
             parts.append(renamed(graph, layer.path))
             _, height, _, width, _, channels = graph.resolutions[-1].tolist()
             shape = channels, height, width
@@ -113,3 +117,86 @@ def renamed(graph: Graph, path: str) -> Graph:
     """Name a layer's nodes by its place in the network."""
     names = tuple(name.replace(PLACE, path, 1) for name in graph.names)
     return dataclasses.replace(graph, names=names)
+
+
+class Wiring:
+    """Graph of a layer that is joined from the graphs of its own parts.
+
+    Each method adds a part and returns its place, for those that read it.
+
+    Args:
+        shape: Channels, height and width of the layer's input, which is part 0.
+    """
+
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self._parts = [bare(shape, shape)]
+        self._reads: list[list[int]] = [[]]
+
+    def layer(
+        self,
+        kind: Callable[..., nn.Module],
+        args: tuple,
+        shape: tuple[int, ...],
+        name: str,
+        reads: list[int],
+    ) -> list[int]:
+        """Add a module.
+
+        Args:
+            kind: Its class.
+            args: Its arguments.
+            shape: Channels, height and width of its input.
+            name: Its place in the layer, such as ``edges.0to1``.
+            reads: Places of the parts that it reads.
+        """
+        if kind is nn.Identity:
+            return reads
+        graph = layer_graph(kind, args, shape)
+        return self._add(renamed(graph, f'{PLACE}.{name}'), reads)
+
+    def node(self, op: str, shape: tuple[int, ...], reads: list[int]) -> list[int]:
+        """Add an operation that keeps the shape."""
+        # As in a trace: from its second use on a name gets a number.
+        count = sum(op in part.labels for part in self._parts)
+        name = f'{PLACE}.{op}_{count}' if count else f'{PLACE}.{op}'
+        return self._add(bare(shape, shape, (op, name)), reads)
+
+    def reshape(
+        self, before: tuple[int, ...], after: tuple[int, ...], reads: list[int]
+    ) -> list[int]:
+        """Add a view, which has no node."""
+        return reads if before == after else self._add(bare(before, after), reads)
+
+    def join(self, shape: tuple[int, ...], reads: list[int]) -> Graph:
+        """Join the parts; the layer's output, of this shape, is that of ``reads``."""
+        self._add(bare(shape, shape), reads)
+        return join(self._parts, self._reads)
+
+    def _add(self, part: Graph, reads: list[int]) -> list[int]:
+        self._parts.append(part)
+        self._reads.append(reads)
+        return [len(self._parts) - 1]
+
+
+@functools.lru_cache(maxsize=256)
+def bare(
+    before: tuple[int, ...], after: tuple[int, ...], *nodes: tuple[str, str]
+) -> Graph:
+    """Make a part of one node, or of none, which may change the shape by a view.
+
+    Args:
+        before: Channels, height and width of its input.
+        after: The same of its output.
+        nodes: Operation and name of each node, one after the other.
+    """
+    sizes = [
+        (height, height, width, width, channels, channels)
+        for channels, height, width in (before, after)
+    ]
+    inner = [Node(op, name, sizes[0]) for op, name in nodes]
+    chain = [
+        Node('input', 'input', sizes[0]),
+        *inner,
+        Node('output', 'output', sizes[1]),
+    ]
+    return assemble(chain, [(i, i + 1) for i in range(len(chain) - 1)])

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from hpml_mm.utils.messages import shown
 
 from .blocks import Classifier, ConvLayer, GlobalPool
-from .cell import EDGES, OPERATIONS, Cell, NormAct, Reduction
+from .cell import EDGES, OPERATIONS, Cell, NormAct, Reduction, live
 from .chain import Layer
 from .space import Arch, SearchSpace, Slot
 
@@ -56,28 +56,22 @@ class NASBench201Space(SearchSpace):
     def simplify(self, arch: Arch) -> Arch:
         """Leave out the edges that the cell's output cannot depend on.
 
-        Each edge out of a node that is always zero, and each into a node that nothing
-        reads, becomes 'none'. The network computes the same, up to the constants that
-        a BatchNorm makes of zeros, with fewer operations: labels of both are equal up
-        to the noise of training.
+        Each becomes 'none', see ``live``: labels of both networks are equal up to the
+        noise of training.
 
         Raises:
             ValueError: The architecture is outside the space.
         """
         self.validate(arch)
-        values = list(arch.values)
-        reached, read = {0}, {max(end for _, end in EDGES)}
-        for index, (start, end) in enumerate(EDGES):
-            if start not in reached:
-                values[index] = 'none'
-            if values[index] != 'none':
-                reached.add(end)
-        for index, (start, end) in reversed(list(enumerate(EDGES))):
-            if end not in read:
-                values[index] = 'none'
-            if values[index] != 'none':
-                read.add(start)
-        return Arch(self.name, tuple(values))
+        return Arch(self.name, tuple(live(arch.values)))
+
+    def table_flops(self, arch: Arch) -> int:
+        """Count MACs, and one for each bias of the classifier.
+
+        Raises:
+            ValueError: The architecture is outside the space.
+        """
+        return self.graph(arch).total_macs + self.num_classes
 
     def _format(self, arch: Arch) -> str:
         nodes: dict[int, str] = {}

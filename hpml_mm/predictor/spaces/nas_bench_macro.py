@@ -9,6 +9,7 @@ from hpml_mm.utils.messages import shown
 
 from .blocks import Classifier, ConvLayer, GlobalPool, MobileBlock
 from .chain import Layer
+from .forms import whole
 from .space import Arch, SearchSpace, Slot
 
 STAGE_DEPTHS = (2, 3, 3)
@@ -84,7 +85,7 @@ class NASBenchMacroSpace(SearchSpace):
                 f'{len(self.slots)} digits are needed'
             )
         slots = zip(self.slots, form, strict=True)
-        return [self._whole(slot.name, str(text)) for slot, text in slots]
+        return [whole(self.name, slot.name, str(text)) for slot, text in slots]
 
 
 def _block(

@@ -10,6 +10,7 @@ from hpml_mm.utils.messages import shown
 
 from .blocks import Classifier, ConvLayer, GlobalPool, MobileBlock, make_divisible
 from .chain import Layer
+from .forms import lists, whole
 from .space import Arch, SearchSpace, Slot
 
 KERNELS = (3, 5, 7)
@@ -150,7 +151,7 @@ class OFAMobileSpace(SearchSpace):
     def _from_dict(self, form: Mapping) -> list:
         count = len(list(self._spots()))
         lengths = {'ks': count, 'e': count, 'd': len(self.stages)}
-        kernels, expansions, depths = self._lists(form, lengths)
+        kernels, expansions, depths = lists(self.name, form, lengths)
         # 0 stands for a block that is left out.
         filled = [None if value == 0 else value for value in [*kernels, *expansions]]
         return [*filled, *depths]
@@ -168,8 +169,8 @@ class OFAMobileSpace(SearchSpace):
             where = f'stage {stage} block {block}'
             kernel, _, expansion = part.partition('-')
             pair = (
-                self._whole(f'{where} kernel', kernel),
-                self._whole(f'{where} expansion', expansion),
+                whole(self.name, f'{where} kernel', kernel),
+                whole(self.name, f'{where} expansion', expansion),
             )
             if pair == (0, 0):
                 continue

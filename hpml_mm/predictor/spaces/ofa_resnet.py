@@ -16,6 +16,7 @@ from .blocks import (
     make_divisible,
 )
 from .chain import Layer
+from .forms import lists
 from .space import Arch, SearchSpace, Slot
 
 WIDTHS = (0.65, 0.8, 1.0)
@@ -124,7 +125,7 @@ class OFAResNetSpace(SearchSpace):
             )
         count = len(STAGE_WIDTHS)
         lengths = {'d': count + 1, 'e': len(list(_spots())), 'w': count + 2}
-        depths, expansions, widths = self._lists(form, lengths)
+        depths, expansions, widths = lists(self.name, form, lengths)
         # 0 stands for a block that is left out.
         filled = [None if value == 0 else value for value in expansions]
         return [*depths, *filled, *widths]

@@ -4,7 +4,7 @@
 import abc
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,9 @@ from hpml_mm.predictor.graphs import Graph
 from hpml_mm.utils.messages import shown
 
 from .chain import Layer, build_chain, chain_graph
+
+#: Draws of an architecture before it is given up.
+_DRAWS = 1000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +55,9 @@ class SearchSpace(abc.ABC):
         resolution: Side in pixels of the images that its published labels are for.
         num_classes: Number of classes of those labels.
         bn_eps: Added to the variance in every BatchNorm.
+        tasks: Tasks that its networks were trained on, each with an own decoder; none
+            where there is one task.
+        task: The one that networks are built for; empty where there is one.
     """
 
     name: str
@@ -59,6 +65,8 @@ class SearchSpace(abc.ABC):
     resolution: int = 224
     num_classes: int = 1000
     bn_eps: float = 1e-5
+    tasks: tuple[str, ...] = ()
+    task: str = ''
 
     @abc.abstractmethod
     def layers(self, arch: Arch, num_classes: int) -> list[Layer]:
@@ -75,6 +83,10 @@ class SearchSpace(abc.ABC):
     def used(self, values: Sequence) -> list[bool]:
         """Mask of the slots that have an effect, given the values of all."""
         return [True] * len(values)
+
+    def conflict(self, values: Sequence) -> str:
+        """Tell why allowed values do not go together; empty where they do."""
+        return ''
 
     def decode(self, form: str | Mapping | Sequence | Arch) -> Arch:
         """Read an architecture from any form that the space knows.
@@ -165,14 +177,17 @@ class SearchSpace(abc.ABC):
                     f'{self.name}: {slot.name} is missing; allowed are '
                     f'{_listed(slot.choices)}'
                 )
+        if reason := self.conflict(arch.values):
+            raise ValueError(f'{self.name}: {reason}')
 
     def sample(self, rng: np.random.Generator) -> Arch:
         """Draw every slot uniformly and independently.
 
         Slots that decide nothing are drawn too, as AIO-P does, so that each slot's
-        value stays independent of the others; ``encode`` leaves them out.
+        value stays independent of the others; ``encode`` leaves them out. Values that
+        do not go together are drawn again.
         """
-        return Arch(self.name, tuple(self._draw(slot, rng) for slot in self.slots))
+        return self._first(lambda: tuple(self._draw(slot, rng) for slot in self.slots))
 
     def mutate(self, arch: Arch, rng: np.random.Generator, p: float = 0.1) -> Arch:
         """Draw a neighbour of an architecture, in canonical form.
@@ -184,21 +199,26 @@ class SearchSpace(abc.ABC):
                 decide something is drawn uniformly.
 
         Raises:
-            ValueError: ``p`` is not between 0 and 1, or ``arch`` is outside the space.
+            ValueError: ``p`` is not between 0 and 1, ``arch`` is outside the space, or
+                a thousand draws were.
         """
         if not 0 <= p <= 1:
             raise ValueError(f'mutate: p must be between 0 and 1, got {p}')
         self.validate(arch)
-        values = []
-        for slot, value in zip(self.slots, arch.values, strict=True):
-            if value is None:
-                values.append(self._draw(slot, rng))
-            elif rng.random() < p and len(slot.choices) > 1:
-                others = tuple(v for v in slot.choices if v != value)
-                values.append(self._draw(Slot(slot.name, others), rng))
-            else:
-                values.append(value)
-        return self.canonical(Arch(self.name, tuple(values)))
+
+        def neighbour() -> tuple:
+            values = []
+            for slot, value in zip(self.slots, arch.values, strict=True):
+                if value is None:
+                    values.append(self._draw(slot, rng))
+                elif rng.random() < p and len(slot.choices) > 1:
+                    others = tuple(v for v in slot.choices if v != value)
+                    values.append(self._draw(Slot(slot.name, others), rng))
+                else:
+                    values.append(value)
+            return tuple(values)
+
+        return self.canonical(self._first(neighbour))
 
     def cross(self, first: Arch, second: Arch, rng: np.random.Generator) -> Arch:
         """Draw a child of two architectures: each slot is that of one of them.
@@ -210,13 +230,22 @@ class SearchSpace(abc.ABC):
         """
         self.validate(first)
         self.validate(second)
-        values = []
-        for slot, *pair in zip(self.slots, first.values, second.values, strict=True):
-            given = [value for value in pair if value is not None]
-            values.append(
-                self._draw(Slot(slot.name, tuple(given) or slot.choices), rng)
-            )
-        return self.canonical(Arch(self.name, tuple(values)))
+        rows = zip(self.slots, first.values, second.values, strict=True)
+        slots = []
+        for slot, *pair in rows:
+            given = tuple(value for value in pair if value is not None)
+            slots.append(Slot(slot.name, given or slot.choices))
+        return self.canonical(
+            self._first(lambda: tuple(self._draw(slot, rng) for slot in slots))
+        )
+
+    def for_task(self, task: str) -> 'SearchSpace':
+        """Make the space whose networks are built for one of its ``tasks``.
+
+        Raises:
+            ValueError: There is no such task.
+        """
+        raise ValueError(f'{self.name}: no task {task!r}, its networks have one task')
 
     def build(self, arch: Arch, num_classes: int | None = None) -> nn.Sequential:
         """Build the network with PyTorch's own initialisation.
@@ -256,38 +285,26 @@ class SearchSpace(abc.ABC):
         layers = self.layers(arch, num_classes or self.num_classes)
         return chain_graph(layers, (3, side, side))
 
-    def _whole(self, where: str, text: str) -> int:
-        """Read a number; an error names the place."""
-        try:
-            return int(text)
-        except ValueError as error:
-            raise ValueError(
-                f'{self.name}: {where} is {shown(text)}; a whole number is needed'
-            ) from error
+    def table_flops(self, arch: Arch) -> int:
+        """Count FLOPs as the published table does, whatever it means by them.
 
-    def _lists(self, form: Mapping, lengths: dict[str, int]) -> list[list]:
-        """Read the lists of a dictionary form, in the order of ``lengths``.
-
-        One value in place of a list stands for all of its slots.
+        Raises:
+            ValueError: The architecture is outside the space.
         """
-        if set(form) != set(lengths):
-            raise ValueError(
-                f'{self.name}: the dictionary has the keys {sorted(map(str, form))}; '
-                f'{sorted(lengths)} are needed'
-            )
-        lists = []
-        for key, length in lengths.items():
-            value = form[key]
-            own = isinstance(value, list | tuple)
-            lists.append(list(value) if own else [value] * length)
-            if len(lists[-1]) != length:
-                raise ValueError(
-                    f'{self.name}: {key!r} has {len(value)} values; {length} are needed'
-                )
-        return lists
+        return self.graph(arch).total_macs
 
     def _draw(self, slot: Slot, rng: np.random.Generator) -> Any:
         return slot.choices[int(rng.integers(len(slot.choices)))]
+
+    def _first(self, draw: Callable[[], tuple]) -> Arch:
+        """Repeat a draw until its values go together."""
+        for _ in range(_DRAWS):
+            values = draw()
+            if not self.conflict(values):
+                return Arch(self.name, values)
+        raise ValueError(
+            f'{self.name}: none of {_DRAWS:,} draws is in the space; change fewer slots'
+        )
 
 
 def _listed(choices: tuple) -> str:
