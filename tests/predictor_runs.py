@@ -7,6 +7,7 @@ from aiop_leaves import DATASET_OF
 from mmengine.config import Config
 from predictor_toys import SIZES, branched_graph, toy_label
 
+from hpml_mm.config.work_dir import find_start_weights
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.runner import build_runner
@@ -38,6 +39,7 @@ def train_leaf(path, tmp_path, **options):
         loader.dataset.train = min(loader.dataset.train, 24)
     cfg.experiment_name = f'{tmp_path.name}-{path.stem}'
     cfg.merge_from_dict(options)
+    find_start_weights(cfg)
     runner = build_runner(cfg)
     runner.train()
     return Path(cfg.work_dir), runner

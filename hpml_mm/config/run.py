@@ -19,6 +19,7 @@ from .work_dir import (
     claim_work_dir,
     derive_work_dir,
     find_checkpoint,
+    find_start_weights,
 )
 
 AMP_HOOK = 'hpml_mm.AmpHook'
@@ -53,7 +54,7 @@ def configure_training(
     than the run.
 
     Raises:
-        FileNotFoundError: If the config or the checkpoint is missing.
+        FileNotFoundError: If the config or a checkpoint is missing.
         FileExistsError: If the directory holds an earlier run.
         ValueError: If anything is misspelt or contradicts something else, such as the
             length of the run and that of its schedule.
@@ -69,6 +70,7 @@ def configure_training(
     if (processes := int(os.environ.get('WORLD_SIZE', 1))) not in (1, own):
         changes['processes'] = processes
     _check_training(cfg)
+    find_start_weights(cfg)
     if not cut_short:
         check_schedule(cfg, changes)
     place = derive_work_dir(

@@ -161,6 +161,11 @@ class KAdapterRegressor(ScoreModel):
         states = self._base_states(batch)
         return torch.stack([one(states, batch) for one in self.adapters], dim=1)
 
+    def head_inputs(self, batch: GraphBatch) -> list[Tensor]:
+        """Vectors of the graphs of each adapter, (G, 2 width)."""
+        states = self._base_states(batch)
+        return [cast(Adapter, one).vectors(states, batch) for one in self.adapters]
+
     @property
     def current_scaler(self) -> TargetScaler:
         """Scale of the task that is trained, or of the target."""

@@ -15,7 +15,7 @@ model = dict(
             type='Pretrained',
             prefix='encoder.',
             checkpoint='work_dirs/aiop-gnn_1xb32-stand-flops-40e_'
-            'nas-bench-201-cifar10-32px/epoch_40.pth',
+            'nas-bench-201-cifar10-32px/best_*.pth',
         )
     ),
 )

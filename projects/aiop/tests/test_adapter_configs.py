@@ -41,6 +41,15 @@ def test_parts_belong_together(path):
     assert trained == TRAINED[cfg.model.get('learn')]
 
 
+def test_the_first_adapter_starts_from_the_best_epoch_by_dev():
+    (path,) = CONFIGS.glob('*-stand-flops-40e_nas-bench-201-cifar100-32px.py')
+    source = Path(load_config(str(path)).model.encoder.init_cfg.checkpoint)
+    assert source.name == 'best_*.pth'
+    base = load_config(str(BASE / f'{source.parent.name}.py'))
+    assert base.default_hooks.checkpoint.save_best == 'mae(points)'
+    assert base.val_dataloader.dataset.part == 'dev'
+
+
 @pytest.fixture
 def graphs(tmp_path, monkeypatch):
     monkeypatch.setenv('HPML_MM_GRAPHS', str(tmp_path / 'graphs'))
@@ -64,15 +73,19 @@ def moved(one, other, start):
 @pytest.mark.slow
 def test_adapters_one_after_another_and_a_target(graphs):
     gnn = BASE / 'aiop-gnn_1xb32-stand-flops-40e_nas-bench-201-cifar10-32px.py'
-    done = [train_leaf(gnn, graphs)[0] / 'epoch_2.pth']
+    work_dir, _ = train_leaf(gnn, graphs)
+    # The best epoch of the pre-training, as AIO-P, and the last of an adapter's.
+    (best,) = work_dir.glob('best_*.pth')
+    done, starts = [best], [work_dir / 'best_*.pth']
     for words, key in (
         ('cifar100', 'model.encoder.init_cfg.checkpoint'),
         ('imagenet16', 'load_from'),
         ('_1xb1-', 'load_from'),
     ):
         path = next(path for path in LEAVES if words in path.name)
-        work_dir, runner = train_leaf(path, graphs, **{key: str(done[-1])})
+        work_dir, runner = train_leaf(path, graphs, **{key: str(starts[-1])})
         done.append(work_dir / 'epoch_2.pth')
+        starts.append(done[-1])
     base, one, two, tuned = map(weights, done)
     assert moved({k: v for k, v in base.items() if k in one}, one, 'encoder') == {False}
     assert moved(one, two, ('encoder', 'adapters.0', 'task_scalers.0')) == {False}

@@ -112,20 +112,40 @@ def test_an_adapter_computes_the_formula_of_the_paper(model):
     assert torch.allclose(adapter(base, batch), adapter.head(vector[None]), atol=1e-5)
 
 
-def test_ada_proxy_adapts_the_last_weights_alone():
+def with_adapters():
+    torch.manual_seed(1)
+    encoder = {'type': 'hpml_mm.GraphConvEncoder'}
+    return KAdapterRegressor(encoder, ['one', 'two'])
+
+
+@pytest.mark.parametrize(('make', 'heads'), [(small_model, 1), (with_adapters, 2)])
+def test_ada_proxy_adapts_the_last_layer_alone(make, heads):
     torch.manual_seed(0)
-    base = small_model()
-    fit(base, labelled(), QUICK)
+    base = make()
+    base.fit_scaler(*all_labels())
     model = AdaProxyRegressor(base, penalty=0.1)
+    # As in AIO-P: one for each weight and for the bias, of each head.
+    assert model.alpha.shape == (heads, 1)
+    assert model.b.shape == (heads, 33)
     with torch.no_grad():
         model.alpha.fill_(1)
         model.b.zero_()
     batch = toy_table().batch(range(4))
-    assert torch.allclose(model.outputs(batch), base.outputs(batch), atol=1e-6)
+    plain = base.outputs(batch)
+    assert torch.allclose(model.outputs(batch), plain, atol=1e-6)
+    with torch.no_grad():
+        model.alpha.fill_(3)  # weights and bias: the whole output
+    assert torch.allclose(model.outputs(batch), 3 * plain, atol=1e-5)
     before = state(model)
     fit(model, labelled(), QUICK)
     moved = {name for name in changed(model, before) if 'scaler' not in name}
     assert moved == {'alpha', 'b'}
+
+
+def test_ada_proxy_needs_a_last_layer_of_aiop():
+    other = small_model(head={'type': 'hpml_mm.SkipHead'})
+    with pytest.raises(TypeError, match='with head SkipHead'):
+        AdaProxyRegressor(other)
 
 
 @torch.no_grad()
