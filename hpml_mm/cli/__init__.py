@@ -22,6 +22,7 @@ COMMANDS = {
     'train': 'train a config',
     'test': 'test a checkpoint',
     'predict': 'run a trained model on images',
+    'explain': 'draw what in an image speaks for a class',
     'export': 'write a trained model as ONNX, or its weights alone',
     'quantize': 'make an INT8 model',
     'benchmark': 'compare the speed of a config with a baseline',

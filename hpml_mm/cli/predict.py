@@ -16,9 +16,11 @@ from pathlib import Path
 import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
 from hpml_mm.config.arguments import add_config_options
 from hpml_mm.datasets.image_io import BrokenImageError, read_image
+from hpml_mm.deploy.face_detector import detect_faces
 from hpml_mm.deploy.predict import Box, Predictor, describe_failure, load_predictor
 from hpml_mm.deploy.prediction_files import (
     agreement_line,
+    draw_parts,
     draw_prediction,
     find_images,
     line_of,
@@ -45,6 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help='JSON: for each image by its name a list of [x1, y1, x2, y2], one an '
         'object; without it, an object fills its image',
     )
+    read.add_argument(
+        '--faces',
+        action='store_true',
+        help='find the frontal faces of each photograph and classify each of them',
+    )
     result = parser.add_argument_group('result')
     result.add_argument(
         '--out', metavar='DIR', help='write all images there, predictions drawn'
@@ -69,6 +76,9 @@ def predict_all(
     for image, drawing in images:
         own = boxes.get(str(image), boxes.get(image.name))
         try:
+            if args.faces:
+                records += _predict_faces(predictor, image, drawing, args)
+                continue
             prediction = predictor(image, own)
         except (BrokenImageError, OSError) as error:
             print(f'error: {describe_failure(image, error)}', file=sys.stderr)
@@ -80,6 +90,20 @@ def predict_all(
             write_drawing(picture, drawing)
         records.append(record_of(prediction, predictor.names))
     return records, failed
+
+
+def _predict_faces(
+    predictor: Predictor, image: Path, drawing: Path | None, args: argparse.Namespace
+) -> list[dict]:
+    """Classify each face of a photograph; return records."""
+    parts = predictor.parts(image, detect_faces(read_image(image, 'color')))
+    for part in parts:
+        print(line_of(part, args.min_score))
+    if not parts:
+        print(f'{image}: no face')
+    elif drawing is not None:
+        write_drawing(draw_parts(parts), drawing)
+    return [record_of(part, predictor.names) for part in parts]
 
 
 def check_readable(images: list[tuple[Path, Path | None]]) -> None:
@@ -99,15 +123,18 @@ def run(args: argparse.Namespace) -> None:
         setup_cpu()
         images = find_images(args.images, args.out)
         check_readable(images)
+        if args.boxes and args.faces:
+            raise ValueError('--boxes and --faces: give one')
         boxes = read_boxes(args.boxes) if args.boxes else {}
         predictor = load_predictor(args.model, args.config, args.cfg_options)
         records, failed = predict_all(predictor, images, boxes, args)
         if agreement := agreement_line(records):
             print(agreement)
-        if records and args.out:
-            print(f'{len(records)} drawn in {args.out}')
+        drawn = len({record['image'] for record in records})
+        if drawn and args.out:
+            print(f'{drawn} drawn in {args.out}')
     print_result(args, records)
     if failed:
-        total = failed + len(records)
+        total = len(images)
         print(f'error: {failed} of {total} images could not be read', file=sys.stderr)
         sys.exit(SOME_FAILED)

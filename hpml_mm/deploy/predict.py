@@ -2,10 +2,12 @@
 """Predictions of any trained model on image files: checkpoint, ONNX or OpenVINO."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import mmcv
 import numpy as np
 import torch
 from mmengine.config import Config
@@ -26,7 +28,7 @@ from .steps import SCOPES, ImageReader, metainfo_of, steps_of
 
 Box = tuple[float, float, float, float]
 
-CHECKPOINTS = ('.pth', '.safetensors')
+CHECKPOINTS = ('.pth', '.safetensors', '.t7')
 ENGINE_FILES = ('.onnx', '.xml')
 
 
@@ -37,10 +39,12 @@ class ClassPrediction:
     Attributes:
         image: Path of the file.
         scores: Probability of each class by its name, in the order of the classes.
+        box: x1, y1, x2, y2 of the part of the image that was classified; None for all.
     """
 
     image: str
     scores: dict[str, float]
+    box: Box | None = None
 
     @property
     def best(self) -> str:
@@ -142,9 +146,48 @@ class Predictor:
             ),
         )
 
+    def parts(self, image: str | Path, boxes: Sequence[Box]) -> list[ClassPrediction]:
+        """Classify parts of one image, each as an image of its own.
+
+        Args:
+            image: Path of the file.
+            boxes: Their boxes, within the image.
+
+        Raises:
+            FileNotFoundError: If there is no such file.
+            BrokenImageError: If it is damaged.
+            ValueError: If the model is no classifier.
+        """
+        if self.task != 'classify':
+            raise ValueError('a pose model takes boxes as they are: give --boxes')
+        found = []
+        for box, file in cut_out(read_image(image, 'color'), boxes):
+            whole = self(file)
+            assert isinstance(whole, ClassPrediction)
+            found.append(ClassPrediction(str(image), whole.scores, box))
+        return found
+
     @torch.no_grad()
     def _run(self, items: list[dict]) -> list:
         return self.model.test_step(pseudo_collate(items)) if items else []
+
+
+def cut_out(image: np.ndarray, boxes: Sequence[Box]) -> Iterator[tuple[Box, Path]]:
+    """Write parts of an image to files, which are there until the next is asked for.
+
+    Args:
+        image: BGR, uint8, shape (H, W, 3).
+        boxes: x1, y1, x2, y2 of each.
+
+    Yields:
+        Each box with its file, without loss.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, 'part.png')
+        for box in boxes:
+            left, top, right, bottom = (round(side) for side in box)
+            mmcv.imwrite(image[top:bottom, left:right], str(file))
+            yield box, file
 
 
 def load_predictor(

@@ -20,6 +20,7 @@ from .predict import Box, ClassPrediction, PosePrediction
 
 #: Smaller images are enlarged for their drawing, or nothing could be read.
 MIN_SIDE = 256
+_PEN = (255, 0, 255)
 
 
 def find_images(
@@ -124,12 +125,18 @@ def line_of(prediction: ClassPrediction | PosePrediction, min_score: float) -> s
     if isinstance(prediction, ClassPrediction):
         best, folder = prediction.best, prediction.folder_class
         note = '' if folder in (None, best) else f', but its folder is {folder}'
-        return f'{prediction.image}: {best} {prediction.scores[best]:.3f}{note}'
+        place = '' if prediction.box is None else f', {_corners(prediction.box)}'
+        score = prediction.scores[best]
+        return f'{prediction.image}{place}: {best} {score:.3f}{note}'
     found = [
         f'{int((one.scores >= min_score).sum())} of {len(one.scores)} keypoints'
         for one in prediction.objects
     ]
     return f'{prediction.image}: {"; ".join(found) or "no object"}'
+
+
+def _corners(box: Box) -> str:
+    return '[{:.0f}, {:.0f}, {:.0f}, {:.0f}]'.format(*box)
 
 
 def agreement_line(records: Sequence[Mapping[str, Any]]) -> str | None:
@@ -163,7 +170,8 @@ def record_of(
 
     Returns:
         ``image``, and for a class ``class``, ``score``, ``scores``, and
-        ``folder_class`` where the folder is called like a class; for a pose
+        ``folder_class`` where the folder is called like a class, ``box`` where it is
+        that of a part; for a pose
         ``objects``, each a ``box`` and, for each keypoint, ``x``, ``y`` and ``score``.
     """
     record: dict[str, Any] = {'image': prediction.image}
@@ -171,6 +179,8 @@ def record_of(
         best, folder = prediction.best, prediction.folder_class
         record |= {'class': best, 'score': prediction.scores[best]}
         record['scores'] = prediction.scores
+        if prediction.box is not None:
+            record['box'] = list(prediction.box)
         return record if folder is None else {**record, 'folder_class': folder}
     record['objects'] = [
         {
@@ -214,6 +224,28 @@ def draw_prediction(
         shown = one.scores >= min_score
         points, box = one.keypoints * zoom, np.array(one.box) * zoom
         picture = draw_pose(picture, points, shown, metainfo, box, faint=~shown)
+    return picture
+
+
+def draw_parts(parts: Sequence[ClassPrediction]) -> np.ndarray:
+    """Draw boxes with their classes over one image.
+
+    Args:
+        parts: At least one, all of the same file, which is still there.
+
+    Returns:
+        RGB picture, uint8, its shorter side at least :data:`MIN_SIDE` pixels.
+    """
+    image = mmcv.bgr2rgb(read_image(parts[0].image, 'color'))
+    zoom = max(1.0, MIN_SIDE / min(image.shape[:2]))
+    picture = cv2.resize(image, None, fx=zoom, fy=zoom)
+    for part in parts:
+        assert part.box is not None
+        left, top, right, bottom = (round(zoom * side) for side in part.box)
+        cv2.rectangle(picture, (left, top), (right, bottom), _PEN, 2)
+        text = f'{part.best} {part.scores[part.best]:.2f}'
+        place = left, max(top - 5, 12)
+        cv2.putText(picture, text, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, _PEN, 1)
     return picture
 
 

@@ -254,3 +254,50 @@ def test_what_cannot_be_run_is_one_line(capsys, arguments, message):
     (line,) = [line for line in said if line.startswith('error: ')]
     assert message in line
     assert not Path('predictions').exists()
+
+
+def test_each_face_of_a_photograph_is_classified(models, faces, capsys):
+    data = pytest.importorskip('skimage.data')
+    astronaut = data.astronaut()[..., ::-1]
+    cv2.imwrite('in/two.png', np.hstack([astronaut, astronaut[:, ::-1]]))
+    found = records(models / 'a.onnx', 'in', '--faces', '--out', 'drawn')
+    # None in the noise, and two in the photograph, which is drawn once.
+    assert [one['image'] for one in found] == ['in/two.png'] * 2
+    left, right = (one['box'] for one in found)
+    assert left[2] < 512 < right[0]
+    assert all(sum(one['scores'].values()) == pytest.approx(1) for one in found)
+    said = capsys.readouterr().err
+    assert 'in/a.png: no face' in said
+    assert f'in/two.png, [{left[0]:.0f}, {left[1]:.0f}, ' in said
+    assert '1 drawn in drawn' in said
+    assert [path.name for path in Path('drawn').rglob('*.png')] == ['two.png.png']
+    # The part is classified as the same file would be.
+    x1, y1, x2, y2 = map(round, left)
+    cv2.imwrite('part.png', astronaut[y1:y2, x1:x2])
+    (alone,) = records(models / 'a.onnx', 'part.png')
+    assert alone['scores'] == pytest.approx(found[0]['scores'], abs=1e-6)
+
+
+def test_the_sheet_of_an_explanation(models, faces, capsys):
+    pytest.importorskip('captum')
+    checkpoint = str(models / 'a.pth')
+    start = ['explain', str(ROOT / 'configs' / FACES), checkpoint]
+    main([*start, 'in', '--out', 'all.png'])
+    said = capsys.readouterr().out.splitlines()
+    (first, *_) = records(checkpoint, 'in')
+    assert said[0] == f'in/a.png: a.png {first["class"]} {first["score"]:.3f}'
+    assert said[-1] == 'written to all.png'
+    whole = cv2.imread('all.png')
+    # Three rows of four columns.
+    assert whole.shape[1] == 6 + 4 * (192 + 6)
+    other = next(name for name in FER_CLASSES if name != first['class'])
+    main([*start, 'in/a.png', '--target', other, '--out', 'other.png'])
+    assert other in capsys.readouterr().out
+    assert not np.array_equal(cv2.imread('other.png')[50:210], whole[50:210])
+    with pytest.raises(SystemExit):
+        main([*start, 'in', '--target', 'sad', '--out', 'x.png'])
+    assert "did you mean 'Sad'?" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*start, 'in', '--faces', '--out', 'x.png'])
+    assert 'no image has a frontal face' in capsys.readouterr().err
+    assert not Path('x.png').exists()
