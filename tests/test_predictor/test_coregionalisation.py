@@ -15,6 +15,7 @@ from hpml_mm.predictor.tasks.regressors import (
     RidgeMember,
     TaskRegressor,
     TreesMember,
+    mean_regressor,
 )
 
 
@@ -134,8 +135,23 @@ def test_the_mean_of_members_is_that_of_their_targets():
     features, labels = _features(), _scores(_features())[:, 0]
     known, unseen = features.take(np.arange(40)), features.take(np.arange(40, 120))
     whole = TaskRegressor([ProcessMember(), RidgeMember()]).fit(known, labels[:40])
-    parts = [m.predict(unseen) for m in whole.members]
-    assert whole.targets(unseen) == pytest.approx((parts[0] + parts[1]) / 2)
+    parts = [member.predict(unseen) for member in whole.members]
+    assert whole.member_targets(unseen).tolist() == [part.tolist() for part in parts]
+    mean = RankNormal.of(labels[:40]).inverse((parts[0] + parts[1]) / 2)
+    assert whole.predict(unseen) == pytest.approx(mean)
+
+
+def test_with_other_tasks_ridge_regression_sees_their_predictions_alone():
+    features = _features().beside(_scores(_features())[:, :1])
+    labels = features.columns[:, -1] - 3
+    known, unseen = features.take(np.arange(20)), features.take(np.arange(20, 120))
+    model = mean_regressor(others=1).fit(known, labels[:20])
+    targets = model.member_targets(unseen)
+    assert len(targets) == 3
+    other = unseen.feature_sets[-1][:, 0]
+    assert np.corrcoef(targets[2], other)[0, 1] == pytest.approx(1)
+    assert np.corrcoef(targets[0], other)[0, 1] < 0.9999
+    assert len(mean_regressor().members) == 2
 
 
 def test_a_column_that_does_not_vary_has_no_weight():

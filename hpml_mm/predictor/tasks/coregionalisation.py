@@ -19,7 +19,7 @@ from hpml_mm.predictor.gp.regressor import JITTER, NOISE, PRIOR_WIDTH
 from hpml_mm.predictor.gp.targets import RankNormal, TargetTransform
 
 # Labels of a task that the scales are fitted on; predictions use all of them.
-MAX_FITTED = 80
+MAX_FITTED = 60
 # First correlation of two tasks, which is also the middle of its prior, and the prior's
 # width.
 _CORRELATION, _WEIGHT_WIDTH = 0.7, 0.5
@@ -82,7 +82,7 @@ class CoregionalisedProcess(nn.Module):
         features: Features,
         labels: np.ndarray,
         transform: type[TargetTransform] = RankNormal,
-        steps: int = 60,
+        steps: int = 30,
         seed: int = 0,
     ) -> 'CoregionalisedProcess':
         """Fit scales and B, maximum a posteriori, and condition on all labels.
