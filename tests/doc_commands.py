@@ -51,6 +51,7 @@ SHORTER = {
     'python -m projects.checkpoint_stall': {'--rounds': '1', '--saves': '2'},
     'hpml quantize': {'--latency-seconds': '0', '--max-drop': 'none'},
     'hpml nas search': {'--trials': '100'},
+    'python -m projects.aiop.tasks': {'--methods': 'ridge', '--draws': '1'},
     'hpml nas train': {'-n': '50'},
     'hpml tune': {'--seconds': '0.1'},
     'hpml search': {'--trials': '1', '--seeds': '1'},

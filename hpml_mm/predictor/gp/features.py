@@ -4,21 +4,32 @@
 import dataclasses
 import math
 from collections.abc import Mapping
+from typing import Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from hpml_mm.predictor.data.bench import Bench
-from hpml_mm.predictor.data.graph_statistics import GraphStatistics
+
+from .targets import LogError, TargetTransform, transform_of
 
 # Networks of a task that the scales are fitted on; predictions use all of them.
 MAX_FITTED = 400
-# A label of 100 % is fitted as if it were this far from it.
-_CLOSEST = 0.05
 # Directions with less than this share of the longest one are rounding errors.
 _SHORTEST = 1e-6
 _STEPS = np.iinfo(np.int16).max
+
+
+class Features(Protocol):
+    """Sets of features of networks, such as ``GraphStatistics``."""
+
+    @property
+    def feature_sets(self) -> tuple[np.ndarray, ...]:
+        """Arrays (G, F)."""
+
+    def take(self, rows: np.ndarray) -> 'Features':
+        """Features of some of the networks."""
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -26,12 +37,14 @@ class Task:
     """Labelled networks of one task: their labels have one scale.
 
     Attributes:
-        statistics: Statistics of (G,) graphs.
-        labels: (G,) in percent, at least two of them different.
+        statistics: Features of (G,) networks.
+        labels: (G,) in one unit, at least two of them different.
+        transform: Transform of labels into targets; the default takes percentages.
     """
 
-    statistics: GraphStatistics
+    statistics: Features
     labels: np.ndarray
+    transform: type[TargetTransform] = LogError
 
     @classmethod
     def of(cls, bench: Bench, rows: np.ndarray) -> 'Task':
@@ -43,7 +56,11 @@ class Task:
         if len(self.labels) <= MAX_FITTED:
             return self
         rows = rng.permutation(len(self.labels))[:MAX_FITTED]
-        return Task(self.statistics.take(rows), np.asarray(self.labels)[rows])
+        return dataclasses.replace(
+            self,
+            statistics=self.statistics.take(rows),
+            labels=np.asarray(self.labels)[rows],
+        )
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -90,11 +107,12 @@ class TrainingSet:
     """Labelled networks of one task, standardised.
 
     Attributes:
-        mean: Mean of -log(100 - label).
+        mean: Mean of the transformed labels.
         std: Population standard deviation of the same.
         targets: (G,) the same with mean 0 and standard deviation 1.
         axes: Axes of each feature set.
         features: Coordinates of the networks on these.
+        transform: Transform of the labels.
     """
 
     mean: float
@@ -102,26 +120,30 @@ class TrainingSet:
     targets: Tensor
     axes: list[Axes]
     features: list[Tensor]
+    transform: TargetTransform
 
     @classmethod
     def of(cls, task: Task) -> 'TrainingSet':
         """Training set of a task.
 
         Raises:
-            ValueError: Its labels are no percentages, or do not differ.
+            ValueError: Its labels do not fit the transform, or do not differ.
         """
-        logs = _log_accuracy(task.labels)
-        mean, std = float(logs.mean()), float(logs.std())
+        labels = np.asarray(task.labels, np.float64)
+        transform = task.transform.of(labels)
+        raw = transform.forward(labels)
+        mean, std = float(raw.mean()), float(raw.std())
         if not std > 1e-12:
             raise ValueError(
-                f'{len(logs)} labels of which none differs: nothing can be fitted '
+                f'{len(raw)} labels of which none differs: nothing can be fitted '
                 'to them; take more networks'
             )
         axes = [Axes.of(group) for group in task.statistics.feature_sets]
-        targets = torch.as_tensor((logs - mean) / std)
-        return cls(mean, std, targets, axes, _placed(task.statistics, axes))
+        targets = torch.as_tensor((raw - mean) / std)
+        placed = _placed(task.statistics, axes)
+        return cls(mean, std, targets, axes, placed, transform)
 
-    def place(self, statistics: GraphStatistics) -> list[Tensor]:
+    def place(self, statistics: Features) -> list[Tensor]:
         """Coordinates of other networks on the same axes."""
         return _placed(statistics, self.axes)
 
@@ -130,6 +152,7 @@ class TrainingSet:
         arrays = {
             'label': np.array([self.mean, self.std]),
             'targets': self.targets.numpy().astype(np.float32),
+            **self.transform.to_arrays(),
         }
         for index, axes in enumerate(self.axes):
             for name, array in dataclasses.asdict(axes).items():
@@ -161,18 +184,9 @@ class TrainingSet:
         targets = torch.as_tensor(arrays['targets'].astype(np.float64))
         if {len(one) for one in features} != {len(targets)}:
             raise ValueError('there are not as many networks as labels')
-        return cls(mean, std, targets, axes, features)
+        return cls(mean, std, targets, axes, features, transform_of(arrays))
 
 
-def _placed(statistics: GraphStatistics, axes: list[Axes]) -> list[Tensor]:
+def _placed(statistics: Features, axes: list[Axes]) -> list[Tensor]:
     pairs = zip(statistics.feature_sets, axes, strict=True)
     return [one.place(group) for group, one in pairs]
-
-
-def _log_accuracy(labels: np.ndarray) -> np.ndarray:
-    labels = np.asarray(labels, np.float64)
-    if not len(labels) or not np.isfinite(labels).all() or (labels > 100).any():
-        raise ValueError(
-            'a Gaussian process needs labels: percentages up to 100, none missing'
-        )
-    return -np.log(np.maximum(100 - labels, _CLOSEST))

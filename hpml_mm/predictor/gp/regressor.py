@@ -12,26 +12,24 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from hpml_mm.predictor.data.graph_statistics import GraphStatistics
+from .features import Features, Task, TrainingSet
+from .kernel import Kernel, log_scale
 
-from .features import Task, TrainingSet
-
-# First values of the scales, which are also the middle of their prior, in units of the
-# standard deviation of the labels; and the prior's width. All are logarithms.
-_LINEAR, _JOINT, _DISTANCE, _NOISE = map(math.log, (0.3, 0.3, 0.1, 0.01))
-_PRIOR_WIDTH = 3.0
-_JITTER = 1e-6
+# First value of the noise, as in ``Kernel``, and width of the prior of all scales.
+NOISE = math.log(0.01)
+PRIOR_WIDTH = 3.0
+JITTER = 1e-6
 
 
 class Posterior(NamedTuple):
     """Posterior of the scores of ``G`` networks.
 
     Attributes:
-        scores: (G,) median, in percent.
-        std: (G,) standard deviation of a measurement in points: of the score and of
-            the noise together.
+        scores: (G,) median, in the labels' unit.
+        std: (G,) standard deviation of a measurement: of the score and of the noise
+            together.
         relative_std: (G,) posterior over prior standard deviation of the score, 0 to 1.
     """
 
@@ -40,23 +38,16 @@ class Posterior(NamedTuple):
     relative_std: np.ndarray
 
 
-class GaussianProcess(nn.Module):
-    """Gaussian process with a linear and a Matérn-5/2 kernel.
-
-    Each feature set has a weight in the sum of linear kernels, and one in the distance
-    of the other. Labels are seen as -log(100 - label): the same factor in the error is
-    the same distance, however good networks are.
+class GaussianProcess(Kernel):
+    """Gaussian process with a linear and a Matérn-5/2 kernel, see ``Kernel``.
 
     Args:
         sets: Number of feature sets.
     """
 
     def __init__(self, sets: int = 3) -> None:
-        super().__init__()
-        self.linear = _scale(_LINEAR, sets)
-        self.distance = _scale(_DISTANCE, sets)
-        self.joint = _scale(_JOINT)
-        self.noise = _scale(_NOISE)
+        super().__init__(sets)
+        self.noise = log_scale(NOISE)
         self._training: TrainingSet | None = None
 
     def fit(self, tasks: Sequence[Task], steps: int = 60, seed: int = 0) -> None:
@@ -68,7 +59,7 @@ class GaussianProcess(nn.Module):
             seed: Seed of the sample of a large task.
 
         Raises:
-            ValueError: The labels of a task are no percentages, or do not differ.
+            ValueError: The labels of a task do not fit its transform, or do not differ.
         """
         rng = np.random.RandomState(seed)
         sets = [TrainingSet.of(task.sample(rng)) for task in tasks]
@@ -80,7 +71,7 @@ class GaussianProcess(nn.Module):
                 map(self._cost, sets), start=torch.zeros((), dtype=torch.float64)
             )
             for scale, first in zip(self.parameters(), start, strict=True):
-                loss = loss + ((scale - first) / _PRIOR_WIDTH).square().sum() / 2
+                loss = loss + ((scale - first) / PRIOR_WIDTH).square().sum() / 2
             loss.backward()
             optimizer.step()
 
@@ -88,12 +79,12 @@ class GaussianProcess(nn.Module):
         """Condition predictions on a task's networks.
 
         Raises:
-            ValueError: The labels are no percentages, or do not differ.
+            ValueError: The labels do not fit the task's transform, or do not differ.
         """
         return self._condition_on(TrainingSet.of(task))
 
     @torch.no_grad()
-    def predict(self, statistics: GraphStatistics) -> Posterior:
+    def predict(self, statistics: Features) -> Posterior:
         """Posterior of the scores of networks.
 
         Raises:
@@ -101,20 +92,21 @@ class GaussianProcess(nn.Module):
         """
         training = self._conditioned()
         features = training.place(statistics)
-        cross = self._kernel(features, training.features)
+        cross = self.between(features, training.features)
         mean = (cross @ self._weights).squeeze(1)
         solved = torch.linalg.solve_triangular(self._root, cross.t(), upper=False)
-        prior = self.joint.exp() + sum(
-            weight.exp() * one.square().sum(dim=1)
-            for weight, one in zip(self.linear, features, strict=True)
-        )
-        # The 1 is the constant of _kernel.
+        prior = self.prior(features)
+        # The 1 is the constant of the kernel.
         variance = (prior + 1 - solved.square().sum(dim=0)).clamp(min=0)
-        errors = torch.exp(-(mean * training.std + training.mean))
-        # The label is 100 - error; a small change of the logarithm changes it so.
-        std = (variance + self.noise.exp()).sqrt() * training.std * errors
+        targets = (mean * training.std + training.mean).numpy()
+        std = ((variance + self.noise.exp()).sqrt() * training.std).numpy()
         relative = (variance / prior).sqrt().clamp(max=1)
-        return Posterior((100 - errors).numpy(), std.numpy(), relative.numpy())
+        transform = training.transform
+        return Posterior(
+            transform.inverse(targets),
+            transform.spread(targets, std),
+            relative.numpy(),
+        )
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Scales and training set for a file.
@@ -153,37 +145,13 @@ class GaussianProcess(nn.Module):
         self._weights = torch.cholesky_solve(training.targets[:, None], self._root)
         return self
 
-    def _kernel(self, first: list[Tensor], second: list[Tensor]) -> Tensor:
-        # The 1 is a constant that all labels share: their mean is not known exactly.
-        linear = torch.addmm(
-            torch.ones((), dtype=torch.float64),
-            _weighted(first, self.linear),
-            _weighted(second, self.linear).t(),
-        )
-        one, two = (_weighted(sets, self.distance) for sets in (first, second))
-        lengths = one.square().sum(1)[:, None] + two.square().sum(1)
-        squared = torch.addmm(lengths, one, two.t(), alpha=-2)
-        steps = (5 * squared.clamp(min=0) + 1e-12).sqrt()
-        near = (1 + steps + steps.square() / 3) * torch.exp(-steps)
-        return linear + self.joint.exp() * near
-
     def _covariance(self, training: TrainingSet) -> Tensor:
-        noise = self.noise.exp() + _JITTER
+        noise = self.noise.exp() + JITTER
         diagonal = torch.diag(noise.expand(len(training.targets)))
-        return self._kernel(training.features, training.features) + diagonal
+        return self.between(training.features, training.features) + diagonal
 
     def _cost(self, training: TrainingSet) -> Tensor:
         """Negative logarithm of the marginal likelihood, without constants."""
         root = torch.linalg.cholesky(self._covariance(training))
         weights = torch.cholesky_solve(training.targets[:, None], root).squeeze(1)
         return training.targets @ weights / 2 + root.diagonal().log().sum()
-
-
-def _weighted(sets: list[Tensor], weights: Tensor) -> Tensor:
-    """Concatenate the feature sets, each scaled by exp(weight / 2)."""
-    parts = zip(sets, weights, strict=True)
-    return torch.cat([one * (weight / 2).exp() for one, weight in parts], dim=1)
-
-
-def _scale(value: float, *shape: int) -> nn.Parameter:
-    return nn.Parameter(torch.full(shape, value, dtype=torch.float64))

@@ -1,0 +1,162 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Reader of a CSV file of scores on several tasks."""
+
+import csv
+import dataclasses
+import io
+import math
+from pathlib import Path
+
+import numpy as np
+
+from hpml_mm.predictor.data.network_source import split_arch
+from hpml_mm.predictor.spaces import get_space
+from hpml_mm.utils.messages import listed, shown
+from hpml_mm.utils.text_file import csv_errors, read_text
+
+from .archs import PARSERS
+from .metric import TRANSNAS_METRICS, is_metric
+
+_ARCH, _PUBLISHED_ARCH = 'arch', 'arch_str'
+_COSTS = ('macs', 'flops', 'params')
+# Of the published tables: kind of cost, in millions, of each task.
+_PUBLISHED_COSTS = {
+    f'{kind}_M_{task}': (kind, task)
+    for kind in ('flops', 'params')
+    for task in TRANSNAS_METRICS
+}
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Columns:
+    """Columns of a table.
+
+    Attributes:
+        space: Search space; empty for networks of none.
+        names: Architectures or names.
+        scores: (G,) scores by heading.
+        costs: By kind and heading of the task (G,) costs; '' for those of all tasks.
+        left_out: Place and reason of each row, cell and column that was left out.
+    """
+
+    space: str
+    names: tuple[str, ...]
+    scores: dict[str, np.ndarray]
+    costs: dict[str, dict[str, np.ndarray]]
+    left_out: list[str]
+
+
+def read_columns(path: Path, space: str | None) -> Columns:
+    """Read a table's columns, see ``TaskTable.read``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It has no column of archs or of scores, has one twice, or is no CSV.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no table {path}')
+    with csv_errors(path):
+        reader = csv.reader(io.StringIO(read_text(path), newline=''))
+        header = [name.strip() for name in next(reader, [])]
+        rows = [(reader.line_num, cells) for cells in reader if cells]
+    kinds, left_out = _kinds(path, header)
+    place = kinds.index('arch')
+    if space is None:
+        whole = [cells[place] for _, cells in rows if len(cells) == len(header)]
+        space = _space_of(whole[0].strip()) if whole else ''
+    names: dict[str, list[str]] = {}
+    for line, cells in rows:
+        try:
+            name = _name(space, cells, place, len(header))
+            if name in names:
+                raise ValueError(f'{shown(name)} was there before')
+        except ValueError as error:
+            left_out.append(f'line {line}: {error}')
+            continue
+        names[name] = cells
+        left_out += _texts(line, header, kinds, cells)
+    found = Columns(space, tuple(names), {}, {}, left_out)
+    for index, (heading, kind) in enumerate(zip(header, kinds, strict=True)):
+        read = [_number(row[index]) for row in names.values()]
+        values = np.array([math.nan if n is None else n for n in read], np.float64)
+        if kind == 'score':
+            found.scores[heading] = values
+        elif kind == 'cost':
+            name, task = _PUBLISHED_COSTS.get(heading, (heading, ''))
+            million = 1e6 if task else 1.0
+            found.costs.setdefault(name, {})[task] = values * million
+    return found
+
+
+def _kinds(path: Path, header: list[str]) -> tuple[list[str], list[str]]:
+    """Kind of each column: 'arch', 'score', 'cost' or ''; the last ones are named."""
+    published = _ARCH not in header and _PUBLISHED_ARCH in header
+    kinds = []
+    for name in header:
+        if name == (_PUBLISHED_ARCH if published else _ARCH):
+            kinds.append('arch')
+        elif is_metric(name) or (published and name in TRANSNAS_METRICS):
+            kinds.append('score')
+        elif name in _COSTS or (published and name in _PUBLISHED_COSTS):
+            kinds.append('cost')
+        else:
+            kinds.append('')
+    used = [name for name, kind in zip(header, kinds, strict=True) if kind]
+    if twice := [name for name in used if used.count(name) > 1]:
+        raise ValueError(f'{path} has {shown(twice[0])} twice: remove one')
+    for kind, what in (('arch', "'arch'"), ('score', 'NAME(UNIT):max or :min')):
+        if kind not in kinds:
+            raise ValueError(
+                f'{path} has no column {what} in its first line; there are '
+                f'{listed(header) or "none"}'
+            )
+    other = [name for name, kind in zip(header, kinds, strict=True) if not kind]
+    return kinds, [
+        f'column {shown(name)}: neither unit nor direction' for name in other
+    ]
+
+
+def _space_of(arch: str) -> str:
+    for space, parse in PARSERS.items():
+        try:
+            parse(arch.removeprefix(f'{space}:'))
+        except ValueError:
+            continue
+        return space
+    found = split_arch(arch)
+    return '' if found is None else found[0]
+
+
+def _name(space: str, cells: list[str], place: int, width: int) -> str:
+    if len(cells) != width:
+        raise ValueError(f'{len(cells)} cells, not {width}')
+    arch = cells[place].strip()
+    if not arch:
+        raise ValueError('no arch')
+    if not space:
+        return arch
+    arch = arch.removeprefix(f'{space}:')
+    if space in PARSERS:
+        PARSERS[space](arch)
+        return arch
+    home = get_space(space)
+    return home.encode(home.decode(arch))
+
+
+def _texts(
+    line: int, header: list[str], kinds: list[str], cells: list[str]
+) -> list[str]:
+    """Places of cells that should be numbers and are none."""
+    return [
+        f'line {line}, {heading}: {shown(cell)} is no finite number'
+        for heading, kind, cell in zip(header, kinds, cells, strict=True)
+        if kind in ('score', 'cost') and cell.strip() and _number(cell) is None
+    ]
+
+
+def _number(cell: str) -> float | None:
+    try:
+        number = float(cell)
+    except ValueError:
+        return None
+    return number if math.isfinite(number) else None
