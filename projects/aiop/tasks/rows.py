@@ -141,7 +141,8 @@ def task_rows(
     for (case, method, task), metrics in values.items():
         beside = values.get((case, 'ridge', task), {})
         single = 'process' if method == 'coregionalised' else method
-        alone = values.get((CASES[case].alone, single, task), {}).get(_SRCC)
+        plain = CASES[case].alone if case in CASES else ''
+        alone = values.get((plain, single, task), {}).get(_SRCC)
         if alone is not None:
             gains = np.subtract(metrics[_SRCC], alone)
             metrics = metrics | {'srcc_gain(1)': gains.tolist()}
