@@ -42,7 +42,7 @@ class ResultRow:
         n: Runs behind the value.
         baseline: Value of the run that this one is compared with.
         command: Command that reproduces this number.
-        commit: Commit of the code, with ``+dirty`` where it was changed.
+        commit: Commit of hpml_mm, with ``+dirty`` where it was changed.
         device: Device that it ran on.
         torch: Version of PyTorch.
         date: Day of the last run, as YYYY-MM-DD.
