@@ -80,7 +80,10 @@ def project_version(
         config is not tracked, for it is not in the commit. Both None outside of a
         repository, in the package's own, and for a file that the repository ignores.
     """
-    unknown = {'project_commit': None, 'project_dirty': None}
+    unknown: dict[str, str | bool | None] = {
+        'project_commit': None,
+        'project_dirty': None,
+    }
     if config is None:
         return unknown
     file = Path(config).resolve()
