@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
-from hpml_mm.config.arguments import command_line
+from hpml_mm.config.command.words import command_line
 from hpml_mm.utils.files import locked, write_atomic
 from hpml_mm.utils.messages import listed, shortened, shown
 from hpml_mm.utils.text_file import csv_errors, read_text

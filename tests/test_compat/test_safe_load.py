@@ -23,7 +23,7 @@ from torch import nn
 from toy_tools import ROOT, toy_runner
 
 from hpml_mm.compat.safe_load import TRUST, RefusedFileError, load_safely
-from hpml_mm.config.arguments import clear_errors
+from hpml_mm.config.command.errors import clear_errors
 from hpml_mm.datasets.pose.metainfo import metainfo_file
 
 

@@ -19,7 +19,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from torch.utils.data import DataLoader
 
-from hpml_mm.config.arguments import command_line
+from hpml_mm.config.command.words import command_line
 from hpml_mm.engine.hooks import DataLoadRatioHook, SummaryHook, ThroughputHook
 
 

@@ -12,7 +12,7 @@ from mmengine.dist import broadcast_object_list, get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
-from hpml_mm.config.arguments import command_line
+from hpml_mm.config.command.words import command_line
 from hpml_mm.engine.screen.quiet import ON_SCREEN
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.env import environment, project_version

@@ -192,7 +192,7 @@ class Score:
         mean: Mean.
         std: Sample standard deviation; None of one run.
         n: Number of runs.
-        few: True for fewer than :data:`~hpml_mm.experiments.search.repeat.FEW_SEEDS`.
+        few: True for fewer than :data:`~hpml_mm.utils.stats.FEW_SEEDS`.
     """
 
     mean: float

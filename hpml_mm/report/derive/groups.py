@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hpml_mm.experiments.search.repeat import FEW_SEEDS
 from hpml_mm.report.content import BandPoint, GroupData, Point, RunData, Score
 from hpml_mm.report.reading.configs import SEED
-from hpml_mm.utils.stats import mean_std
+from hpml_mm.utils.stats import FEW_SEEDS, mean_std
 
 #: Key of the number of processes among those of a config.
 PROCESSES = 'processes'
