@@ -4,6 +4,7 @@
 import fcntl
 import gc
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -58,6 +59,28 @@ def quick_garbage_collection() -> Iterator[None]:
     gc.freeze()
     yield
     gc.unfreeze()
+
+
+@pytest.fixture(scope='session')
+def names_in_root(pytestconfig: pytest.Config) -> set[str]:
+    """Names in the root of the repository, as far as tests know them."""
+    return set(os.listdir(pytestconfig.rootpath))
+
+
+@pytest.fixture(autouse=True)
+def root_stays_clean(
+    names_in_root: set[str], pytestconfig: pytest.Config
+) -> Iterator[None]:
+    """Fail a test during which a file appears in the root that git does not ignore."""
+    yield
+    new = set(os.listdir(pytestconfig.rootpath)) - names_in_root
+    if new:
+        names_in_root |= new
+        git = ['git', 'ls-files', '--others', '--exclude-standard', '--', *new]
+        found = subprocess.run(
+            git, cwd=pytestconfig.rootpath, capture_output=True, text=True
+        )
+        assert not found.stdout, f'made in the root, not in tmp_path: {found.stdout}'
 
 
 @pytest.fixture

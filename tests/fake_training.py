@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from hpml_mm.experiments.executors import Ended, Executor
-from hpml_mm.experiments.jobs import Job, prepare
+from hpml_mm.experiments.jobs import Job
+from hpml_mm.experiments.records import prepare
 
 _SCRIPT = r"""#!/bin/sh
 while [ "$1" != train ]; do shift; done

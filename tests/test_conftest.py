@@ -57,6 +57,32 @@ def run_pytest(tmp_path):
     return run
 
 
+STRAY = """
+from pathlib import Path
+
+def test_stray():
+    Path('calls').touch()
+    Path('ignored').mkdir()
+    Path('ignored/a').touch()
+
+def test_after_it(tmp_path):
+    (tmp_path / 'calls').touch()
+
+def test_ignored():
+    Path('ignored2').touch()
+"""
+
+
+def test_a_test_that_leaves_a_file_in_the_root_fails(run_pytest, tmp_path):
+    subprocess.run(['git', 'init', '-q', tmp_path], check=True)
+    (tmp_path / '.gitignore').write_text('ignored*\n')
+    (tmp_path / 'test_it.py').write_text(STRAY)
+    status, output = run_pytest()
+    assert status == 1
+    assert 'made in the root, not in tmp_path: calls\n' in output
+    assert '3 passed, 1 error' in output
+
+
 def test_skips_without_data(run_pytest):
     status, output = run_pytest(HPML_MM_DATA='nowhere', HPML_MM_REQUIRE_DATA='0')
     assert status == 0

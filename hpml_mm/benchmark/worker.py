@@ -15,7 +15,7 @@ from typing import Any, TextIO
 
 import torch
 
-from hpml_mm.config.arguments import clear_errors
+from hpml_mm.config.command.errors import clear_errors
 from hpml_mm.engine.cpu import setup_cpu
 from hpml_mm.utils.env import environment
 

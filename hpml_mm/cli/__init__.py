@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterator, Sequence
 
 from hpml_mm.compat.packages import PackagesError
+from hpml_mm.config.command.errors import clear_errors
 
 from .early_signals import end_with_one_line
 from .parser import HelpFormatter, Parser
@@ -52,8 +53,6 @@ def main(argv: Sequence[str] | None = None) -> None:
         if argv[:1] == ['doctor']:  # runs where MMEngine does not
             args.run(args)
             return
-        # It imports MMEngine, for which --help need not wait.
-        from hpml_mm.config.arguments import clear_errors
 
     try:
         with clear_errors():
@@ -66,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 def command_parser(argv: Sequence[str] | None) -> Parser:
     """Make the parser of ``hpml``; ``argv`` is that of :func:`add_commands`."""
     parser = Parser('hpml', description='Measured and fast training.')
-    add_commands(parser, __name__, argv)
+    with _told_by_doctor():
+        add_commands(parser, __name__, argv)
     return parser
 
 

@@ -80,7 +80,7 @@ def result_alone(args: argparse.Namespace) -> Iterator[None]:
 def print_result(args: argparse.Namespace, result: Any) -> None:
     """With ``--json``, print the result."""
     if args.json:
-        # It imports PyTorch, without which the doctor takes its option from here.
+        # The doctor takes its option from here, where any package may lack.
         from hpml_mm.utils.files import dump_strict
 
         print(dump_strict(result), end='')

@@ -19,7 +19,7 @@ from typing import Any
 from hpml_mm.config.arguments import add_config_arguments
 from hpml_mm.config.overrides import load_config
 from hpml_mm.experiments.executors import Executor, running
-from hpml_mm.experiments.jobs import config_digest
+from hpml_mm.experiments.records import config_digest
 from hpml_mm.experiments.rows import append_results, check_results
 from hpml_mm.experiments.runs import Summary
 from hpml_mm.experiments.search.hold_out import hold_out

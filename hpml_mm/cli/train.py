@@ -15,11 +15,8 @@ from pathlib import Path
 from mmengine.dist import barrier, is_main_process
 from mmengine.runner import Runner
 
-from hpml_mm.config.arguments import (
-    add_config_arguments,
-    add_verbose,
-    command_to_resume,
-)
+from hpml_mm.config.arguments import add_config_arguments, add_verbose
+from hpml_mm.config.command.words import command_to_resume
 from hpml_mm.config.run import configure_training
 from hpml_mm.engine import weights  # noqa: F401  # lets configs load safetensors
 from hpml_mm.engine.cpu import setup_cpu

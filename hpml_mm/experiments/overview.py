@@ -14,7 +14,7 @@ from typing import Literal
 from .folders import EVENTS, SUMMARIES, has_record, starts, walk
 from .jobs import Job, State, last_line
 from .owner import Owner
-from .runs import Summary, read_summary
+from .runs import Summary, read_summary, summary_value
 from .squeue import queue_of
 
 #: States of runs; ``'unknown'`` is that of a summary with another word.
@@ -37,7 +37,8 @@ class RunState:
     Attributes:
         directory: Its work directory.
         state: One of :data:`STATES`.
-        detail: Who runs it, or why it ended; empty where there is nothing to tell.
+        detail: Who runs it, why it ended, or what disturbed its times; empty where
+            there is nothing to tell.
         log: File that tells more; None where there is none.
         grown: Time of the last line of a training, where neither its process nor a
             summary tells the state, but that time alone; None else.
@@ -176,7 +177,8 @@ def _ended(
     if state not in STATES:
         return RunState(folder, 'unknown', f'status {state!r} in its summary', found)
     if state in ('finished', 'pruned'):
-        return RunState(folder, state, '', found)
+        busy = summary_value(summary, 'measurements.cpu/crowded')
+        return RunState(folder, state, f'busy machine: {busy}' if busy else '', found)
     told = last_line(log) if log else ''
     return RunState(folder, state, str(summary.get('reason') or told), found)
 

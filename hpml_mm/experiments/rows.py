@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
-from hpml_mm.config.arguments import command_line
+from hpml_mm.config.command.words import command_line
 from hpml_mm.utils.files import locked, write_atomic
 from hpml_mm.utils.messages import listed, shortened, shown
 from hpml_mm.utils.text_file import csv_errors, read_text
@@ -42,7 +42,7 @@ class ResultRow:
         n: Runs behind the value.
         baseline: Value of the run that this one is compared with.
         command: Command that reproduces this number.
-        commit: Commit of the code, with ``+dirty`` where it was changed.
+        commit: Commit of hpml_mm, with ``+dirty`` where it was changed.
         device: Device that it ran on.
         torch: Version of PyTorch.
         date: Day of the last run, as YYYY-MM-DD.

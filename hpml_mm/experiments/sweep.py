@@ -12,7 +12,8 @@ from hpml_mm.config.overrides import load_config
 from hpml_mm.utils.stats import mean_std, quartiles, turns
 
 from .executors import Ended, Executor, run_all
-from .jobs import Job, config_digest
+from .jobs import Job
+from .records import config_digest
 from .rows import ResultRow, result_row
 from .runs import Summary, check_same_environment, metric_of
 

@@ -62,7 +62,7 @@ def verdict(
     """
     if data_wait is None:
         return None
-    crowd = _crowd(load)
+    crowd = crowded(load)
     if data_wait >= INPUT_BOUND_PERCENT:
         gain = 'everything' if data_wait >= 100 else f'{1 / (1 - data_wait / 100):.2f}x'
         return (
@@ -82,14 +82,18 @@ def verdict(
             f'{crowd or advice}'
         )
     if not setup.on_cpu:
-        crowd = ''  # a busy GPU does not mind them
+        crowd = None  # a busy GPU does not mind them
     return f'{waits}; {crowd or _compute_advice(setup, layers, load)}'
 
 
-def _crowd(load: CpuLoad | None) -> str:
-    """Reason that held the training's processes back on the CPUs; '' without one."""
+def crowded(load: CpuLoad | None) -> str | None:
+    """Tell what held the training's processes back on the CPUs, and the remedy.
+
+    Returns:
+        None where nothing did, as far as is known.
+    """
     if load is None:
-        return ''
+        return None
     if load.others >= CROWDED_PERCENT and load.idle < LEFT_OVER_PERCENT:
         return (
             f'other processes took {load.others:.0f} % of the cores: measure again '
@@ -100,7 +104,7 @@ def _crowd(load: CpuLoad | None) -> str:
             f'the CPU quota was used up in {load.throttled:.0f} % of its periods: try '
             'fewer threads and workers, or raise the quota'
         )
-    return ''
+    return None
 
 
 def _input_advice(setup: LoaderSetup) -> str:

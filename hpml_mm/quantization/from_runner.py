@@ -9,7 +9,7 @@ from mmengine.hooks import EMAHook
 from mmengine.model import BaseModel
 from mmengine.runner import Runner
 
-from hpml_mm.config.arguments import command_line
+from hpml_mm.config.command.words import command_line
 from hpml_mm.experiments.rows import write_results
 from hpml_mm.utils.env import environment
 from hpml_mm.utils.model import bare_model

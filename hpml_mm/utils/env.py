@@ -66,6 +66,41 @@ def code_version(package: Path = _PACKAGE) -> tuple[str | None, bool | None]:
     return commit or None, None if changes is None else bool(changes)
 
 
+def project_version(
+    config: str | Path | None, package: Path = _PACKAGE
+) -> dict[str, str | bool | None]:
+    """Commit of the repository that a config is in, where it is not the package's.
+
+    Args:
+        config: File of the config; None where it has none.
+        package: Directory of the package.
+
+    Returns:
+        ``project_commit``, and ``project_dirty``, which is True as well where the
+        config is not tracked, for it is not in the commit. Both None outside of a
+        repository, in the package's own, and for a file that the repository ignores.
+    """
+    unknown: dict[str, str | bool | None] = {
+        'project_commit': None,
+        'project_dirty': None,
+    }
+    if config is None:
+        return unknown
+    file = Path(config).resolve()
+    top = _git(file.parent, 'rev-parse', '--show-toplevel')
+    tracked = _git(package, 'ls-files', '__init__.py')
+    own = tracked and _git(package, 'rev-parse', '--show-toplevel')
+    known = ('ls-files', '--cached', '--others', '--exclude-standard', '--', file.name)
+    if not top or top == own or not _git(file.parent, *known):
+        return unknown
+    changes = _git(file.parent, 'status', '--porcelain', '--untracked-files=no')
+    untracked = not _git(file.parent, 'ls-files', '--', file.name)
+    return {
+        'project_commit': _git(file.parent, 'rev-parse', 'HEAD') or None,
+        'project_dirty': None if changes is None else bool(changes) or untracked,
+    }
+
+
 def _git(directory: Path, *args: str) -> str | None:
     """Output of a git command that changes nothing; None where it fails."""
     # Without the lock, a status never gets into the way of a commit next door.

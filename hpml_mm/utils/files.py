@@ -13,11 +13,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from filelock import FileLock, Timeout
 
-from hpml_mm.config.disk_errors import WriteError, find_disk_error
+from hpml_mm.config.command.disk_errors import WriteError, find_disk_error
 
 # Name of a file that is being written: the target's, with the process and its machine.
 _BESIDE = re.compile(r'\..+\.(?P<pid>\d+)@(?P<host>.*)\.tmp(\.\w+)?')
@@ -35,14 +33,10 @@ def to_strict(value: Any) -> Any:
     """
     if value is None or isinstance(value, bool | str):
         return value
-    if isinstance(value, int | np.integer):
+    if isinstance(value, int):
         return int(value)
-    if isinstance(value, float | np.floating):
+    if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
-    if isinstance(value, torch.Tensor):
-        return to_strict(value.detach().cpu().tolist())
-    if isinstance(value, np.ndarray | np.bool_):
-        return to_strict(value.tolist())
     if isinstance(value, Mapping):
         return {str(key): to_strict(item) for key, item in value.items()}
     if isinstance(value, set | frozenset):
@@ -51,6 +45,9 @@ def to_strict(value: Any) -> Any:
         return [to_strict(item) for item in value]
     if hasattr(value, '__qualname__'):
         return f'{value.__module__}.{value.__qualname__}'
+    # Of PyTorch and NumPy, which a command that prints a file need not import.
+    if hasattr(value, 'tolist'):
+        return to_strict(value.tolist())
     return str(value)
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+#: Below this, a test sees differences of about a standard deviation at best.
+FEW_SEEDS = 5
 # Share of the wanted time that a calibration must have taken to be trusted: fewer
 # iterations would be at the mercy of a single slow one.
 _TRUSTED = 0.5

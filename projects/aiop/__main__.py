@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from rich.progress import track
 
-from hpml_mm.config.arguments import clear_errors
+from hpml_mm.config.command.errors import clear_errors
 from hpml_mm.experiments.rows import append_results
 from projects.aiop.cases import CASES, DRAW_SEEDS, PRETRAIN_SEEDS
 from projects.aiop.rows import case_rows, case_table

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from hpml_mm.config.arguments import clear_errors
+from hpml_mm.config.command.errors import clear_errors
 from hpml_mm.experiments.rows import append_results
 from hpml_mm.experiments.tables import results_table
 from hpml_mm.predictor.data.bench import LABELS

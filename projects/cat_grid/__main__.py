@@ -7,7 +7,7 @@ python -m projects.cat_grid [--write]
 import argparse
 from pathlib import Path
 
-from hpml_mm.config.arguments import clear_errors
+from hpml_mm.config.command.errors import clear_errors
 from hpml_mm.experiments.rows import read_results
 from hpml_mm.report.reading.sources import measured, read_source
 from projects.cat_grid.grid import grid_table, replace_grid

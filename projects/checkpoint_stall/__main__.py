@@ -13,7 +13,7 @@ from collections import defaultdict
 from pathlib import Path
 
 import hpml_mm  # noqa: F401
-from hpml_mm.config.arguments import clear_errors
+from hpml_mm.config.command.errors import clear_errors
 from hpml_mm.experiments.rows import append_results
 from projects.checkpoint_stall.stall import WAYS, stall_rows, train
 

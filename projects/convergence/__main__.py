@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from hpml_mm.config.arguments import clear_errors
+from hpml_mm.config.command.errors import clear_errors
 from projects.convergence.convergence import (
     convergence_rows,
     draw_convergence,

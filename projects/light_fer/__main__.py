@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 import hpml_mm  # noqa: F401  # makes mmpretrain importable without compiled ops
-from hpml_mm.config.arguments import clear_errors
+from hpml_mm.config.command.errors import clear_errors
 from hpml_mm.datasets import FERFolderDataset
 from hpml_mm.datasets.fer.array.face_table import read_faces
 from hpml_mm.experiments.rows import (

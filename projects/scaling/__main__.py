@@ -12,7 +12,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from hpml_mm.config.arguments import clear_errors
+from hpml_mm.config.command.errors import clear_errors
 from hpml_mm.experiments.runs import read_runs
 from projects.outputs import add_outputs, write_outputs
 from projects.scaling.scaling import (

@@ -22,7 +22,7 @@ from inputs.damages import BOMBS, OF_ALL, OF_PLACES, OF_TEXTS
 from inputs.kinds import KINDS, Kind
 from outcomes import Outcome, main
 
-from hpml_mm.config.arguments import is_user_error
+from hpml_mm.config.command.errors import is_user_error
 
 PROMISE = 'damaged input: a clear line, or read rightly'
 _NOBODY = 65534

@@ -20,7 +20,7 @@ from kill_while_saving import BEST, OURS, STOCK, scored
 from mmengine.hooks import Hook
 from outcomes import Outcome, main
 
-from hpml_mm.config.arguments import clear_errors
+from hpml_mm.config.command.errors import clear_errors
 from hpml_mm.config.work_dir.last_checkpoint import damage
 from hpml_mm.engine.hooks import CheckpointHook
 

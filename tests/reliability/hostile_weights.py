@@ -35,7 +35,7 @@ from mmengine.runner import load_checkpoint  # noqa: E402
 from outcomes import Outcome, main  # noqa: E402
 from toy_tools import call_tool  # noqa: E402
 
-from hpml_mm.config.arguments import clear_errors  # noqa: E402
+from hpml_mm.config.command.errors import clear_errors  # noqa: E402
 from hpml_mm.predictor.graphs.foreign import import_foreign  # noqa: E402
 from hpml_mm.predictor.predictor_file import load_score_predictor  # noqa: E402
 from hpml_mm.predictor.spaces.supernet import read_supernet  # noqa: E402

@@ -13,9 +13,10 @@ from toy_tools import DATA, ROOT, TOY, environment, run_tool
 
 from hpml_mm.experiments.executors import Ended, running
 from hpml_mm.experiments.executors.choice import parse_executor
-from hpml_mm.experiments.jobs import Job, prepare
+from hpml_mm.experiments.jobs import Job
 from hpml_mm.experiments.overview import overview
 from hpml_mm.experiments.owner import Owner
+from hpml_mm.experiments.records import prepare
 from hpml_mm.experiments.squeue import queue_of
 
 pytestmark = pytest.mark.system

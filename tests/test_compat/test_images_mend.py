@@ -9,7 +9,7 @@ from mmpose.datasets.transforms import LoadImage
 from torch.utils.data import DataLoader
 
 from hpml_mm.compat.mends.images import BrokenImageError
-from hpml_mm.config.arguments import is_user_error
+from hpml_mm.config.command.errors import is_user_error
 
 WHOLE = cv2.imencode('.png', np.arange(9, dtype=np.uint8).reshape(3, 3))[1].tobytes()
 LOADERS = [

@@ -6,6 +6,7 @@ import datetime
 import os
 import pickle
 import random
+import socket
 import zipfile
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from torch import nn
 from toy_tools import ROOT, toy_runner
 
 from hpml_mm.compat.safe_load import TRUST, RefusedFileError, load_safely
+from hpml_mm.config.command.errors import clear_errors
 from hpml_mm.datasets.pose.metainfo import metainfo_file
 
 
@@ -216,6 +218,21 @@ def test_a_download_is_loaded_safely(tmp_path):
     with pytest.raises(RefusedFileError, match=r'cache/a\.pth holds'):
         checkpoint.load_url((tmp_path / 'a.pth').as_uri(), str(tmp_path / 'cache'))
     assert not (tmp_path / 'ran').exists()
+
+
+def test_a_download_that_fails_is_one_line_with_the_place_for_the_file(
+    tmp_path, capsys
+):
+    with socket.socket() as taken:  # bound, yet nothing listens there
+        taken.bind(('127.0.0.1', 0))
+        url = f'http://127.0.0.1:{taken.getsockname()[1]}/a.pth'
+        with pytest.raises(SystemExit) as caught, clear_errors():
+            checkpoint.load_url(url, str(tmp_path / 'cache'))
+    assert caught.value.code == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f'error: {url} could not be downloaded (')
+    assert line.endswith(f'put it at {tmp_path}/cache/a.pth')
+    assert list((tmp_path / 'cache').iterdir()) == []
 
 
 def same(one, two) -> bool:

@@ -13,13 +13,9 @@ from mmengine.registry import MODELS
 from PIL import Image
 from toy_tools import TOY, toy_config
 
-from hpml_mm.config.arguments import (
-    USER_ERROR,
-    add_config_arguments,
-    clear_errors,
-    command_to_resume,
-    is_user_error,
-)
+from hpml_mm.config.arguments import add_config_arguments
+from hpml_mm.config.command.errors import USER_ERROR, clear_errors, is_user_error
+from hpml_mm.config.command.words import command_to_resume
 from hpml_mm.config.run import add_amp, configure_test, configure_training
 from hpml_mm.datasets.image_io import BrokenImageError
 from hpml_mm.utils.messages import shortened

@@ -27,7 +27,7 @@ def _job(folder: Path, name: str, log: str | None = None, status: str = '') -> J
     return job
 
 
-def _summarize(folder: Path, status: str, **more: str) -> None:
+def _summarize(folder: Path, status: str, **more: object) -> None:
     folder.mkdir(exist_ok=True)
     (folder / 'summary.json').write_text(json.dumps({'status': status, **more}))
 
@@ -177,6 +177,16 @@ def test_a_large_file_is_no_record(tmp_path):
 def test_a_summary_with_another_word(tmp_path):
     _summarize(tmp_path / 'a', 'paused')
     assert _told(tmp_path) == {'a': ('unknown', "status 'paused' in its summary")}
+
+
+def test_a_busy_machine_is_told_of_a_run_that_finished(tmp_path):
+    why = 'other processes took 60 % of the cores: measure again alone'
+    _summarize(tmp_path / 'a', 'finished', measurements={'cpu/crowded': why})
+    _summarize(tmp_path / 'b', 'finished', measurements={'cpu/crowded': None})
+    assert _told(tmp_path) == {
+        'a': ('finished', f'busy machine: {why}'),
+        'b': ('finished', ''),
+    }
 
 
 def test_the_command_lists_and_counts(tmp_path):

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from hpml_mm.config.arguments import add_config_options
-from hpml_mm.experiments.jobs import Job, config_digest
+from hpml_mm.experiments.jobs import Job
+from hpml_mm.experiments.records import config_digest
 from hpml_mm.experiments.sweep import (
     Variant,
     alternate,

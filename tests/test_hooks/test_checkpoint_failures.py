@@ -9,7 +9,7 @@ import torch
 from checkpoint_runs import BACKGROUND, load, names, saving
 from toy_runs import FailAt, StopAt, toy_runner
 
-from hpml_mm.config.disk_errors import WriteError
+from hpml_mm.config.command.disk_errors import WriteError
 from hpml_mm.engine.hooks import CheckpointHook, GracefulStopHook, SummaryHook
 
 

@@ -2,6 +2,7 @@
 """DataLoadRatioHook in real runners, on a clock that the toy parts move."""
 
 import os
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -142,7 +143,12 @@ def test_others_on_the_cores_are_told_from_compute(tmp_path, clock):
     assert summary['cpu/throttled(%)'] is None
     crowd = 'other processes took 50 % of the cores: measure again alone'
     assert summary['verdict'].endswith(f'; {crowd}')
+    assert summary['cpu/crowded'] == crowd
     assert crowd in log_of(tmp_path)
+    # A GPU that always has work does not mind.
+    hook._setup = replace(hook._setup, on_cpu=False)
+    assert hook.summary()['cpu/others(%)'] == pytest.approx(50)
+    assert hook.summary()['cpu/crowded'] is None
 
 
 def test_the_cores_are_read_for_the_tree_of_this_process(tmp_path, clock):

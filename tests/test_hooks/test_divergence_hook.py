@@ -13,7 +13,7 @@ from toy_runs import ToyNet, for_validation, toy_runner
 from toy_tools import TOY, call_tool, toy_config
 from two_ranks import on_two_ranks
 
-from hpml_mm.config.arguments import USER_ERROR
+from hpml_mm.config.command.errors import USER_ERROR
 from hpml_mm.engine.hooks import DivergenceHook, SummaryHook
 from hpml_mm.engine.hooks.divergence_hook import CHECKS, DivergedError
 from hpml_mm.engine.weights import read_checkpoint

@@ -10,14 +10,19 @@ import sys
 from types import ModuleType, SimpleNamespace
 
 import pytest
+from mmengine.config import Config
 from mmengine.hooks import EarlyStoppingHook, Hook
+from mmengine.hub import get_config
 from toy_runs import FailAt, Terminal, for_testing
 from toy_runs import toy_runner as plain_runner
 from toy_tools import toy_config, toy_runner
 
+from hpml_mm.config.overrides import CONFIGS
 from hpml_mm.engine.hooks import ProgressHook, ScreenHook
+from hpml_mm.engine.screen.card import card
 from hpml_mm.runner import build_runner
 
+DEMO = 'demo/mini-xception_1xb64-channels-last-8e_demo-faces-44px.py'
 CARD = ['config', 'data', 'length', 'device', 'metric', 'switched on', 'start']
 CARD += ['output', 'precision', 'model']
 BEST = {'checkpoint': {'type': 'CheckpointHook', 'save_best': 'accuracy/top1'}}
@@ -101,6 +106,17 @@ def test_the_loss_is_the_mean_of_the_epoch(tmp_path):
     means = sum(losses[:6]) / 6, sum(losses[6:]) / 6
     for line, mean in zip(epochs, means, strict=True):
         assert f'loss {mean:.4f}' in line
+
+
+def test_a_config_of_a_package_has_the_name_that_a_command_takes(tmp_path):
+    runner = toy_runner(tmp_path)
+    path = get_config('mmpretrain::resnet/resnet18_8xb16_cifar10.py').filename
+    for file, told in (
+        (path, 'mmpretrain::resnet/resnet18_8xb16_cifar10.py'),
+        (CONFIGS / DEMO, f'hpml_mm::{DEMO}'),
+    ):
+        runner.cfg = Config({}, filename=str(file))
+        assert next(card(runner, test=False)) == f'config      {told}, seed 0'
 
 
 def test_a_training_without_validation_has_its_lines_too(tmp_path):

@@ -3,6 +3,7 @@
 
 import json
 import math
+import subprocess
 import sys
 
 import pytest
@@ -18,7 +19,7 @@ from mmengine.evaluator import Evaluator
 from mmengine.hooks import Hook
 from torch.utils.data import DataLoader
 
-from hpml_mm.config.arguments import command_line
+from hpml_mm.config.command.words import command_line
 from hpml_mm.engine.hooks import DataLoadRatioHook, SummaryHook, ThroughputHook
 
 
@@ -89,6 +90,24 @@ def test_training(tmp_path, clock):
     assert measured['params(M)'] == 27e-6
     assert measured['mfu(%)'] is None
     assert measured['verdict'].startswith('input-bound: 40.0 %')
+
+
+def test_the_commit_of_the_project_of_the_config(tmp_path, clock):
+    project = tmp_path / 'project'
+    project.mkdir()
+    (project / 'a.py').write_text('')
+    who = ['-c', 'user.name=Test', '-c', 'user.email=test@example.org']
+    for words in (['init', '-q'], ['add', '.'], [*who, 'commit', '-q', '-m', 'Start']):
+        subprocess.run(['git', '-C', project, *words], check=True)
+    config = Config({'model': {'type': 'ToyNet'}}, filename=str(project / 'a.py'))
+    runner = clocked_runner(tmp_path / 'w', clock, [SummaryHook()], cfg=config)
+    runner.train()
+    environment = read(tmp_path / 'w' / 'summary.json')['environment']
+    head = ['git', '-C', project, 'rev-parse', 'HEAD']
+    commit = subprocess.run(head, capture_output=True, text=True).stdout.strip()
+    assert len(commit) == 40
+    assert environment['project_commit'] == commit != environment['commit']
+    assert environment['project_dirty'] is False
 
 
 def test_iteration_based_training_has_no_epochs(tmp_path, clock):

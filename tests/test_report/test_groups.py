@@ -91,6 +91,25 @@ def test_machines_commits_and_changes_are_marked():
     ]
 
 
+def test_commits_of_the_project_and_busy_machines_are_marked():
+    one, other = (
+        replace(HERE, project_commit=letter * 40, project_dirty=False)
+        for letter in 'de'
+    )
+    busy = {
+        'cpu/crowded': 'other processes took 60 % of the cores: measure again alone'
+    }
+    assert environment_marks(
+        iter([made(0, environment=one), made(1, environment=other, measurements=busy)])
+    ) == [
+        'compared across 2 commits of the project: dddddddddddd, eeeeeeeeeeee',
+        '1 of 2 measured on a machine that was busy',
+    ]
+    assert environment_marks(
+        [made(0, environment=replace(one, project_dirty=True))]
+    ) == ['measured with code that was changed and not committed']
+
+
 def test_a_seed_that_is_there_twice_and_few_seeds_are_marked():
     twice, few = marks_of([made(0), made(1)])
     assert 'seed 0 is there more than once' in twice

@@ -4,64 +4,20 @@
 from dataclasses import replace
 
 import pytest
-from browsers import severe
+from page_parts import RUNS, chosen, drawn, names, texts
 from sample import HOSTILE, sample_report
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
-from selenium.webdriver.support.ui import Select, WebDriverWait
 
 from hpml_mm.report.content import ReportData
-from hpml_mm.report.page import write_page
 
 pytestmark = pytest.mark.system
 
-SECONDS = 120
 # What Plotly draws for points, lines, bars, and cells; each chart needs one.
 MARKS = (
     '.scatterlayer .points path, .scatterlayer .lines path, .barlayer .point path, '
     '.heatmaplayer image, .contourlayer path'
 )
-RUNS = '#runs .datatable'
-
-
-@pytest.fixture
-def show(browser, tmp_path):
-    """Open the page of a report, and wait for its charts."""
-
-    def show(data: ReportData | None = None, width: int = 1300, theme='light'):
-        write_page(data or sample_report(), tmp_path / 'index.html')
-        feature = {'name': 'prefers-color-scheme', 'value': theme}
-        screen = {'width': width, 'height': 900, 'deviceScaleFactor': 1}
-        browser.execute_cdp_cmd('Emulation.setEmulatedMedia', {'features': [feature]})
-        browser.execute_cdp_cmd(
-            'Emulation.setDeviceMetricsOverride', screen | {'mobile': width < 500}
-        )
-        browser.get((tmp_path / 'index.html').as_uri())
-        drawn(browser)
-        return browser
-
-    yield show
-    assert not severe(browser)
-
-
-def drawn(browser) -> None:
-    script = "return document.documentElement.dataset.charts === 'drawn'"
-    WebDriverWait(browser, SECONDS).until(lambda b: b.execute_script(script))
-
-
-def chosen(browser, label: str) -> Select:
-    xpath = f'//label[span="{label}"]/select'
-    return Select(browser.find_element(By.XPATH, xpath))
-
-
-def texts(browser, selector: str) -> list[str]:
-    """Texts of elements, seen or not."""
-    script = 'return [...document.querySelectorAll(arguments[0])].map(e=>e.textContent)'
-    return browser.execute_script(script, selector)
-
-
-def names(browser) -> list[str]:
-    return texts(browser, f'{RUNS} tbody th')
 
 
 def test_each_chart_has_marks_and_each_name_is_text(show):
@@ -161,22 +117,6 @@ def test_the_axis_of_curves_changes(show):
         assert texts(browser, '#curves .xtitle') == [name, name]
         script = "return document.querySelector('#curves .plot').data.at(-1).x.at(-1)"
         assert browser.execute_script(script) == last
-
-
-def test_a_number_tells_its_source(show):
-    browser = show()
-    row = browser.find_element(By.CSS_SELECTOR, '#rows tbody .asked')
-    row.send_keys(Keys.ENTER)
-    facts = (texts(browser, f'#facts {tag}') for tag in ('dt', 'dd'))
-    found = dict(zip(*facts, strict=True))
-    assert found['n'] == '5'
-    assert found['spread'] == '1.2'
-    assert found['command'] == 'hpml sweep --name toy-input'
-    assert found['commit'] == '0123abc+dirty'
-    assert found['device'] == 'AMD EPYC'
-    browser.switch_to.active_element.send_keys(Keys.ESCAPE)
-    assert not browser.find_element(By.ID, 'facts').is_displayed()
-    assert browser.switch_to.active_element == row
 
 
 @pytest.mark.parametrize('width', [360, 768, 1300])

@@ -169,6 +169,28 @@ def test_a_test_alone(tmp_path):
     assert (run.mode, run.metrics) == ('test', {SCORE: 1.5})
 
 
+def test_the_recorded_command_counts_before_all_others(tmp_path):
+    run = write_run(tmp_path / 'a')
+    (run / 'toy.py').write_text('')
+    none = read(run)[0]
+    assert (none.command, none.likely_command) == (None, f'hpml train {run}/toy.py')
+    (tmp_path / 'a.json').write_text(json.dumps({'arguments': ['c.py']}))
+    told = 'hpml train c.py --amp --cfg-options a=1'
+    environment = made_summary()['environment'] | {
+        'project_commit': 'def',
+        'project_dirty': True,
+    }
+    more = {'command': told, 'environment': environment}
+    (run / 'summary.json').write_text(json.dumps({**made_summary(), **more}))
+    run = read(run)[0]
+    assert run.command == told
+    assert (run.environment.project_commit, run.environment.project_dirty) == (
+        'def',
+        True,
+    )
+    assert run.environment.more == {'python': '3.11'}
+
+
 def test_the_command_of_a_job(tmp_path):
     write_run(tmp_path / 'a')
     (tmp_path / 'a.json').write_text(json.dumps({'arguments': ['c.py', '--seed', '1']}))
@@ -223,4 +245,5 @@ def test_a_run_of_stock_mmengine(tmp_path, backends):
     assert [p.step for p in run.curves['train/loss']] == [2, 4, 6, 8, 10, 12]
     assert run.config['optim_wrapper.optimizer.lr'] == '0.1'
     assert run.measurements['log/iteration(ms)'] > 0
-    assert run.command == f'hpml train {tmp_path}/toy_2e.py'
+    assert run.command is None
+    assert run.likely_command == f'hpml train {tmp_path}/toy_2e.py'

@@ -59,6 +59,32 @@ def test_help_imports_nothing_slow(words):
         assert all(f'\n    {name} ' in done.stdout for name in shown)
 
 
+@pytest.mark.parametrize(
+    'words',
+    [
+        ['runs', '.'],
+        ['results', 'table', str(ROOT / 'results' / 'cats-batch.csv')],
+        ['results', 'documents', '--help'],
+        ['report', '--help'],
+        ['doctor', '--help'],
+        ['completion', '--help'],
+    ],
+    ids=' '.join,
+)
+def test_what_reads_results_alone_works_without_pytorch(words, tmp_path):
+    code = (
+        'import sys; from hpml_mm.cli import main\n'
+        f'try: main({words})\n'
+        "finally: print('torch' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, '-c', code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    *shown, imported = done.stdout.splitlines()
+    assert (bool(shown), imported) == (True, 'False')
+
+
 def test_every_command_has_help_with_an_example(commands):
     assert len(commands) > len(COMMANDS)
     missing = [

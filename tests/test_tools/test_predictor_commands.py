@@ -44,6 +44,11 @@ def test_a_predictor_is_trained_shown_tuned_and_used(capsys):
     shown = printed(capsys, 'info', 'a.safetensors', '--cache', 'a.cache')
     assert shown[: len(lines) - 1] == lines[:-1]
     assert cells(shown[len(lines) - 1 :]) == cells(lines)
+    words = ('info', 'a.safetensors', '--json')
+    card = json.loads('\n'.join(printed(capsys, *words)))
+    assert (card['networks'], card['space'], card['scores_again']) == (30, MACRO, None)
+    again = json.loads('\n'.join(printed(capsys, *words, '--cache', 'a.cache')))
+    assert again['scores_again'] == again['scores'] == card['scores']
     macro_cache(30, seed=1).save('b.cache')
     arguments = ('a.safetensors', 'b.cache', '-n', 10, '--out', 'b.safetensors')
     tuned = printed(capsys, 'finetune', *arguments)

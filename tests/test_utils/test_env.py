@@ -9,7 +9,7 @@ import mmengine
 import pytest
 import torch
 
-from hpml_mm.utils.env import code_version, environment
+from hpml_mm.utils.env import code_version, environment, project_version
 
 
 def git(directory, *args):
@@ -55,6 +55,51 @@ def test_installed_within_a_foreign_checkout_is_none(package):
     installed.mkdir(parents=True)
     (installed / '__init__.py').write_text('')
     assert code_version(installed) == (None, None)
+
+
+NO_PROJECT = {'project_commit': None, 'project_dirty': None}
+
+
+@pytest.fixture
+def project(tmp_path, package):
+    """A config in a repository of its own, which has the package's within."""
+    config = tmp_path / 'configs' / 'a.py'
+    config.parent.mkdir()
+    config.write_text('')
+    (tmp_path / '.gitignore').write_text('/repository/\nwork_dirs/\n')
+    git(tmp_path, 'init', '-q')
+    git(tmp_path, 'add', '.')
+    git(tmp_path, 'commit', '-q', '-m', 'Start')
+    return config
+
+
+def test_the_commit_of_a_project(project, package):
+    commit = git(project.parent, 'rev-parse', 'HEAD')
+    assert commit != code_version(package)[0]
+    found = {'project_commit': commit, 'project_dirty': False}
+    assert project_version(project, package) == found
+    (project.parents[1] / '.gitignore').write_text('/repository/\nwork_dirs/\n\n')
+    assert project_version(project, package) == found | {'project_dirty': True}
+
+
+def test_a_config_that_was_never_committed_is_not_in_the_commit(project, package):
+    new = project.with_name('new.py')
+    new.write_text('')
+    assert project_version(new, package)['project_dirty'] is True
+    assert project_version(project, package)['project_dirty'] is False
+
+
+def test_what_is_no_project(project, package, tmp_path):
+    own, ignored = package / 'config.py', tmp_path / 'work_dirs' / 'a.py'
+    for path in (own, ignored):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text('')
+        assert project_version(path, package) == NO_PROJECT
+    assert project_version(None, package) == NO_PROJECT
+    # A package that is installed has no commit of its own.
+    site = tmp_path / 'site' / 'hpml_mm'
+    site.mkdir(parents=True)
+    assert project_version(project, site)['project_dirty'] is False
 
 
 def test_environment_tells_versions_and_hardware():

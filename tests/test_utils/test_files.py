@@ -16,8 +16,8 @@ import pytest
 import torch
 from torch import nn
 
-from hpml_mm.config.arguments import is_user_error
-from hpml_mm.config.disk_errors import WriteError
+from hpml_mm.config.command.disk_errors import WriteError
+from hpml_mm.config.command.errors import is_user_error
 from hpml_mm.utils.files import (
     dump_strict,
     locked,

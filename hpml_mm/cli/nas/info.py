@@ -5,8 +5,10 @@ hpml nas info c.safetensors --cache b.cache
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 
+from hpml_mm.cli.outputs import add_json_option, print_result, result_alone
 from hpml_mm.predictor.data.bench import Bench
 from hpml_mm.predictor.shipped import DEFAULT, find_predictor, shipped_names
 from hpml_mm.predictor.training import score_again
@@ -29,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar='CACHE',
         help='graphs of its table: test it and the baselines again, on the same split',
     )
+    add_json_option(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -39,8 +42,13 @@ def run(args: argparse.Namespace) -> None:
         ValueError: One is damaged, or they do not belong together.
     """
     predictor = find_predictor(args.predictor)
-    print_card(predictor.card)
-    if args.cache is not None:
-        card = predictor.card
-        bench = Bench.of_cache(args.cache, card.label, card.space, labelled_only=True)
-        print_scores(score_again(predictor, bench), f'measured again on {args.cache}')
+    card, again = predictor.card, None
+    with result_alone(args):
+        print_card(card)
+        if args.cache is not None:
+            bench = Bench.of_cache(
+                args.cache, card.label, card.space, labelled_only=True
+            )
+            again = score_again(predictor, bench)
+            print_scores(again, f'measured again on {args.cache}')
+    print_result(args, {**asdict(card), 'scores_again': again})

@@ -9,8 +9,10 @@ as Python.
 
 import os
 import re
+from http.client import HTTPException
 from types import ModuleType
 from typing import Any
+from urllib.error import URLError
 from urllib.parse import urlparse
 
 from torch.hub import HASH_REGEX, download_url_to_file, get_dir
@@ -42,6 +44,7 @@ def load_url(
 
     Raises:
         RefusedFileError: It is refused, see :func:`~hpml_mm.compat.safe_load`.
+        FileNotFoundError: It could not be downloaded.
     """
     folder = model_dir or os.path.join(get_dir(), 'checkpoints')
     name = file_name or os.path.basename(urlparse(url).path)
@@ -50,7 +53,13 @@ def load_url(
         os.makedirs(folder, exist_ok=True)
         digest = HASH_REGEX.search(name) if check_hash else None
         prefix = digest[1] if digest else None
-        download_url_to_file(url, path, prefix, progress=progress)
+        try:
+            download_url_to_file(url, path, prefix, progress=progress)
+        except (URLError, HTTPException, ConnectionError, TimeoutError) as error:
+            raise FileNotFoundError(
+                f'{url} could not be downloaded ({error}): check the network and the '
+                f'proxy (https_proxy), or download it elsewhere and put it at {path}'
+            ) from error
     return _without_config(load_safely(path, map_location))
 
 

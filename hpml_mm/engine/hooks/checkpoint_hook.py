@@ -13,7 +13,7 @@ from mmengine.fileio import LocalBackend
 from mmengine.hooks import CheckpointHook as MMEngineCheckpointHook
 from mmengine.runner import Runner
 
-from hpml_mm.config.disk_errors import WriteError
+from hpml_mm.config.command.disk_errors import WriteError
 from hpml_mm.config.work_dir import (
     check_whole,
     find_checkpoint,

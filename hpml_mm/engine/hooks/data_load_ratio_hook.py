@@ -20,7 +20,7 @@ from hpml_mm.measure.loader_wait import (
     WaitTotals,
 )
 from hpml_mm.measure.step_timer import CudaGapTimer, StepTimer
-from hpml_mm.measure.verdict import LoaderSetup, verdict
+from hpml_mm.measure.verdict import LoaderSetup, crowded, verdict
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.device import usable_cpus
 from hpml_mm.utils.model import bare_model, model_device
@@ -50,7 +50,8 @@ class DataLoadRatioHook(TrainingClockHook):
     - ``cpu/own(%)``, ``cpu/others(%)``: shares of the cores' time that this training's
       processes and all others took; None on other systems than Linux.
       ``cpu/throttled(%)``: share of the periods in which the control group's CPU quota
-      was used up; None without a quota.
+      was used up; None without a quota. ``cpu/crowded``: sentence on what of these
+      held the training back, or None: then its times are those of a busy machine.
     - ``verdict``: input-bound or compute-bound, and what to change, of what the first
       step's layers do not do already; logged at the end of each epoch and of the run.
       Where others took the cores it says so, and advises nothing.
@@ -195,13 +196,16 @@ class DataLoadRatioHook(TrainingClockHook):
     def summary(self) -> dict[str, Any]:
         """Numbers of the run, None where not measured; asks no other process."""
         shares, load = self._counter.summary(), self._cpu.summary()
+        line, crowd = self._verdict(shares, load), crowded(load)
         return {
             **shares,
             **self._validations.summary(),
             'cpu/own(%)': load and load.own,
             'cpu/others(%)': load and load.others,
             'cpu/throttled(%)': load and load.throttled,
-            'verdict': self._verdict(shares, load),
+            # A GPU that always has work does not mind what else the cores do.
+            'cpu/crowded': crowd if crowd and crowd in (line or '') else None,
+            'verdict': line,
         }
 
     def _close_window(self, runner: Runner) -> None:

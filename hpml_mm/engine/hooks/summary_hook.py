@@ -12,10 +12,10 @@ from mmengine.dist import broadcast_object_list, get_world_size, is_main_process
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import IterBasedTrainLoop, Runner
 
-from hpml_mm.config.arguments import command_line
+from hpml_mm.config.command.words import command_line
 from hpml_mm.engine.screen.quiet import ON_SCREEN
 from hpml_mm.registry import HOOKS
-from hpml_mm.utils.env import environment
+from hpml_mm.utils.env import environment, project_version
 from hpml_mm.utils.files import dump_strict, write_atomic
 from hpml_mm.utils.messages import shortened
 from hpml_mm.utils.model import known_length
@@ -192,7 +192,11 @@ class SummaryHook(LoopHook):
             'config': runner.cfg.to_dict(),
             'config_file': runner.cfg.filename,
             'command': command_line(sys.argv),
-            'environment': {**environment(), 'processes': get_world_size()},
+            'environment': {
+                **environment(),
+                **project_version(runner.cfg.filename),
+                'processes': get_world_size(),
+            },
         }
 
     def _progress(self, runner: Runner) -> dict[str, float | None]:

@@ -126,7 +126,10 @@ def is_endless(runner: Runner) -> bool:
 
 
 def _short(path: str | os.PathLike) -> str:
-    """Path relative to the working directory where it lies below it."""
+    """Path relative to the working directory if below it; package::name of a config."""
+    package, installed, name = str(path).partition('/.mim/configs/')
+    if installed:
+        return f'{Path(package).name}::{name}'  # as a command takes it
     try:
         return str(Path(path).resolve().relative_to(Path.cwd()))
     except ValueError:

@@ -10,7 +10,7 @@ import torch
 from mmengine.runner import Runner
 from torch import nn
 
-from hpml_mm.config.disk_errors import find_disk_error
+from hpml_mm.config.command.disk_errors import find_disk_error
 from hpml_mm.utils.model import bare_model, model_device, single_wrappers
 
 # PyTorch's error on a CPU is a plain RuntimeError.

@@ -16,7 +16,7 @@ from mmengine.visualization import (
 )
 
 from hpml_mm.compat.mends.visualizer import is_tracker
-from hpml_mm.config.disk_errors import explain, find_disk_error
+from hpml_mm.config.command.disk_errors import explain, find_disk_error
 from hpml_mm.utils.patch import patch
 
 from .run import Run, trained_iters

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mmengine.runner import BaseLoop, Runner
 
-from hpml_mm.config.disk_errors import explain, find_disk_error
+from hpml_mm.config.command.disk_errors import explain, find_disk_error
 from hpml_mm.utils.files import write_atomic
 
 from .names import TrackerNames

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from hpml_mm.experiments.jobs import Job, ended_summary, last_line, prepare_all
+from hpml_mm.experiments.jobs import Job, ended_summary, last_line
+from hpml_mm.experiments.records import prepare_all
 from hpml_mm.experiments.runs import Summary
 
 _POLL_SECONDS = 0.5

@@ -11,7 +11,7 @@ from hpml_mm.config.overrides import apply_options
 from hpml_mm.experiments.runs import Summary, metric_of
 from hpml_mm.experiments.sweep import Run, Variant
 from hpml_mm.utils.files import dump_strict, write_atomic
-from hpml_mm.utils.stats import PairedTest, holm, mean_std, paired_test
+from hpml_mm.utils.stats import FEW_SEEDS, PairedTest, holm, mean_std, paired_test
 from hpml_mm.utils.studies import load_optuna
 
 from .leaf import write_leaf
@@ -19,8 +19,6 @@ from .space import Space, apply_space
 from .study import Settings, direction_of
 
 BASE = 'base'
-#: Below this, a test sees differences of about a standard deviation at best.
-FEW_SEEDS = 5
 
 
 @dataclass(frozen=True)

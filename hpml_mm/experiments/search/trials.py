@@ -15,8 +15,9 @@ from mmengine.config import Config
 
 from hpml_mm.config.overrides import apply_options
 from hpml_mm.experiments.executors import Ended, Executor
-from hpml_mm.experiments.jobs import Job, ended_summary, is_running, prepare
+from hpml_mm.experiments.jobs import Job, ended_summary, is_running
 from hpml_mm.experiments.owner import Owner, beat
+from hpml_mm.experiments.records import prepare
 from hpml_mm.experiments.runs import Summary, metric_of
 from hpml_mm.utils.files import locked
 from hpml_mm.utils.studies import load_optuna

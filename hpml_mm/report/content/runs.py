@@ -52,12 +52,16 @@ class Environment:
     """Code and machine of a number; None is what is not known.
 
     Attributes:
-        commit: Commit of the code.
-        dirty: True where tracked files were changed.
+        commit: Commit of hpml_mm.
+        dirty: True where tracked files of it were changed.
         device: Name of the GPU or CPU.
         torch: Version of PyTorch.
         processes: Number of processes of the training.
         date: Time, as ISO 8601.
+        project_commit: Commit of the repository that the config is in, if that is not
+            hpml_mm's.
+        project_dirty: True where tracked files of that one were changed, or the config
+            is none of them.
         more: All else that the run tells, by name.
     """
 
@@ -67,6 +71,8 @@ class Environment:
     torch: str | None = None
     processes: int | None = None
     date: str | None = None
+    project_commit: str | None = None
+    project_dirty: bool | None = None
     more: dict[str, str] = field(default_factory=dict)
 
 
@@ -143,7 +149,9 @@ class RunData:
         measurements: Numbers and words that hooks have measured, by name.
         train: Length of the training.
         environment: Code and machine.
-        command: Command that repeats it.
+        command: Command that was recorded.
+        likely_command: Command that trains the config which the run has left; its
+            options are not known.
         curves: Name of a metric to its points, in the order of steps.
         confusion: Confusion matrices.
         keypoints: Name such as ``PCK@0.2`` to the share of each keypoint.
@@ -168,6 +176,7 @@ class RunData:
     train: Training = field(default_factory=Training)
     environment: Environment = field(default_factory=Environment)
     command: str | None = None
+    likely_command: str | None = None
     curves: dict[str, list[Point]] = field(default_factory=dict)
     confusion: tuple[Confusion, ...] = ()
     keypoints: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -183,7 +192,7 @@ class Score:
         mean: Mean.
         std: Sample standard deviation; None of one run.
         n: Number of runs.
-        few: True for fewer than :data:`~hpml_mm.experiments.search.repeat.FEW_SEEDS`.
+        few: True for fewer than :data:`~hpml_mm.utils.stats.FEW_SEEDS`.
     """
 
     mean: float

@@ -45,7 +45,7 @@ class Repetition:
         mean: Mean of them.
         std: Sample standard deviation.
         n: Number of them.
-        few: True for fewer than :data:`~hpml_mm.experiments.search.repeat.FEW_SEEDS`.
+        few: True for fewer than :data:`~hpml_mm.utils.stats.FEW_SEEDS`.
         difference: Mean difference to the config, with the ends of its interval.
         p: Its p, corrected for the number of settings.
     """

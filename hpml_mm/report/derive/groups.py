@@ -7,10 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from hpml_mm.experiments.search.repeat import FEW_SEEDS
 from hpml_mm.report.content import BandPoint, GroupData, Point, RunData, Score
 from hpml_mm.report.reading.configs import SEED
-from hpml_mm.utils.stats import mean_std
+from hpml_mm.utils.stats import FEW_SEEDS, mean_std
 
 #: Key of the number of processes among those of a config.
 PROCESSES = 'processes'
@@ -18,6 +17,7 @@ _SEED_NAME = re.compile(r'[-_/.]?(seed|run)[-_=]?\d+$')
 # What must be alike for two numbers to be compared.
 _ALIKE = {
     'commit': 'commits',
+    'project_commit': 'commits of the project',
     'device': 'machines',
     'torch': 'versions of PyTorch',
 }
@@ -137,14 +137,18 @@ def marks_of(runs: Sequence[RunData]) -> list[str]:
 
 def environment_marks(runs: Iterable[RunData]) -> list[str]:
     """List what differs in code and machines of runs, a sentence each."""
+    runs = list(runs)
     held = [run.environment for run in runs]
     marks = [
         mark
         for key, word in _ALIKE.items()
         if (mark := differing(word, [getattr(each, key) for each in held]))
     ]
-    if any(each.dirty for each in held):
+    if any(each.dirty or each.project_dirty for each in held):
         marks.append('measured with code that was changed and not committed')
+    busy = sum(bool(run.measurements.get('cpu/crowded')) for run in runs)
+    if busy:
+        marks.append(f'{busy} of {len(runs)} measured on a machine that was busy')
     return marks
 
 
@@ -153,7 +157,9 @@ def differing(word: str, values: Iterable[str | None]) -> str | None:
     known = list(dict.fromkeys(value for value in values if value))
     if len(known) < 2:
         return None
-    names = ', '.join(value[:12] if word == 'commits' else value for value in known[:4])
+    names = ', '.join(
+        value[:12] if word.startswith('commits') else value for value in known[:4]
+    )
     more = ', ...' if len(known) > 4 else ''
     return f'compared across {len(known)} {word}: {names}{more}'
 

@@ -23,7 +23,10 @@ from .status import status_of
 
 # A metric of one keypoint, as hpml_mm.KeypointPCK names it.
 _KEYPOINT = re.compile(r'(?P<measure>(?:.*/)?PCK@[\d.]+)/(?P<name>.+)')
-_ENVIRONMENT = ('commit', 'dirty', 'device', 'torch', 'processes', 'date')
+_ENVIRONMENT = (
+    *('commit', 'dirty', 'device', 'torch', 'processes', 'date'),
+    *('project_commit', 'project_dirty'),
+)
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ def read_run(run: Path, number: int, problems: list[Problem]) -> RunData:
         measurements=_measurements(over.get('measurements')) or _logged_times(records),
         train=train,
         environment=_environment(main, head),
-        command=_command(run, is_test),
+        command=_text(main.get('command')) or _job_command(run),
+        likely_command=None if is_test else _likely_command(run),
         curves=curves,
         confusion=read_confusion(run, problems),
         keypoints=keypoints_of(metrics),
@@ -219,19 +223,22 @@ def _environment(summary: Summary, head: Head) -> Environment:
     return Environment(**{key: held.get(key) for key in _ENVIRONMENT}, more=more)
 
 
-def _command(run: Path, is_test: bool) -> str | None:
-    """Command that repeats a run: that of its record, or of the config that it left."""
+def _job_command(run: Path) -> str | None:
+    """Command in the record that an executor keeps beside a run."""
     record = Job(run, ()).record
-    if record.is_file():
-        try:
-            words = read_json(record)['arguments']
-            return shlex.join(['hpml', 'train', *map(str, words)])
-        except (KeyError, TypeError, ValueError):
-            pass  # of something else that has its name
-    config = command_config(run)
-    if config is None or is_test:
+    if not record.is_file():
         return None
-    return shlex.join(['hpml', 'train', str(config)])
+    try:
+        words = read_json(record)['arguments']
+        return shlex.join(['hpml', 'train', *map(str, words)])
+    except (KeyError, TypeError, ValueError):
+        return None  # of something else that has its name
+
+
+def _likely_command(run: Path) -> str | None:
+    """Command that trains the config which a run has left."""
+    config = command_config(run)
+    return None if config is None else shlex.join(['hpml', 'train', str(config)])
 
 
 def _logged_times(records: Records) -> dict[str, float | str | None]:

@@ -9,9 +9,8 @@ from typing import Any
 
 from hpml_mm.experiments.jobs import Job, is_running
 from hpml_mm.experiments.owner import Owner
-from hpml_mm.experiments.search.repeat import FEW_SEEDS
 from hpml_mm.report.content import Problem, Repetition, StudyData, TrialData
-from hpml_mm.utils.stats import mean_std
+from hpml_mm.utils.stats import FEW_SEEDS, mean_std
 from hpml_mm.utils.studies import load_optuna, open_storage
 from hpml_mm.utils.text_file import read_json
 

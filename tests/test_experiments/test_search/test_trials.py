@@ -7,8 +7,8 @@ from toy_study import ACCURACY, LR, ToyExecutor, summary, toy_trials
 from toy_tools import DATA
 
 from hpml_mm.config.overrides import read_config
-from hpml_mm.experiments.jobs import prepare
 from hpml_mm.experiments.owner import Owner
+from hpml_mm.experiments.records import prepare
 from hpml_mm.experiments.search.space import Parameter, Space
 from hpml_mm.experiments.search.trials import STARTS, collapsed
 

@@ -56,8 +56,8 @@ function day(text) {
   return text ? text.slice(0, 16).replace('T', ' ') : '–';
 }
 
-function counted(count, noun) {
-  return `${count.toLocaleString('en')} ${noun}${count === 1 ? '' : 's'}`;
+function counted(count, noun, several = `${noun}s`) {
+  return `${count.toLocaleString('en')} ${count === 1 ? noun : several}`;
 }
 
 function unique(values) {

@@ -25,13 +25,40 @@ function asked(text, title, facts) {
   }, text);
 }
 
+// A number of a run in a table. Whether a machine was busy counts for numbers of time.
+function runNumber(run, label, value, { show = number, ofTime = false } = {}) {
+  if (!isNumber(value(run))) return '–';
+  const told = asked(show(value(run)), `${run.name}: ${label}`,
+    () => [numberFacts(run, value, show), ...runFacts(run)]);
+  const why = ofTime && run.measurements['cpu/crowded'];
+  return why ? el('span', {}, told, el('small', { class: 'busy', title: why }, '⚠ busy')) : told;
+}
+
+// A number, and that of the finished runs of its group.
+function numberFacts(run, value, show) {
+  const values = report.groups[run.group].runs.map((id) => report.runs[id])
+    .filter((one) => one.status === 'finished').map(value).filter(isNumber);
+  const n = values.length;
+  const mean = values.reduce((sum, one) => sum + one, 0) / n;
+  const deviation = Math.sqrt(values.reduce((sum, one) => sum + (one - mean) ** 2, 0) / (n - 1));
+  return factList([
+    ['value', show === number ? number(value(run), 6) : show(value(run))],
+    ['n', 1], ['spread', 'none: one run'],
+    ...(n > 1 ? [['mean of its group', show(mean)], ['standard deviation of its group', show(deviation)],
+      ['n of its group', `${n} finished runs`]] : []),
+  ]);
+}
+
 function code(text) {
   return text ? el('code', {}, text) : null;
 }
 
-function environmentFacts({ commit, dirty, device, torch, processes, date, more }) {
+function environmentFacts(environment) {
+  const { device, torch, processes, date, more } = environment;
+  const version = (commit, dirty) => commit && code(commit + (dirty ? ', with changes that are not in it' : ''));
   return [
-    ['commit', commit && code(commit + (dirty ? ', with changes that are not in it' : ''))],
+    ['commit of hpml_mm', version(environment.commit, environment.dirty)],
+    ['commit of the project', version(environment.project_commit, environment.project_dirty)],
     ['device', device], ['PyTorch', torch], ['processes', processes], ['date', day(date)],
     ...Object.entries(more ?? {}),
   ];
@@ -42,12 +69,14 @@ function runFacts(run) {
   const numbers = (found) => Object.entries(found).map(([name, value]) =>
     [name, isNumber(value) || value === null ? number(value, 6) : String(value)]);
   const block = (title, pairs) => pairs.length
-    ? details(counted(pairs.length, title), factList(pairs)) : null;
+    ? details(counted(pairs.length, ...title), factList(pairs)) : null;
   return [
     run.reason ? el('p', { class: 'reason' }, run.reason) : null,
     factList([
       ['status', run.status], ['mode', run.mode], ['seed', run.seed], ['place', code(run.place)],
-      ['command', code(run.command)], ['config', code(run.config_file)],
+      ['command', code(run.command) ?? 'not recorded'],
+      ['command by the config that it left', run.command ? null : code(run.likely_command)],
+      ['config', code(run.config_file)],
       ['epochs', planned(train.epochs, train.planned_epochs)],
       ['iterations', planned(train.iters, train.planned_iters)],
       ['samples of the training set', train.dataset_size && number(train.dataset_size)],
@@ -56,8 +85,8 @@ function runFacts(run) {
     ]),
     el('h3', {}, 'Scores, one run (n = 1)'),
     factList([...numbers(run.metrics), ...numbers(run.best).map(([name, value]) => [`best/${name}`, value])]),
-    block('measurement', numbers(run.measurements)),
-    block('key of its config', Object.entries(run.config).map(([key, value]) => [key, code(value)])),
+    block(['measurement'], numbers(run.measurements)),
+    block(['key of its config', 'keys of its config'], Object.entries(run.config).map(([key, value]) => [key, code(value)])),
   ].filter(Boolean);
 }
 
@@ -72,7 +101,7 @@ function rowFacts(row) {
     ['spread', isNumber(row.spread) ? number(row.spread) : 'none: one run'], ['n', row.n],
     ['baseline', row.baseline === null ? null : number(row.baseline, 6)],
     ['ratio', row.ratio === null ? null : number(row.ratio)],
-    ['command', code(row.command)], ['commit', code(row.commit)], ['device', row.device],
+    ['command', code(row.command)], ['commit of hpml_mm', code(row.commit)], ['device', row.device],
     ['PyTorch', row.torch], ['date', row.date], ['file', code(`${row.file}:${row.line}`)],
   ]);
 }

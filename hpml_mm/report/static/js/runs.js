@@ -8,6 +8,8 @@ const SYMBOLS = {
 // Of these measurements the table has columns from the start.
 const MEASURED = ['throughput(img/s)', 'data_wait(%)', 'memory/peak(GiB)'];
 const SCORES = 3;
+// These measurements change where others take the cores.
+const OF_TIME = /^(throughput|step_time|data_wait|device_idle|mfu|log)\b/;
 
 function statusPill(status) {
   return el('span', { class: `status ${status}` },
@@ -16,10 +18,8 @@ function statusPill(status) {
 
 function runColumns(runs) {
   const groupOf = (run) => report.groups[run.group]?.name ?? '–';
-  const number_ = (key, label, value, hidden = false, show = number) => ({
-    key, label, numeric: true, hidden, value,
-    cell: (run) => isNumber(value(run))
-      ? asked(show(value(run)), `${run.name}: ${label}`, () => runFacts(run)) : '–',
+  const number_ = (key, label, value, hidden = false, look = {}) => ({
+    key, label, numeric: true, hidden, value, cell: (run) => runNumber(run, label, value, look),
   });
   const scores = metricsOf(runs, 'metrics');
   const best = metricsOf(runs, 'best');
@@ -34,18 +34,25 @@ function runColumns(runs) {
     ...scores.map((name, i) => number_(`score ${name}`, name, (run) => run.metrics[name], i >= SCORES)),
     ...best.map((name) => number_(`best ${name}`, `best ${name}`, (run) => run.best[name], true)),
     number_('epochs', 'epochs', (run) => run.train.epochs),
-    number_('seconds', 'wall time', (run) => run.train.seconds, false, duration),
+    number_('seconds', 'wall time', (run) => run.train.seconds, false, { show: duration, ofTime: true }),
     ...measured.map((name) => number_(`measured ${name}`, name,
-      (run) => run.measurements[name], !MEASURED.includes(name))),
+      (run) => run.measurements[name], !MEASURED.includes(name), { ofTime: OF_TIME.test(name) })),
     { key: 'group', label: 'group', value: groupOf, hidden: runs.every((run) => run.name.startsWith(groupOf(run))) },
     { key: 'device', label: 'device', value: (run) => run.environment.device },
-    { key: 'commit', label: 'commit', value: (run) => run.environment.commit,
-      cell: ({ environment: { commit, dirty } }) => commit
-        ? code(commit.slice(0, 9) + (dirty ? '+dirty' : '')) : '–' },
+    commitColumn('commit', 'commit of hpml_mm', ''),
+    ...(runs.some((run) => run.environment.project_commit)
+      ? [commitColumn('project', 'commit of the project', 'project_')] : []),
     { key: 'date', label: 'date', hidden: true, value: (run) => run.environment.date,
       cell: (run) => day(run.environment.date) },
     { key: 'place', label: 'place', hidden: true, value: (run) => run.place },
   ];
+}
+
+function commitColumn(key, label, of) {
+  const commit = (run) => run.environment[`${of}commit`];
+  const ending = (run) => run.environment[`${of}dirty`] ? '+dirty' : '';
+  return { key, label, value: commit,
+    cell: (run) => commit(run) ? code(commit(run).slice(0, 9) + ending(run)) : '–' };
 }
 
 function runsSection() {

@@ -53,16 +53,19 @@ function marksOf(chosen) {
     return values.length > 1 ? `Compared across ${values.length} ${what}: ${values.join(', ')}${unknown}.`
       : `Perhaps compared across several ${what}${unknown}.`;
   };
-  const short = ({ commit, dirty }) => commit && commit.slice(0, 9) + (dirty ? '+dirty' : '');
+  const short = (commit, dirty) => commit && commit.slice(0, 9) + (dirty ? '+dirty' : '');
   const across = [
     differ('machines', (environment) => environment.device),
-    differ('commits', short),
+    differ('commits', ({ commit, dirty }) => short(commit, dirty)),
+    differ('commits of the project', (environment) => short(environment.project_commit, environment.project_dirty)),
     differ('versions of PyTorch', (environment) => environment.torch),
     differ('numbers of processes', (environment) => environment.processes),
   ];
   const own = [
     ...chosen.filter((side) => side.whole)
       .flatMap((side) => side.group.marks.map((mark) => `${side.name}: ${mark}.`)),
+    ...runs.filter((run) => run.measurements['cpu/crowded'])
+      .map((run) => `${run.name}: ${run.measurements['cpu/crowded']}.`),
     ...chosen.filter((side) => !side.whole && side.group.runs.length > 1).map((side) =>
       `${side.name}: one run of ${side.group.runs.length} of its group, without a spread.`),
   ].map((text) => text.replace(/\.\.$/, '.'));

@@ -22,17 +22,16 @@ function costTable(runs) {
   const words = [['step/precision', 'precision'], ['verdict', 'verdict']]
     .filter(([name]) => runs.some((run) => run.measurements[name]));
   const each = (run) => isNumber(run.train.seconds) && run.train.epochs ? run.train.seconds / run.train.epochs : null;
-  const numeric = (key, label, value, show = number) => ({
-    key, label, numeric: true, value,
-    cell: (run) => isNumber(value(run)) ? asked(show(value(run)), `${run.name}: ${label}`, () => runFacts(run)) : '–',
+  const numeric = (key, label, value, look = {}) => ({
+    key, label, numeric: true, value, cell: (run) => runNumber(run, label, value, look),
   });
   return dataTable({
     caption: 'Costs of the runs, one run each', items: runs,
     columns: [
       { key: 'name', label: 'run', value: (run) => run.name },
-      ...known.map(([name, label]) => numeric(name, label, (run) => run.measurements[name])),
+      ...known.map(([name, label]) => numeric(name, label, (run) => run.measurements[name], { ofTime: OF_TIME.test(name) })),
       numeric('n', 'steps measured', (run) => run.measurements['step_time/n']),
-      numeric('epoch', 'wall time an epoch', each, duration),
+      numeric('epoch', 'wall time an epoch', each, { show: duration, ofTime: true }),
       ...words.map(([name, label]) => ({ key: name, label, value: (run) => run.measurements[name],
         cell: (run) => run.measurements[name] ? asked(shorter(run.measurements[name], 48), run.name, () => runFacts(run)) : '–' })),
       { key: 'device', label: 'device', value: (run) => run.environment.device },
