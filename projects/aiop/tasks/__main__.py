@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from rich.progress import Progress
 
-from hpml_mm.config.arguments import clear_errors
+from hpml_mm.config.command.errors import clear_errors
 from hpml_mm.experiments.rows import append_results
 from hpml_mm.utils.env import environment
 from projects.aiop.cases import DRAW_SEEDS

@@ -21,7 +21,7 @@ from pathlib import Path
 import torch
 from rich.progress import track
 
-from hpml_mm.config.arguments import clear_errors
+from hpml_mm.config.command.errors import clear_errors
 from hpml_mm.experiments.rows import append_results
 from hpml_mm.predictor.data.bench import Bench
 from hpml_mm.utils.env import environment

@@ -71,15 +71,15 @@ class Study:
         self, tasks: Sequence[int], scaling: str, split: Split
     ) -> KAdapterRegressor:
         """Train an adapter of each task on the 300 networks, beside a base."""
-        names = [self.benches[task].metric for task in tasks]
+        names = [f'task{task}' for task in tasks]
         torch.manual_seed(SEED)
         model = KAdapterRegressor(self.base(scaling).encoder, names, scaling=scaling)
         drawn = '-'.join(map(str, split.sources[:3]))
         for number, task in enumerate(tasks):
             bench = self.benches[task]
-            model.train_task(bench.metric)
+            model.train_task(names[number])
             train = functools.partial(self._train, model, bench, split.sources)
-            name = f'{bench.space}-adapter{task}-{scaling}-{drawn}'
+            name = f'{bench.space}-{names[number]}-{scaling}-{drawn}'
             self._keep(model.adapters[number], name, train)
         model.tune(1)
         return model
