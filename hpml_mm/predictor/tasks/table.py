@@ -94,7 +94,7 @@ class TaskTable:
     def of_cache(
         cls, cache: GraphCache, metrics: Sequence[str] | None = None
     ) -> 'TaskTable':
-        """Scores of a cache's networks; such that occur under two names stay two.
+        """Scores of a cache's networks.
 
         Args:
             cache: Networks of one search space or of none.
@@ -120,7 +120,7 @@ class TaskTable:
                     found[:, column] = cache.metric(name)
         spaces = {name.partition(':')[0] for name in cache.names}
         one = None not in cache.archs and len(spaces) == 1
-        names = [arch if one else name for arch, name in _pairs(cache)]
+        names = [arch for arch in cache.archs if arch] if one else cache.names
         stacked = np.column_stack([*scores, np.empty((shape[0], 0))])
         return cls(spaces.pop() if one else '', tuple(names), parsed, stacked, costs)
 
@@ -169,7 +169,3 @@ class TaskTable:
 
 def _cost_of(metric: str) -> str | None:
     return _COSTS.get(metric.rpartition('/')[2])
-
-
-def _pairs(cache: GraphCache) -> list[tuple[str, str]]:
-    return [(a or n, n) for a, n in zip(cache.archs, cache.names, strict=True)]
