@@ -6,7 +6,6 @@ import math
 import numpy as np
 import pytest
 
-from hpml_mm.predictor.tasks.archs import equal_archs, live_edges
 from hpml_mm.predictor.tasks.features import arch_features, choices
 
 
@@ -41,17 +40,13 @@ def test_paths_of_a_cell():
     assert bits.sum(axis=1).tolist() == [6, 6]
 
 
-def test_edges_without_effect_and_equal_nodes():
-    # Into node 2 goes an edge that nothing reads.
-    assert live_edges((3, 3, 0, 1, 2, 0)) == (0, 3, 0, 1, 0, 2)
-    assert live_edges((0, 0, 2, 0, 3, 0)) == (0, 0, 0, 0, 0, 0)
-    # An edge between the nodes keeps their order.
-    assert live_edges((3, 1, 2, 0, 1, 1)) == (3, 1, 2, 0, 1, 1)
+def test_cells_that_compute_the_same_have_the_same_features_but_for_their_costs():
+    # Into node 2 goes an edge that nothing reads; nodes 1 and 2 change places.
     archs = [f'64-41414-{cell}' for cell in ('3_30_120', '0_30_102', '3_00_120')]
-    keys = equal_archs('transnas-micro', archs)
-    assert keys == ['030102'] * 3
-    macro = equal_archs('transnas-macro', ['64-1234-basic', '64-12341-basic'])
-    assert macro == ['1234', '12341']
+    found = arch_features('transnas-micro', archs).feature_sets
+    for number, one in enumerate(found):
+        assert number == 4 or (one == one[0]).all()
+    assert len(set(found[4][:, 0])) == 2
 
 
 def test_choices_are_the_digits_as_written():
@@ -70,7 +65,7 @@ def test_rows_and_sets_of_features():
 
 @pytest.mark.parametrize('arch', ['64-1253-basic', '64-12-basic', '64-41414-3_30_120'])
 def test_an_arch_of_another_space_is_refused(arch):
-    with pytest.raises(ValueError, match=f'transnas-macro: {arch!r} is not as'):
+    with pytest.raises(ValueError, match='transnas-macro: '):
         arch_features('transnas-macro', [arch])
     with pytest.raises(ValueError, match="no features .* 'nas-bench-201'"):
         arch_features('nas-bench-201', [])

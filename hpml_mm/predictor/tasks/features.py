@@ -6,7 +6,12 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from .archs import EDGES, live_edges, macro_modules, micro_edges
+from hpml_mm.predictor.spaces import get_space
+from hpml_mm.predictor.spaces.cell import EDGES
+from hpml_mm.predictor.spaces.transnas.networks import (
+    TransNASMacroSpace,
+    TransNASMicroSpace,
+)
 
 _CELL_OPERATIONS = 4
 # Most modules of the macro space, and the steps of width and resolution that they take.
@@ -73,16 +78,15 @@ def choices(space: str, archs: Sequence[str]) -> np.ndarray:
     """
     if space not in _FEATURES:
         raise ValueError(f'no digits of {space!r}; there are {", ".join(_FEATURES)}')
-    parse = macro_modules if space == 'transnas-macro' else micro_edges
-    digits = np.zeros((len(archs), _MODULES), np.int64)
-    for row, arch in enumerate(archs):
-        parsed = parse(arch)
-        digits[row, : len(parsed)] = parsed
+    home = get_space(space)
+    values = [home.decode(arch).values for arch in archs]
+    digits = np.array([[value or 0 for value in one] for one in values], np.int64)
     return np.eye(_STEPS)[digits].reshape(len(archs), -1)
 
 
 def _macro(arch: str) -> tuple[list[float], ...]:
-    modules = macro_modules(arch)
+    space = TransNASMacroSpace()
+    modules = space.modules(space.decode(arch))
     widths = np.cumsum([digit in (2, 4) for digit in modules])
     halvings = np.cumsum([digit in (3, 4) for digit in modules])
     wide, small = int(widths[-1]), int(halvings[-1])
@@ -97,8 +101,9 @@ def _macro(arch: str) -> tuple[list[float], ...]:
 
 
 def _micro(arch: str) -> tuple[list[float], ...]:
-    written = micro_edges(arch)
-    live = live_edges(written)
+    space = TransNASMicroSpace()
+    decoded = space.decode(arch)
+    written, live = decoded.values, space.simplify(decoded).values
     paths: list[list[tuple[int, int]]] = [[(0, 0)], [], [], []]
     for (start, end), digit in zip(EDGES, live, strict=True):
         if digit:

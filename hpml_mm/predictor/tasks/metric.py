@@ -7,6 +7,7 @@ from collections.abc import Collection
 
 import numpy as np
 
+from hpml_mm.predictor.spaces.tables import TASK_METRICS
 from hpml_mm.utils.messages import shown
 
 _HEADING = re.compile(r'([^():]+)\(([^()]+)\)(?::(\w+))?')
@@ -17,15 +18,7 @@ _GREATER = {
 }
 _LESS = {'loss', 'error', 'mae', 'mse', 'nme', 'perplexity'}
 #: Metrics of TransNAS-Bench-101, by the names of the table's columns.
-TRANSNAS_METRICS = {
-    'class_scene': 'class_scene/top1(%)',
-    'class_object': 'class_object/top1(%)',
-    'room_layout': 'room_layout/neg_loss(1)',
-    'jigsaw': 'jigsaw/top1(%)',
-    'segmentsemantic': 'segmentsemantic/pixel_accuracy(%)',
-    'normal': 'normal/ssim(1)',
-    'autoencoder': 'autoencoder/ssim(1)',
-}
+TRANSNAS_METRICS = {task: f'{task}/{name}' for task, name in TASK_METRICS.items()}
 
 
 @dataclasses.dataclass(frozen=True)

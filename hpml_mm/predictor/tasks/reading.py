@@ -14,7 +14,6 @@ from hpml_mm.predictor.spaces import get_space
 from hpml_mm.utils.messages import listed, shown
 from hpml_mm.utils.text_file import csv_errors, read_text
 
-from .archs import PARSERS
 from .metric import TRANSNAS_METRICS, is_metric
 
 _ARCH, _PUBLISHED_ARCH = 'arch', 'arch_str'
@@ -117,12 +116,6 @@ def _kinds(path: Path, header: list[str]) -> tuple[list[str], list[str]]:
 
 
 def _space_of(arch: str) -> str:
-    for space, parse in PARSERS.items():
-        try:
-            parse(arch.removeprefix(f'{space}:'))
-        except ValueError:
-            continue
-        return space
     found = split_arch(arch)
     return '' if found is None else found[0]
 
@@ -135,12 +128,8 @@ def _name(space: str, cells: list[str], place: int, width: int) -> str:
         raise ValueError('no arch')
     if not space:
         return arch
-    arch = arch.removeprefix(f'{space}:')
-    if space in PARSERS:
-        PARSERS[space](arch)
-        return arch
     home = get_space(space)
-    return home.encode(home.decode(arch))
+    return home.encode(home.decode(arch.removeprefix(f'{space}:')))
 
 
 def _texts(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hpml_mm.predictor.tasks.archs import equal_archs
+from hpml_mm.predictor.spaces import get_space
 from hpml_mm.predictor.tasks.features import FeatureSets, arch_features, choices
 from hpml_mm.predictor.tasks.table import TaskTable
 
@@ -58,8 +58,13 @@ class Published:
             arch_features(table.space, table.names),
             choices(table.space, table.names),
             proxies,
-            np.array(equal_archs(table.space, table.names)),
+            np.array([_simplest(table.space, name) for name in table.names]),
         )
+
+
+def _simplest(space: str, arch: str) -> str:
+    home = get_space(space)
+    return home.encode(home.simplify(home.decode(arch)))
 
 
 def _proxies(path: Path, table: TaskTable) -> dict[str, np.ndarray]:
