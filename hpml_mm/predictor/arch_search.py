@@ -104,8 +104,8 @@ def search_archs(
 def pareto_front(found: Sequence[ScoredNetwork]) -> list[ScoredNetwork]:
     """Networks that no other one beats at equal or fewer MACs, sorted by MACs."""
     front: list[ScoredNetwork] = []
-    for one in sorted(found, key=lambda one: (one.macs, -one.score, one.name)):
-        if not front or one.score > front[-1].score:
+    for one in sorted(found, key=lambda one: (one.macs, -one.merit, one.name)):
+        if not front or one.merit > front[-1].merit:
             front.append(one)
     return front
 

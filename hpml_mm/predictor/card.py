@@ -25,10 +25,11 @@ class Card:
         seed: Seed of its draw, by ``protocol.draw``.
         rest: Number of networks in the test set.
         scores: By method, 'predictor' the first, then the baselines: ``srcc(1)`` and
-            ``mae(points)``, None where there is no such number.
+            ``mae(points)``, or ``mae(UNIT)``; None where there is no such number.
         table: Checksum of the table's networks and labels, by ``table_checksum``.
         origin: Training set before the fine-tuning.
-        unit: Unit of scores and labels.
+        unit: Unit of scores and labels: 'percent', '1' for a number without one.
+        greater_is_better: False for a loss or an error.
         note: Remark on the label: 'after 12 epochs'.
     """
 
@@ -43,6 +44,21 @@ class Card:
     origin: str | None = None
     unit: str = 'percent'
     note: str = ''
+    greater_is_better: bool = True
+
+    @property
+    def metric(self) -> str:
+        """Label with its direction, as ``Bench`` takes it."""
+        return f'{self.label}:{"max" if self.greater_is_better else "min"}'
+
+    @property
+    def error(self) -> str:
+        """Name of the mean absolute error in ``scores``."""
+        return f'mae({"points" if self.unit == "percent" else self.unit})'
+
+    def shown(self, score: float) -> str:
+        """Text of a score, or of a deviation, in its unit."""
+        return f'{score:.{2 if self.unit == "percent" else 4}f}'
 
     @property
     def task(self) -> str:
@@ -73,6 +89,7 @@ class Card:
             all(isinstance(text, str) for text in texts)
             and all(isinstance(number, int) for number in numbers)
             and isinstance(card.scores, dict)
+            and isinstance(card.greater_is_better, bool)
         ):
             raise ValueError('its card has values of a wrong type')
         return card

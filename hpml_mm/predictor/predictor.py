@@ -22,10 +22,10 @@ class Prediction:
     """Predicted scores of ``G`` networks.
 
     Attributes:
-        scores: (G,) in percent, the median.
-        std: (G,) standard deviation in points of a measurement: of the network's score
-            and of the noise together. None where a method gives none.
-        absolute: True for percentages, False for an order alone.
+        scores: (G,) in the unit of the label, the median.
+        std: (G,) standard deviation of a measurement: of the network's score and of
+            the noise together. None where a method gives none.
+        absolute: True for scores in that unit, False for an order alone.
         relative_std: (G,) posterior over prior standard deviation of the score, 0 to 1;
             None as for ``std``.
         ood: For each network the reason why it is out of distribution, '' where it is
@@ -80,24 +80,25 @@ class ScorePredictor(abc.ABC):
         """
 
     def score(self, graphs: GraphSet, rows: np.ndarray | None = None) -> Prediction:
-        """Predict percentages, and mark networks that are out of distribution.
+        """Predict scores, and mark networks that are out of distribution.
 
         Args:
             graphs: Graphs of the networks.
             rows: Positions of those wanted; None for all.
 
         Returns:
-            With scores and standard deviations within 0 to 100, and ``ood``.
+            With ``ood``; percentages and their deviations are within 0 to 100.
         """
         rows = np.arange(len(graphs)) if rows is None else rows
         found = self.predict(graphs, rows)
         reasons = self.range.reasons(graphs.statistics.take(rows), graphs.sizes[rows])
         if found.relative_std is not None:
             reasons = tuple(map(_uncertain, reasons, found.relative_std))
+        most = 100.0 if self.card.unit == 'percent' else np.inf
         return dataclasses.replace(
             found,
-            scores=found.scores.clip(0, 100),
-            std=None if found.std is None else found.std.clip(0, 100),
+            scores=found.scores.clip(0 if most < np.inf else -np.inf, most),
+            std=None if found.std is None else found.std.clip(0, most),
             ood=reasons,
         )
 

@@ -22,9 +22,10 @@ class ScoredNetwork:
         name: Name of the network.
         macs: For one image.
         params: Parameters.
-        score: In percent.
-        std: Standard deviation in points; None where the predictor gives none.
+        score: In the unit of the predictor's label.
+        std: Its standard deviation; None where the predictor gives none.
         ood: Reason why it is out of distribution, or ''.
+        merit: The score, times -1 where less is better.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ScoredNetwork:
     score: float
     std: float | None
     ood: str
+    merit: float
 
 
 def rank_networks(
@@ -54,13 +56,15 @@ def rank_networks(
         unfit.get(name) or ood for name, ood in zip(names, found.ood, strict=True)
     ]
     costs = graphs.macs.tolist(), graphs.params.tolist()
-    columns = (names, *costs, found.scores.tolist(), stds, reasons)
+    merits = found.scores if predictor.card.greater_is_better else -found.scores
+    scores = found.scores.tolist()
+    columns = (names, *costs, scores, stds, reasons, merits.tolist())
     return sorted(map(ScoredNetwork, *columns), key=best_first)
 
 
 def best_first(network: ScoredNetwork) -> tuple:
-    """Sort key: higher scores first, then fewer MACs."""
-    return -network.score, network.macs, network.name
+    """Sort key: better scores first, then fewer MACs."""
+    return -network.merit, network.macs, network.name
 
 
 def cheapest_alike(ranked: Sequence[ScoredNetwork]) -> ScoredNetwork | None:
@@ -94,10 +98,10 @@ def print_ranking(ranked: Sequence[ScoredNetwork], card: Card, top: int) -> None
     close = [_close(*pair) for pair in zip(ranked, ranked[1:], strict=False)]
     marks = ['≈' if one else '' for one in [*close, False][: len(shown)]]
     for place, (one, mark) in enumerate(zip(shown, marks, strict=True), start=1):
-        std = '' if one.std is None else f'{one.std:.2f}'
+        std = '' if one.std is None else card.shown(one.std)
         mark += '!' if one.ood else ''
         costs = f'{one.macs:,}', f'{one.params:,}'
-        table.add_row(str(place), one.name, f'{one.score:.2f}', std, mark, *costs)
+        table.add_row(str(place), one.name, card.shown(one.score), std, mark, *costs)
     table_console().print(table)
     if any(marks):
         print('≈: closer to the next one than the standard deviation of the difference')
@@ -111,4 +115,4 @@ def print_ranking(ranked: Sequence[ScoredNetwork], card: Card, top: int) -> None
 def _close(one: ScoredNetwork, after: ScoredNetwork) -> bool:
     if one.std is None or after.std is None:
         return False
-    return one.score - after.score < math.hypot(one.std, after.std)
+    return one.merit - after.merit < math.hypot(one.std, after.std)

@@ -17,7 +17,7 @@ PREDICTED = ('predicted', 'predicted_std', 'out_of_distribution')
 
 
 def write_front(path: Path, front: Sequence[ScoredNetwork]) -> None:
-    """Write the front as CSV: a network a line, scores in percent.
+    """Write the front as CSV: a network a line, scores in the unit of the label.
 
     ``out_of_distribution`` is the reason why a network is, or nothing.
 

@@ -143,11 +143,11 @@ def draw_sample(bench: Bench, count: int, seed: int) -> Draw:
     """Draw the sample of a table, and the rest.
 
     Raises:
-        ValueError: There are too few or too many, it is no seed, or a label is no
-            percentage.
+        ValueError: There are too few or too many, it is no seed, or a label in percent
+            is no percentage.
     """
     wrong = np.flatnonzero((bench.labels <= 0) | (bench.labels >= 100))
-    if len(wrong):
+    if bench.task.unit == '%' and len(wrong):
         name, value = bench.cache.names[wrong[0]], bench.labels[wrong[0]]
         raise ValueError(
             f'{bench.metric!r} of {name} is {value:,.6g}: labels are percentages above '
@@ -174,6 +174,8 @@ def card_and_range(
         scores={},
         table=table_checksum(bench.cache, bench.metric),
         origin=origin,
+        unit='percent' if bench.task.unit == '%' else bench.task.unit,
+        greater_is_better=bench.task.greater_is_better,
     )
     rows = drawn.train
     return card, TrainingRange.of(bench.statistics.take(rows), bench.sizes[rows])
@@ -224,4 +226,5 @@ def _measured(predictor: ScorePredictor, bench: Bench, rows: np.ndarray) -> Scor
 
 def _compared(predicted: np.ndarray, bench: Bench, rows: np.ndarray) -> Scores:
     labels = bench.labels[rows]
-    return {'srcc(1)': srcc(predicted, labels), 'mae(points)': mae(predicted, labels)}
+    unit = 'points' if bench.task.unit == '%' else bench.task.unit
+    return {'srcc(1)': srcc(predicted, labels), f'mae({unit})': mae(predicted, labels)}

@@ -70,7 +70,7 @@ def test_it_finds_its_way_to_a_tight_limit(predictor):
 
 
 def one(macs, score, arch='a'):
-    return ScoredNetwork(arch, macs, 1, score, 0.1, '')
+    return ScoredNetwork(arch, macs, 1, score, 0.1, '', score)
 
 
 def test_the_front_is_what_nothing_beats_at_its_costs():

@@ -9,7 +9,7 @@ from hpml_mm.predictor.ranking import ScoredNetwork, cheapest_alike
 
 
 def network(name, score, macs, std=0.3, ood=''):
-    return ScoredNetwork(name, macs, 1, score, std, ood)
+    return ScoredNetwork(name, macs, 1, score, std, ood, score)
 
 
 BEST = network('best', 70.0, 100)

@@ -6,10 +6,12 @@ import dataclasses
 import pytest
 from predictor_toys import macro_cache, toy_cache
 
+from hpml_mm.predictor.arch_search import pareto_front
 from hpml_mm.predictor.data.bench import Bench
 from hpml_mm.predictor.gnn import recipes
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.predictor_file import load_score_predictor, save_score_predictor
+from hpml_mm.predictor.ranking import rank_networks
 from hpml_mm.predictor.training import (
     fine_tune_predictor,
     score_again,
@@ -107,8 +109,39 @@ def test_graph_networks_are_trained_and_tuned_too(method, bench, other, monkeypa
 
 @pytest.mark.parametrize('value', [0.0, 100.0, 1e8])
 def test_a_label_that_is_no_percentage_is_refused(value, bench):
-    wrong = relabelled(bench, 'odd', lambda _: value)
-    start = f"'odd' of {wrong.cache.names[0]} is {value:,.6g}:"
+    wrong = relabelled(bench, 'odd/top1(%)', lambda _: value)
+    start = f"'odd/top1(%)' of {wrong.cache.names[0]} is {value:,.6g}:"
     with pytest.raises(ValueError, match='above 0 and below 100') as error:
         train_predictor(wrong, 10)
     assert str(error.value).startswith(start)
+
+
+def test_a_label_may_have_any_unit_and_less_may_be_better(bench, tmp_path):
+    """A loss below 0, of which the smallest is the best."""
+    losses = relabelled(bench, 'toy/loss(1)', lambda label: 3 - label / 20)
+    predictor = train_predictor(losses, 40, seed=3)
+    card = predictor.card
+    assert (card.unit, card.greater_is_better) == ('1', False)
+    assert card.metric == 'toy/loss(1):min'
+    own, line = card.scores['predictor'], card.scores['macs']
+    assert own['srcc(1)'] > 0.95
+    assert own['mae(1)'] < line['mae(1)']
+    save_score_predictor(tmp_path / 'a', predictor)
+    loaded = load_score_predictor(tmp_path / 'a')
+    assert score_again(loaded, losses) == card.scores
+    ranked = rank_networks(loaded, losses)
+    assert ranked[0].score < ranked[-1].score < 0
+    assert [one.merit for one in ranked] == [-one.score for one in ranked]
+    assert card.shown(ranked[0].score) == f'{ranked[0].score:.4f}'
+    front = pareto_front(ranked)
+    assert front[-1] == ranked[0]
+    assert [one.macs for one in front] == sorted(one.macs for one in front)
+
+
+def test_a_label_without_a_known_direction_needs_one(bench):
+    with pytest.raises(ValueError, match=r"'toy/thing\(1\)' has no direction"):
+        relabelled(bench, 'toy/thing(1)')
+    entries = list(relabelled(bench, 'toy/loss(1)').cache)
+    thing = Bench(MACRO, GraphCache.from_entries(entries), 'toy/loss(1):max')
+    assert thing.task.greater_is_better
+    assert train_predictor(thing, 10).card.greater_is_better

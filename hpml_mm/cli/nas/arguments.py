@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from hpml_mm.config.arguments import add_config_options
+from hpml_mm.predictor.card import Card
 from hpml_mm.predictor.data.network_source import load_source, parse_size
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.shipped import (
@@ -83,9 +84,13 @@ def read_source(source: str, args: argparse.Namespace) -> Entry:
         return load_source(source, args.space, size, args.cfg_options, args.task)
 
 
-def no_classifier(source: str, entry: Entry) -> str:
-    """Reason why a network is no classifier, or ''; ONNX files are not checked."""
-    if entry.arch is not None or Path(source).suffix.lower() == '.onnx':
+def unfit(card: Card, source: str, entry: Entry) -> str:
+    """Reason why a predictor of classifiers says nothing of a network, or ''.
+
+    ONNX files are not checked.
+    """
+    classifies = card.label.rpartition('/')[2].startswith('top')
+    if not classifies or entry.arch or Path(source).suffix.lower() == '.onnx':
         return ''
     # They import mmengine's registry, which an arch does without.
     from hpml_mm.predictor.data.config_model import find_config

@@ -6,12 +6,8 @@ from rich.table import Table
 from hpml_mm.predictor.card import Card
 from hpml_mm.utils.console import table_console
 
-_DIGITS = {
-    'srcc(1)': 4,
-    'mae(points)': 3,
-    'within_1_std(%)': 1,
-    'out_of_distribution(%)': 1,
-}
+# Of columns whose unit is always the same.
+_DIGITS = {'srcc(1)': 4, 'within_1_std(%)': 1, 'out_of_distribution(%)': 1}
 # Methods that should rank worse than the predictor, in words.
 _SIMPLER = {
     'ridge': 'ridge regression',
@@ -24,10 +20,13 @@ _BASELINES = ('ridge', 'macs')
 
 def print_card(card: Card) -> None:
     """Print the training set of a predictor, and its scores beside the baselines."""
-    print(f'{card.method}: trained on {card.short}, in {card.unit}')
+    unit = 'without a unit' if card.unit == '1' else f'in {card.unit}'
+    less = '' if card.greater_is_better else ', less is better'
+    print(f'{card.method}: trained on {card.short}, {unit}{less}')
     if card.origin:
         print(f'pre-trained on {card.origin}')
     print_scores(
+        card,
         card.scores,
         f'{card.rest:,} other networks of the draw with seed {card.seed}',
     )
@@ -37,14 +36,17 @@ def print_card(card: Card) -> None:
         print(warning)
 
 
-def print_scores(scores: dict[str, dict[str, float | None]], title: str) -> None:
+def print_scores(
+    card: Card, scores: dict[str, dict[str, float | None]], title: str
+) -> None:
     """Print a row for each method."""
+    digits = {'srcc(1)': 4, card.error: 3 if card.unit == 'percent' else 5, **_DIGITS}
     table = Table(title=title, title_justify='left')
     table.add_column('method')
-    for name in _DIGITS:
+    for name in digits:
         table.add_column(name, justify='right')
     for method, found in scores.items():
-        cells = (_cell(found.get(name), digits) for name, digits in _DIGITS.items())
+        cells = (_cell(found.get(name), number) for name, number in digits.items())
         table.add_row(method, *cells)
     table_console().print(table)
 
@@ -56,10 +58,11 @@ def _margin(card: Card) -> str:
         return ''
     other = card.scores[name]
     srcc, error = (
-        _difference(own.get(key), other.get(key)) for key in ('srcc(1)', 'mae(points)')
+        _difference(own.get(key), other.get(key)) for key in ('srcc(1)', card.error)
     )
     order = 'no SRCC' if srcc is None else f'SRCC {srcc:+.4f}'
-    return f'margin over {name}: {order}, MAE {error:+.3f} points'
+    size = f'{error:+.3f} points' if card.unit == 'percent' else f'{error:+.5f}'
+    return f'margin over {name}: {order}, MAE {size}'
 
 
 def _warning(card: Card) -> str:

@@ -7,11 +7,10 @@ hpml nas finetune c.safetensors other.cache -n 20 --out d.safetensors
 import argparse
 
 from hpml_mm.cli.outputs import check_out
-from hpml_mm.predictor.data.bench import Bench
 from hpml_mm.predictor.shipped import find_predictor
 from hpml_mm.predictor.training import fine_tune_predictor
 
-from .train import add_sample, write_predictor
+from .train import add_sample, read_bench, write_predictor
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,6 +31,6 @@ def run(args: argparse.Namespace) -> None:
     """
     check_out(args.out)
     predictor = find_predictor(args.predictor)
-    bench = Bench.of_cache(args.cache, args.metric)
+    bench = read_bench(args)
     tuned = fine_tune_predictor(predictor, bench, args.number, args.seed or 0)
     write_predictor(tuned, args)

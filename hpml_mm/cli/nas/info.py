@@ -47,8 +47,8 @@ def run(args: argparse.Namespace) -> None:
         print_card(card)
         if args.cache is not None:
             bench = Bench.of_cache(
-                args.cache, card.label, card.space, labelled_only=True
+                args.cache, card.metric, card.space, labelled_only=True
             )
             again = score_again(predictor, bench)
-            print_scores(again, f'measured again on {args.cache}')
+            print_scores(card, again, f'measured again on {args.cache}')
     print_result(args, {**asdict(card), 'scores_again': again})

@@ -22,8 +22,8 @@ from .arguments import (
     add_predictor,
     add_source_options,
     input_size,
-    no_classifier,
     read_source,
+    unfit,
 )
 
 
@@ -80,17 +80,18 @@ def _predict_each(args: argparse.Namespace) -> list[dict[str, Any]]:
     for source in args.sources:
         entry = read_source(source, args)
         space = None if entry.arch is None else entry.name.partition(':')[0]
-        predictor = find(args.predictor or predictor_name(space))
+        predictor = find(args.predictor or predictor_name(space, args.task))
         found = predictor.score(GraphSet.of([entry.graph]))
         assert found.ood is not None
         score, std = found.scores[0], None if found.std is None else found.std[0]
-        reason = no_classifier(source, entry) or found.ood[0]
-        spread = '' if std is None else f' ± {std:.2f}'
-        print(f'{entry.name}: {score:.2f}{spread}, {predictor.card.task}')
+        card = predictor.card
+        reason = unfit(card, source, entry) or found.ood[0]
+        spread = '' if std is None else f' ± {card.shown(std)}'
+        print(f'{entry.name}: {card.shown(score)}{spread}, {card.task}')
         if reason:
             print(
-                f'  out of distribution of the {predictor.card.networks:,} networks of '
-                f'{predictor.card.space} in the training set: {reason}'
+                f'  out of distribution of the {card.networks:,} networks of '
+                f'{card.space} in the training set: {reason}'
             )
         records.append({'name': entry.name, 'score': score, 'std': std, 'ood': reason})
     return records
@@ -98,7 +99,8 @@ def _predict_each(args: argparse.Namespace) -> list[dict[str, Any]]:
 
 def _predict_table(args: argparse.Namespace) -> None:
     table = ArchTable.read(args.table, args.out, PREDICTED, args.space)
-    predictor = find_predictor(args.predictor or predictor_name(table.space))
+    name = args.predictor or predictor_name(table.space, args.task)
+    predictor = find_predictor(name)
     with progress_bar('networks') as show:
         graphs = GraphSet.of(table.graphs(input_size(args), show, args.task))
     if not len(table):

@@ -23,8 +23,8 @@ from .arguments import (
     add_predictor,
     add_source_options,
     input_size,
-    no_classifier,
     read_source,
+    unfit,
 )
 
 
@@ -60,38 +60,37 @@ def run(args: argparse.Namespace) -> None:
         )
     if args.top < 1:
         raise ValueError(f'--top {args.top}: at least 1 network is shown')
-    graphs, unfit = _graphs(args)
+    graphs, sources = _graphs(args)
     if not len(graphs):
         raise ValueError('rank: there are no networks')
     # One scale for all: that of a space only where all are of it.
     archs, names = graphs.cache.archs, graphs.cache.names
     spaces = {name.partition(':')[0] for name in names if None not in archs}
     space = spaces.pop() if len(spaces) == 1 else None
-    predictor = find_predictor(args.predictor or predictor_name(space))
-    ranked = rank_networks(predictor, graphs, unfit)
+    predictor = find_predictor(args.predictor or predictor_name(space, args.task))
+    reasons = {e.name: unfit(predictor.card, source, e) for source, e in sources}
+    ranked = rank_networks(predictor, graphs, reasons)
     if args.json:
         print_result(args, [asdict(one) for one in ranked[: args.top]])
     else:
         print_ranking(ranked, predictor.card, args.top)
 
 
-def _graphs(args: argparse.Namespace) -> tuple[GraphSet, dict[str, str]]:
-    """Networks, and by name reasons why some are no classifiers."""
+def _graphs(args: argparse.Namespace) -> tuple[GraphSet, list[tuple[str, Entry]]]:
+    """Networks, and SOURCEs with what they gave."""
     if args.cache:
-        return GraphSet(GraphCache.load(args.cache)), {}
+        return GraphSet(GraphCache.load(args.cache)), []
     if args.sources:
         entries = [read_source(source, args) for source in args.sources]
-        pairs = zip(args.sources, entries, strict=True)
-        return GraphSet(GraphCache.from_entries(entries)), {
-            e.name: no_classifier(s, e) for s, e in pairs
-        }
+        pairs = list(zip(args.sources, entries, strict=True))
+        return GraphSet(GraphCache.from_entries(entries)), pairs
     table = ArchTable.read(args.table, space=args.space)
     with progress_bar('networks') as show:
         named = zip(
             table.archs, table.graphs(input_size(args), show, args.task), strict=True
         )
         packed = (_entry(table.space, arch, graph) for arch, graph in named)
-        return GraphSet(GraphCache.from_entries(packed)), {}
+        return GraphSet(GraphCache.from_entries(packed)), []
 
 
 def _entry(space: str, arch: str, graph: Graph) -> Entry:

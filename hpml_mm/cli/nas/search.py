@@ -94,7 +94,7 @@ def run(args: argparse.Namespace) -> None:
     space = get_space(args.space, args.task)
     check_out_folder(out)
     start = [_arch(space, text) for text in args.start]
-    predictor = find_predictor(args.predictor or predictor_name(space.name))
+    predictor = find_predictor(args.predictor or predictor_name(space.name, space.task))
     published = args.published and _measured(args.published, space.name, predictor)
     with progress_bar('networks') as show:
         found = search_archs(

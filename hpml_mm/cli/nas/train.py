@@ -12,6 +12,7 @@ from hpml_mm.cli.outputs import check_out
 from hpml_mm.config.arguments import add_config_options
 from hpml_mm.predictor.checkpoint_predictor import checkpoint_predictor
 from hpml_mm.predictor.data.bench import Bench
+from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.predictor import ScorePredictor
 from hpml_mm.predictor.predictor_file import save_score_predictor
 from hpml_mm.predictor.training import METHODS, train_predictor
@@ -36,7 +37,10 @@ def add_sample(parser: argparse.ArgumentParser, number: int | None = None) -> No
     parser.add_argument('cache', type=Path, metavar='CACHE', help='graphs of a table')
     sample = parser.add_argument_group('sample')
     sample.add_argument(
-        '--metric', metavar='NAME', help="the label; else the table's accuracy"
+        '--metric',
+        metavar='NAME(UNIT)',
+        help="the label, with ':max' or ':min' behind it where it is not known which "
+        "is better; else the table's accuracy",
     )
     sample.add_argument(
         '-n',
@@ -92,9 +96,17 @@ def _predictor(args: argparse.Namespace) -> ScorePredictor:
         )
     if args.cfg_options:
         raise ValueError('train: --cfg-options change a --config, and there is none')
-    bench = Bench.of_cache(args.cache, args.metric)
     method = args.method or METHODS[0]
-    return train_predictor(bench, args.number, args.seed or 0, method)
+    return train_predictor(read_bench(args), args.number, args.seed or 0, method)
+
+
+def read_bench(args: argparse.Namespace) -> Bench:
+    """Read the networks of a cache that have the label; print how many have not."""
+    bench = Bench.of_cache(args.cache, args.metric, labelled_only=True)
+    unlabelled = len(GraphCache.load(args.cache)) - len(bench)
+    if unlabelled:
+        print(f'left out, without {bench.metric}: {unlabelled:,} of the networks')
+    return bench
 
 
 def _refuse_with_config(args: argparse.Namespace) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.spaces import SPACES, SearchSpace, get_space
+from hpml_mm.predictor.tasks.metric import TaskMetric
 from hpml_mm.utils.messages import listed
 
 from .graph_set import GraphSet
@@ -32,23 +33,27 @@ class Bench(GraphSet):
     Args:
         space: Name of their search space.
         cache: Their graphs.
-        metric: Name of the label.
+        metric: Name of the label with its unit, and with ':max' or ':min' behind it
+            where its direction is not known, see ``TaskMetric.parse``.
 
     Raises:
-        ValueError: The cache has no such metric, or a network lacks it.
+        ValueError: The cache has no such metric, its direction is not known, or a
+            network lacks it.
     """
 
     def __init__(self, space: str, cache: GraphCache, metric: str) -> None:
         super().__init__(cache)
         self.space = space
         self.cache = cache
-        self.metric = metric
-        self.labels = cache.metric(metric)
+        # It may be misspelt: the cache says what there is.
+        self.labels = cache.metric(metric.partition(':')[0])
+        self.task = TaskMetric.parse(metric)
+        self.metric = metric = self.task.heading
         missing = np.flatnonzero(np.isnan(self.labels))
         if len(missing):
             raise ValueError(
                 f'{cache.names[missing[0]]} has no {metric!r}; '
-                'choose the networks that have it by `predictor.py cache filter`'
+                'choose the networks that have it by `hpml nas cache filter`'
             )
 
     @classmethod
@@ -80,7 +85,7 @@ class Bench(GraphSet):
                 raise ValueError(
                     f'{path} has networks of {len(spaces)} spaces, {spaces[0]} and '
                     f'{spaces[1]} among them: choose those of one by '
-                    '`predictor.py cache filter --space`'
+                    '`hpml nas cache filter --space`'
                 )
             if space != (expected or space):
                 raise ValueError(f'{path} has networks of {space}, not of {expected}')
@@ -90,7 +95,8 @@ class Bench(GraphSet):
             )
         metric = metric or LABELS[space]
         if labelled_only:
-            cache = cache.select(np.flatnonzero(~np.isnan(cache.metric(metric))))
+            label = cache.metric(metric.partition(':')[0])
+            cache = cache.select(np.flatnonzero(~np.isnan(label)))
         return cls(space, cache, metric)
 
     def draw(self, count: int, seed: int) -> Draw:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from hpml_mm.predictor.data.bench import Bench
 
-from .targets import LogError, TargetTransform, transform_of
+from .targets import LogError, RankNormal, TargetTransform, transform_of
 
 # Networks of a task that the scales are fitted on; predictions use all of them.
 MAX_FITTED = 400
@@ -49,7 +49,9 @@ class Task:
     @classmethod
     def of(cls, bench: Bench, rows: np.ndarray) -> 'Task':
         """Some networks of a table."""
-        return cls(bench.statistics.take(rows), bench.labels[rows])
+        # Of percentages an error of half the size is as far from another as a double.
+        transform = LogError if bench.task.unit == '%' else RankNormal
+        return cls(bench.statistics.take(rows), bench.labels[rows], transform)
 
     def sample(self, rng: np.random.RandomState) -> 'Task':
         """At most ``MAX_FITTED`` of the networks."""

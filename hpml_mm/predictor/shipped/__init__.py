@@ -1,10 +1,11 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Trained predictors shipped with the package, named by their search space."""
+"""Trained predictors shipped with the package, named by search space and task."""
 
 from pathlib import Path
 
 from hpml_mm.predictor.predictor import ScorePredictor
 from hpml_mm.predictor.predictor_file import load_score_predictor
+from hpml_mm.predictor.spaces import SPACES, get_space
 
 _FOLDER = Path(__file__).parent
 #: Also for networks of no search space: it was trained on the largest images.
@@ -34,6 +35,17 @@ def find_predictor(name: str) -> ScorePredictor:
     return load_score_predictor(name)
 
 
-def predictor_name(space: str | None) -> str:
-    """Name of the shipped predictor for a search space; None if there is none."""
-    return space if space in shipped_names() else DEFAULT
+def predictor_name(space: str | None, task: str | None = None) -> str:
+    """Choose a shipped predictor.
+
+    Args:
+        space: Search space; None for networks of none.
+        task: Task of the networks; None for the space's own, or its first.
+
+    Returns:
+        That of the task or of the space; the default where there is none.
+    """
+    if space in SPACES:
+        task = task or get_space(space).task
+    names = (f'{space}-{task}', space)
+    return next((name for name in names if name in shipped_names()), DEFAULT)
