@@ -82,7 +82,7 @@ class CoregionalisedProcess(nn.Module):
         features: Features,
         labels: np.ndarray,
         transform: type[TargetTransform] = RankNormal,
-        steps: int = 30,
+        steps: int = 60,
         seed: int = 0,
     ) -> 'CoregionalisedProcess':
         """Fit scales and B, maximum a posteriori, and condition on all labels.

@@ -81,6 +81,8 @@ class Drawn:
 
 
 Method = Callable[[Drawn, Target], np.ndarray]
+# Of Adam, for a study of minutes.
+_STEPS = 30
 # Predictors of the other tasks.
 _SOURCES: Mapping[str, Callable[[], TaskRegressor]] = {
     'ridge': lambda: TaskRegressor([RidgeMember()]),
@@ -137,7 +139,7 @@ def _coregionalised(drawn: Drawn, target: Target) -> np.ndarray:
     features = drawn.published.features
     known = features.take(np.concatenate([own, other]))
     model = CoregionalisedProcess(labels.shape[1], len(features.feature_sets))
-    model.fit(known, labels)
+    model.fit(known, labels, steps=_STEPS)
     return model.predict(features.take(drawn.split.test), 0)[0]
 
 

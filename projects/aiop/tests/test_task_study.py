@@ -2,6 +2,7 @@
 """The comparison over tasks, on a small table that the test makes."""
 
 import csv
+import dataclasses
 import itertools
 import sys
 from pathlib import Path
@@ -11,7 +12,9 @@ import pytest
 
 from hpml_mm.experiments.rows import read_results
 from hpml_mm.predictor.metrics import srcc
+from hpml_mm.predictor.tasks.features import arch_features
 from hpml_mm.predictor.tasks.metric import TRANSNAS_METRICS
+from hpml_mm.predictor.tasks.predictor import TaskPredictor
 from projects.aiop.tasks import protocol
 from projects.aiop.tasks.__main__ import main
 from projects.aiop.tasks.methods import CASES, Drawn, Target
@@ -198,3 +201,22 @@ def test_tables_that_are_missing_or_cut_off_are_named(folder, tmp_path):
     (tmp_path / 'tnb101_micro_zero_cost.csv').write_text('\n'.join(proxies[:-1]))
     with pytest.raises(ValueError, match='networks without grasp'):
         Published.read(tmp_path, 'micro')
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('others', [(), (2, 5)])
+def test_the_mean_is_what_a_user_of_the_library_gets(drawn, others):
+    split, published = drawn.split, drawn.published
+    target = Target(0, 20, others)
+    scores = np.full(drawn.scores.shape, np.nan)
+    scores[split.labelled[:20], 0] = drawn.scores[split.labelled[:20], 0]
+    for other in others:
+        scores[split.sources, other] = drawn.scores[split.sources, other]
+    table = dataclasses.replace(published.table, scores=scores)
+    names = [TASKS[other] for other in others]
+    found = TaskPredictor.fit(table, TASKS[0], names)
+    unseen = arch_features(table.space, [table.names[row] for row in split.test])
+    expected = CASES['20+300' if others else '20'].methods['mean'](drawn, target)
+    # Networks are in another order, which moves the last digits.
+    assert found.predict(unseen) == pytest.approx(expected, abs=0.3)
+    assert srcc(found.predict(unseen), expected) > 0.98
