@@ -10,7 +10,12 @@ _DATASETS = {
     'cifar100': 'CIFAR-100',
     'imagenet16-120': 'ImageNet16-120',
 }
-_MEASURES = {'top1(%)': 'top-1 (%)'}
+_MEASURES = {
+    'top1(%)': 'top-1 (%)',
+    'pixel_accuracy(%)': 'pixel accuracy (%)',
+    'ssim(1)': 'SSIM',
+    'neg_loss(1)': 'loss times -1',
+}
 
 
 @dataclasses.dataclass(frozen=True)

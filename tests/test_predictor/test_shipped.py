@@ -11,7 +11,7 @@ from hpml_mm.predictor.data.bench import Bench
 from hpml_mm.predictor.data.build import build_cache
 from hpml_mm.predictor.data.graph_set import GraphSet
 from hpml_mm.predictor.data.network_source import load_source
-from hpml_mm.predictor.shipped import find_predictor, shipped_names
+from hpml_mm.predictor.shipped import find_predictor, predictor_name, shipped_names
 from hpml_mm.predictor.training import score_again, train_predictor
 
 OFA = 'ofa-mbv3-w1.0'
@@ -20,12 +20,37 @@ FOLDER = Path(shipped.__file__).parent
 ARCH = ';'.join(['5-4'] * 20)
 
 
-def test_all_are_small_and_better_than_ridge():
-    names = shipped_names()
-    assert names == [OFA, 'nas-bench-201', 'nas-bench-macro']
-    sizes = [(FOLDER / f'{name}.safetensors').stat().st_size for name in names]
-    assert sum(sizes) < 300_000
-    for name in names:
+CLASSIFIERS = [OFA, 'nas-bench-201', 'nas-bench-macro']
+OF_TASKS = [name for name in shipped_names() if name not in CLASSIFIERS]
+
+
+def test_all_are_small():
+    sizes = [path.stat().st_size for path in FOLDER.glob('*.safetensors')]
+    assert len(sizes) == len(CLASSIFIERS) + len(OF_TASKS)
+    assert sum(sizes) < 1_000_000
+
+
+@pytest.mark.parametrize('name', OF_TASKS)
+def test_those_of_a_task_beat_macs_on_other_networks(name):
+    card = find_predictor(name).card
+    task, metric = card.label.split('/')
+    assert name == f'{card.space}-{task}'
+    assert card.unit == ('percent' if metric.endswith('(%)') else '1')
+    own, macs = card.scores['predictor'], card.scores['macs']
+    assert own['srcc(1)'] > macs['srcc(1)'] + 0.05
+    assert own[card.error] < macs[card.error]
+    assert predictor_name(card.space, task) == name
+
+
+def test_the_first_task_is_taken_where_none_is_asked_for():
+    assert len(OF_TASKS) == 14
+    assert predictor_name('transnas-micro') == 'transnas-micro-class_scene'
+    assert predictor_name('nas-bench-201') == 'nas-bench-201'
+    assert predictor_name('ofa-resnet50') == predictor_name(None) == OFA
+
+
+def test_classifiers_of_one_task_beat_ridge():
+    for name in CLASSIFIERS:
         card = find_predictor(name).card
         assert (card.space, card.unit) == (name, 'percent')
         assert card.table

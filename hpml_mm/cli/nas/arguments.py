@@ -11,10 +11,7 @@ from hpml_mm.config.arguments import add_config_options
 from hpml_mm.predictor.card import Card
 from hpml_mm.predictor.data.network_source import load_source, parse_size
 from hpml_mm.predictor.graphs.graph import Entry
-from hpml_mm.predictor.shipped import (
-    DEFAULT,
-    shipped_names,
-)
+from hpml_mm.predictor.shipped import DEFAULT, named_shortly
 from hpml_mm.predictor.spaces import SPACES
 from hpml_mm.predictor.spaces.transnas.decoders import TASKS
 
@@ -107,7 +104,7 @@ def add_predictor(parser: argparse._ActionsContainer) -> None:
         '--predictor',
         metavar='NAME|FILE',
         help='a file, or one that comes with the package: '
-        f'{", ".join(shipped_names())}; else that of the search space, or '
+        f'{named_shortly()}; else that of the search space and task, or '
         f'{DEFAULT} for other networks',
     )
 

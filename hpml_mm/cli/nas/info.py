@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hpml_mm.cli.outputs import add_json_option, print_result, result_alone
 from hpml_mm.predictor.data.bench import Bench
-from hpml_mm.predictor.shipped import DEFAULT, find_predictor, shipped_names
+from hpml_mm.predictor.shipped import DEFAULT, find_predictor, named_shortly
 from hpml_mm.predictor.training import score_again
 
 from .card import print_card, print_scores
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs='?',
         default=DEFAULT,
         metavar='PREDICTOR',
-        help=f'a file, or one of {", ".join(shipped_names())}; else %(default)s',
+        help=f'a file, or one of {named_shortly()}; else %(default)s',
     )
     parser.add_argument(
         '--cache',

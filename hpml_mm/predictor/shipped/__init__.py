@@ -18,6 +18,20 @@ def shipped_names() -> list[str]:
     return [DEFAULT, *sorted(names - {DEFAULT})]
 
 
+def named_shortly() -> str:
+    """Names of the shipped predictors in a few words: tasks of a space together."""
+    found: dict[str, list[str]] = {}
+    for name in shipped_names():
+        space = next((s for s in SPACES if name.startswith(f'{s}-')), None)
+        found.setdefault(space or name, [])
+        if space is not None:
+            found[space].append(name.removeprefix(f'{space}-'))
+    return ', '.join(
+        f'{name}-TASK ({", ".join(tasks)})' if tasks else name
+        for name, tasks in found.items()
+    )
+
+
 def find_predictor(name: str) -> ScorePredictor:
     """Load a shipped predictor by its name, or one from a file.
 
@@ -28,9 +42,8 @@ def find_predictor(name: str) -> ScorePredictor:
     if name in shipped_names():
         return load_score_predictor(_FOLDER / f'{name}.safetensors')
     if not Path(name).is_file():
-        known = ', '.join(shipped_names())
         raise FileNotFoundError(
-            f'no predictor {name!r}: name a file, or one of {known}'
+            f'no predictor {name!r}: name a file, or one of {named_shortly()}'
         )
     return load_score_predictor(name)
 

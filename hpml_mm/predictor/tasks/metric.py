@@ -14,7 +14,8 @@ _HEADING = re.compile(r'([^():]+)\(([^()]+)\)(?::(\w+))?')
 # Last parts of published metrics' names, without their case.
 _GREATER = {
     *('top1', 'top5', 'accuracy', 'pixel_accuracy', 'ssim', 'psnr', 'neg_loss'),
-    *('ap', 'box_ap', 'mask_ap', 'map', 'pck', 'auc', 'pq', 'miou', 'iou', 'f1'),
+    *('ap', 'box_ap', 'mask_ap', 'pose_ap', 'map', 'pck', 'pckh', 'auc', 'pq', 'miou'),
+    *('iou', 'f1'),
 }
 _LESS = {'loss', 'error', 'mae', 'mse', 'nme', 'perplexity'}
 #: Metrics of TransNAS-Bench-101, by the names of the table's columns.
@@ -96,7 +97,7 @@ def is_metric(heading: str) -> bool:
 
 
 def _known_direction(name: str) -> str | None:
-    last = name.rpartition('/')[2].lower()
+    last = name.rpartition('/')[2].lower().replace('-', '_')
     if last in _GREATER:
         return 'max'
     return 'min' if last in _LESS else None
