@@ -5,7 +5,7 @@ import pytest
 from mmengine.config import Config
 from torch import nn
 
-from hpml_mm.predictor.data.config_model import find_config, input_shape
+from hpml_mm.predictor.stock.config_model import find_config, input_shape
 
 
 @pytest.mark.parametrize(

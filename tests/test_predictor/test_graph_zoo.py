@@ -13,7 +13,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from hpml_mm.compat import has_mmpose
-from hpml_mm.predictor.data.config_model import (
+from hpml_mm.predictor.stock.config_model import (
     config_model,
     find_config,
     input_shape,

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from hpml_mm.compat import has_mmpose
-from hpml_mm.predictor.data.config_model import (
+from hpml_mm.predictor.stock.config_model import (
     config_model,
     find_config,
     input_shape,

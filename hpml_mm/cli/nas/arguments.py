@@ -20,8 +20,8 @@ from hpml_mm.predictor.spaces.transnas.decoders import TASKS
 
 _FACTORS = {'k': 10**3, 'm': 10**6, 'g': 10**9}
 SOURCE = (
-    'an arch (SPACE:ARCH), an .onnx file, a config of MMPretrain or MMPose, or the '
-    'name of a model that one of them publishes'
+    'an arch (SPACE:ARCH), an .onnx file, a config of MMPretrain, MMPose or MMDetection, '
+    'or the name of a model that one of them publishes'
 )
 
 
@@ -93,7 +93,7 @@ def unfit(card: Card, source: str, entry: Entry) -> str:
     if not classifies or entry.arch or Path(source).suffix.lower() == '.onnx':
         return ''
     # They import mmengine's registry, which an arch does without.
-    from hpml_mm.predictor.data.config_model import find_config
+    from hpml_mm.predictor.stock.config_model import find_config
 
     with contextlib.redirect_stdout(sys.stderr):
         model = find_config(source).model

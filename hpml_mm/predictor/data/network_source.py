@@ -28,8 +28,8 @@ def load_source(
 
             - an arch of a search space, ``SPACE:ARCH`` or, with ``space``, ``ARCH``;
             - an ONNX file;
-            - a config file of MMPretrain or MMPose, or ``package::name``;
-            - the name of a model that MMPretrain or MMPose publish.
+            - a config file of MMPretrain, MMPose or MMDetection, or ``package::name``;
+            - the name of a model that one of them publishes.
         space: Name of a search space; the source is an arch of it.
         size: Height and width of the image; None for what the source says.
         options: Overrides of a config, by dotted key.
@@ -146,15 +146,20 @@ def _config_graph(
     # All import MMPretrain or its like, which an arch does without.
     from hpml_mm.config.overrides import apply_options
     from hpml_mm.predictor.graphs.tracing.trace import trace, uninitialised
+    from hpml_mm.predictor.stock.config_model import (
+        config_model,
+        find_config,
+        input_shape,
+    )
+    from hpml_mm.predictor.stock.detectors import detector_call
 
-    from .config_model import config_model, find_config, input_shape
 
     cfg = find_config(source)
     apply_options(cfg, options)
     # Weights are not looked at, and the largest models have a billion.
     with uninitialised():
         model = config_model(cfg, source)
-    return trace(model, input_shape(cfg, model, source, size))
+    return trace(model, input_shape(cfg, model, source, size), detector_call(model))
 
 
 def parse_size(text: str) -> tuple[int, int]:

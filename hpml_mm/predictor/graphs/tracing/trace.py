@@ -24,6 +24,7 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
+from unittest import mock
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,7 @@ from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
     FakeTensorMode,
+    unset_fake_temporarily,
 )
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -68,6 +70,7 @@ def trace(
     with (
         _quiet(),
         _plain_attention(),
+        _known_shapes(),
         FakeTensorMode(allow_non_fake_inputs=True),
         torch.no_grad(),
         paths.watch(),
@@ -117,6 +120,18 @@ def _plain_attention() -> Iterator[None]:
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
+
+
+@contextmanager
+def _known_shapes() -> Iterator[None]:
+    """Let shapes that a network makes a tensor of keep their values."""
+
+    def shape_of(tensor: Tensor) -> Tensor:
+        with unset_fake_temporarily():
+            return torch.tensor(tensor.shape)
+
+    with mock.patch.object(torch, '_shape_as_tensor', shape_of):
+        yield
 
 
 def _call(module: nn.Module, image: Tensor) -> Any:
