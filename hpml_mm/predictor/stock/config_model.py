@@ -60,7 +60,7 @@ def find_config(source: str) -> Config:
     hint = f'; did you mean {" or ".join(near)}?' if near else ''
     raise FileNotFoundError(
         f'{source!r} is no arch, no ONNX file, no config file, and no model of '
-        f'{", ".join(_PACKAGES)}{hint}'
+        f'{", ".join(_PACKAGES[:-1])} or {_PACKAGES[-1]}{hint}'
     )
 
 
