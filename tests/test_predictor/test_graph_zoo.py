@@ -13,13 +13,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from hpml_mm.compat import has_mmpose
+from hpml_mm.predictor.graphs.graph import validate
+from hpml_mm.predictor.graphs.tracing.trace import trace, uninitialised
 from hpml_mm.predictor.stock.config_model import (
     config_model,
     find_config,
     input_shape,
 )
-from hpml_mm.predictor.graphs.graph import validate
-from hpml_mm.predictor.graphs.tracing.trace import trace, uninitialised
 
 # One of the smaller configs of each family.
 CLASSIFIERS = """
@@ -60,10 +60,6 @@ UNTRACEABLE = {
     'cid_hrnet-w32_8xb20-140e_coco-512x512': (
         "aten.nonzero.default in module 'BottomupPoseEstimator': its result depends on "
         'values'
-    ),
-    # Deformable convolutions are an operator of MMCV.
-    'dekr_hrnet-w32_8xb10-140e_coco-512x512': (
-        "in module 'head.displacement_conv_layers.1.adapt_conv'"
     ),
     # Its sparse convolutions take a mask from outside the network.
     'spark_sparse-resnet50_8xb512-amp-coslr-800e_in1k': (

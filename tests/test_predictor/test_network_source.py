@@ -6,11 +6,6 @@ import pytest
 import torch
 
 from hpml_mm.compat import has_mmpose
-from hpml_mm.predictor.stock.config_model import (
-    config_model,
-    find_config,
-    input_shape,
-)
 from hpml_mm.predictor.data.network_source import (
     DEFAULT_SPACE,
     load_source,
@@ -20,6 +15,11 @@ from hpml_mm.predictor.data.network_source import (
 from hpml_mm.predictor.graphs import same
 from hpml_mm.predictor.graphs.tracing.trace import trace
 from hpml_mm.predictor.spaces import SPACES, get_space
+from hpml_mm.predictor.stock.config_model import (
+    config_model,
+    find_config,
+    input_shape,
+)
 
 CELL = '|none~0|+|none~0|none~1|+|none~0|none~1|none~2|'
 

@@ -5,11 +5,17 @@ import argparse
 import contextlib
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hpml_mm.config.arguments import add_config_options
 from hpml_mm.predictor.card import Card
-from hpml_mm.predictor.data.network_source import load_source, parse_size
+from hpml_mm.predictor.data.network_source import (
+    load_module,
+    load_source,
+    parse_size,
+)
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.shipped import (
     DEFAULT,
@@ -20,8 +26,8 @@ from hpml_mm.predictor.spaces.transnas.decoders import TASKS
 
 _FACTORS = {'k': 10**3, 'm': 10**6, 'g': 10**9}
 SOURCE = (
-    'an arch (SPACE:ARCH), an .onnx file, a config of MMPretrain, MMPose or MMDetection, '
-    'or the name of a model that one of them publishes'
+    'an arch (SPACE:ARCH), an .onnx file, a config of MMPretrain, MMPose or '
+    'MMDetection, or the name of a model that one of them publishes'
 )
 
 
@@ -82,6 +88,17 @@ def read_source(source: str, args: argparse.Namespace) -> Entry:
     with contextlib.redirect_stdout(sys.stderr):
         size = input_size(args)
         return load_source(source, args.space, size, args.cfg_options, args.task)
+
+
+def read_module(source: str, args: argparse.Namespace) -> tuple[Any, Sequence[int]]:
+    """Build the network that an argument names, and tell the shape of its images.
+
+    Raises:
+        FileNotFoundError: There is no such network.
+        ValueError: It cannot be built.
+    """
+    with contextlib.redirect_stdout(sys.stderr):
+        return load_module(source, args.space, input_size(args), args.cfg_options)
 
 
 def unfit(card: Card, source: str, entry: Entry) -> str:

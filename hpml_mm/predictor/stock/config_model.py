@@ -30,8 +30,8 @@ def find_config(source: str) -> Config:
     """Find a config by path, as ``package::name``, or by a published model's name.
 
     Args:
-        source: ``configs/fer/a.py``, ``mmpose::path/to/a.py``, or what one of the packages
-            calls a model, such as ``resnet18_8xb32_in1k``.
+        source: ``configs/fer/a.py``, ``mmpose::path/to/a.py``, or what one of the
+            packages calls a model, such as ``resnet18_8xb32_in1k``.
 
     Raises:
         FileNotFoundError: There is none of that path or name; the message names

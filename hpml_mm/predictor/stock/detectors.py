@@ -10,7 +10,7 @@ import contextlib
 import copy
 import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from mmengine.config import Config
@@ -18,11 +18,13 @@ from mmengine.structures import InstanceData
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d
 
+Part: TypeAlias = Any  # a module of MMDetection, whose parts have no types
+
 #: Regions that the heads for boxes and for masks look at.
 BOXES, MASKS = 1000, 100
 
 
-def detector_call(model: nn.Module) -> Callable[[nn.Module, Tensor], Any] | None:
+def detector_call(model: Part) -> Callable[[nn.Module, Tensor], Any] | None:
     """Find the function that runs a detector for ``trace``.
 
     Args:
@@ -32,12 +34,14 @@ def detector_call(model: nn.Module) -> Callable[[nn.Module, Tensor], Any] | None
         A function of model and image; None for a model that is no detector of
         MMDetection, which needs none.
     """
-    if not any(c.__module__ == 'mmdet.models.detectors.base' for c in type(model).mro()):
+    if not any(
+        c.__module__ == 'mmdet.models.detectors.base' for c in type(model).mro()
+    ):
         return None
     return _run
 
 
-def _run(model: nn.Module, image: Tensor) -> Any:
+def _run(model: Part, image: Tensor) -> Any:
     sample = _sample(image)
     with _whatever_the_values(model):
         if hasattr(model, 'roi_head'):
@@ -60,11 +64,11 @@ def without_teacher(cfg: Config) -> Config:
     return cfg
 
 
-def _two_stage(model: nn.Module, image: Tensor, sample: Any) -> list[Any]:
+def _two_stage(model: Part, image: Tensor, sample: Any) -> list[Any]:
     """Run features, region proposals, and the heads on fixed regions."""
     features, head = model.extract_feat(image), model.roi_head
     regions, outputs = InstanceData(bboxes=image.new_empty(BOXES, 4)), []
-    first = model.rpn_head if model.with_rpn else None
+    first: Part = model.rpn_head if model.with_rpn else None
     if hasattr(first, 'init_proposal_features'):  # regions that are learned
         (regions,) = first.predict(features, [sample])
     elif first is not None:
@@ -77,7 +81,7 @@ def _two_stage(model: nn.Module, image: Tensor, sample: Any) -> list[Any]:
 
 
 def _stages(
-    head: nn.Module, features: Sequence[Tensor], regions: InstanceData, sample: Any
+    head: Part, features: Sequence[Tensor], regions: InstanceData, sample: Any
 ) -> Iterator[Any]:
     """Run a head of several stages.
 
@@ -102,7 +106,7 @@ def _stages(
 
 
 def _masks(
-    head: nn.Module,
+    head: Part,
     features: Sequence[Tensor],
     rois: Tensor,
     shared: Mapping[str, Any],
@@ -134,7 +138,7 @@ def _sample(image: Tensor) -> Any:
 
 
 @contextlib.contextmanager
-def _whatever_the_values(model: nn.Module) -> Iterator[None]:
+def _whatever_the_values(model: Part) -> Iterator[None]:
     """Context in which a detector does what does not depend on values.
 
     Regions stay where they are, and each level of a pyramid has its share of them: how
@@ -142,7 +146,7 @@ def _whatever_the_values(model: nn.Module) -> Iterator[None]:
     from the whole level. A convolution that is computed only where an object is
     expected is computed everywhere.
     """
-    fixed = {
+    fixed: dict[str, tuple[str, Callable[..., Any]]] = {
         'SingleRoIExtractor': ('forward', _shared_out),
         'RoIAlign': ('forward', _pooled),
         'MaskedConv2d': ('forward', _everywhere),
@@ -163,7 +167,7 @@ def _whatever_the_values(model: nn.Module) -> Iterator[None]:
 
 
 def _shared_out(
-    extractor: nn.Module,
+    extractor: Part,
     levels: Sequence[Tensor],
     rois: Tensor,
     roi_scale_factor: float | None = None,
@@ -173,16 +177,16 @@ def _shared_out(
     return torch.cat([layers[i](levels[i], part) for i, part in enumerate(parts)])
 
 
-def _pooled(layer: nn.Module, level: Tensor, rois: Tensor) -> Tensor:
+def _pooled(layer: Part, level: Tensor, rois: Tensor) -> Tensor:
     return adaptive_avg_pool2d(level, layer.output_size).expand(len(rois), -1, -1, -1)
 
 
-def _everywhere(layer: nn.Conv2d, image: Tensor, mask: Tensor | None = None) -> Tensor:
+def _everywhere(layer: Part, image: Tensor, mask: Tensor | None = None) -> Tensor:
     return nn.Conv2d.forward(layer, image)
 
 
 def _unmoved(
-    head: nn.Module,
+    head: Part,
     sampling_results: Any,
     bbox_results: Mapping[str, Any],
     batch_img_metas: Any,
@@ -190,5 +194,5 @@ def _unmoved(
     return [InstanceData(bboxes=bbox_results['rois'][:, 1:])]
 
 
-def _added(head: nn.Module, regions: Tensor, context: Tensor, rois: Tensor) -> Tensor:
+def _added(head: Part, regions: Tensor, context: Tensor, rois: Tensor) -> Tensor:
     return regions + context

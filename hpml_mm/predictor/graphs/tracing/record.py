@@ -155,7 +155,12 @@ class Recorder(TorchDispatchMode):
         source, weight, bias = call.args[:3]
         if call.op == _DEFORMABLE:
             # Without a bias it adds zeros.
-            bias, stride, groups, transposed = call.args[4], call.args[5:7], call.args[11], False
+            bias, stride, groups, transposed = (
+                call.args[4],
+                call.args[5:7],
+                call.args[11],
+                False,
+            )
             bias = bias if self._values.get(bias).weights else None
         else:
             stride, transposed, groups = call.args[3], call.args[6], call.args[8]

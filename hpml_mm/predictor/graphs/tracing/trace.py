@@ -80,7 +80,7 @@ def trace(
         recorder = Recorder(weights, paths, image)
         try:
             with recorder, evaluating(module):
-                output = (call or _call)(module, image)
+                output = (call or raw_output)(module, image)
             tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
             return recorder.finish(tensors)
         except Exception as error:
@@ -134,7 +134,8 @@ def _known_shapes() -> Iterator[None]:
         yield
 
 
-def _call(module: nn.Module, image: Tensor) -> Any:
+def raw_output(module: nn.Module, image: Tensor) -> Any:
+    """Run a network up to its head's raw output."""
     # What MMEngine's models take, and their name for the network's own output.
     if {'data_samples', 'mode'} <= set(inspect.signature(module.forward).parameters):
         return module(image, None, mode='tensor')
