@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 
 from hpml_mm.predictor.graphs.tracing.ops import plain_name
 from hpml_mm.predictor.graphs.tracing.trace import raw_output
@@ -60,6 +60,8 @@ def synflow(module: nn.Module, images: Tensor, run: Run = raw_output) -> float:
     for part in net.modules():
         if isinstance(part, _BatchNorm):
             _replace(part, nn.Identity.forward)
+        # Some networks make a tensor of float32 themselves.
+        part.register_forward_pre_hook(_doubled)
     with torch.no_grad():
         for value in net.state_dict().values():
             if value.is_floating_point():
@@ -219,6 +221,14 @@ def _prepared(module: nn.Module) -> nn.Module:
 def _replace(part: nn.Module, forward: Callable[..., Tensor]) -> None:
     """Let a module run by the method of another class."""
     part.forward = types.MethodType(forward, part)
+
+
+def _doubled(part: nn.Module, inputs: Any) -> Any:
+    def double(value: Any) -> Any:
+        whole = not isinstance(value, Tensor) or not value.is_floating_point()
+        return value if whole else value.double()
+
+    return tree_map(double, inputs)
 
 
 def _total(output: Any) -> Tensor:

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 from traced_calls import Call
 
-from hpml_mm.predictor.proxies import jacov, naswot, snip, synflow
+from hpml_mm.predictor.proxies import jacov, naswot, noise_proxies, snip, synflow
 
 
 def linear(*rows, bias=None):
@@ -45,6 +45,11 @@ def test_synflow_of_a_convolution_and_a_shared_layer():
     assert synflow(conv, torch.zeros(2, 1, 3, 3)) == 40
     shared = linear([2])  # R = 2 * 2, whose derivative by the one weight is 2 * 2.
     assert synflow(nn.Sequential(shared, shared), torch.zeros(1, 1)) == 8
+
+
+def test_synflow_runs_a_network_that_makes_tensors_itself():
+    made = Call(lambda module, x: torch.full((1, 2), 2.0))
+    assert synflow(nn.Sequential(made, linear(*SECOND)), torch.zeros(1, 2)) == 6
 
 
 def test_snip_is_the_sum_of_weight_times_gradient():
@@ -115,6 +120,23 @@ def test_jacov_is_a_function_of_the_eigenvalues(images, eigenvalues):
 def test_jacov_of_constant_gradients_is_refused():
     with pytest.raises(ValueError, match='the same at all pixels'):
         jacov(nn.Identity(), torch.randn(2, 3))
+
+
+def test_what_a_network_has_not_is_none_with_a_reason():
+    found, reasons = noise_proxies(nn.Conv2d(3, 2, 3), (3, 8, 8))
+    assert [name for name, value in found.items() if value is None] == list(reasons)
+    assert reasons == {
+        'snip': 'snip: labels at random are for classifiers alone',
+        'naswot': 'naswot: the network has no ReLU, and so no codes to compare',
+    }
+    relu = nn.Sequential(nn.Flatten(), nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 2))
+    relu[1].bias.data.fill_(100)  # on for every image
+    found, reasons = noise_proxies(relu, (3, 1, 1))
+    assert found['naswot'] is None
+    assert reasons == {'naswot': 'naswot: two images switch on the same units'}
+    again, _ = noise_proxies(relu, (3, 1, 1))
+    other, _ = noise_proxies(relu, (3, 1, 1), seed=1)
+    assert again == found != other
 
 
 def conv_net():

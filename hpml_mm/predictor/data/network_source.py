@@ -89,7 +89,7 @@ def load_module(
         raise ValueError(f'{source} has no module: give an arch or a config')
     if (found := split_arch(source, space)) is not None:
         home = get_space(found[0])
-        side = (size or (home.resolution,))[0]
+        side = _side(home, size) or home.resolution
         return home.build(home.decode(found[1])), (3, side, side)
     _refuse_near_arch(source)
     model, shape, call = _config_model(source, size, options or {})
@@ -158,11 +158,15 @@ def arch_graph(
     Raises:
         ValueError: The arch is not in the space, or the size is not square.
     """
+    return space.graph(space.decode(arch), _side(space, size))
+
+
+def _side(space: SearchSpace, size: tuple[int, int] | None) -> int | None:
     if size is not None and size[0] != size[1]:
         raise ValueError(
             f'{size[0]}x{size[1]}: networks of {space.name} take square images'
         )
-    return space.graph(space.decode(arch), size and size[0])
+    return size and size[0]
 
 
 def _onnx_graph(path: str, size: tuple[int, int] | None) -> Graph:
