@@ -12,6 +12,7 @@ from predictor_toys import macro_cache
 from toy_tools import ROOT, call_tool
 
 from hpml_mm.cli.nas import COMMANDS
+from hpml_mm.cli.nas.arguments import parse_count
 from hpml_mm.cli.nas.card import print_card
 from hpml_mm.predictor.card import Card
 from hpml_mm.predictor.search_report import PREDICTED
@@ -201,9 +202,62 @@ def test_a_search_prints_the_best_and_draws_the_front(capsys):
         assert int(row[5].replace(',', '')) <= 70_000_000
         assert int(row[6].replace(',', '')) <= 1_200_000
     folder = Path('work_dirs/search', MACRO)
-    assert {name: f'{value:.6g}' for name, value in found.items()} == dict(named)
-    plain = printed(capsys, *arguments[:-1])
-    assert plain == lines[:-4]
+    assert sorted(path.name for path in folder.iterdir()) == [
+        'pareto.csv',
+        'pareto.png',
+    ]
+    before = (folder / 'pareto.csv').read_bytes()
+    printed(capsys, 'search', *arguments, '--out', 'b')
+    assert Path('b/pareto.csv').read_bytes() == before
+    with open('b/pareto.csv', newline='') as file:
+        front = list(csv.DictReader(file))
+    assert front[-1]['arch'] == rows[0][1]
+    assert [front[-1]['macs'], front[-1]['params']] == [
+        cell.replace(',', '') for cell in rows[0][5:]
+    ]
+    shown = [float(front[-1][name]) for name in PREDICTED[:2]]
+    assert shown == pytest.approx([float(cell) for cell in rows[0][2:4]], abs=0.006)
+    assert front[-1]['out_of_distribution'] == ''
+
+
+def test_what_rank_and_search_print_the_other_commands_take(capsys):
+    Path('a.csv').write_text(f'arch\n{OFA}\n{OFA.replace("3-3;", "7-6;", 2)}\n')
+    table = ('--table', 'a.csv', '--space', 'ofa-pn-w1.3')
+    ranked = cells(printed(capsys, 'rank', *table))
+    names = [row[1] for row in ranked]
+    assert all(name.startswith('ofa-pn-w1.3:') for name in names)
+    lines = printed(capsys, 'predict', *names)
+    assert [line.split(', ')[0] for line in lines if not line.startswith(' ')] == [
+        f'{row[1]}: {row[2]} ± {row[3]}' for row in ranked
+    ]
+    assert cells(printed(capsys, 'rank', *names)) == ranked
+    options = ('--trials', 2, '--out', 'c', '--start', *names)
+    found = cells(printed(capsys, 'search', 'ofa-pn-w1.3', *options))
+    assert [row[1:4] for row in found] == [row[1:4] for row in ranked]
+    again = cells(printed(capsys, 'rank', *(row[1] for row in found)))
+    assert [row[1] for row in again] == names
+
+
+def test_counts_are_read_with_and_without_units():
+    texts = ('300000000', '300M', '0.3G', '300000k', '3e8')
+    assert {parse_count(text) for text in texts} == {300_000_000}
+    for text in ('', 'M', '3x', '-3M', '0', 'nan', 'inf'):
+        with pytest.raises(ValueError, match='is no number above 0: write'):
+            parse_count(text)
+
+
+def test_proxies_of_the_untrained_network_stand_below_its_costs(capsys):
+    arguments = ('profile', f'{MACRO}:11111111', '--input-size', 16, '--proxies')
+    lines = printed(capsys, *arguments)
+    named = dict(line.split(': ') for line in lines[-4:])
+    assert list(named) == ['synflow', 'snip', 'naswot', 'jacov']
+    assert printed(capsys, *arguments) == lines
+    others = printed(capsys, *arguments, '--seed', 1)
+    assert others[:-4] == lines[:-4]
+    assert not set(others[-4:]) & set(lines[-4:])
+    found = json.loads('\n'.join(printed(capsys, *arguments, '--json')))['proxies']
+    assert {name: f'{value:.6g}' for name, value in found.items()} == named
+    assert printed(capsys, *arguments[:-1]) == lines[:-4]
 
 
 def test_proxies_that_a_network_has_not_are_named(capsys):
