@@ -9,8 +9,17 @@ _DATASETS = {
     'cifar10': 'CIFAR-10',
     'cifar100': 'CIFAR-100',
     'imagenet16-120': 'ImageNet16-120',
+    'coco': 'COCO',
+    'mpii': 'MPII',
 }
-_MEASURES = {'top1(%)': 'top-1 (%)'}
+_MEASURES = {
+    'top1(%)': 'top-1 (%)',
+    'box-ap(%)': 'box AP (%)',
+    'mask-ap(%)': 'mask AP (%)',
+    'pose-ap(%)': 'pose AP (%)',
+    'pckh(%)': 'PCKh (%)',
+    'pq(%)': 'PQ (%)',
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 
 import dataclasses
 import json
+import re
 from collections import Counter
 from types import SimpleNamespace
 
@@ -11,10 +12,11 @@ from predictor_command import printed, refused
 from toy_graphs import chain_graph
 
 from hpml_mm.compat import has_mmpose
+from hpml_mm.predictor.card import Card
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.stock import model_index, zoo
-from hpml_mm.predictor.stock.model_index import Published, published
+from hpml_mm.predictor.stock.model_index import SCORES, Published, published
 from hpml_mm.predictor.stock.zoo import build_zoo
 
 TOP1, BOX, MASK = 'imagenet/top1(%)', 'coco/box-ap(%)', 'coco/mask-ap(%)'
@@ -158,6 +160,13 @@ def test_a_package_without_an_index_or_not_installed_is_named(
     monkeypatch.setattr(model_index, 'find_spec', lambda name: None)
     with pytest.raises(ValueError, match='mmdet is not installed'):
         published('mmdet')
+
+
+@pytest.mark.parametrize('package', SCORES)
+def test_a_card_says_each_score_in_words(package):
+    for label, _ in SCORES[package].values():
+        card = Card('zoo', label, 'gp', 2, 0, 3, {}, '0')
+        assert re.fullmatch(r'(ImageNet|COCO|MPII) [\w -]+ \(%\)', card.task)
 
 
 def counts(package: str) -> Counter[str]:

@@ -98,7 +98,8 @@ def read_module(source: str, args: argparse.Namespace) -> tuple[Any, Sequence[in
         ValueError: It cannot be built.
     """
     with contextlib.redirect_stdout(sys.stderr):
-        return load_module(source, args.space, input_size(args), args.cfg_options)
+        size = input_size(args)
+        return load_module(source, args.space, size, args.cfg_options, args.task)
 
 
 def unfit(card: Card, source: str, entry: Entry) -> str:

@@ -68,6 +68,7 @@ def load_module(
     space: str | None = None,
     size: tuple[int, int] | None = None,
     options: Mapping[str, Any] | None = None,
+    task: str | None = None,
 ) -> tuple[Any, tuple[int, int, int]]:
     """Build a network with weights as PyTorch draws them.
 
@@ -76,6 +77,7 @@ def load_module(
         space: Name of a search space; the source is an arch of it.
         size: Height and width of the image; None for what the source says.
         options: Overrides of a config, by dotted key.
+        task: Task that an arch of TransNAS-Bench-101 is built for; None for the first.
 
     Returns:
         The module, and channels, height and width of its images.
@@ -88,7 +90,7 @@ def load_module(
     if Path(source).suffix.lower() == '.onnx':
         raise ValueError(f'{source} has no module: give an arch or a config')
     if (found := split_arch(source, space)) is not None:
-        home = get_space(found[0])
+        home = get_space(found[0], task)
         side = _side(home, size) or home.resolution
         return home.build(home.decode(found[1])), (3, side, side)
     _refuse_near_arch(source)

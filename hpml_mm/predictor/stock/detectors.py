@@ -128,7 +128,7 @@ def _masks(
 
 
 def _sample(image: Tensor) -> Any:
-    """What MMDetection wants to know of an image."""
+    """Make what MMDetection wants to know of an image."""
     from mmdet.structures import DetDataSample
 
     size = tuple(image.shape[-2:])
