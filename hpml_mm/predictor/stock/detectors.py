@@ -34,11 +34,8 @@ def detector_call(model: Part) -> Callable[[nn.Module, Tensor], Any] | None:
         A function of model and image; None for a model that is no detector of
         MMDetection, which needs none.
     """
-    if not any(
-        c.__module__ == 'mmdet.models.detectors.base' for c in type(model).mro()
-    ):
-        return None
-    return _run
+    bases = {kind.__module__ for kind in type(model).mro()}
+    return _run if 'mmdet.models.detectors.base' in bases else None
 
 
 def _run(model: Part, image: Tensor) -> Any:

@@ -4,6 +4,7 @@
 import dataclasses
 import functools
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
@@ -84,12 +85,12 @@ class Recorder(TorchDispatchMode):
         """Run an operator and record it."""
         self.running = func
         kwargs = kwargs or {}
-        if _are_sizes(_tensors([*args, *kwargs.values()])):
-            with unset_fake_temporarily():
-                return func(*args, **kwargs)
         out = _known(func, args)
         if out is None:
-            out = func(*args, **kwargs)
+            # A network's own tensors are not written to.
+            sizes = not _operator(func)[1] and _are_sizes([*args, *kwargs.values()])
+            with unset_fake_temporarily() if sizes else nullcontext():
+                out = func(*args, **kwargs)
         outputs = list(_tensors([out]))
         if outputs:
             self._record(func, args, list(_tensors([*args, *kwargs.values()])), outputs)
@@ -155,12 +156,8 @@ class Recorder(TorchDispatchMode):
         source, weight, bias = call.args[:3]
         if call.op == _DEFORMABLE:
             # Without a bias it adds zeros.
-            bias, stride, groups, transposed = (
-                call.args[4],
-                call.args[5:7],
-                call.args[11],
-                False,
-            )
+            bias, *stride = call.args[4:7]
+            groups, transposed = call.args[11], False
             bias = bias if self._values.get(bias).weights else None
         else:
             stride, transposed, groups = call.args[3], call.args[6], call.args[8]
@@ -222,9 +219,9 @@ def _known(func: Any, args: tuple) -> Tensor | tuple[Tensor, ...] | None:
     return None if args[5] else (out, out.new_empty(0), out.new_empty(0))
 
 
-def _are_sizes(tensors: Iterable[Tensor]) -> bool:
+def _are_sizes(arguments: Iterable[Any]) -> bool:
     """Find calls on a few whole numbers that are known, as the sizes of maps are."""
-    tensors = list(tensors)
+    tensors = list(_tensors(arguments))
     return bool(tensors) and all(
         type(tensor) is Tensor
         and tensor.dtype in (torch.int64, torch.bool)

@@ -24,7 +24,6 @@ import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-from unittest import mock
 
 import torch
 from torch import Tensor, nn
@@ -126,12 +125,16 @@ def _plain_attention() -> Iterator[None]:
 def _known_shapes() -> Iterator[None]:
     """Let shapes that a network makes a tensor of keep their values."""
 
-    def shape_of(tensor: Tensor) -> Tensor:
+    def shape_of(input: Tensor) -> Tensor:
         with unset_fake_temporarily():
-            return torch.tensor(tensor.shape)
+            return torch.tensor(input.shape)
 
-    with mock.patch.object(torch, '_shape_as_tensor', shape_of):
+    stock = torch._shape_as_tensor
+    torch._shape_as_tensor = shape_of
+    try:
         yield
+    finally:
+        torch._shape_as_tensor = stock
 
 
 def raw_output(module: nn.Module, image: Tensor) -> Any:
