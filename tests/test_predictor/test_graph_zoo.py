@@ -113,6 +113,18 @@ def test_what_cannot_be_traced_says_where_it_stopped(name):
     assert UNTRACEABLE[name] in str(error.value)
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(not has_mmpose(), reason='MMPose is not installed')
+def test_deformable_convolutions_are_all_that_pytorch_does_not_count():
+    model, shape = built('dekr_hrnet-w32_8xb10-140e_coco-512x512')
+    graph = trace(model, shape)
+    macs = zip(graph.names, graph.macs.tolist(), strict=True)
+    deformable = [count for name, count in macs if name.endswith('adapt_conv')]
+    # Two, in a group of 15 channels for each of 17 keypoints, at a quarter of the size.
+    assert deformable == [128 * 128 * (17 * 15) * 15 * 9] * 2
+    assert graph.total_macs == counted(model, shape) + sum(deformable)
+
+
 RESNET18 = (
     'conv 20 matmul 1 input 1 batchnorm 20 relu 17 maxpool 1 add 8 mean 1 output 1'
 )
