@@ -9,12 +9,19 @@ _DATASETS = {
     'cifar10': 'CIFAR-10',
     'cifar100': 'CIFAR-100',
     'imagenet16-120': 'ImageNet16-120',
+    'coco': 'COCO',
+    'mpii': 'MPII',
 }
 _MEASURES = {
     'top1(%)': 'top-1 (%)',
     'pixel_accuracy(%)': 'pixel accuracy (%)',
     'ssim(1)': 'SSIM',
     'neg_loss(1)': 'loss times -1',
+    'box-ap(%)': 'box AP (%)',
+    'mask-ap(%)': 'mask AP (%)',
+    'pose-ap(%)': 'pose AP (%)',
+    'pckh(%)': 'PCKh (%)',
+    'pq(%)': 'PQ (%)',
 }
 
 

@@ -5,7 +5,7 @@ import pytest
 from mmengine.config import Config
 from torch import nn
 
-from hpml_mm.predictor.data.config_model import find_config, input_shape
+from hpml_mm.predictor.stock.config_model import find_config, input_shape
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_a_stock_config_is_found_by_any_of_its_names(source, backbone):
     [
         ('inception-v3_3rdparty_8xb32', 'did you mean inception-v3_3rdparty'),
         ('lenet5-mnst', 'did you mean lenet5_mnist'),
-        ('#', 'mmpretrain or mmpose$'),
+        ('#', 'mmpretrain, mmpose or mmdet$'),
         # Names that start with or hold the text.
         ('ResNet18', r'mean resnet18_8xb16_cifar10 or resnet18_8xb32_in1k\?$'),
         ('swin-', r'did you mean swin-(\S+ or swin-){4}\S+$'),
@@ -66,6 +66,15 @@ VIEWS = {'type': 'MultiView', 'transforms': [[crop(2)]]}
     ('config', 'size'),
     [
         ({'codec': {'input_size': (192, 256)}}, (256, 192)),
+        # A config that inherits both may change the pipeline alone.
+        (
+            {
+                'codec': {'input_size': (9, 9)},
+                TEST: loader(crop((5, 6), 'A', 'input_size')),
+            },
+            (6, 5),
+        ),
+        ({'codec': {'input_size': (5, 6)}, TRAIN: loader(crop(3))}, (6, 5)),
         ({TEST: loader(crop(9, 'Resize', 'scale'), crop(7))}, (7, 7)),
         ({TEST: loader(crop((6, 5)))}, (6, 5)),
         ({TEST: loader(crop((6, 5), 'mmpose.Resize', 'scale'))}, (5, 6)),
@@ -82,6 +91,15 @@ def test_the_size_is_that_of_the_last_step_that_tells_it(config, size):
     cfg = Config({'model': {}, **config})
     assert input_shape(cfg, nn.Conv2d(1, 2, 3), 'x', None) == (1, *size)
     assert input_shape(cfg, nn.Conv2d(1, 2, 3), 'x', (40, 30)) == (1, 40, 30)
+
+
+def test_images_are_padded_as_by_the_preprocessor_unless_a_size_is_given():
+    preprocessor = {'data_preprocessor': {'pad_size_divisor': 32}}
+    cfg = Config(
+        {'model': preprocessor, TEST: loader(crop((1333, 800), 'Resize', 'scale'))}
+    )
+    assert input_shape(cfg, nn.Conv2d(3, 2, 3), 'x', None) == (3, 800, 1344)
+    assert input_shape(cfg, nn.Conv2d(3, 2, 3), 'x', (800, 1333)) == (3, 800, 1333)
 
 
 def test_a_size_that_is_not_told_is_not_guessed():
@@ -104,3 +122,11 @@ def test_stacked_pixels_are_not_taken_for_channels(stem, mean, channels):
     ):
         model = nn.Sequential(nn.ReLU(), nn.Conv2d(stem, 8, 3))
         assert input_shape(cfg, model, 'x', (8, 8)) == (channels, 8, 8)
+
+
+def test_the_stem_of_yolox_stacks_four_pixels():
+    class Focus(nn.Conv2d):
+        pass
+
+    cfg = Config({'model': {}})
+    assert input_shape(cfg, Focus(12, 8, 3), 'x', (8, 8)) == (3, 8, 8)

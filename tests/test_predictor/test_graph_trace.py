@@ -5,6 +5,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torchvision.ops import DeformConv2d
 from traced_calls import called
 
 from hpml_mm.predictor.graphs.tracing.trace import trace
@@ -47,6 +48,30 @@ def test_kinds_of_weighted_nodes(module, label, shape, macs):
     assert graph.shapes.tolist() == [shape]
     assert graph.total_macs == macs
     assert graph.total_params == sum(part.numel() for part in module.parameters())
+
+
+def test_a_deformable_convolution_costs_what_a_plain_one_does():
+    def run(module, x):
+        return module.conv(x, module.offset(x))
+
+    graph = called(
+        run, offset=nn.Conv2d(4, 18, 3), conv=DeformConv2d(4, 6, 3, groups=2)
+    )
+    assert graph.labels == ['conv', 'conv', 'input', 'output']
+    assert graph.shapes.tolist()[1] == [2, 6, 3, 3]
+    assert graph.macs.tolist()[1] == 4 * 6 * 6 * 2 * 9
+    assert graph.biased.tolist() == [True, True]
+    assert edges(graph) == {('input', 'conv'), ('conv', 'conv'), ('conv', 'output')}
+    assert graph.total_params == 4 * 18 * 9 + 18 + 2 * 6 * 9 + 6
+
+
+def test_shapes_that_a_network_makes_tensors_of_are_known():
+    def run(module, x):
+        height, width = torch.stack([torch._shape_as_tensor(x)[2:]])[0]
+        assert (height * width).sum() == 48
+        return x[..., : int(height) // 2, : width - 3]
+
+    assert called(run).resolutions[-1].tolist() == [3, 3, 5, 5, 4, 4]
 
 
 def test_a_convolution_in_one_dimension_lies_along_the_height():

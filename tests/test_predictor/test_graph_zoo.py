@@ -13,13 +13,13 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from hpml_mm.compat import has_mmpose
-from hpml_mm.predictor.data.config_model import (
+from hpml_mm.predictor.graphs.graph import validate
+from hpml_mm.predictor.graphs.tracing.trace import trace, uninitialised
+from hpml_mm.predictor.stock.config_model import (
     config_model,
     find_config,
     input_shape,
 )
-from hpml_mm.predictor.graphs.graph import validate
-from hpml_mm.predictor.graphs.tracing.trace import trace, uninitialised
 
 # One of the smaller configs of each family.
 CLASSIFIERS = """
@@ -60,10 +60,6 @@ UNTRACEABLE = {
     'cid_hrnet-w32_8xb20-140e_coco-512x512': (
         "aten.nonzero.default in module 'BottomupPoseEstimator': its result depends on "
         'values'
-    ),
-    # Deformable convolutions are an operator of MMCV.
-    'dekr_hrnet-w32_8xb10-140e_coco-512x512': (
-        "in module 'head.displacement_conv_layers.1.adapt_conv'"
     ),
     # Its sparse convolutions take a mask from outside the network.
     'spark_sparse-resnet50_8xb512-amp-coslr-800e_in1k': (
@@ -115,6 +111,18 @@ def test_what_cannot_be_traced_says_where_it_stopped(name):
     with pytest.raises(ValueError, match='cannot be traced') as error:
         trace(model, shape)
     assert UNTRACEABLE[name] in str(error.value)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not has_mmpose(), reason='MMPose is not installed')
+def test_deformable_convolutions_are_all_that_pytorch_does_not_count():
+    model, shape = built('dekr_hrnet-w32_8xb10-140e_coco-512x512')
+    graph = trace(model, shape)
+    macs = zip(graph.names, graph.macs.tolist(), strict=True)
+    deformable = [count for name, count in macs if name.endswith('adapt_conv')]
+    # Two, in a group of 15 channels for each of 17 keypoints, at a quarter of the size.
+    assert deformable == [128 * 128 * (17 * 15) * 15 * 9] * 2
+    assert graph.total_macs == counted(model, shape) + sum(deformable)
 
 
 RESNET18 = (

@@ -6,13 +6,9 @@ import pytest
 import torch
 
 from hpml_mm.compat import has_mmpose
-from hpml_mm.predictor.data.config_model import (
-    config_model,
-    find_config,
-    input_shape,
-)
 from hpml_mm.predictor.data.network_source import (
     DEFAULT_SPACE,
+    load_module,
     load_source,
     parse_size,
     split_arch,
@@ -20,6 +16,11 @@ from hpml_mm.predictor.data.network_source import (
 from hpml_mm.predictor.graphs import same
 from hpml_mm.predictor.graphs.tracing.trace import trace
 from hpml_mm.predictor.spaces import SPACES, get_space
+from hpml_mm.predictor.stock.config_model import (
+    config_model,
+    find_config,
+    input_shape,
+)
 
 CELL = '|none~0|+|none~0|none~1|+|none~0|none~1|none~2|'
 
@@ -111,3 +112,31 @@ def test_overrides_are_for_configs():
     arch = ';'.join(['3-3;3-3;0-0;0-0'] * 5)
     with pytest.raises(ValueError, match='--cfg-options change a config'):
         load_source(arch, options=options)
+
+
+def test_a_module_is_that_of_the_graph():
+    for source in ('nas-bench-macro:22212200', 'resnet18_8xb32_in1k'):
+        module, shape = load_module(source, size=(40, 40))
+        assert shape == (3, 40, 40)
+        graph = load_source(source, size=(40, 40)).graph
+        assert same(trace(module, shape), graph)
+    assert load_module('nas-bench-macro:22212200')[1] == (3, 32, 32)
+
+
+@pytest.mark.parametrize(
+    ('source', 'size', 'message'),
+    [
+        ('a.onnx', None, 'a.onnx has no module: give an arch or a config'),
+        ('11111111', (4, 8), '4x8: networks of nas-bench-macro take square images'),
+        ('9-3;5-6', None, 'ofa-mbv3-w1.0: '),
+    ],
+)
+def test_a_module_that_cannot_be_built_is_refused(source, size, message):
+    with pytest.raises(ValueError, match=message):
+        load_module(source, size=size)
+
+
+@pytest.mark.skipif(not has_mmpose(), reason='MMDetection is not installed')
+def test_a_detector_is_no_module_of_images_alone():
+    with pytest.raises(ValueError, match='is a detector of MMDetection'):
+        load_module('yolox_tiny_8xb8-300e_coco')

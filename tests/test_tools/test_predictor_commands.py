@@ -246,6 +246,26 @@ def test_counts_are_read_with_and_without_units():
             parse_count(text)
 
 
+def test_proxies_of_the_untrained_network_stand_below_its_costs(capsys):
+    arguments = ('profile', f'{MACRO}:11111111', '--input-size', 16, '--proxies')
+    lines = printed(capsys, *arguments)
+    named = dict(line.split(': ') for line in lines[-4:])
+    assert list(named) == ['synflow', 'snip', 'naswot', 'jacov']
+    assert printed(capsys, *arguments) == lines
+    others = printed(capsys, *arguments, '--seed', 1)
+    assert others[:-4] == lines[:-4]
+    assert not set(others[-4:]) & set(lines[-4:])
+    found = json.loads('\n'.join(printed(capsys, *arguments, '--json')))['proxies']
+    assert {name: f'{value:.6g}' for name, value in found.items()} == named
+    assert printed(capsys, *arguments[:-1]) == lines[:-4]
+
+
+def test_proxies_that_a_network_has_not_are_named(capsys):
+    source = 'edgenext-xxsmall_8xb256_in1k'  # of GELU alone
+    lines = printed(capsys, 'profile', source, '--input-size', 64, '--proxies')
+    assert lines[-2] == 'naswot: the network has no ReLU, and so no codes to compare'
+
+
 def test_get_flops_takes_the_words_of_openmmlab(tmp_path):
     (demo,) = (ROOT / 'configs' / 'demo').glob('*.py')
     own = call_tool(

@@ -38,6 +38,8 @@ REFUSED = {
     'profile 11111111 --top 0': '--top 0: at least 1 node',
     'profile --table in.csv': '--table and --out go together',
     'profile --table a --out o --top 1': '--top is for a SOURCE',
+    'profile --table a --out o --proxies': '--proxies is for a SOURCE',
+    'profile 11111111 --seed -1': '--seed -1: a seed is from 0 to',
     'profile --table in.csv --out .': 'is a directory',
     'profile --table in.csv --out ./in.csv': 'set another --out',
     'profile --table link.csv --out in.csv': 'in.csv is the table that is read',

@@ -5,9 +5,7 @@ model = dict(
     type='ImageClassifier',
     backbone=dict(type='hpml_mm.MiniXception', in_channels=1, bn_momentum=0.1),
     # With the accuracy of each training batch in the log.
-    head=dict(
-        type='hpml_mm.ConvClsHead', in_channels=128, num_classes=7, cal_acc=True
-    ),
+    head=dict(type='hpml_mm.ConvClsHead', in_channels=128, num_classes=7, cal_acc=True),
 )
 # What a leaf's name leaves unsaid: see configs/README.md.
 name_defaults = dict(optimizer='sgd-nesterov', workers=2)

@@ -7,6 +7,7 @@ hpml nas profile ofa-mbv3-w1.0:ARCH
 hpml nas profile --table in.csv --out out.csv
 hpml nas draw configs/fer/a.py --out a.svg
 hpml nas cache build table.csv --space ofa-mbv3-w1.0 --out b.cache
+hpml nas cache zoo --package mmpose mmdet --out zoo.cache
 hpml nas cache summary b.cache --srcc "imagenet/top1(%)" macs
 hpml nas predict ofa-mbv3-w1.0:ARCH resnet18_8xb32_in1k
 hpml nas predict --table in.csv --out out.csv

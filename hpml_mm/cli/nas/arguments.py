@@ -5,11 +5,17 @@ import argparse
 import contextlib
 import math
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hpml_mm.config.arguments import add_config_options
 from hpml_mm.predictor.card import Card
-from hpml_mm.predictor.data.network_source import load_source, parse_size
+from hpml_mm.predictor.data.network_source import (
+    load_module,
+    load_source,
+    parse_size,
+)
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.shipped import DEFAULT, named_shortly
 from hpml_mm.predictor.spaces import SPACES
@@ -17,8 +23,8 @@ from hpml_mm.predictor.spaces.transnas.decoders import TASKS
 
 _FACTORS = {'k': 10**3, 'm': 10**6, 'g': 10**9}
 SOURCE = (
-    'an arch (SPACE:ARCH), an .onnx file, a config of MMPretrain or MMPose, or the '
-    'name of a model that one of them publishes'
+    'an arch (SPACE:ARCH), an .onnx file, a config of MMPretrain, MMPose or '
+    'MMDetection, or the name of a model that one of them publishes'
 )
 
 
@@ -81,6 +87,18 @@ def read_source(source: str, args: argparse.Namespace) -> Entry:
         return load_source(source, args.space, size, args.cfg_options, args.task)
 
 
+def read_module(source: str, args: argparse.Namespace) -> tuple[Any, Sequence[int]]:
+    """Build the network that an argument names, and tell the shape of its images.
+
+    Raises:
+        FileNotFoundError: There is no such network.
+        ValueError: It cannot be built.
+    """
+    with contextlib.redirect_stdout(sys.stderr):
+        size = input_size(args)
+        return load_module(source, args.space, size, args.cfg_options, args.task)
+
+
 def unfit(card: Card, source: str, entry: Entry) -> str:
     """Reason why a predictor of classifiers says nothing of a network, or ''.
 
@@ -90,7 +108,7 @@ def unfit(card: Card, source: str, entry: Entry) -> str:
     if not classifies or entry.arch or Path(source).suffix.lower() == '.onnx':
         return ''
     # They import mmengine's registry, which an arch does without.
-    from hpml_mm.predictor.data.config_model import find_config
+    from hpml_mm.predictor.stock.config_model import find_config
 
     with contextlib.redirect_stdout(sys.stderr):
         model = find_config(source).model

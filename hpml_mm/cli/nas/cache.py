@@ -16,10 +16,11 @@ from rich.table import Table
 from hpml_mm.cli import HelpFormatter
 from hpml_mm.cli.outputs import check_out
 from hpml_mm.predictor.data.build import build_cache
-from hpml_mm.predictor.data.zoo import Published, build_zoo
 from hpml_mm.predictor.graphs.cache import GraphCache, merge
 from hpml_mm.predictor.graphs.foreign import import_foreign
 from hpml_mm.predictor.metrics import srcc
+from hpml_mm.predictor.stock.model_index import SCORES, Published
+from hpml_mm.predictor.stock.zoo import build_zoo
 from hpml_mm.utils.console import progress_bar, table_console
 
 from .arguments import add_input_size, add_space, add_task, input_size
@@ -64,10 +65,19 @@ def _add_makers(
     build.set_defaults(work=_build)
 
     text = (
-        'trace the classifiers that MMPretrain publishes, with their stated accuracy; '
-        'may be interrupted'
+        'trace the networks that MMPretrain, MMPose or MMDetection publish, with their '
+        'stated scores; may be interrupted'
     )
-    models = add_command(commands, 'zoo', text, '--out zoo.cache', out)
+    example = '--package mmpose mmdet --out zoo.cache'
+    models = add_command(commands, 'zoo', text, example, out)
+    models.add_argument(
+        '--package',
+        nargs='+',
+        choices=list(SCORES),
+        default=['mmpretrain'],
+        help='whose networks: ImageNet top-1 of mmpretrain, pose AP on COCO and PCKh '
+        'on MPII of mmpose, box AP, mask AP and PQ on COCO of mmdet, all in percent',
+    )
     models.set_defaults(work=_zoo)
 
     text = 'read a pickled cache of AIO-P or GENNAPE; nothing of it is executed'
@@ -166,10 +176,14 @@ def _build(args: argparse.Namespace) -> None:
 
 def _zoo(args: argparse.Namespace) -> None:
     def show(model: Published, problem: str) -> None:
-        print(f'{model.family}/{model.name}', problem and f'left out: {problem}')
+        reason = problem and f'left out: {problem}'
+        print(f'{model.family}/{model.name}', reason, flush=True)
 
     MMLogger.get_instance('mmengine', log_level='WARNING')
-    _written(build_zoo(args.out, show), args.out)
+    cache, left_out = build_zoo(args.out, args.package, show)
+    _written(cache, args.out)
+    if left_out:
+        print(f'{len(left_out)} left out, see {args.out}.left-out.json')
 
 
 def _merge(args: argparse.Namespace) -> None:

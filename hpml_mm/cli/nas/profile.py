@@ -13,7 +13,14 @@ from hpml_mm.predictor.data.arch_table import ArchTable
 from hpml_mm.predictor.graphs.profile import print_profile, profile_record
 from hpml_mm.utils.console import progress_bar
 
-from .arguments import SOURCE, add_source_options, input_size, read_source
+from .arguments import (
+    SOURCE,
+    add_source_options,
+    check_seed,
+    input_size,
+    read_module,
+    read_source,
+)
 
 COUNTED = ('macs_counted', 'params_counted')
 
@@ -32,6 +39,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         '--top', type=int, metavar='N', help='only the N most expensive nodes'
+    )
+    parser.add_argument(
+        '--proxies',
+        action='store_true',
+        help='zero-cost proxies of the untrained network beside its costs: synflow, '
+        'snip, naswot, jacov, on 8 images of noise',
+    )
+    parser.add_argument(
+        '--seed', type=int, default=0, help='of weights and images of --proxies'
     )
     tables = parser.add_argument_group('table')
     tables.add_argument(
@@ -62,6 +78,9 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError('profile: --table and --out go together')
     if args.top is not None and args.table is not None:
         raise ValueError('profile: --top is for a SOURCE, not for a --table')
+    if args.proxies and args.table is not None:
+        raise ValueError('profile: --proxies is for a SOURCE, not for a --table')
+    check_seed(args.seed)
     if args.top is not None and args.top < 1:
         raise ValueError(f'--top {args.top}: at least 1 node is shown')
     if args.shape is not None:
@@ -71,11 +90,7 @@ def run(args: argparse.Namespace) -> None:
             )
         args.input_size = 'x'.join(map(str, args.shape))
     if args.table is None:
-        entry = read_source(args.source, args)
-        if args.json:
-            print_result(args, profile_record(entry.graph, entry.name))
-        else:
-            print_profile(entry.graph, entry.name, args.top)
+        _profile_source(args)
         return
     check_out(args.out)
     with progress_bar('networks') as show:
@@ -84,3 +99,29 @@ def run(args: argparse.Namespace) -> None:
         table.write([(graph.total_macs, graph.total_params) for graph in graphs])
     space = table.space or 'no space'
     print(f'{args.table} as archs of {space}: written to {args.out}')
+
+
+def _profile_source(args: argparse.Namespace) -> None:
+    entry = read_source(args.source, args)
+    proxies, reasons = _proxies(args) if args.proxies else ({}, {})
+    if args.json:
+        record = profile_record(entry.graph, entry.name)
+        print_result(args, record | ({'proxies': proxies} if args.proxies else {}))
+        return
+    print_profile(entry.graph, entry.name, args.top)
+    for name, value in proxies.items():
+        print(reasons[name] if value is None else f'{name}: {value:.6g}')
+
+
+def _proxies(
+    args: argparse.Namespace,
+) -> tuple[dict[str, float | None], dict[str, str]]:
+    # They run the network, which counting does without.
+    import torch
+
+    from hpml_mm.predictor.proxies import noise_proxies
+
+    with torch.random.fork_rng():
+        torch.manual_seed(args.seed)
+        module, shape = read_module(args.source, args)
+    return noise_proxies(module, shape, args.seed)

@@ -28,8 +28,8 @@ def load_source(
 
             - an arch of a search space, ``SPACE:ARCH`` or, with ``space``, ``ARCH``;
             - an ONNX file;
-            - a config file of MMPretrain or MMPose, or ``package::name``;
-            - the name of a model that MMPretrain or MMPose publish.
+            - a config file of MMPretrain, MMPose or MMDetection, or ``package::name``;
+            - the name of a model that one of them publishes.
         space: Name of a search space; the source is an arch of it.
         size: Height and width of the image; None for what the source says.
         options: Overrides of a config, by dotted key.
@@ -61,6 +61,43 @@ def load_source(
         )
     metrics = {'macs': float(graph.total_macs), 'params': float(graph.total_params)}
     return Entry(name, graph, arch, metrics)
+
+
+def load_module(
+    source: str,
+    space: str | None = None,
+    size: tuple[int, int] | None = None,
+    options: Mapping[str, Any] | None = None,
+    task: str | None = None,
+) -> tuple[Any, tuple[int, int, int]]:
+    """Build a network with weights as PyTorch draws them.
+
+    Args:
+        source: As in :func:`load_source`, but no ONNX file.
+        space: Name of a search space; the source is an arch of it.
+        size: Height and width of the image; None for what the source says.
+        options: Overrides of a config, by dotted key.
+        task: Task that an arch of TransNAS-Bench-101 is built for; None for the first.
+
+    Returns:
+        The module, and channels, height and width of its images.
+
+    Raises:
+        FileNotFoundError: It is a file that does not exist, or none of these.
+        ValueError: It cannot be read or built, is an ONNX file, or is a detector of
+            MMDetection, whose regions depend on what it computes.
+    """
+    if Path(source).suffix.lower() == '.onnx':
+        raise ValueError(f'{source} has no module: give an arch or a config')
+    if (found := split_arch(source, space)) is not None:
+        home = get_space(found[0], task)
+        side = _side(home, size) or home.resolution
+        return home.build(home.decode(found[1])), (3, side, side)
+    _refuse_near_arch(source)
+    model, shape, call = _config_model(source, size, options or {})
+    if call is not None:
+        raise ValueError(f'{source} is a detector of MMDetection; give its backbone')
+    return model, shape
 
 
 def split_arch(source: str, space: str | None = None) -> tuple[str, str] | None:
@@ -123,11 +160,15 @@ def arch_graph(
     Raises:
         ValueError: The arch is not in the space, or the size is not square.
     """
+    return space.graph(space.decode(arch), _side(space, size))
+
+
+def _side(space: SearchSpace, size: tuple[int, int] | None) -> int | None:
     if size is not None and size[0] != size[1]:
         raise ValueError(
             f'{size[0]}x{size[1]}: networks of {space.name} take square images'
         )
-    return space.graph(space.decode(arch), size and size[0])
+    return size and size[0]
 
 
 def _onnx_graph(path: str, size: tuple[int, int] | None) -> Graph:
@@ -143,18 +184,31 @@ def _onnx_graph(path: str, size: tuple[int, int] | None) -> Graph:
 def _config_graph(
     source: str, size: tuple[int, int] | None, options: Mapping[str, Any]
 ) -> Graph:
-    # All import MMPretrain or its like, which an arch does without.
-    from hpml_mm.config.overrides import apply_options
+    # It imports PyTorch, and what follows MMPretrain or its like.
     from hpml_mm.predictor.graphs.tracing.trace import trace, uninitialised
 
-    from .config_model import config_model, find_config, input_shape
+    # Weights are not looked at, and the largest models have a billion.
+    with uninitialised():
+        model, shape, call = _config_model(source, size, options)
+    return trace(model, shape, call)
+
+
+def _config_model(
+    source: str, size: tuple[int, int] | None, options: Mapping[str, Any]
+) -> tuple[Any, tuple[int, int, int], Any]:
+    """Model of a config, the shape of its images, and how to run it if unusual."""
+    from hpml_mm.config.overrides import apply_options
+    from hpml_mm.predictor.stock.config_model import (
+        config_model,
+        find_config,
+        input_shape,
+    )
+    from hpml_mm.predictor.stock.detectors import detector_call
 
     cfg = find_config(source)
     apply_options(cfg, options)
-    # Weights are not looked at, and the largest models have a billion.
-    with uninitialised():
-        model = config_model(cfg, source)
-    return trace(model, input_shape(cfg, model, source, size))
+    model = config_model(cfg, source)
+    return model, input_shape(cfg, model, source, size), detector_call(model)
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -4,10 +4,12 @@
 import dataclasses
 import functools
 from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch._subclasses.fake_tensor import unset_fake_temporarily
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from hpml_mm.predictor.graphs import node_kinds
@@ -29,9 +31,12 @@ from .ops import (
 from .values import Values
 
 _PRODUCTS = frozenset({'mm', 'addmm', 'bmm', 'baddbmm'})
+_DEFORMABLE = 'deform_conv2d'  # of torchvision
 _GATES = frozenset({'sigmoid', 'hardsigmoid'})
 # Their result does not depend on what they overwrite.
 _OVERWRITES = frozenset({'copy', 'fill', 'zero'})
+# Numbers at most in a tensor of sizes.
+_SIZES = 64
 # What PyTorch itself brings; the cost of others' operators cannot be known.
 _NAMESPACES = frozenset({'aten', 'prim', 'prims'})
 
@@ -82,7 +87,10 @@ class Recorder(TorchDispatchMode):
         kwargs = kwargs or {}
         out = _known(func, args)
         if out is None:
-            out = func(*args, **kwargs)
+            # A network's own tensors are not written to.
+            sizes = not _operator(func)[1] and _are_sizes([*args, *kwargs.values()])
+            with unset_fake_temporarily() if sizes else nullcontext():
+                out = func(*args, **kwargs)
         outputs = list(_tensors([out]))
         if outputs:
             self._record(func, args, list(_tensors([*args, *kwargs.values()])), outputs)
@@ -113,7 +121,8 @@ class Recorder(TorchDispatchMode):
         values = [self._values.get(tensor) for tensor in inputs]
         main = next((i for i, value in enumerate(values) if value.sources), None)
         call = _Call(func, op, args, inputs, values, main)
-        known = func.namespace in _NAMESPACES and op not in UNCOUNTED
+        known = op == _DEFORMABLE or func.namespace in _NAMESPACES
+        known = known and op not in UNCOUNTED
         if main is not None and not known:
             raise ValueError('what it costs is not known')
         value = self._node(call, outputs[0])
@@ -124,19 +133,8 @@ class Recorder(TorchDispatchMode):
 
     def _node(self, call: _Call, out: Tensor) -> Value | None:
         """Add a node for a call and return its value; None if it has no node."""
-        if call.op == 'convolution':
-            source, weight, bias, stride, _, _, transposed, _, groups = call.args[:9]
-            node = node_kinds.convolution(
-                self._name('conv'),
-                source.shape,
-                weight.shape,
-                out.shape,
-                strides=stride,
-                groups=groups,
-                transposed=transposed,
-                biased=bias is not None,
-            )
-            axis = 1
+        if call.op in ('convolution', _DEFORMABLE):
+            node, axis = self._convolution(call, out), 1
         elif call.op in _PRODUCTS:
             left, biased = call.args[-2].shape, len(call.args) == 3
             node = node_kinds.product(
@@ -153,6 +151,26 @@ class Recorder(TorchDispatchMode):
             name = self._name(LABELS.get(call.op, call.op))
             node, axis = _regular(name, call, call.main, out)
         return self._builder.add(node, call.values, axis)
+
+    def _convolution(self, call: _Call, out: Tensor) -> Node:
+        source, weight, bias = call.args[:3]
+        if call.op == _DEFORMABLE:
+            # Without a bias it adds zeros.
+            bias, *stride = call.args[4:7]
+            groups, transposed = call.args[11], False
+            bias = bias if self._values.get(bias).weights else None
+        else:
+            stride, transposed, groups = call.args[3], call.args[6], call.args[8]
+        return node_kinds.convolution(
+            self._name('conv'),
+            source.shape,
+            weight.shape,
+            out.shape,
+            strides=stride,
+            groups=groups,
+            transposed=transposed,
+            biased=bias is not None,
+        )
 
     def _gate(self, call: _Call) -> Value | None:
         """The activation that a product closes: x times sigmoid(x)."""
@@ -199,6 +217,17 @@ def _known(func: Any, args: tuple) -> Tensor | tuple[Tensor, ...] | None:
         return out
     # It saves no statistics unless it trains.
     return None if args[5] else (out, out.new_empty(0), out.new_empty(0))
+
+
+def _are_sizes(arguments: Iterable[Any]) -> bool:
+    """Find calls on a few whole numbers that are known, as the sizes of maps are."""
+    tensors = list(_tensors(arguments))
+    return bool(tensors) and all(
+        type(tensor) is Tensor
+        and tensor.dtype in (torch.int64, torch.bool)
+        and tensor.numel() <= _SIZES
+        for tensor in tensors
+    )
 
 
 def _says_nothing(call: _Call) -> bool:

@@ -31,6 +31,7 @@ from torch._subclasses.fake_tensor import (
     DataDependentOutputException,
     DynamicOutputShapeException,
     FakeTensorMode,
+    unset_fake_temporarily,
 )
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -68,6 +69,7 @@ def trace(
     with (
         _quiet(),
         _plain_attention(),
+        _known_shapes(),
         FakeTensorMode(allow_non_fake_inputs=True),
         torch.no_grad(),
         paths.watch(),
@@ -77,7 +79,7 @@ def trace(
         recorder = Recorder(weights, paths, image)
         try:
             with recorder, evaluating(module):
-                output = (call or _call)(module, image)
+                output = (call or raw_output)(module, image)
             tensors = [leaf for leaf in tree_leaves(output) if isinstance(leaf, Tensor)]
             return recorder.finish(tensors)
         except Exception as error:
@@ -119,7 +121,24 @@ def _plain_attention() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
-def _call(module: nn.Module, image: Tensor) -> Any:
+@contextmanager
+def _known_shapes() -> Iterator[None]:
+    """Let shapes that a network makes a tensor of keep their values."""
+
+    def shape_of(input: Tensor) -> Tensor:
+        with unset_fake_temporarily():
+            return torch.tensor(input.shape)
+
+    stock = torch._shape_as_tensor
+    torch._shape_as_tensor = shape_of
+    try:
+        yield
+    finally:
+        torch._shape_as_tensor = stock
+
+
+def raw_output(module: nn.Module, image: Tensor) -> Any:
+    """Run a network up to its head's raw output."""
     # What MMEngine's models take, and their name for the network's own output.
     if {'data_samples', 'mode'} <= set(inspect.signature(module.forward).parameters):
         return module(image, None, mode='tensor')

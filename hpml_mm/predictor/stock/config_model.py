@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Models and input sizes of configs of MMPretrain and MMPose."""
+"""Models and input sizes of configs of MMPretrain, MMPose and MMDetection."""
 
 import difflib
 from collections.abc import Collection, Iterator, Mapping
@@ -14,12 +14,14 @@ from hpml_mm.compat import has_mmpose
 from hpml_mm.config.overrides import read_config
 from hpml_mm.utils.model import build_model, innermost_dataset
 
+from .detectors import without_teacher
+
 #: Keys by which steps of pipelines say how large the image becomes; a crop says height
 #: and width, the others width and height.
 _CROPPED, _WIDE_FIRST = 'crop_size', ('input_size', 'scale')
 #: Steps whose ``scale`` is a size; of others it may be a factor.
 _SCALED = ('RandomResizedCrop', 'Resize', 'EfficientNetRandomCrop')
-_PACKAGES = ('mmpretrain', 'mmpose')
+_PACKAGES = ('mmpretrain', 'mmpose', 'mmdet')
 #: Names at most that are offered for one that is not known.
 _OFFERED = 5
 
@@ -28,8 +30,8 @@ def find_config(source: str) -> Config:
     """Find a config by path, as ``package::name``, or by a published model's name.
 
     Args:
-        source: ``configs/fer/a.py``, ``mmpose::path/to/a.py``, or what MMPretrain or
-            MMPose call a model, such as ``resnet18_8xb32_in1k``.
+        source: ``configs/fer/a.py``, ``mmpose::path/to/a.py``, or what one of the
+            packages calls a model, such as ``resnet18_8xb32_in1k``.
 
     Raises:
         FileNotFoundError: There is none of that path or name; the message names
@@ -58,7 +60,7 @@ def find_config(source: str) -> Config:
     hint = f'; did you mean {" or ".join(near)}?' if near else ''
     raise FileNotFoundError(
         f'{source!r} is no arch, no ONNX file, no config file, and no model of '
-        f'{" or ".join(_PACKAGES)}{hint}'
+        f'{", ".join(_PACKAGES[:-1])} or {_PACKAGES[-1]}{hint}'
     )
 
 
@@ -99,7 +101,7 @@ def config_model(cfg: Config, name: str) -> nn.Module:
     if has_mmpose():
         import mmpose.models  # noqa: F401  # registers its models
     try:
-        return build_model(cfg)
+        return build_model(without_teacher(cfg))
     except Exception as error:  # a model is others' code: any may come
         reason = f'{type(error).__name__}: {error}'
         raise ValueError(f'cannot build the model of {name}: {reason}') from error
@@ -124,6 +126,9 @@ def input_shape(
         raise ValueError(
             f'{name} does not tell the size of its images: give --input-size HxW'
         )
+    if size is None:
+        side = _preprocessor(cfg).get('pad_size_divisor', 1)
+        found = found[0] + -found[0] % side, found[1] + -found[1] % side
     return _channels(cfg, model), *found
 
 
@@ -134,28 +139,38 @@ def _channels(cfg: Config, model: nn.Module) -> int:
     if found in (1, 3):
         return found
     # More of them may be pixels that a stem has stacked, as YOLO's does.
+    mean = _preprocessor(cfg).get('mean')
+    if isinstance(mean, list | tuple):
+        return len(mean)
+    stacked = any(type(m).__name__ == 'Focus' for m in model.modules())
+    return found // 4 if stacked else found
+
+
+def _preprocessor(cfg: Config) -> dict[str, Any]:
     inner = cfg.model.get('data_preprocessor') or {}
-    mean = {**(cfg.get('data_preprocessor') or {}), **inner}.get('mean')
-    return len(mean) if isinstance(mean, list | tuple) else found
+    return {**(cfg.get('data_preprocessor') or {}), **inner}
 
 
 def _size(cfg: Config) -> tuple[int, int] | None:
-    """Height and width of the codec, else of the last step of a pipeline that has one.
+    """Height and width of the last step of a pipeline that has one, or of the codec.
 
-    The test pipeline comes first, but it may take images as they are. Without any, a
+    The test pipeline comes first, before the codec: a config that inherits both may
+    change the pipeline alone. But it may take images as they are. Without any, a
     transformer's backbone may tell.
     """
+    first, *others = (_pipeline_size(cfg, name) for name in ('test', 'val', 'train'))
     codec = cfg.get('codec')
-    if isinstance(codec, Mapping) and 'input_size' in codec:
-        width, height = codec['input_size']
-        return height, width
-    for loader in ('test_dataloader', 'val_dataloader', 'train_dataloader'):
-        data = (cfg.get(loader) or {}).get('dataset') or {}
-        data = innermost_dataset(data, 'pipeline')
-        sizes = list(filter(None, map(_step_size, _steps(data.get('pipeline')))))
-        if sizes:
-            return sizes[-1]
-    return _two_sides((cfg.model.get('backbone') or {}).get('img_size'))
+    size = codec.get('input_size') if isinstance(codec, Mapping) else None
+    backbone = _two_sides((cfg.model.get('backbone') or {}).get('img_size'))
+    found = (first, size and _two_sides(size[::-1]), *others, backbone)
+    return next(filter(None, found), None)
+
+
+def _pipeline_size(cfg: Config, name: str) -> tuple[int, int] | None:
+    data = (cfg.get(f'{name}_dataloader') or {}).get('dataset') or {}
+    data = innermost_dataset(data, 'pipeline')
+    sizes = list(filter(None, map(_step_size, _steps(data.get('pipeline')))))
+    return sizes[-1] if sizes else None
 
 
 def _steps(part: Any) -> Iterator[Mapping[str, Any]]:
