@@ -12,6 +12,7 @@ from hpml_mm.predictor.data.build import build_cache
 from hpml_mm.predictor.data.graph_set import GraphSet
 from hpml_mm.predictor.data.network_source import load_source
 from hpml_mm.predictor.shipped import find_predictor, predictor_name, shipped_names
+from hpml_mm.predictor.spaces.transnas.decoders import TASKS
 from hpml_mm.predictor.training import score_again, train_predictor
 
 OFA = 'ofa-mbv3-w1.0'
@@ -105,3 +106,14 @@ def test_the_card_is_true_and_training_gives_the_file_again(tmp_path, real_data)
     best = rest[first.scores[rest].argmax()]
     assert len(rest) > 200
     assert (bench.labels[rest] > bench.labels[best]).sum() < 3
+
+
+def test_the_document_tells_the_scores_of_the_cards():
+    lines = (FOLDER.parents[2] / 'docs' / 'predictor.md').read_text().splitlines()
+    for task in TASKS:
+        (line,) = (line for line in lines if line.startswith(f'| `{task}` |'))
+        cells = [cell.strip() for cell in line.strip('|').split('|')[1:]]
+        for space, cell in zip(('macro', 'micro'), cells, strict=True):
+            scores = find_predictor(f'transnas-{space}-{task}').card.scores
+            found = [scores[one]['srcc(1)'] for one in ('predictor', 'ridge', 'macs')]
+            assert cell == ' / '.join(f'{one:.3f}' for one in found)
