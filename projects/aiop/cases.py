@@ -32,6 +32,7 @@ class Case:
         methods: To compare. Others are measured against 'ridge', or where
             networks have no architecture to write down, against 'macs'.
         sources: Spaces to pre-train on.
+        metric: Label; None for the space's own.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Case:
     sample: float
     methods: tuple[str, ...]
     sources: tuple[str, ...] = ()
+    metric: str | None = None
 
     def count(self, networks: int) -> int:
         """Size of the sample of a table of ``networks`` networks."""
@@ -73,6 +75,16 @@ CASES = {
             20,
             (*_COSTS[:2], *_PRETRAINED),
             (_OFA, _CELLS, _MACRO),
+        ),
+        *(
+            Case(
+                f'zoo-{task}-20',
+                'zoo',
+                20,
+                (*_COSTS[:2], 'kernel', 'trees', 'mean', 'mean-size'),
+                metric=f'coco/{task}-ap(%)',
+            )
+            for task in ('box', 'mask', 'pose')
         ),
         Case(
             'cells-500',

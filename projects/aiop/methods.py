@@ -14,6 +14,14 @@ from hpml_mm.predictor.gnn import recipes
 from hpml_mm.predictor.gp.features import Task
 from hpml_mm.predictor.gp.regressor import GaussianProcess
 from hpml_mm.predictor.predictor import Prediction
+from hpml_mm.predictor.tasks.features import FeatureSets
+from hpml_mm.predictor.tasks.regressors import (
+    CostMember,
+    Member,
+    ProcessMember,
+    TaskRegressor,
+    TreesMember,
+)
 
 from . import networks
 from .features import pairs, stage_sums, standardised
@@ -121,6 +129,17 @@ def _rest(model: GaussianProcess, setting: Setting) -> Prediction:
     return Prediction(found.scores, found.std)
 
 
+def _regressed(setting: Setting, *members: Member) -> Prediction:
+    """Mean of members on the statistics of the graph and the logarithms of costs."""
+    bench, drawn = setting.bench, setting.drawn
+    sides = bench.sizes.prod(axis=1)
+    costs = np.log(np.stack([bench.macs, sides, bench.params], axis=1))
+    features = FeatureSets((*bench.statistics.feature_sets, costs))
+    model = TaskRegressor(members)
+    model.fit(features.take(drawn.train), bench.labels[drawn.train])
+    return Prediction(model.predict(features.take(drawn.test)))
+
+
 def _network(recipe: recipes.Recipe) -> Method:
     return Method(lambda setting: networks.from_scratch(setting, recipe), seeded=True)
 
@@ -143,6 +162,13 @@ METHODS: Mapping[str, Method] = {
         lambda setting: _gp(setting, 'skewness', 'covariance')
     ),
     'kernel-pretrained': Method(_gp_pretrained, seeded=True, pretrained=True),
+    'trees': Method(lambda setting: _regressed(setting, TreesMember())),
+    'mean': Method(lambda setting: _regressed(setting, ProcessMember(), TreesMember())),
+    'mean-size': Method(
+        lambda setting: _regressed(
+            setting, ProcessMember(), TreesMember(), CostMember()
+        )
+    ),
     'gnn': _network(recipes.AIOP),
     'residual-gnn': _network(recipes.RESIDUAL),
     'residual-gnn-pretrained': _tuned(networks.fine_tuned, recipes.RESIDUAL),

@@ -102,11 +102,15 @@ class Benches:
         """
         path = self.folder / f'{space}.safetensors'
         if not path.is_file():
-            what = 'zoo' if space == 'mmpretrain' else f'build TABLE --space {space}'
+            what = {
+                'mmpretrain': 'zoo',
+                'zoo': 'zoo --package mmpretrain mmpose mmdet',
+            }.get(space, f'build TABLE --space {space}')
             raise FileNotFoundError(
                 f'there is no {path}; make it by `hpml nas cache {what} --out {path}`'
             )
-        return Bench.of_cache(path, metric, space)
+        # Of published networks some have no score on a task.
+        return Bench.of_cache(path, metric, space, labelled_only=space == 'zoo')
 
 
 def run_cells(
@@ -132,7 +136,7 @@ def run_cells(
 
 def _run(cell: Cell, benches: Benches, store: Path) -> dict[str, Any]:
     case, method = cell.case, METHODS[cell.method]
-    bench = benches.get(case.space)
+    bench = benches.get(case.space, case.metric)
     sources: tuple[Bench, ...] = ()
     adapters: tuple[Bench, ...] = ()
     if method.pretrained:
@@ -147,7 +151,7 @@ def _run(cell: Cell, benches: Benches, store: Path) -> dict[str, Any]:
     return {
         'scores': judge(found, bench.labels[drawn.test]),
         'families': {}
-        if bench.families is None
+        if bench.families is None or case.metric
         else by_family(
             found.scores, bench.labels[drawn.test], bench.families[drawn.test]
         ),

@@ -93,7 +93,26 @@ class RidgeMember:
         return np.hstack(features.feature_sets[start:])
 
 
-Member = ProcessMember | TreesMember | RidgeMember
+class CostMember:
+    """Last column of the last feature set, a cost: more of it is better.
+
+    It is standardised to the networks with labels, which have no other influence.
+    """
+
+    def fit(self, features: FeatureSets, targets: np.ndarray) -> Self:
+        """Take scale of cost and targets (G,)."""
+        costs = features.feature_sets[-1][:, -1]
+        self._middle, self._unit = costs.mean(), max(costs.std(), 1e-9)
+        self._target, self._spread = targets.mean(), targets.std()
+        return self
+
+    def predict(self, features: FeatureSets) -> np.ndarray:
+        """Targets of networks, (G,)."""
+        costs = features.feature_sets[-1][:, -1]
+        return self._target + self._spread * (costs - self._middle) / self._unit
+
+
+Member = ProcessMember | TreesMember | RidgeMember | CostMember
 
 
 class TaskRegressor:
