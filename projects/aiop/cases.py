@@ -86,6 +86,10 @@ CASES = {
             )
             for task in ('box', 'mask', 'pose')
         ),
+        *(
+            Case(f'zoo-{task}-0', 'zoo', 0, _COSTS[:2], metric=f'coco/{task}-ap(%)')
+            for task in ('box', 'mask', 'pose')
+        ),
         Case(
             'cells-500',
             _CELLS,
