@@ -1,7 +1,10 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Optional packages, and checks that installed packages fit together."""
 
+import contextlib
 import importlib
+import os
+from collections.abc import Iterator
 from importlib import metadata
 from importlib.util import find_spec
 from types import ModuleType
@@ -44,7 +47,8 @@ def require(module: str, extra: str | None = None) -> ModuleType:
             module that is there and fails on its own keeps its own error.
     """
     try:
-        return importlib.import_module(module)
+        with _logging_left_alone():
+            return importlib.import_module(module)
     except ModuleNotFoundError as error:
         # Something missing *inside* an installed module is not cured by the extra.
         if error.name is None or not f'{module}.'.startswith(f'{error.name}.'):
@@ -55,6 +59,24 @@ def require(module: str, extra: str | None = None) -> ModuleType:
             else 'requirements.txt lists it: pip install -e .'
         )
         raise ImportError(f'{module} is not installed; {remedy}') from error
+
+
+@contextlib.contextmanager
+def _logging_left_alone() -> Iterator[None]:
+    """Keep submitit from configuring logging when it is imported.
+
+    That closes every log file of the process, which from then on stays as it is.
+    Processes that are started later, such as its jobs, do as they always do.
+    """
+    name = 'SUBMITIT_LOG_LEVEL'
+    if name in os.environ:
+        yield
+        return
+    os.environ[name] = 'NOCONFIG'
+    try:
+        yield
+    finally:
+        os.environ.pop(name, None)
 
 
 def installed(names: tuple[str, ...]) -> dict[str, str]:

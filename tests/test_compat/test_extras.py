@@ -1,6 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """A missing extra is named with the command that installs it."""
 
+import subprocess
 import sys
 
 import pytest
@@ -22,3 +23,23 @@ def test_a_module_that_fails_on_its_own_keeps_its_error(monkeypatch, tmp_path):
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(ModuleNotFoundError, match='no_such_module'):
         require('half_installed', 'draw')
+
+
+_LOGGED = """
+import logging, os, sys
+from hpml_mm.compat import require
+log = logging.getLogger('mine')
+log.addHandler(logging.FileHandler(sys.argv[1], mode='w'))
+log.warning('before')
+require('submitit', 'slurm')
+log.warning('after')
+assert 'SUBMITIT_LOG_LEVEL' not in os.environ
+"""
+
+
+def test_an_import_of_submitit_closes_no_log_file(tmp_path):
+    pytest.importorskip('submitit')
+    script, log = tmp_path / 'logged.py', tmp_path / 'a.log'
+    script.write_text(_LOGGED)
+    subprocess.run([sys.executable, str(script), str(log)], check=True)
+    assert log.read_text().splitlines() == ['before', 'after']
