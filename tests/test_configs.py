@@ -152,6 +152,8 @@ PLACES = {
     'boxes': [
         *(f'{mode}_dataloader.dataset.bbox_file' for mode in ('val', 'test')),
         *(f'{mode}_evaluator' for mode in ('val', 'test')),
+        # Of test-dev, for COCO's server.
+        *(f'test_dataloader.dataset.{key}' for key in ('ann_file', 'data_prefix')),
         'custom_hooks.PoseSheetHook',
     ],
     'class_balance': ['train_dataloader.sampler', 'custom_hooks.ClassWeightHook'],

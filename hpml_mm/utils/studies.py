@@ -64,9 +64,9 @@ def make_pruner(name: str, steps: int | None) -> Any:
 
 
 def _open_database(place: str) -> Any:
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import SQLAlchemyError
-
+    # Optuna's own.
+    make_url = require('sqlalchemy.engine', 'search').make_url
+    sql_error = require('sqlalchemy.exc', 'search').SQLAlchemyError
     shown = place.partition('://')[0] + '://...'
     try:
         url = make_url(place)
@@ -74,7 +74,7 @@ def _open_database(place: str) -> Any:
         if url.get_backend_name() == 'sqlite' and url.database:
             Path(url.database).parent.mkdir(parents=True, exist_ok=True)
         return load_optuna().storages.RDBStorage(place, engine_kwargs=_patience(place))
-    except (SQLAlchemyError, ImportError) as error:
+    except (sql_error, ImportError) as error:
         cause = getattr(error, 'orig', None) or error
         lines = [line.strip() for line in str(cause).splitlines() if line.strip()]
         raise ValueError(

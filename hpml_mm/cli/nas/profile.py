@@ -40,13 +40,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--top', type=int, metavar='N', help='only the N most expensive nodes'
     )
-    parser.add_argument(
+    proxies = parser.add_argument_group('proxies')
+    proxies.add_argument(
         '--proxies',
         action='store_true',
         help='zero-cost proxies of the untrained network beside its costs: synflow, '
         'snip, naswot, jacov, on 8 images of noise',
     )
-    parser.add_argument(
+    proxies.add_argument(
         '--seed', type=int, default=0, help='of weights and images of --proxies'
     )
     tables = parser.add_argument_group('table')
