@@ -10,6 +10,7 @@ from predictor_toys import macro_cache, toy_cache
 
 from hpml_mm.experiments.rows import read_results
 from hpml_mm.predictor.data.bench import Bench
+from projects.aiop.tasks import protocol
 from projects.aiop.tasks.graphs import task_benches
 from projects.aiop.tasks.methods import Target
 from projects.aiop.tasks.network_study import main
@@ -64,15 +65,20 @@ def test_an_adapter_is_trained_on_the_networks_of_other_tasks(study, split):
     torch.testing.assert_close(model.task_scalers[0].mean.item(), labels.mean())
 
 
+def _short_tables(source, target, space, count):
+    """Write the first networks of both tables."""
+    for name in ('7tasks', 'zero_cost'):
+        file = f'tnb101_{space}_{name}.csv'
+        head, *lines = (source / file).read_text().splitlines()
+        if name == '7tasks':
+            archs = [line.partition(',')[0] for line in lines[:count]]
+        kept = [line for line in lines if line.partition(',')[0] in archs]
+        (target / file).write_text('\n'.join([head, *kept, '']))
+
+
 @pytest.mark.real_data
 def test_networks_of_a_table_have_the_decoder_of_each_task(real_data, tmp_path):
-    nas = real_data / 'nas'
-    for name in ('7tasks', 'zero_cost'):
-        head, *lines = (nas / f'tnb101_macro_{name}.csv').read_text().splitlines()
-        if name == '7tasks':
-            archs = [line.partition(',')[0] for line in lines[:3]]
-        kept = [line for line in lines if line.partition(',')[0] in archs]
-        (tmp_path / f'tnb101_macro_{name}.csv').write_text('\n'.join([head, *kept, '']))
+    _short_tables(real_data / 'nas', tmp_path, 'macro', 3)
     published = Published.read(tmp_path, 'macro')
     benches = task_benches(published, tmp_path)
     assert [len(bench) for bench in benches] == [3] * 7
@@ -90,9 +96,12 @@ def test_the_command_writes_rows_that_stand_beside_the_others(
     real_data, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(protocol, 'LABELLED', 20)
+    monkeypatch.setattr(protocol, 'SOURCES', 8)
+    _short_tables(real_data / 'nas', tmp_path, 'micro', 40)
     macro_cache(24).save(tmp_path / 'source.safetensors')
     command = [
-        *('network_study', 'micro', '--tables', str(real_data / 'nas')),
+        *('network_study', 'micro', '--tables', str(tmp_path)),
         *('--source', 'source.safetensors', '--methods', 'zero-gnn', 'zero-aiop'),
         *('--draws', '1', '2', '--pairs', '1', '--base-epochs', '1'),
         *('--adapter-epochs', '1', '--rows', 'rows.csv'),
