@@ -37,7 +37,8 @@ test-quick: env-extras  ## Test in two minutes what takes less than a second.
 	$(PYTEST) -m "not slow and not system" $(ARGS)
 
 test-system: env-extras  ## Test what needs a browser, a cluster or minutes.
-	$(PYTEST) -m system $(ARGS)
+	# Of these files alone: to collect the others takes longer than some of the tests.
+	$(PYTEST) -m system $$(grep -rl 'mark\.system' tests projects --include='test_*.py') $(ARGS)
 
 test-reliability: env-extras  ## Kill, fill, damage and attack in full, for up to an hour.
 	$(BIN)/python tests/reliability/all_promises.py $(ARGS)
