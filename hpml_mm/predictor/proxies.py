@@ -41,7 +41,7 @@ _SMALL = 1e-5
 
 
 def synflow(module: nn.Module, images: Tensor, run: Run = raw_output) -> float:
-    """Sum |w * dR/dw| over the weights of convolutions and linear layers.
+    """Sum ``|w * dR/dw|`` over the weights of convolutions and linear layers.
 
     Tanaka et al., "Pruning neural networks without any data by iteratively conserving
     synaptic flow" (NeurIPS 2020), equation 2, with R the sum of the outputs for one
@@ -77,7 +77,7 @@ def snip(
     loss: Callable[[Any, Any], Tensor] = nn.functional.cross_entropy,
     run: Run = raw_output,
 ) -> float:
-    """Sum |w * dL/dw| over the weights of convolutions and linear layers.
+    """Sum ``|w * dL/dw|`` over the weights of convolutions and linear layers.
 
     Lee et al., "SNIP: Single-shot network pruning based on connection sensitivity"
     (ICLR 2019), equation 4 without its normalisation, as in zero-cost-nas: the
