@@ -18,7 +18,7 @@ import mmcv
 import numpy as np
 import torch
 from mmengine.dataset import pseudo_collate
-from torch import Tensor
+from torch import Tensor, nn
 
 import hpml_mm  # noqa: F401  # makes mmpose importable without compiled ops
 from hpml_mm.config.arguments import add_config_arguments
@@ -78,9 +78,11 @@ def run(args: argparse.Namespace) -> None:
         )
     target = _target(predictor, args.target)
     logits = Logits(predictor.model)
-    rows = []
+    rows, layer = [], None
     for image, file, caption in _inputs(args):
-        rows.append(_row(predictor, logits, file, caption, target, args.layer))
+        inputs = _normalised(predictor, file)
+        layer = layer or find_layer(logits, inputs, args.layer)
+        rows.append(_row(predictor, logits, layer, inputs, caption, target))
         print(f'{image}: {rows[-1][0].caption}')
     if not rows:
         raise ValueError('--faces: no image has a frontal face that is found')
@@ -114,16 +116,15 @@ def _inputs(args: argparse.Namespace) -> Iterator[tuple[Path, Path, str]]:
 def _row(
     predictor: Predictor,
     logits: Logits,
-    file: Path,
+    layer: nn.Module,
+    inputs: Tensor,
     caption: str,
     target: int | None,
-    layer: str | None,
 ) -> list[Panel]:
-    inputs = _normalised(predictor, file)
     with torch.no_grad():
         scores = logits(inputs).softmax(dim=1)[0]
     number = int(scores.argmax()) if target is None else target
-    heat = grad_cam(logits, inputs, number, find_layer(logits, inputs, layer))
+    heat = grad_cam(logits, inputs, number, layer)
     gradient = guided_backprop(logits, inputs, number)
     shown = _picture(inputs[0])
     name = predictor.names[number] if predictor.names else f'class {number}'

@@ -54,7 +54,7 @@ def synflow(module: nn.Module, images: Tensor, run: Run = raw_output) -> float:
         run: Function that runs the network.
 
     Raises:
-        ValueError: The result is no finite number.
+        ValueError: The result is no finite number, or 0 for all weights.
     """
     net = _prepared(module).double()
     for part in net.modules():
@@ -91,7 +91,7 @@ def snip(
         run: Function that runs the network.
 
     Raises:
-        ValueError: The result is no finite number.
+        ValueError: The result is no finite number, or 0 for all weights.
     """
     net = _prepared(module)
     return _saliency(net, loss(_single(run(net, images.clone())), targets), 'snip')
@@ -252,4 +252,9 @@ def _saliency(net: nn.Module, objective: Tensor, name: str) -> float:
     found = sum(float((w * g).detach().abs().sum()) for w, g in pairs if g is not None)
     if not np.isfinite(found):
         raise ValueError(f'{name}: {found} is no finite number')
+    if not found:
+        raise ValueError(
+            f'{name}: no weight changes the output; an activation at its end, such as '
+            'tanh, is saturated'
+        )
     return found

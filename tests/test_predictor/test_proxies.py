@@ -183,3 +183,11 @@ def test_batch_normalisation_takes_the_statistics_of_the_batch():
     assert every(net) == every(conv_net())
     synced = nn.SyncBatchNorm.convert_sync_batchnorm(conv_net())
     assert every(synced) == every(conv_net())
+
+
+def test_a_saturated_network_has_no_saliency_rather_than_0():
+    net = nn.Sequential(nn.Linear(2, 1), nn.Tanh())
+    with torch.no_grad():
+        net[0].weight.fill_(1e3)
+    with pytest.raises(ValueError, match='synflow: no weight changes the output'):
+        synflow(net, torch.zeros(1, 2))

@@ -10,6 +10,7 @@ import pytest
 from hpml_mm.predictor.tasks.features import FeatureSets, arch_features
 from hpml_mm.predictor.tasks.metric import TaskMetric
 from hpml_mm.predictor.tasks.predictor import TaskPredictor
+from hpml_mm.predictor.tasks.regressors import CostMember
 from hpml_mm.predictor.tasks.table import TaskTable
 
 SPACE = 'transnas-micro'
@@ -81,3 +82,17 @@ def test_tasks_that_cannot_be_used_are_named():
     empty = table.take(np.arange(12, 60))
     with pytest.raises(ValueError, match=r'b/loss\(1\) has 0 labels'):
         TaskPredictor.fit(empty, 'b', ['a'])
+
+
+def test_a_cost_needs_no_label_but_for_the_scale():
+    """More of the last column is better, one deviation for one deviation."""
+    features = FeatureSets((np.eye(3), np.array([[9.0, 1.0], [5.0, 3.0], [7.0, 5.0]])))
+    member = CostMember().fit(features, np.array([2.0, 8.0, 5.0]))
+    # Costs have mean 3 and deviation 1.633, targets 5 and 2.449.
+    more = FeatureSets(
+        (np.eye(2, 3), np.array([[0.0, 3.0], [0.0, 3.0 + 8**0.5 / 3**0.5]]))
+    )
+    assert member.predict(more) == pytest.approx([5, 5 + 6**0.5])
+    # The order of the labels has no influence.
+    again = CostMember().fit(features, np.array([8.0, 5.0, 2.0]))
+    assert again.predict(more) == pytest.approx(member.predict(more))

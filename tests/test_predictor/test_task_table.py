@@ -7,8 +7,9 @@ import pytest
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.spaces import get_space
+from hpml_mm.predictor.spaces.tables import Row
 from hpml_mm.predictor.tasks.metric import TaskMetric
-from hpml_mm.predictor.tasks.table import TaskTable
+from hpml_mm.predictor.tasks.table import TaskTable, table_rows
 
 OWN = """arch,coco/box_ap(%):max,depth/abs_rel(m):min,macs,note
 nas-bench-macro:22212200,40.5,0.2,1e6,good
@@ -152,6 +153,19 @@ def test_a_cache_gives_a_table():
         TaskTable.of_cache(cache, ['c/top1(%)'])
 
 
+def test_networks_of_ones_own_table_for_a_cache(tmp_path):
+    path = tmp_path / 'own.csv'
+    path.write_text(OWN + 'nas-bench-macro:99999999,50,1,,\n', encoding='utf-8')
+    rows, left_out = table_rows(path, 'nas-bench-macro')
+    assert rows == [
+        Row('22212200', {'coco/box_ap(%)': 40.5, 'depth/abs_rel(m)': 0.2}),
+        Row('00000000', {'depth/abs_rel(m)': 0.9}),
+        Row('11111111', {'coco/box_ap(%)': 31, 'depth/abs_rel(m)': 0.5}),
+    ]
+    assert len(left_out) == 2
+    assert left_out[1].startswith('line 5: ')
+
+
 @pytest.mark.real_data
 @pytest.mark.parametrize(
     ('space', 'networks', 'complete'),
@@ -165,7 +179,7 @@ def test_published_tables_are_read_as_they_are(real_data, space, networks, compl
     assert {m.heading: m.greater_is_better for m in table.metrics}[
         'room_layout/neg_loss(1)'
     ]
-    assert len(table.left_out) == 6  # The digits one by one.
+    assert table.left_out == ()
     jigsaw = table.task('jigsaw')
     first = {'macro': 230383744, 'micro': 40761856}[space]
     assert table.costs['flops'][0, jigsaw] == pytest.approx(first)

@@ -280,3 +280,42 @@ def test_get_flops_takes_the_words_of_openmmlab(tmp_path):
     done = call_tool('nas profile', demo, '--shape', *'123', cwd=tmp_path)
     assert done.returncode == 2
     assert '--shape is a side, or height and width' in done.stderr
+
+
+def test_a_table_of_ones_own_of_any_unit(capsys):
+    """From a CSV file to a search, for a loss of which less is better."""
+    cache = macro_cache(40)
+    losses = 3 - cache.metric('cifar10/top1(%)') / 20
+    rows = [
+        f'{arch},{loss:.6f},x'
+        for arch, loss in zip(cache.archs, losses, strict=True)
+        if arch
+    ]
+    rows += ['22222222,n/a,', '9999,1,']
+    text = '\n'.join(['arch,depth/loss(m),note', *dict.fromkeys(rows), ''])
+    Path('own.csv').write_text(text)
+    lines = printed(
+        capsys, 'cache', 'build', 'own.csv', '--space', MACRO, '--out', 'own.cache'
+    )
+    said = '\n'.join(lines)
+    assert "left out: own.csv: column 'note': neither unit nor direction" in said
+    assert "depth/loss(m): 'n/a' is no finite number" in said
+    assert f'left out: own.csv: line {len(dict.fromkeys(rows)) + 1}: {MACRO}: ' in said
+    metric = ('--metric', 'depth/loss(m)')
+    lines = printed(
+        capsys, 'train', 'own.cache', '-n', 25, *metric, '--out', 'own.safetensors'
+    )
+    assert lines[0] == 'left out, without depth/loss(m): 1 of the networks'
+    assert lines[1] == (
+        f'gp: trained on 25 networks of {MACRO}, depth loss(m), in m, less is better'
+    )
+    words = ('--predictor', 'own.safetensors')
+    two = [f'{MACRO}:00000000', f'{MACRO}:22222222']
+    ranked = json.loads('\n'.join(printed(capsys, 'rank', *two, *words, '--json')))
+    assert ranked[0]['score'] < ranked[1]['score']
+    limits = ('--max-macs', '60M', '--trials', 60, '--out', 'found', '--json')
+    best, *rest = json.loads(
+        '\n'.join(printed(capsys, 'search', MACRO, *words, *limits))
+    )
+    assert best['score'] == min(one['score'] for one in [best, *rest])
+    assert best['macs'] <= 60e6

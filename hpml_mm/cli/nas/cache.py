@@ -56,7 +56,12 @@ def _add_makers(
     build = add_command(
         commands, 'build', text, 'table.csv --space ofa-mbv3-w1.0 --out b.cache', out
     )
-    build.add_argument('table', type=Path, help='CSV, or JSON of NAS-Bench-Macro')
+    build.add_argument(
+        'table',
+        type=Path,
+        help='a published one (CSV, or JSON of NAS-Bench-Macro), or a CSV of your own: '
+        'a column "arch", and scores headed NAME(UNIT):max, or :min',
+    )
     networks = build.add_argument_group('networks')
     add_space(networks, 'of which the table has archs', required=True)
     add_task(networks)
@@ -161,6 +166,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _build(args: argparse.Namespace) -> None:
+    left_out: list[str] = []
     with progress_bar('graphs') as show:
         cache = build_cache(
             args.table,
@@ -170,7 +176,10 @@ def _build(args: argparse.Namespace) -> None:
             task=args.task,
             workers=args.workers,
             advanced=show,
+            left_out=left_out.append,
         )
+    for reason in left_out:
+        print(f'left out: {reason}')
     _written(cache, args.out)
 
 

@@ -140,7 +140,7 @@ def equal_groups(cache: GraphCache, space: str | None = None) -> list[str]:
     names = [space or name.partition(':')[0] for name in cache.names]
     pairs = list(zip(names, cache.archs, strict=True))
     found = [
-        _simplest(home(name), arch) if arch is not None and name in SPACES else ''
+        simplest(home(name), arch) if arch is not None and name in SPACES else ''
         for name, arch in pairs
     ]
     if '' in found:
@@ -149,5 +149,6 @@ def equal_groups(cache: GraphCache, space: str | None = None) -> list[str]:
     return found
 
 
-def _simplest(home: SearchSpace, arch: str) -> str:
+def simplest(home: SearchSpace, arch: str) -> str:
+    """Name, with its space, of the simplest architecture that computes the same."""
     return f'{home.name}:{home.encode(home.simplify(home.decode(arch)))}'

@@ -17,7 +17,8 @@ from pathlib import Path
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.spaces import SearchSpace, get_space
-from hpml_mm.predictor.spaces.tables import Row, read_table
+from hpml_mm.predictor.spaces.tables import Row
+from hpml_mm.predictor.tasks.table import table_rows
 from hpml_mm.utils.files import dump_strict, locked, write_atomic
 from hpml_mm.utils.messages import shown
 from hpml_mm.utils.text_file import read_json
@@ -59,6 +60,7 @@ def build_cache(
     task: str | None = None,
     workers: int = 1,
     advanced: Callable[[int, int], None] = lambda done, total: None,
+    left_out: Callable[[str], None] = lambda reason: None,
 ) -> GraphCache:
     """Build the graphs of a table's networks and write them with its metrics.
 
@@ -66,7 +68,7 @@ def build_cache(
     arch is canonical. 'macs' and 'params' are counted where the table has none.
 
     Args:
-        table: File that ``read_table`` reads.
+        table: File that ``table_rows`` reads.
         space: Name of the search space.
         out: The cache; it is written whole, in the end.
         size: Height and width of the images; None for the space's own.
@@ -74,6 +76,8 @@ def build_cache(
         workers: Processes that build; 1 for this one alone.
         advanced: Called at first and after each part with how many networks are done,
             and of how many.
+        left_out: Called for each row, cell and column of a table of one's own that
+            cannot be used, with the reason.
 
     Raises:
         FileNotFoundError: There is no such table.
@@ -83,7 +87,9 @@ def build_cache(
     if workers < 1:
         raise ValueError(f'workers={workers}: at least 1 is needed')
     home = get_space(space, task)
-    rows = read_table(table, space)
+    rows, reasons = table_rows(table, space)
+    for reason in reasons:
+        left_out(f'{table}: {reason}')
     _check_rows(table, home, size, rows)
     names, before = [f'{space}:{row.arch}' for row in rows], _version(out)
     with locked(out) as waited:

@@ -119,7 +119,7 @@ def split_arch(source: str, space: str | None = None) -> tuple[str, str] | None:
     if space is not None:
         home = get_space(space)
         return space, home.encode(home.decode(source.removeprefix(f'{space}:')))
-    fitting = [name for name in SPACES if _holds(get_space(name), source)]
+    fitting = [name for name in SPACES if holds(get_space(name), source)]
     if not fitting:
         return None
     if len(fitting) > 1 and DEFAULT_SPACE not in fitting:
@@ -144,7 +144,8 @@ def _refuse_near_arch(source: str) -> None:
         get_space(named[1] if named else DEFAULT_SPACE).decode(source)
 
 
-def _holds(space: SearchSpace, source: str) -> bool:
+def holds(space: SearchSpace, source: str) -> bool:
+    """Return whether a text is an arch of a space."""
     try:
         space.decode(source)
     except ValueError:

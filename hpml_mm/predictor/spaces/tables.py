@@ -44,8 +44,8 @@ NB101_COLUMNS = {
     'flops': 'table_flops',
     'params': 'params',
 }
-# Columns that together are the arch, and the metric of each other one.
-_COLUMNS: dict[str, tuple[tuple[str, ...], Mapping[str, str]]] = {
+#: By space the columns that together are the arch, and the metric of each other one.
+COLUMNS: dict[str, tuple[tuple[str, ...], Mapping[str, str]]] = {
     'nas-bench-101': (('adjacency_7x7_row_major', 'ops'), NB101_COLUMNS),
     'nas-bench-201': (('cellstr',), NB201_COLUMNS),
     'transnas-macro': (('arch_str',), TRANSNAS_COLUMNS),
@@ -88,8 +88,8 @@ def read_table(path: str | Path, space: str) -> list[Row]:
     if space == 'nas-bench-macro':
         rows = list(_read_macro(path))
     else:
-        arch, columns = _COLUMNS.get(space, (('arch',), OFA_COLUMNS))
-        rows = list(_read_csv(path, arch, columns, 1e6 if space in _COLUMNS else 1))
+        arch, columns = COLUMNS.get(space, (('arch',), OFA_COLUMNS))
+        rows = list(_read_csv(path, arch, columns, 1e6 if space in COLUMNS else 1))
     if not rows:
         raise ValueError(f'{path} holds no network: it may be cut off')
     return rows

@@ -7,7 +7,6 @@ from collections.abc import Collection
 
 import numpy as np
 
-from hpml_mm.predictor.spaces.tables import TASK_METRICS
 from hpml_mm.utils.messages import shown
 
 _HEADING = re.compile(r'([^():]+)\(([^()]+)\)(?::(\w+))?')
@@ -18,8 +17,6 @@ _GREATER = {
     *('iou', 'f1'),
 }
 _LESS = {'loss', 'error', 'mae', 'mse', 'nme', 'perplexity'}
-#: Metrics of TransNAS-Bench-101, by the names of the table's columns.
-TRANSNAS_METRICS = {task: f'{task}/{name}' for task, name in TASK_METRICS.items()}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -9,21 +9,16 @@ from pathlib import Path
 
 import numpy as np
 
-from hpml_mm.predictor.data.network_source import split_arch
+from hpml_mm.predictor.data.network_source import holds, split_arch
 from hpml_mm.predictor.spaces import get_space
+from hpml_mm.predictor.spaces.tables import COLUMNS
 from hpml_mm.utils.messages import listed, shown
 from hpml_mm.utils.text_file import csv_errors, read_text
 
-from .metric import TRANSNAS_METRICS, is_metric
+from .metric import is_metric
 
-_ARCH, _PUBLISHED_ARCH = 'arch', 'arch_str'
+_ARCH = 'arch'
 _COSTS = ('macs', 'flops', 'params')
-# Of the published tables: kind of cost, in millions, of each task.
-_PUBLISHED_COSTS = {
-    f'{kind}_M_{task}': (kind, task)
-    for kind in ('flops', 'params')
-    for task in TRANSNAS_METRICS
-}
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -34,14 +29,14 @@ class Columns:
         space: Search space; empty for networks of none.
         names: Architectures or names.
         scores: (G,) scores by heading.
-        costs: By kind and heading of the task (G,) costs; '' for those of all tasks.
+        costs: By kind (G,) costs.
         left_out: Place and reason of each row, cell and column that was left out.
     """
 
     space: str
     names: tuple[str, ...]
     scores: dict[str, np.ndarray]
-    costs: dict[str, dict[str, np.ndarray]]
+    costs: dict[str, np.ndarray]
     left_out: list[str]
 
 
@@ -81,22 +76,50 @@ def read_columns(path: Path, space: str | None) -> Columns:
         if kind == 'score':
             found.scores[heading] = values
         elif kind == 'cost':
-            name, task = _PUBLISHED_COSTS.get(heading, (heading, ''))
-            million = 1e6 if task else 1.0
-            found.costs.setdefault(name, {})[task] = values * million
+            found.costs[heading] = values
     return found
+
+
+def has_scores(path: Path) -> bool:
+    """Return whether a file is a table of one's own, and no published one."""
+    header = read_header(path)
+    return _ARCH in header and any(map(is_metric, header))
+
+
+def published_space(path: Path) -> str | None:
+    """Find the space of a published table, by its columns and its first network."""
+    with csv_errors(path):
+        first = next(csv.DictReader(io.StringIO(read_text(path), newline='')), {})
+    for space, (arch, _) in COLUMNS.items():
+        text = ' '.join(str(first.get(name, '')) for name in arch)
+        if text.strip() and holds(get_space(space), text):
+            return space
+    return None
+
+
+def read_header(path: Path) -> list[str]:
+    """Read the headings of a CSV file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is no CSV.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no table {path}')
+    with csv_errors(path):
+        reader = csv.reader(io.StringIO(read_text(path), newline=''))
+        return [name.strip() for name in next(reader, [])]
 
 
 def _kinds(path: Path, header: list[str]) -> tuple[list[str], list[str]]:
     """Kind of each column: 'arch', 'score', 'cost' or ''; the last ones are named."""
-    published = _ARCH not in header and _PUBLISHED_ARCH in header
     kinds = []
     for name in header:
-        if name == (_PUBLISHED_ARCH if published else _ARCH):
+        if name == _ARCH:
             kinds.append('arch')
-        elif is_metric(name) or (published and name in TRANSNAS_METRICS):
+        elif is_metric(name):
             kinds.append('score')
-        elif name in _COSTS or (published and name in _PUBLISHED_COSTS):
+        elif name in _COSTS:
             kinds.append('cost')
         else:
             kinds.append('')

@@ -2,6 +2,7 @@
 """Table of networks times tasks, with holes."""
 
 import dataclasses
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,10 +10,11 @@ import numpy as np
 
 from hpml_mm.config.lookup import nearest
 from hpml_mm.predictor.graphs.cache import GraphCache
+from hpml_mm.predictor.spaces.tables import Row, read_table
 from hpml_mm.utils.messages import listed
 
-from .metric import TRANSNAS_METRICS, TaskMetric, parse_metrics
-from .reading import read_columns
+from .metric import TaskMetric, parse_metrics
+from .reading import has_scores, published_space, read_columns
 
 # Last parts of the names of costs in a cache.
 _COSTS = {'macs': 'macs', 'flops': 'flops', 'table_flops': 'flops', 'params': 'params'}
@@ -57,7 +59,7 @@ class TaskTable:
         says: ``coco/box_ap(%):max``. An empty cell is a hole. Columns ``macs``,
         ``flops`` and ``params`` are costs. Other columns, cells that hold no number,
         and rows whose arch is not in the space or was there before, are left out and
-        named. Published tables of TransNAS-Bench-101 are read as they are.
+        named. Published tables are read as ``spaces.tables.read_table`` does.
 
         Args:
             path: The file.
@@ -69,26 +71,36 @@ class TaskTable:
             ValueError: It is no such table: a column is missing, a task is there twice
                 or its metric has no direction, or nothing is left.
         """
-        read = read_columns(Path(path), space)
+        path = Path(path)
+        if not has_scores(path) and (home := space or published_space(path)):
+            return cls._of_rows(home, read_table(path, home))
+        read = read_columns(path, space)
         try:
-            metrics = parse_metrics(
-                [TRANSNAS_METRICS.get(name, name) for name in read.scores]
-            )
+            metrics = parse_metrics(list(read.scores))
         except ValueError as error:
             raise ValueError(f'{path}: {error}') from error
         shape = len(read.names), len(metrics)
-        costs = {}
-        for kind, columns in read.costs.items():
-            own = [columns.get(name, columns.get('')) for name in read.scores]
-            missing = np.full(shape[0], np.nan)
-            costs[kind] = np.column_stack([missing if o is None else o for o in own])
-        scores = np.column_stack([*read.scores.values(), np.empty((shape[0], 0))])
         if not read.names:
             raise ValueError(
                 f'{path} holds no network that can be used: {listed(read.left_out)}'
             )
+        # Costs of a network stand for all of its tasks.
+        costs = {k: np.tile(v[:, None], shape[1]) for k, v in read.costs.items()}
+        scores = np.column_stack([*read.scores.values(), np.empty((shape[0], 0))])
         left_out = tuple(read.left_out)
         return cls(read.space, read.names, metrics, scores, costs, left_out)
+
+    @classmethod
+    def _of_rows(cls, space: str, rows: Sequence[Row]) -> 'TaskTable':
+        """Scores of a published table."""
+        headings = list(dict.fromkeys(name for row in rows for name in row.metrics))
+        columns = {
+            name: np.array([row.metrics.get(name, np.nan) for row in rows])
+            for name in headings
+        }
+        scored = [name for name in headings if _cost_of(name) is None]
+        names = [row.arch for row in rows]
+        return cls._of_columns(space, names, parse_metrics(scored), columns)
 
     @classmethod
     def of_cache(
@@ -107,22 +119,38 @@ class TaskTable:
         if metrics is None:
             metrics = [m for m in cache.metric_names if _cost_of(m) is None]
         parsed = parse_metrics(metrics)
-        scores = [cache.metric(metric.heading) for metric in parsed]
-        shape = len(cache.names), len(parsed)
+        wanted = [metric.heading for metric in parsed]
+        wanted += [name for name in cache.metric_names if _cost_of(name)]
+        columns = {name: cache.metric(name) for name in wanted}
+        spaces = {name.partition(':')[0] for name in cache.names}
+        one = None not in cache.archs and len(spaces) == 1
+        # Such as are of one space are called by their arch alone.
+        pairs = zip(cache.archs, cache.names, strict=True)
+        names = [arch if one and arch else name for arch, name in pairs]
+        return cls._of_columns(spaces.pop() if one else '', names, parsed, columns)
+
+    @classmethod
+    def _of_columns(
+        cls,
+        space: str,
+        names: Sequence[str],
+        metrics: tuple[TaskMetric, ...],
+        columns: Mapping[str, np.ndarray],
+    ) -> 'TaskTable':
+        """Table of (G,) columns by heading; costs are of a task, or of all of them."""
+        shape = len(names), len(metrics)
         costs: dict[str, np.ndarray] = {}
-        for name in cache.metric_names:
+        for name, values in columns.items():
             if (kind := _cost_of(name)) is None:
                 continue
             found = costs.setdefault(kind, np.full(shape, np.nan))
             task = name.rpartition('/')[0]
-            for column, metric in enumerate(parsed):
+            for column, metric in enumerate(metrics):
                 if task in ('', metric.name.partition('/')[0]):
-                    found[:, column] = cache.metric(name)
-        spaces = {name.partition(':')[0] for name in cache.names}
-        one = None not in cache.archs and len(spaces) == 1
-        names = [arch for arch in cache.archs if arch] if one else cache.names
+                    found[:, column] = values
+        scores = [columns[metric.heading] for metric in metrics]
         stacked = np.column_stack([*scores, np.empty((shape[0], 0))])
-        return cls(spaces.pop() if one else '', tuple(names), parsed, stacked, costs)
+        return cls(space, tuple(names), metrics, stacked, costs)
 
     def __len__(self) -> int:
         return len(self.names)
@@ -165,6 +193,31 @@ class TaskTable:
             scores=self.scores[rows],
             costs={kind: cost[rows] for kind, cost in self.costs.items()},
         )
+
+
+def table_rows(path: Path, space: str) -> tuple[list[Row], tuple[str, ...]]:
+    """Read the networks of a published table, or of one's own.
+
+    Args:
+        path: File as ``TaskTable.read`` takes it, or ``spaces.tables.read_table``.
+        space: Name of the search space.
+
+    Returns:
+        The networks, and what was left out of a table of one's own, with the reasons.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It cannot be read.
+    """
+    if path.suffix == '.json' or not has_scores(path):
+        return read_table(path, space), ()
+    table = TaskTable.read(path, space)
+    headings = [metric.heading for metric in table.metrics]
+    rows = []
+    for name, scores in zip(table.names, table.scores.tolist(), strict=True):
+        pairs = zip(headings, scores, strict=True)
+        rows.append(Row(name, {k: v for k, v in pairs if not math.isnan(v)}))
+    return rows, table.left_out
 
 
 def _cost_of(metric: str) -> str | None:

@@ -8,15 +8,18 @@ scores of those test networks alone that are unlike all known ones, too.
 
 import csv
 import dataclasses
+import io
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from hpml_mm.predictor.data.bench import simplest
 from hpml_mm.predictor.spaces import get_space
 from hpml_mm.predictor.tasks.features import FeatureSets, arch_features, choices
 from hpml_mm.predictor.tasks.table import TaskTable
+from hpml_mm.utils.text_file import csv_errors, read_text
 
 # Most networks that are labelled on the target, and those known on two other tasks.
 LABELLED, SOURCES = 50, 300
@@ -52,32 +55,35 @@ class Published:
         """
         table = TaskTable.read(folder / f'tnb101_{name}_7tasks.csv')
         table = table.take(table.complete)
+        home = get_space(table.space)
         proxies = _proxies(folder / f'tnb101_{name}_zero_cost.csv', table)
         return cls(
             table,
             arch_features(table.space, table.names),
             choices(table.space, table.names),
             proxies,
-            np.array([_simplest(table.space, name) for name in table.names]),
+            np.array([simplest(home, name) for name in table.names]),
         )
-
-
-def _simplest(space: str, arch: str) -> str:
-    home = get_space(space)
-    return home.encode(home.simplify(home.decode(arch)))
 
 
 def _proxies(path: Path, table: TaskTable) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise FileNotFoundError(f'there is no table {path}')
+    with csv_errors(path):
+        read = list(csv.DictReader(io.StringIO(read_text(path), newline='')))
     rows = {name: row for row, name in enumerate(table.names)}
     found = {name: np.full(table.scores.shape, np.nan) for name in PROXIES}
-    with path.open(encoding='utf-8', newline='') as file:
-        for cells in csv.DictReader(file):
-            if (row := rows.get(cells['arch_str'])) is not None:
-                task = table.task(cells['task'])
-                for name, column in found.items():
-                    column[row, task] = float(cells[name])
+    for number, cells in enumerate(read, start=2):
+        if (row := rows.get(cells['arch_str'])) is None:
+            continue
+        task = table.task(cells['task'])
+        for name, column in found.items():
+            try:
+                column[row, task] = float(cells[name])
+            except (TypeError, ValueError) as error:
+                raise ValueError(
+                    f'{path}, line {number}: {name} is {cells[name]!r}, no number'
+                ) from error
     for name, column in found.items():
         if np.isnan(column).any():
             raise ValueError(f'{path}: networks without {name}: the table is cut off')

@@ -87,11 +87,12 @@ def test_simple_methods_see_what_they_are_named_after(setting):
     labels = setting.bench.labels[setting.drawn.test]
     errors = {
         method: np.abs(METHODS[method].run(setting).scores - labels).mean()
-        for method in ('macs', 'params', 'ridge', 'kernel')
+        for method in ('macs', 'params', 'ridge', 'kernel', 'mean', 'mean-size')
     }
     # The label is a sum over layers, which ridge could say exactly.
     assert errors['ridge'] < 0.5 < errors['macs'] < errors['params']
     assert errors['kernel'] < 0.5
+    assert errors['mean'] < errors['mean-size'] < errors['params']
 
 
 @pytest.fixture(scope='module')

@@ -121,3 +121,31 @@ def test_the_gaussian_process_reaches_what_was_aimed_for(case, floor):
     assert found.n >= 5
     assert found.value >= floor
     assert case != 'ofa-80%' or rows()[case, method, MAE].value <= 0.1
+
+
+def values(file: str) -> dict[str, float]:
+    """Rank correlations of a file's rows, by experiment without its first part."""
+    table = read_results(ROOT / 'results' / file)
+    found = [row for row in table if row.metric == SRCC]
+    return {row.experiment.partition('/')[2]: row.value for row in found}
+
+
+@pytest.mark.parametrize('task', ['box', 'mask', 'pose'])
+def test_20_labels_of_published_networks_rank_better_than_costs(task):
+    found = values('predictor-zoo.csv')
+    best = found[f'zoo-{task}-20/mean-size']
+    for case in (f'zoo-{task}-0', f'zoo-{task}-20'):
+        assert best > max(found[f'{case}/macs'], found[f'{case}/params'])
+
+
+def test_equation_5_ranks_and_turns_negative_scores_around():
+    found, costs = values('predictor-task-networks.csv'), values('predictor-tasks.csv')
+    mean = {
+        name: found[f'macro-20-networks/zero-{name}']
+        for name in ('gnn-stand', 'gnn-scaled', 'aiop')
+    }
+    assert (
+        mean['gnn-stand'] < mean['aiop'] < mean['gnn-scaled'] < costs['macro-0/flops']
+    )
+    layout = 'macro-20-networks/room_layout/neg_loss/zero-'
+    assert found[f'{layout}gnn-scaled'] < -0.5 < 0 < found[f'{layout}gnn-stand']

@@ -12,8 +12,8 @@ import pytest
 
 from hpml_mm.experiments.rows import read_results
 from hpml_mm.predictor.metrics import srcc
+from hpml_mm.predictor.spaces.tables import TASK_METRICS
 from hpml_mm.predictor.tasks.features import arch_features
-from hpml_mm.predictor.tasks.metric import TRANSNAS_METRICS
 from hpml_mm.predictor.tasks.predictor import TaskPredictor
 from projects.aiop.tasks import protocol
 from projects.aiop.tasks.__main__ import main
@@ -21,7 +21,7 @@ from projects.aiop.tasks.methods import CASES, Drawn, Target
 from projects.aiop.tasks.protocol import PROXIES, Published, Split, pairs
 from projects.aiop.tasks.rows import Score, measure, task_rows
 
-TASKS = tuple(TRANSNAS_METRICS)
+TASKS = tuple(TASK_METRICS)
 
 
 def _cells() -> list[str]:
