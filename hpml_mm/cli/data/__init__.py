@@ -3,7 +3,7 @@
 
 COMMANDS = {
     'browse': "look at a config's pictures after augmentation",
-    'convert': 'convert FER2013 between class folders and a CSV file',
+    'convert': 'convert FER2013 to CSV or folders, published poses to JSON',
     'duplicates': 'find faces with the same pixels, across splits and labels',
     'eda': 'count classes, sizes, intensities, duplicates and keypoints',
     'faces': 'draw demonstration faces into class folders',
