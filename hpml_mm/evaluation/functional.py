@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Values of a confusion matrix: accuracy, recall and F1.
+"""Values of a confusion matrix: accuracy, recall, F1 and intersection over union.
 
 Every function takes a matrix of counts of shape (K, K) whose rows are the true
 classes and whose columns are the predicted ones. A value that the data cannot
@@ -70,6 +70,27 @@ def f1_score(matrix: np.ndarray) -> np.ndarray:
     samples and was never predicted, where precision alone is undefined.
     """
     return _divide(2 * np.diag(matrix), matrix.sum(axis=0) + matrix.sum(axis=1))
+
+
+def iou(matrix: np.ndarray) -> np.ndarray:
+    """Intersection over union of each class, ``TP / (TP + FP + FN)``, shape (K,).
+
+    NaN for a class that occurs neither among targets nor among predictions.
+    """
+    found = np.diag(matrix)
+    return _divide(found, matrix.sum(axis=0) + matrix.sum(axis=1) - found)
+
+
+def always(matrix: np.ndarray, label: int) -> np.ndarray:
+    """Confusion matrix of a predictor that says one class whatever it sees.
+
+    Args:
+        matrix: A confusion matrix of the same targets, shape (K, K).
+        label: The class.
+    """
+    constant = np.zeros_like(matrix)
+    constant[:, label] = matrix.sum(axis=1)
+    return constant
 
 
 def macro_average(per_class: np.ndarray, matrix: np.ndarray) -> float:
