@@ -1,7 +1,13 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Measured, fast and comparable training for MMEngine, MMPretrain and MMPose."""
 
-from .compat import MENDS, install_mends, install_mmcv_ops, install_xtcocotools
+from .compat import (
+    MENDS,
+    install_mends,
+    install_mmcv_ops,
+    install_panopticapi,
+    install_xtcocotools,
+)
 from .version import __version__
 
 __all__ = ['__version__']
@@ -11,4 +17,5 @@ __all__ = ['__version__']
 # wait for their modules, and nothing is imported for them.
 install_mmcv_ops()
 install_xtcocotools()
+install_panopticapi()
 install_mends(MENDS)

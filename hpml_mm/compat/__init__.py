@@ -5,6 +5,7 @@ from .import_hooks import install_mends
 from .mends import MENDS
 from .mmcv_ops import install_mmcv_ops
 from .packages import PackagesError, check_packages, has_mmpose, require
+from .panopticapi import install_panopticapi
 from .workarounds import keep_signal_stack, let_mmpose_read_bfloat16
 from .xtcocotools import install_xtcocotools
 
@@ -15,6 +16,7 @@ __all__ = [
     'has_mmpose',
     'install_mends',
     'install_mmcv_ops',
+    'install_panopticapi',
     'install_xtcocotools',
     'keep_signal_stack',
     'let_mmpose_read_bfloat16',

@@ -8,7 +8,7 @@ of them, is here in Python. An installed xtcocotools goes first.
 
 import importlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
@@ -23,7 +23,14 @@ SERVED = {
 
 
 class StandIn(Loader, MetaPathFinder):
-    """Last of the finders, so that it serves only what none of the others has."""
+    """Last of the finders, so that it serves only what none of the others has.
+
+    Args:
+        served: Module -> the one whose names it gets; None for a package itself.
+    """
+
+    def __init__(self, served: Mapping[str, str | None]) -> None:
+        self.served = served
 
     def find_spec(
         self,
@@ -31,17 +38,17 @@ class StandIn(Loader, MetaPathFinder):
         path: Sequence[str] | None = None,
         target: ModuleType | None = None,
     ) -> ModuleSpec | None:
-        """Serve the modules of ``SERVED``."""
-        if fullname not in SERVED:
+        """Serve the modules of the table."""
+        if fullname not in self.served:
             return None
         # The folder of an installed one has been searched, and lacks the module.
         if path:
             return None
-        return ModuleSpec(fullname, self, is_package=SERVED[fullname] is None)
+        return ModuleSpec(fullname, self, is_package=self.served[fullname] is None)
 
     def exec_module(self, module: ModuleType) -> None:
         """Give a module the names of the one that stands in."""
-        if (source := SERVED[module.__name__]) is None:
+        if (source := self.served[module.__name__]) is None:
             return
         names = vars(importlib.import_module(source))
         vars(module).update({k: v for k, v in names.items() if k[:2] != '__'})
@@ -52,5 +59,8 @@ def install_xtcocotools() -> None:
 
     Imports nothing, and may be called any number of times.
     """
-    if not any(isinstance(finder, StandIn) for finder in sys.meta_path):
-        sys.meta_path.append(StandIn())
+    if not any(
+        isinstance(finder, StandIn) and finder.served is SERVED
+        for finder in sys.meta_path
+    ):
+        sys.meta_path.append(StandIn(SERVED))

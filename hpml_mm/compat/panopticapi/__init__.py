@@ -1,0 +1,29 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Stand-in for ``panopticapi``, which is on no package index.
+
+MMDetection needs four names of it to read panoptic maps and to evaluate them. An
+installed panopticapi goes first.
+"""
+
+import sys
+
+from hpml_mm.compat.xtcocotools import StandIn
+
+# Module -> the one whose names it gets; none for the package itself.
+SERVED = {
+    'panopticapi': None,
+    'panopticapi.evaluation': f'{__name__}.evaluation',
+    'panopticapi.utils': f'{__name__}.utils',
+}
+
+
+def install_panopticapi() -> None:
+    """Let ``import panopticapi`` find the stand-in where nothing else is found.
+
+    Imports nothing, and may be called any number of times.
+    """
+    if not any(
+        isinstance(finder, StandIn) and finder.served is SERVED
+        for finder in sys.meta_path
+    ):
+        sys.meta_path.append(StandIn(SERVED))
