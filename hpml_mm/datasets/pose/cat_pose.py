@@ -1,5 +1,5 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Cats with 17 or 20 keypoints."""
+"""Cats with 17 or 20 keypoints, and other animals with 20."""
 
 from hpml_mm.registry import DATASETS
 
@@ -41,3 +41,14 @@ class CatPoseDataset(CheckedCocoDataset):
         if kwargs.get('metainfo') is None:
             kwargs['metainfo'] = {'from_file': metainfo_file(_METAINFO[keypoints])}
         super().__init__(ann_file=ann_file, **kwargs)
+
+
+@DATASETS.register_module()
+class AnimalKeypointDataset(CheckedCocoDataset):
+    """Cats, cows, dogs, horses and sheep with AnimalPose's 20 keypoints.
+
+    Annotations are in COCO's format. Every category of the file is used, whatever its
+    id; ``CocoMetric`` averages over them.
+    """
+
+    METAINFO: dict = {'from_file': metainfo_file('animalpose')}

@@ -17,6 +17,7 @@ from .batch import (
     BatchRotate,
 )
 from .cached_image import LoadCachedImage
+from .crop_box import CropBox
 from .load_face import LoadFace
 
 if has_mmpose():
@@ -35,6 +36,7 @@ __all__ = [
     'BatchRandomFlip',
     'BatchResize',
     'BatchRotate',
+    'CropBox',
     'FusedTopdownWarp',
     'LoadCachedImage',
     'LoadFace',
