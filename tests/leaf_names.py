@@ -1,10 +1,10 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """The claims of a leaf config's file name.
 
-A face's: ``{model}_{GPUS}xb{BATCH}[-variant]*-{EPOCHS}e_{dataset}-{px}px.py``. A
-pose's has more in front, as MMPose's have, and names height and width:
-``[e{NUMBER}_]{algorithm}_{model}_..._{dataset}-{H}x{W}[-hm{H}x{W}].py``, where
-``hm`` is the heatmap's size if that is not a quarter of the input's.
+A face's: ``{model}_{GPUS}xb{BATCH}[-variant]*-{EPOCHS}e_{dataset}-{px}px.py``. One of
+poses, boxes or maps has more in front, as MMPose's have, and names height and width:
+``[e{NUMBER}_]{algorithm}_{model}_..._{dataset}-{H}x{W}[-hm{H}x{W}].py``, where ``hm``
+is the heatmap's size if that is not a quarter of the input's (of ``td-hm`` alone).
 
 ``_`` stands between the parts, ``-`` inside a part. A variant that is not named has
 the default of its model and task. ``leaves.py`` compares every claim with the config.
@@ -32,6 +32,7 @@ VARIANTS = {
     'memory_format': ('channels-last',),
     'averaging': ('ema',),
     'batch_norm': ('bn99',),
+    'head': ('skip',),
     'sigma': (r'sigma\d+',),  # times the source's at that size
     'selection': ('no-crossing', 'first10k'),
     'boxes': ('detected-test-dev', 'detected'),
@@ -81,7 +82,8 @@ class LeafName:
         dataset: The data.
         size: Height and width of the network's input in pixels.
         variants: For each axis that is named, the variant: see :data:`VARIANTS`.
-        algorithm: MMPose's name of the method, such as ``td-hm``, for poses.
+        algorithm: MMPose's name of the method, such as ``td-hm``, for poses;
+            MMDetection's, such as ``retinanet``, for boxes and maps.
         heatmap: Height and width of the heatmaps, for poses.
         experiment: Number of the experiment in the source, if it is one's.
     """
@@ -129,7 +131,7 @@ def _pose(parts: list[str], name: str) -> LeafName:
     form = '{dataset}-{H}x{W}[-hm{H}x{W}]'
     data = _match(_POSE_DATA, data, name, 'data', form)
     size = _size(data['size'])
-    quarter = size[0] // 4, size[1] // 4
+    quarter = (size[0] // 4, size[1] // 4) if 'hm' in algorithm.split('-') else None
     return LeafName(
         size=size,
         heatmap=_size(data['heatmap']) if data['heatmap'] else quarter,

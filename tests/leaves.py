@@ -10,9 +10,10 @@ from functools import cache
 from pathlib import Path
 
 import aiop_leaves
+import animal_leaves
 import fer_leaves
 import pose_leaves
-from leaf_content import NoWord
+from leaf_content import NoWord, kind
 from leaf_names import parse_leaf_name
 from mmengine.config import Config
 
@@ -24,7 +25,9 @@ LEAVES = sorted(
 )
 POSE_LEAVES = [leaf for leaf in LEAVES if '_pose/' in leaf]
 AIOP_LEAVES = [leaf for leaf in LEAVES if leaf.startswith('aiop/')]
-FER_LEAVES = [leaf for leaf in LEAVES if leaf not in POSE_LEAVES + AIOP_LEAVES]
+ANIMAL_LEAVES = [leaf for leaf in LEAVES if leaf.startswith('animals/')]
+OTHERS = POSE_LEAVES + AIOP_LEAVES + ANIMAL_LEAVES
+FER_LEAVES = [leaf for leaf in LEAVES if leaf not in OTHERS]
 TASKS = {'mmpretrain': fer_leaves, 'mmpose': pose_leaves, 'mmengine': aiop_leaves}
 
 
@@ -80,7 +83,10 @@ def network_word(path):
 def architecture(model):
     """The settings of a backbone or encoder that make it the network that it is."""
     backbone = model.get('backbone') or model.encoder
-    return {k: v for k, v in backbone.items() if k not in ('init_cfg', 'bn_momentum')}
+    # Which of its maps are used, and whose code it is, is none of them.
+    other = ('init_cfg', 'bn_momentum', 'out_indices', 'type')
+    settings = {k: v for k, v in backbone.items() if k not in other}
+    return {'type': kind(backbone), **settings}
 
 
 def content(path):
@@ -89,7 +95,9 @@ def content(path):
     defaults = cfg.get('name_defaults')
     if defaults is None:
         raise NoWord(f'{part(path, "models", "topdown").name} has no name_defaults')
-    found = TASKS[cfg.default_scope].content(cfg, defaults)
+    animals = path.parent.name == 'animals'  # six tasks of three packages
+    task = animal_leaves if animals else TASKS[cfg.default_scope]
+    found = task.content(cfg, defaults)
     schedule = read(part(path, 'schedules')).param_scheduler
     warmups = [s[0].end for s in (cfg.param_scheduler, schedule) if len(s) == 2]
     if len(set(warmups)) > 1:

@@ -94,7 +94,7 @@ def parts(cfg):
         yield resolve, VISBACKENDS, backend.type
 
 
-@pytest.mark.parametrize('scope', ['mmengine', 'mmpretrain', 'mmpose'])
+@pytest.mark.parametrize('scope', ['mmengine', 'mmpretrain', 'mmpose', 'mmdet'])
 def test_every_part_builds(scope):
     init_default_scope(scope)
     cases = {}  # each once, whoever has it
@@ -145,6 +145,7 @@ PLACES = {
     'memory_format': ['custom_hooks.SpeedHook'],
     'averaging': ['custom_hooks.EMAHook'],
     'batch_norm': ['model.backbone.bn_momentum'],
+    'head': ['model.head', 'model.backbone.out_indices'],
     'selection': [
         'train_dataloader.dataset.source.drop_crossing',
         'train_dataloader.dataset.max_images',

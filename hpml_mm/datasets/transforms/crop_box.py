@@ -53,12 +53,14 @@ class CropBox(BaseTransform):
                 f'{results.get("img_path")}: the box {[x, y, w, h]} lies outside the '
                 f'image of {width} x {height} pixels'
             )
-        margins = [
-            min(max(margin, 0), side)
-            for margin in (-top, bottom - height, -left, right - width)
-        ]
         cut = cv2.copyMakeBorder(
-            inner, *margins, cv2.BORDER_CONSTANT, value=[self.pad_value] * 3
+            inner,
+            max(-top, 0),
+            max(bottom - height, 0),
+            max(-left, 0),
+            max(right - width, 0),
+            cv2.BORDER_CONSTANT,
+            value=[self.pad_value] * 3,
         )
         results['img'] = np.ascontiguousarray(cut)
         results['img_shape'] = cut.shape[:2]
