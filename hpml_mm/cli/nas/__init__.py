@@ -13,6 +13,7 @@ hpml nas predict ofa-mbv3-w1.0:ARCH resnet18_8xb32_in1k
 hpml nas predict --table in.csv --out out.csv
 hpml nas rank --table in.csv
 hpml nas search ofa-mbv3-w1.0 --max-macs 300M --out DIR
+hpml nas label ofa-mbv3-w1.0 --config a.py -n 24 --metric coco/AP:max --out a.csv
 hpml nas train b.cache -n 500 --out c.safetensors
 hpml nas finetune c.safetensors other.cache -n 20 --out d.safetensors
 hpml nas info c.safetensors --cache b.cache
@@ -24,6 +25,7 @@ COMMANDS = {
     'profile': 'count MACs and parameters of each node, or of all networks of a table',
     'draw': 'draw the graph of a network as SVG',
     'cache': 'build, merge, filter, sum up and import caches of graphs',
+    'label': 'train archs as bodies of a config, and write their scores to a table',
     'train': 'train a predictor on a sample of a table, test it on the rest, write it',
     'finetune': 'fit a predictor to a few networks of another table',
     'predict': 'predict the scores of networks, with their standard deviation',

@@ -2,7 +2,7 @@
 """Contract of an executor, and the run of a list of jobs."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
@@ -89,11 +89,21 @@ def running(executor: Executor) -> Iterator[Executor]:
         executor.close()
 
 
-def run_all(jobs: Sequence[Job], executor: Executor) -> Iterator[Ended]:
+def run_all(
+    jobs: Sequence[Job],
+    executor: Executor,
+    wanted: Callable[[Job], bool] = lambda job: True,
+) -> Iterator[Ended]:
     """Run jobs in their order, as many at a time as the executor bears.
 
     One that is finished already is not run again. One that another process runs is
     waited for, and run if that process goes before the job's end.
+
+    Args:
+        jobs: All jobs.
+        executor: Runs them.
+        wanted: Asked before a job is started or waited for; one that is not wanted any
+            more is left out.
 
     Raises:
         ValueError: If a directory holds another run.
@@ -108,9 +118,9 @@ def run_all(jobs: Sequence[Job], executor: Executor) -> Iterator[Ended]:
             if (summary := ended_summary(job)) is not None:
                 waiting.remove(job)
                 yield Ended(job, summary)
-            elif executor.start(job):
+            elif not wanted(job) or executor.start(job):
                 waiting.remove(job)
         ended = executor.ended()
         yield from ended
-        if not ended:
+        if not ended and (waiting or executor.running()):
             time.sleep(_POLL_SECONDS if executor.running() else _WAIT_SECONDS)

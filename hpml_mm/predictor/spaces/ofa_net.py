@@ -24,6 +24,7 @@ class OFANet(BaseModule):
     ResNet-50. Strides are 2, 4, 8, 16, 16, 32, 32 for MobileNetV3, whose channels are
     16, 24, 40, 80, 112, 160 and 960 at width 1.
 
+    It ends with the last feature that it returns: layers behind it are not built.
     Weights start as PyTorch's layers start them.
 
     Args:
@@ -56,10 +57,13 @@ class OFANet(BaseModule):
         self.arch = self.space.decode(arch)
         self.supernet = supernet
         layers = self.space.layers(self.arch, self.space.num_classes)
-        self._layers = [layer for layer in layers if layer.stage is not None]
-        ends = {layer.stage: layer.path for layer in self._layers}
+        ends = {layer.stage: layer.path for layer in layers if layer.stage is not None}
         self.out_indices = _features(out_indices, len(ends))
         self._returned = {ends[index] for index in self.out_indices}
+        last = self.out_indices[-1]
+        self._layers = [
+            layer for layer in layers if layer.stage is not None and layer.stage <= last
+        ]
         net = build_chain(self._layers, self.space.bn_eps)
         for name, child in net.named_children():
             self.add_module(name, child)

@@ -19,6 +19,8 @@ from .metric import is_metric
 
 _ARCH = 'arch'
 _COSTS = ('macs', 'flops', 'params')
+#: Columns of what `hpml nas label` writes: time of a training, and why it failed.
+HOURS, REASON = 'hours', 'reason'
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -64,6 +66,8 @@ def read_columns(path: Path, space: str | None) -> Columns:
             name = _name(space, cells, place, len(header))
             if name in names:
                 raise ValueError(f'{shown(name)} was there before')
+            if reason := _failure(header, kinds, cells):
+                raise ValueError(f'{shown(name)} has no score: {reason}')
         except ValueError as error:
             left_out.append(f'line {line}: {error}')
             continue
@@ -132,7 +136,9 @@ def _kinds(path: Path, header: list[str]) -> tuple[list[str], list[str]]:
                 f'{path} has no column {what} in its first line; there are '
                 f'{listed(header) or "none"}'
             )
-    other = [name for name, kind in zip(header, kinds, strict=True) if not kind]
+    known = {HOURS, REASON} if {HOURS, REASON} <= set(header) else set()
+    pairs = zip(header, kinds, strict=True)
+    other = [name for name, kind in pairs if not kind and name not in known]
     return kinds, [
         f'column {shown(name)}: neither unit nor direction' for name in other
     ]
@@ -153,6 +159,14 @@ def _name(space: str, cells: list[str], place: int, width: int) -> str:
         return arch
     home = get_space(space)
     return home.encode(home.decode(arch.removeprefix(f'{space}:')))
+
+
+def _failure(header: list[str], kinds: list[str], cells: list[str]) -> str:
+    """Reason of a row without any score; empty where it does not tell one."""
+    pairs = zip(kinds, cells, strict=True)
+    if REASON not in header or any(k == 'score' and c.strip() for k, c in pairs):
+        return ''
+    return cells[header.index(REASON)].strip()
 
 
 def _texts(

@@ -59,7 +59,8 @@ class TaskTable:
         says: ``coco/box_ap(%):max``. An empty cell is a hole. Columns ``macs``,
         ``flops`` and ``params`` are costs. Other columns, cells that hold no number,
         and rows whose arch is not in the space or was there before, are left out and
-        named. Published tables are read as ``spaces.tables.read_table`` does.
+        named; so are rows that have a ``reason`` and no score. Published tables are
+        read as ``spaces.tables.read_table`` does.
 
         Args:
             path: The file.
