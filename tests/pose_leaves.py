@@ -12,11 +12,16 @@ from leaf_content import (
 )
 
 FILE = 'tests/pose_leaves.py'
-DATASET_OF = {'cats': 'cats', 'coco_person': 'coco'}
-ALGORITHM_OF = {('TopdownPoseEstimator', 'HeatmapHead'): 'td-hm'}
+DATASET_OF = {'cats': 'cats', 'coco_person': 'coco', 'lspet': 'lspet'}
+ALGORITHM_OF = {
+    ('TopdownPoseEstimator', 'HeatmapHead'): 'td-hm',
+    ('TopdownPoseEstimator', 'hpml_mm.SkipHeatmapHead'): 'td-hm',
+}
+HEAD_OF = {'HeatmapHead': None, 'SkipHeatmapHead': 'skip'}
 SELECTION_OF = {None: None, 10_000: 'first10k'}
 # Scale, rotation, (shift, its probability), half body, colours, albumentations.
 MILD, COCO = ((0.8, 1.2), 20), ((0.65, 1.35), 90)
+AIOP = (0.75, 1.25), 60
 STILL, MOVED = (None, 0), (0.15, 1.0)
 AUGMENTATION_OF = {
     (*MILD, STILL, False, False, False): None,
@@ -27,6 +32,7 @@ AUGMENTATION_OF = {
     (*MILD, STILL, False, True, False): 'photometric',
     ((0.5, 1.5), 80, (0.15, 0.3), True, True, False): 'heavy',
     (*COCO, STILL, True, False, False): None,
+    (*AIOP, STILL, False, False, False): None,
 }
 
 
@@ -81,6 +87,7 @@ def content(cfg, defaults):
         **common_variants(cfg, defaults),
         'lr': learning_rate(cfg, defaults),
         'lr_scaling': 'scaled-lr' if cfg.auto_scale_lr.get('enable') else None,
+        'head': look_up(HEAD_OF, kind(cfg.model.head), 'head', FILE),
         'sigma': sigma(cfg, defaults),
         'selection': look_up(SELECTION_OF, first, 'selection', FILE),
         'boxes': boxes(cfg),
