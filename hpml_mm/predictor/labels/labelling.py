@@ -80,7 +80,8 @@ class Labelling:
             Number of the network, seed and end of each training, as they end.
 
         Raises:
-            ValueError: A folder holds the training of another config.
+            ValueError: A folder holds the training of another config, or trainings do
+                not give a metric.
         """
         jobs = {self.job(n, seed): (n, seed) for n in numbers for seed in self.seeds}
         begin = clock()
@@ -148,6 +149,8 @@ class Labelling:
         if end.summary is None:
             self._failed[end.job] = end.reason
             return
+        for score in self.scores:
+            score.check(end.summary)
         self._finished[end.job] = end.summary
         if not self.networks.plan.keep_checkpoints:
             for name in ('*.pth', 'last_checkpoint'):

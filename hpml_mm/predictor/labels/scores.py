@@ -30,7 +30,8 @@ class Score:
     """Number of a training that is a label.
 
     Attributes:
-        key: Its name in the summary of a training.
+        key: Its name in the summary of a training, perhaps with a unit that is not
+            part of it there.
         metric: Name, unit and direction, as in a table.
     """
 
@@ -67,7 +68,26 @@ class Score:
         Raises:
             ValueError: The training does not know it.
         """
-        return metric_of(summary, self.key)
+        try:
+            return metric_of(summary, self.metric.name)
+        except ValueError:
+            return metric_of(summary, self.key)
+
+    def check(self, summary: Summary) -> None:
+        """Refuse a summary that has no such name, as those of all trainings then.
+
+        One that is there without a number is a training that failed.
+
+        Raises:
+            ValueError: It has no such name.
+        """
+        try:
+            self.of(summary)
+        except ValueError:
+            parts = [summary.get(part) or {} for part in ('metrics', 'measurements')]
+            name, key = self.metric.name.removeprefix('best/'), self.key
+            if not any({name, key} & part.keys() for part in parts):
+                raise
 
     def _heading(self, name: str) -> str:
         direction = _DIRECTIONS[not self.metric.greater_is_better]
