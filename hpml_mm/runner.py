@@ -15,6 +15,7 @@ from mmengine.runner import Runner
 from hpml_mm.compat import has_mmpose
 from hpml_mm.config.work_dir import checkpoint_hooks
 from hpml_mm.datasets.sources import check_sources
+from hpml_mm.datasets.stock_detection import check_detection
 from hpml_mm.engine.hooks import (
     DivergenceHook,
     LoadFromHook,
@@ -102,10 +103,12 @@ def replace_checkpoint_hooks(cfg: Config) -> bool:
 def check_data(cfg: Config, modes: Sequence[str]) -> None:
     """Check what data sets will read, before anything is built.
 
-    See :func:`~hpml_mm.datasets.sources.check_sources`, and for poses
+    See :func:`~hpml_mm.datasets.sources.check_sources`, for boxes
+    :func:`~hpml_mm.datasets.stock_detection.check_detection`, and for poses
     :func:`~hpml_mm.datasets.pose.stock_annotations.check_loaders`.
     """
     check_sources(cfg, modes)
+    check_detection(cfg, modes)
     if has_mmpose():
         from hpml_mm.datasets.pose.stock_annotations import check_loaders
 

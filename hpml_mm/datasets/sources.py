@@ -39,15 +39,24 @@ def check_sources(cfg: Config, modes: Sequence[str]) -> None:
     """
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         for mode in modes:
-            loader = cfg.get(f'{mode}_dataloader')
-            for part in loader if isinstance(loader, list) else [loader]:
-                if isinstance(part, Mapping):
-                    for leaf, place in _leaves(part, f'{mode}_dataloader'):
-                        _check(leaf, place, cfg)
+            for leaf, place in leaves(cfg, mode):
+                _check(leaf, place, cfg)
+
+
+def leaves(cfg: Config, mode: str) -> Iterator[tuple[Mapping, str]]:
+    """Configs of the data sets that read files, with their places.
+
+    Args:
+        cfg: Config of a run.
+        mode: ``'train'``, ``'val'`` or ``'test'``.
+    """
+    loader = cfg.get(f'{mode}_dataloader')
+    for part in loader if isinstance(loader, list) else [loader]:
+        if isinstance(part, Mapping):
+            yield from _leaves(part, f'{mode}_dataloader')
 
 
 def _leaves(part: Mapping, place: str) -> Iterator[tuple[Mapping, str]]:
-    """Configs of the data sets that read files, with their places."""
     inner = [(key, part[key]) for key in _WITHIN if part.get(key)]
     if not inner and 'type' in part:
         yield part, place

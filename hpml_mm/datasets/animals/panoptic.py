@@ -3,12 +3,11 @@
 
 from mmengine.dataset import BaseDataset
 
+from hpml_mm.datasets.coco_content import checked_images, checked_maps
 from hpml_mm.datasets.pose.coco_annotations import read_annotations
 from hpml_mm.datasets.pose.coco_evidence import category_problem
 from hpml_mm.datasets.pose.coco_images import ImageFolder
 from hpml_mm.registry import DATASETS
-
-from .images import checked_images, checked_maps
 
 
 @DATASETS.register_module()

@@ -5,11 +5,11 @@ import os
 
 from mmengine.dataset import BaseDataset
 
+from hpml_mm.datasets.coco_content import checked_images, checked_maps
 from hpml_mm.datasets.pose.coco_annotations import read_annotations
 from hpml_mm.registry import DATASETS
 
 from .classes import ANIMALS_AND_REST, VOC_CLASSES
-from .images import checked_images, checked_maps
 
 _LABEL_MAP = {
     number: ANIMALS_AND_REST.index(name if name in ANIMALS_AND_REST else 'background')

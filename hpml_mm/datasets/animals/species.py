@@ -2,27 +2,17 @@
 """Species of the animal in each box of an annotation file in COCO's format."""
 
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping
 
 from mmengine.logging import print_log
 from mmpretrain.datasets import BaseDataset
 
+from hpml_mm.datasets.coco_content import REMEDY, box_problems, checked_images
 from hpml_mm.datasets.pose.coco_annotations import read_annotations
 from hpml_mm.datasets.pose.coco_images import ImageFolder
-from hpml_mm.datasets.pose.coco_problem import (
-    Problem,
-    annotation_name,
-    first_error,
-    first_not_finite,
-    key_problem,
-)
+from hpml_mm.datasets.pose.coco_problem import first_error
 from hpml_mm.registry import DATASETS
 
 from .classes import ANIMALS
-from .images import checked_images
-
-_KEYS = ('id', 'image_id', 'category_id', 'bbox')
-_REMEDY = 'correct the file'
 
 
 @DATASETS.register_module()
@@ -62,10 +52,9 @@ class AnimalSpeciesDataset(BaseDataset):
             for number, name in names.items()
             if name in self.CLASSES
         }
-        found = _box_problems(content['annotations'], images, label_of)
-        problems = list(found)
+        problems = list(box_problems(content['annotations'], images, label_of))
         if problems:
-            raise first_error(self.ann_file, problems, _REMEDY)
+            raise first_error(self.ann_file, problems, REMEDY)
         items = [
             {
                 'img_path': files.path(images[each['image_id']]['file_name']),
@@ -82,30 +71,3 @@ class AnimalSpeciesDataset(BaseDataset):
         shown = ', '.join(f'{counts[name]:,} {name}' for name in self.CLASSES)
         print_log(f'{self.ann_file}: boxes of {shown}', 'current')
         return items
-
-
-def _box_problems(
-    annotations: list[dict], images: Container[int], labels: Mapping[int, int]
-) -> Iterator[Problem]:
-    """Problems of annotations: ids that are not there, boxes that are none."""
-    for place, each in enumerate(annotations):
-        found = key_problem(each, _KEYS)
-        if not found and each['image_id'] not in images:
-            found = 'unknown image', 'is of an image that is not listed'
-        if not found and each['category_id'] not in labels:
-            known = ', '.join(map(str, labels)) or 'none'
-            found = (
-                'unknown category',
-                f'has the category {each["category_id"]!r}; those of animals are '
-                f'{known}',
-            )
-        if not found and not _is_box(each['bbox']):
-            found = 'box', f'has the box {each["bbox"]!r}, not x, y, width, height'
-        if found:
-            yield Problem(found[0], annotation_name(each, place), found[1])
-
-
-def _is_box(box: object) -> bool:
-    if not isinstance(box, list) or len(box) != 4 or first_not_finite(box) is not None:
-        return False
-    return min(box[2:]) > 0
