@@ -25,6 +25,8 @@ MENDS = {
     'mmcv.transforms.loading': 'hpml_mm.compat.mends.images',
     # imports imgaug, which is dead, whatever is used of mmdet.datasets
     'mmdet.datasets.transforms.generate_line': 'hpml_mm.compat.mends.imgaug',
+    # fails on a detector that finds nothing, and so CocoMetric says nothing
+    'mmdet.datasets.api_wrappers.coco_api': 'hpml_mm.compat.mends.empty_results',
     # arguments of albumentations 1, a module that 2 lacks, a generator of its own
     'mmpose.datasets.transforms.common_transforms': ALBUMENTATIONS,
     'mmdet.datasets.transforms.transforms': ALBUMENTATIONS,
