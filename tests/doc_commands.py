@@ -51,6 +51,7 @@ SHORTER = {
     'python -m projects.checkpoint_stall': {'--rounds': '1', '--saves': '2'},
     'hpml quantize': {'--latency-seconds': '0', '--max-drop': 'none'},
     'hpml nas search': {'--trials': '100'},
+    'hpml nas label': {'-n': '1'},
     'python -m projects.aiop.tasks': {'--methods': 'ridge', '--draws': '1'},
     'hpml nas train': {'-n': '50'},
     'hpml tune': {'--seconds': '0.1'},
@@ -142,7 +143,8 @@ def shortened(words: list[str]) -> list[str]:
     trains = words[:2] == ['hpml', 'train'] or any(tool in words for tool in TRAINS)
     if trains:
         words.append('--cut-short')
-    if trains or words[:2] == ['hpml', 'search']:
+    searches = words[:2] == ['hpml', 'search']
+    if trains or searches or words[:3] == ['hpml', 'nas', 'label']:
         if '--cfg-options' not in words:
             words.append('--cfg-options')
         at = words.index('--cfg-options') + 1

@@ -21,6 +21,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from mmengine.logging import MMLogger
+
 from hpml_mm.cli.executor_options import add_executor_options, executor_of
 from hpml_mm.cli.outputs import (
     add_json_option,
@@ -137,6 +139,7 @@ def run(args: argparse.Namespace) -> None:
 
 def label(args: argparse.Namespace) -> dict[str, Any]:
     """Label the networks; return what is printed as JSON."""
+    MMLogger.get_instance('mmengine', log_level='WARNING')  # many configs are read
     labelling, numbers = _prepared(args)
     executor = executor_of(args, labelling.networks.folder)
     with running(executor):
@@ -242,7 +245,8 @@ def _tell_rows(
     places += [labelling.seed_table] if len(labelling.seeds) > 1 else []
     failed = len(rows) - scored
     also = f', {failed} failed' if failed else ''
-    print(f'{scored} networks with scores{also}: {", ".join(map(str, places))}')
+    what = 'network' if scored == 1 else 'networks'
+    print(f'{scored} {what} with scores{also}: {", ".join(map(str, places))}')
     numbers = chosen_slice(args.number, args.start, args.count)
     if lacking := _lacking(labelling, numbers):
         print(
@@ -270,8 +274,9 @@ def _tell_hours(
         )
     total = sum(hours.values()) * seeds
     together = min(side_by_side, len(numbers) * seeds)
+    what = f'{len(numbers)} network{"s" if len(numbers) > 1 else ""}'
     print(
-        f'{len(numbers)} networks with {seeds} seed{"s" if seeds > 1 else ""} each: '
+        f'{what} with {seeds} seed{"s" if seeds > 1 else ""} each: '
         f'{total / len(numbers) / seeds:.3g} h a training, {total:.3g} h in all, '
         f'{total / together:.3g} h with {together} side by side'
     )
