@@ -24,6 +24,7 @@ from mmpretrain.models import EfficientNet, ResNet
 from PIL import Image
 from pose_spots import write_spots
 from python_process import run_python
+from scipy.io import savemat
 from toy_tools import call_tool
 
 from hpml_mm.cli.doctor import AT_FAULT
@@ -70,6 +71,7 @@ def downloads(tmp_path_factory):
         Image.new('L', (48, 48)).save(place / 'faces' / folder / '0.png')
     save_flowers(place / 'flowers')
     save_animals(place / 'animals')
+    save_persons(place)
     return place
 
 
@@ -91,6 +93,22 @@ def save_animals(place):
         one.update(keypoints=one['keypoints'][:9], num_keypoints=3)
     for split in ('train', 'val'):
         (place / f'{split}.json').write_text(json.dumps(content))
+
+
+def save_persons(place):
+    """A person each of LSPET, LSP and MPII, as they are published."""
+    test = np.zeros((3, 14, 1001))  # the first that LSP does not train on
+    for name, joints in (('lspet', np.ones((14, 3, 1))), ('lsp', test)):
+        (place / name / 'images').mkdir(parents=True)
+        savemat(place / name / 'joints.mat', {'joints': joints})
+    for image in ('lspet/images/im00001.jpg', 'lsp/images/im1001.jpg'):
+        Image.new('RGB', (32, 32)).save(place / image)
+    (place / 'mpii').mkdir()
+    center = {'x': 8, 'y': 9}
+    rect = {'scale': 1, 'objpos': center, 'annopoints': {'point': {**center, 'id': 0}}}
+    annolist = {'image': {'name': '1.jpg'}, 'annorect': rect}
+    release = {'annolist': annolist, 'img_train': 1}
+    savemat(place / 'mpii' / 'mpii_human_pose_v1_u12_1.mat', {'RELEASE': release})
 
 
 def save_graphs(path):
