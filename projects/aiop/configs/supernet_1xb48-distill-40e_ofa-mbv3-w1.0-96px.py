@@ -14,8 +14,8 @@ model = dict(
     teacher='{{$HPML_MM_DATA:data}}/weights/mobilenet_v2_imagenet.pth',
     data_preprocessor=dict(
         type='ClsDataPreprocessor',
-        mean=[123.675, 116.28, 103.53],
-        std=[58.395, 57.12, 57.375],
+        mean=[127.5] * 3,
+        std=[127.5] * 3,
         to_rgb=True,
     ),
 )
