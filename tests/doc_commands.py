@@ -158,6 +158,15 @@ def shortened(words: list[str]) -> list[str]:
                     words += [option, value]
     if words[0] == 'hpml' and words[1] in ('sweep', 'grid'):
         return _with_short_runs(words)
+    labels = words[:3] == ['hpml', 'nas', 'label']
+    return _with_first_seed(words) if labels else words
+
+
+def _with_first_seed(words: list[str]) -> list[str]:
+    """The words with the first of several ``--seeds``."""
+    at = words.index('--seeds') + 2
+    while words[at].isdigit():
+        del words[at]
     return words
 
 
@@ -166,9 +175,7 @@ def _with_short_runs(words: list[str]) -> list[str]:
     if '--iters' in words:
         words[words.index('--iters') + 1] = '12'
         return [*words, '--rounds', '1']
-    at = words.index('--seeds') + 2
-    while words[at].isdigit():
-        del words[at]
+    words = _with_first_seed(words)
     if words[1] == 'grid':
         return [*words, '--cfg-options', *SHORT]
     for place in reversed(range(len(words))):

@@ -88,6 +88,10 @@ def test_a_folder_is_of_one_plan(tmp_path):
         claim_folder(folder, other, table)
     with pytest.raises(ValueError, match='is no table of'):
         claim_folder(tmp_path / 'b', PLAN, table)
+    (tmp_path / 'cats').mkdir()
+    (tmp_path / 'cats' / 'cat.png').touch()
+    with pytest.raises(ValueError, match='holds cat.png and no labels'):
+        claim_folder(tmp_path / 'cats', PLAN, tmp_path / 'cats.csv')
 
 
 @pytest.mark.parametrize(

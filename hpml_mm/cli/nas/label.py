@@ -104,7 +104,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar='TABLE.csv',
-        help='table for cache build, train, rank and search',
+        help='write the table here',
     )
     add_json_option(result)
 
@@ -140,8 +140,8 @@ def run(args: argparse.Namespace) -> None:
 def label(args: argparse.Namespace) -> dict[str, Any]:
     """Label the networks; return what is printed as JSON."""
     MMLogger.get_instance('mmengine', log_level='WARNING')  # many configs are read
+    executor = executor_of(args, args.out.with_suffix(''))
     labelling, numbers = _prepared(args)
-    executor = executor_of(args, labelling.networks.folder)
     with running(executor):
         side_by_side = executor.free()
         limit, begin = args.max_hours, time.monotonic()

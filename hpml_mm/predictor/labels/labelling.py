@@ -169,7 +169,7 @@ class Labelling:
         """Reason of a failure; empty for a training that waits, runs or may go on."""
         if job in self._failed:
             return self._failed[job]
-        if not job.record.is_file():
+        if not job.log.is_file():
             return ''
         summary = read_summary(job.directory / 'summary.json')
         state = state_of(job.directory, summary)

@@ -51,8 +51,8 @@ def claim_folder(folder: Path, plan: Plan, table: Path) -> None:
         table: Table that belongs to the folder.
 
     Raises:
-        ValueError: The folder holds trainings of another plan, or the table is there
-            without them.
+        ValueError: The folder holds trainings of another plan, or anything else, or
+            the table is there without them.
     """
     note, wanted = folder / 'plan.json', to_strict(dataclasses.asdict(plan))
     with locked(note):
@@ -61,6 +61,12 @@ def claim_folder(folder: Path, plan: Plan, table: Path) -> None:
                 raise ValueError(
                     f'{table} is no table of {folder}, where no labels have been begun:'
                     ' choose another --out'
+                )
+            others = [one for one in folder.iterdir() if not one.name.startswith('.')]
+            if others:
+                raise ValueError(
+                    f'{folder}, where trainings would go, holds {others[0].name} and '
+                    'no labels: choose another --out'
                 )
             write_atomic(note, dump_strict(wanted))
             return
