@@ -112,19 +112,32 @@ def test_a_box_ends_with_the_image():
     assert box_of_joints(points, (60, 60)) == [0, 0, 60, 43.5]
 
 
+def structs(records):
+    """MATLAB's array of structs, in which each has the same fields."""
+    names = list(records[0])
+    made = np.empty((1, len(records)), [(name, object) for name in names])
+    for index, record in enumerate(records):
+        made[0, index] = tuple(record[name] for name in names)
+    return made
+
+
 def mpii(folder):
     """Two training images, with two persons and without one, and a test image."""
-    point = [{'x': 5.0 + k, 'y': 7.0, 'id': k, 'is_visible': k % 2} for k in range(15)]
-    whole = {'scale': 0.1, 'objpos': {'x': 11, 'y': 12}, 'annopoints': {'point': point}}
-    one = {**whole, 'annopoints': {'point': point[3]}}
-    nothing = np.zeros((0, 0))
-    tested = {'scale': 0.2, 'objpos': {'x': 3, 'y': 4}, 'annopoints': nothing}
-    head = {'x1': 1, 'scale': nothing, 'objpos': nothing, 'annopoints': nothing}
-    rects = [np.array([whole, one, head], object), nothing, tested]
-    annolist = [
-        {'image': {'name': f'{n}.jpg'}, 'annorect': rect}
-        for n, rect in enumerate(rects)
-    ]
+    points = structs(
+        [{'x': 5.0 + k, 'y': 7.0, 'id': k, 'is_visible': k % 2} for k in range(15)]
+    )
+    nothing, center = np.zeros((0, 0)), {'x': 11, 'y': 12}
+    whole = {'scale': 0.1, 'objpos': center, 'annopoints': {'point': points}}
+    one = {**whole, 'annopoints': {'point': points[:, 3]}}
+    head = {'scale': nothing, 'objpos': nothing, 'annopoints': nothing}
+    tested = {'scale': 0.2, 'objpos': center, 'annopoints': nothing}
+    rects = [structs([whole, one, head]), nothing, tested]
+    annolist = structs(
+        [
+            {'image': {'name': f'{n}.jpg'}, 'annorect': rect}
+            for n, rect in enumerate(rects)
+        ]
+    )
     release = {'annolist': annolist, 'img_train': [1, 1, 0], 'version': '12'}
     savemat(folder / 'mpii.mat', {'RELEASE': release})
     return folder / 'mpii.mat'
@@ -173,6 +186,16 @@ def test_mpii_as_published(tmp_path):
             {'RELEASE': {'annolist': {'annorect': 1}, 'img_train': 1}},
             "has no 'image' where",
         ),
+        (
+            {
+                'RELEASE': {
+                    'annolist': {'image': {'name': '1.jpg'}, 'annorect': [1, 2]},
+                    'img_train': 1,
+                }
+            },
+            r'image 1\.jpg has \[.* where MPII has structs',
+        ),
+        ({'RELEASE': {'annolist': 3, 'img_train': 1}}, 'where MPII has structs'),
     ],
 )
 def test_other_content_is_named(tmp_path, content, message):

@@ -179,7 +179,7 @@ def _coco(
 
 def _mpii(release: Any, split: str | None, source: Path) -> tuple[list[dict], int]:
     """Persons in the form of MMPose's ``MpiiDataset``, and how many are left out."""
-    images = _several(_field(release, 'annolist', source))
+    images = _structs(_field(release, 'annolist', source), source)
     training = np.atleast_1d(_field(release, 'img_train', source))
     if len(training) != len(images):
         raise ValueError(
@@ -190,8 +190,9 @@ def _mpii(release: Any, split: str | None, source: Path) -> tuple[list[dict], in
         if split and (split == 'train') != bool(of_training):
             continue
         name = _field(_field(image, 'image', source), 'name', source)
-        for rect in _several(image.get('annorect')):
-            person = _mpii_person(rect, f'{source}: image {name}')
+        place = f'{source}: image {name}'
+        for rect in _structs(image.get('annorect', []), place):
+            person = _mpii_person(rect, place)
             if person is None:
                 left_out += 1
             else:
@@ -208,7 +209,7 @@ def _mpii_person(rect: Mapping, place: str) -> dict | None:
     if not isinstance(scale, Real):
         return None
     joints, seen = [[-1.0, -1.0] for _ in range(_MPII_JOINTS)], [0] * _MPII_JOINTS
-    for point in _several(points.get('point')):
+    for point in _structs(points.get('point', []), place):
         number = _field(point, 'id', place)
         if number not in range(_MPII_JOINTS):
             raise ValueError(f'{place}: a joint has the id {number!r}, not 0 to 15')
@@ -230,11 +231,14 @@ def _place(record: Any, place: str) -> list[float]:
     return [float(value) for value in values]
 
 
-def _several(value: Any) -> list:
+def _structs(value: Any, place: Path | str) -> list[Mapping]:
     """Structs of a MATLAB array, of which SciPy gives a single one bare."""
     if isinstance(value, Mapping):
         return [value]
-    return [] if value is None else list(value)
+    found = list(value) if isinstance(value, list | np.ndarray) else [value]
+    if not all(isinstance(one, Mapping) for one in found):
+        raise ValueError(f'{place} has {found!r:.40} where MPII has structs')
+    return found
 
 
 def _field(record: Any, key: str, place: Path | str) -> Any:
