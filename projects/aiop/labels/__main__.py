@@ -1,0 +1,120 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+r"""Judge what ranks networks by labels of one's own, and the noise of the labels.
+
+    python -m projects.aiop.labels poses=work_dirs/labels/poses.csv \
+        semantic=work_dirs/labels/semantic.csv --rows results/labels.csv
+
+Each table is one that hpml nas label wrote with two seeds; beside it lie its cache and
+the table of the seeds.
+"""
+
+import argparse
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from hpml_mm.config.command.errors import clear_errors
+from hpml_mm.experiments.rows import ResultRow, append_results, environment_columns
+from hpml_mm.predictor.graphs.cache import GraphCache
+from hpml_mm.predictor.tasks.table import TaskTable
+from hpml_mm.utils.env import environment
+from hpml_mm.utils.messages import markdown_table
+
+from .judge import Labels, judge, noise
+from .noise import Interval
+
+_COMMAND = ('python', '-m', 'projects.aiop.labels')
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Print noise and verdicts of each task, and write rows."""
+    words = sys.argv[1:] if argv is None else argv
+    parser = argparse.ArgumentParser(
+        prog=' '.join(_COMMAND),
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument('tables', nargs='+', metavar='NAME=TABLE')
+    parser.add_argument(
+        '--known', type=Path, help='cache of a task that many networks have labels of'
+    )
+    parser.add_argument('--rows', type=Path, help='results/NAME.csv')
+    args = parser.parse_args(words)
+    with clear_errors():
+        tables = dict(_named(word) for word in args.tables)
+        known = None if args.known is None else Labels(GraphCache.load(args.known))
+        labels = {
+            name: Labels(GraphCache.load(path.with_suffix('.cache')))
+            for name, path in tables.items()
+        }
+        command = shlex.join([*_COMMAND, *words])
+        columns = {**environment_columns(environment()), 'command': command}
+        rows: list[ResultRow] = []
+        for name, path in tables.items():
+            others = {other: one for other, one in labels.items() if other != name}
+            seeds = TaskTable.read(path.with_suffix('.seeds.csv'))
+            rows += _rows(name, seeds, labels[name], others, known, columns)
+        if args.rows:
+            append_results(args.rows, rows)
+    header = ['experiment', 'metric', 'value', 'standard error', 'n']
+    told = [
+        [
+            one.experiment,
+            one.metric,
+            f'{one.value:.3f}',
+            f'{one.spread:.3f}',
+            str(one.n),
+        ]
+        for one in rows
+    ]
+    print(markdown_table(header, told))
+
+
+def _named(word: str) -> tuple[str, Path]:
+    name, _, path = word.partition('=')
+    if not name or not path:
+        raise ValueError(f'{word}: write NAME=TABLE')
+    return name, Path(path)
+
+
+def _rows(
+    name: str,
+    seeds: TaskTable,
+    labels: Labels,
+    others: dict[str, Labels],
+    known: Labels | None,
+    columns: dict[str, Any],
+) -> Iterator[ResultRow]:
+    """Rows of a task; each has the standard error of its correlation as spread."""
+
+    def written(method: str, found: Interval, **values: float) -> Iterator[ResultRow]:
+        for metric, value in values.items():
+            yield ResultRow(
+                experiment=f'labels/{name}/{method.replace(" ", "-")}',
+                metric=f'{metric}(1)',
+                unit='1',
+                value=value,
+                spread=found.std,
+                n=found.n,
+                baseline=None,
+                **columns,
+            )
+
+    found = noise(seeds)
+    ends = {'ceiling_one': found.one, 'ceiling_mean': found.mean}
+    yield from written('seeds', found.srcc, **_ends('srcc', found.srcc), **ends)
+    for verdict in judge(labels, others, known):
+        yield from written(verdict.method, verdict.srcc, **_ends('srcc', verdict.srcc))
+        if verdict.gain is not None:
+            more = _ends('gain', verdict.gain)
+            yield from written(verdict.method, verdict.gain, **more)
+
+
+def _ends(name: str, found: Interval) -> dict[str, float]:
+    return {name: found.value, f'{name}_low': found.low, f'{name}_high': found.high}
+
+
+if __name__ == '__main__':
+    main()

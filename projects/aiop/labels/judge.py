@@ -1,0 +1,183 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Rankings of labelled networks by costs, by other tasks and by predictors."""
+
+import dataclasses
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from hpml_mm.predictor.data.graph_statistics import graph_statistics
+from hpml_mm.predictor.graphs.cache import GraphCache
+from hpml_mm.predictor.graphs.graph import Entry
+from hpml_mm.predictor.spaces import get_space
+from hpml_mm.predictor.tasks.features import FeatureSets
+from hpml_mm.predictor.tasks.predictor import TaskPredictor
+from hpml_mm.predictor.tasks.table import TaskTable
+
+from .noise import Interval, agreement, ceilings, gain
+
+_FOLDS, _DRAWS = 4, 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Noise:
+    """Agreement of two seeds, and the ceilings that follow.
+
+    Attributes:
+        srcc: Agreement of the two.
+        one: Ceiling against one seed's labels.
+        mean: Ceiling against the mean of two.
+    """
+
+    srcc: Interval
+    one: float
+    mean: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """How well a ranking agrees with the labels of a task.
+
+    Attributes:
+        method: What ranked.
+        srcc: Agreement with the labels.
+        gain: SRCC less that of MACs on the same networks; None for MACs themselves.
+    """
+
+    method: str
+    srcc: Interval
+    gain: Interval | None
+
+
+def noise(seeds: TaskTable) -> Noise:
+    """Measure the noise of a task's labels.
+
+    Args:
+        seeds: Table of one metric with a column for each of two seeds.
+
+    Raises:
+        ValueError: It has not two columns.
+    """
+    if len(seeds.metrics) != 2:
+        headings = ', '.join(metric.heading for metric in seeds.metrics)
+        raise ValueError(
+            f'{headings}: a column for each of two seeds of one metric is needed'
+        )
+    scores = seeds.scores[seeds.complete]
+    found = agreement(scores[:, 0], scores[:, 1])
+    return Noise(found, *ceilings(found.value))
+
+
+class Labels:
+    """Labelled networks of one task, the first metric of a cache.
+
+    Args:
+        cache: Cache of the networks' graphs, of one search space.
+
+    Raises:
+        ValueError: It has no metric, or networks of no or of several spaces.
+    """
+
+    def __init__(self, cache: GraphCache) -> None:
+        self.table = TaskTable.of_cache(cache)
+        if not self.table.metrics or not self.table.space:
+            raise ValueError(
+                f'a cache of {len(cache)} networks: labels of networks of one search '
+                'space are needed'
+            )
+        self.task = self.table.metrics[0].name
+        self.archs = self.table.names
+        self.scores = self.table.oriented[:, 0]
+        self.macs = self.table.costs['macs'][:, 0]
+        self.params = self.table.costs['params'][:, 0]
+        self.features = features_of(cache)
+
+    def of(self, archs: tuple[str, ...]) -> np.ndarray:
+        """Labels of some networks; NaN for those that have none."""
+        known = dict(zip(self.archs, self.scores, strict=True))
+        return np.array([known.get(arch, np.nan) for arch in archs])
+
+    def transfer(self, archs: tuple[str, ...]) -> np.ndarray:
+        """Predict networks of the space; none of them is learned from.
+
+        Their graphs are those of the space, as in a cache of a published table.
+        """
+        rest = np.flatnonzero(~np.isin(self.archs, archs))
+        predictor = TaskPredictor.fit(
+            self.table.take(rest), self.task, features=self.features.take(rest)
+        )
+        home = get_space(self.table.space)
+        entries = (
+            Entry(arch, home.graph(home.decode(arch)), arch, {}) for arch in archs
+        )
+        found = predictor.predict(features_of(GraphCache.from_entries(entries)))
+        return predictor.metric.orient(found)
+
+    def cross_predict(self, *more: np.ndarray) -> np.ndarray:
+        """Predict each quarter of the networks from the rest, in turn.
+
+        Args:
+            more: Further feature sets (G, F).
+
+        Returns:
+            (G,) means over several divisions.
+        """
+        features = self.features.beside(*more)
+        found = np.zeros((_DRAWS, len(self.archs)))
+        for draw in range(_DRAWS):
+            for train, test in _folds(len(self.archs), draw):
+                predictor = TaskPredictor.fit(
+                    self.table.take(train),
+                    self.task,
+                    features=features.take(train),
+                    seed=draw,
+                )
+                predicted = predictor.predict(features.take(test))
+                found[draw, test] = predictor.metric.orient(predicted)
+        return found.mean(axis=0)
+
+
+def features_of(cache: GraphCache) -> FeatureSets:
+    """Features of the graphs of a cache."""
+    return FeatureSets(graph_statistics(cache).feature_sets)
+
+
+def judge(
+    labels: Labels,
+    others: Mapping[str, Labels] | None = None,
+    known: Labels | None = None,
+) -> list[Verdict]:
+    """Judge rankings by a task's labels; greater labels are better.
+
+    Args:
+        labels: Labels of the task.
+        others: By name the labels of other tasks, each of which is a ranking too.
+            Networks that one lacks are left out of its judgement.
+        known: Labels of a task that is known of many networks of the space.
+
+    Raises:
+        ValueError: Labels are too few, or all equal.
+    """
+    rankings = {'macs': labels.macs, 'params': labels.params}
+    rankings['own labels'] = labels.cross_predict()
+    if known is not None:
+        transferred = known.transfer(labels.archs)
+        rankings['known task'] = transferred
+        beside = labels.cross_predict(transferred[:, None])
+        rankings['own labels and known task'] = beside
+    for name, other in (others or {}).items():
+        rankings[f'labels of {name}'] = other.of(labels.archs)
+    return [_verdict(name, scores, labels) for name, scores in rankings.items()]
+
+
+def _verdict(name: str, scores: np.ndarray, labels: Labels) -> Verdict:
+    there = np.isfinite(scores)
+    scores, truth, macs = scores[there], labels.scores[there], labels.macs[there]
+    beside = None if name == 'macs' else gain(scores, macs, truth)
+    return Verdict(name, agreement(scores, truth), beside)
+
+
+def _folds(count: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    order = np.random.default_rng(seed).permutation(count)
+    for test in np.array_split(order, _FOLDS):
+        yield np.setdiff1d(order, test), test

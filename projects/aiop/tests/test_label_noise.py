@@ -1,0 +1,151 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+import csv
+
+import numpy as np
+import pytest
+
+from hpml_mm.experiments.rows import read_results
+from hpml_mm.predictor.graphs.cache import GraphCache
+from hpml_mm.predictor.graphs.graph import Entry
+from hpml_mm.predictor.spaces import get_space
+from projects.aiop.labels.__main__ import main
+from projects.aiop.labels.judge import Labels, judge
+from projects.aiop.labels.noise import agreement, ceilings, gain
+
+
+@pytest.mark.parametrize(
+    ('r', 'one', 'mean'),
+    [(1, 1, 1), (0.64, 0.8, (1.28 / 1.64) ** 0.5), (0, 0, 0), (-0.2, 0, 0)],
+)
+def test_noise_sets_the_ceilings(r, one, mean):
+    assert ceilings(r) == (pytest.approx(one), pytest.approx(mean))
+
+
+def test_the_ceilings_are_what_the_truth_reaches():
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=20_000)
+    first, second = (truth + rng.normal(size=20_000) for _ in range(2))
+    one, mean = ceilings(np.corrcoef(first, second)[0, 1])
+    assert np.corrcoef(truth, first)[0, 1] == pytest.approx(one, abs=0.01)
+    both = (first + second) / 2
+    assert np.corrcoef(truth, both)[0, 1] == pytest.approx(mean, abs=0.01)
+
+
+def test_an_interval_holds_the_correlation_and_narrows_with_networks():
+    rng = np.random.default_rng(0)
+
+    def drawn(count):
+        truth = rng.normal(size=count)
+        return agreement(truth, truth + 0.7 * rng.normal(size=count))
+
+    few, many = drawn(12), drawn(200)
+    for found in (few, many):
+        assert found.low < found.value < found.high
+    assert many.decided
+    assert many.high - many.low < few.high - few.low
+    assert many.std < few.std
+    noise = agreement(rng.normal(size=30), rng.normal(size=30))
+    assert not noise.decided
+
+
+def test_a_gain_is_the_difference_of_two_rankings_of_the_same_networks():
+    rng = np.random.default_rng(0)
+    labels = rng.normal(size=60)
+    good, poor = labels + 0.1 * rng.normal(size=60), rng.normal(size=60)
+    found = gain(good, poor, labels)
+    expected = agreement(good, labels).value - agreement(poor, labels).value
+    assert found.value == pytest.approx(expected)
+    assert found.decided
+    same = gain(good, good, labels)
+    assert (same.value, same.low, same.high) == (0, 0, 0)
+    assert not same.decided
+
+
+def test_too_few_or_equal_scores_are_refused():
+    with pytest.raises(ValueError, match='4'):
+        agreement(np.arange(3.0), np.arange(3.0))
+    with pytest.raises(ValueError, match='equal'):
+        agreement(np.arange(5.0), np.ones(5))
+
+
+def toy(scores, heading='pose/accuracy(1)', start=0):
+    """Labelled networks of a space, by a function of depth and noise."""
+    home, rng = get_space('nas-bench-macro'), np.random.default_rng(start)
+    archs = list(dict.fromkeys(home.encode(home.sample(rng)) for _ in range(40)))
+    entries = []
+    for number, arch in enumerate(archs[:24]):
+        graph = home.graph(home.decode(arch))
+        metrics = {
+            heading: scores(graph, number),
+            'macs': float(graph.total_macs),
+            'params': float(graph.total_params),
+        }
+        entries.append(Entry(f'nas-bench-macro:{arch}', graph, arch, metrics))
+    return GraphCache.from_entries(entries)
+
+
+@pytest.fixture(autouse=True)
+def one_division(monkeypatch):
+    monkeypatch.setattr('projects.aiop.labels.judge._DRAWS', 1)
+
+
+def by_size(graph, number):
+    return float(np.log(graph.total_macs)) + 0.01 * (-1) ** number
+
+
+def test_costs_other_tasks_and_predictors_are_judged():
+    labels = Labels(toy(by_size))
+    against = Labels(toy(lambda graph, number: -by_size(graph, number)))
+    # Half of its networks are those of the task: they are not learned from.
+    known = Labels(toy(by_size, start=1))
+    found = {one.method: one for one in judge(labels, {'against': against}, known)}
+    assert list(found) == [
+        *('macs', 'params', 'own labels', 'known task'),
+        *('own labels and known task', 'labels of against'),
+    ]
+    assert found['macs'].srcc.value > 0.95
+    assert found['macs'].gain is None
+    assert found['known task'].srcc.value > 0.8
+    assert found['own labels'].srcc.value > 0.6
+    assert found['labels of against'].srcc.value < -0.95
+    assert found['labels of against'].gain.decided
+    assert all(one.srcc.n == 24 for one in found.values())
+
+
+def test_a_task_where_less_is_better_is_turned_around():
+    labels = Labels(toy(lambda g, n: -by_size(g, n), 'pose/loss(1)'))
+    assert judge(labels)[0].srcc.value > 0.95
+
+
+def test_no_network_of_the_task_is_learned_from():
+    labels = Labels(toy(by_size))
+    same = Labels(toy(by_size))
+    # All networks are those that are asked for: nothing is left to learn from.
+    with pytest.raises(ValueError, match='0 networks'):
+        same.transfer(labels.archs)
+
+
+def test_the_command_writes_noise_and_verdicts(tmp_path, capsys):
+    cache = toy(by_size)
+    cache.save(tmp_path / 'poses.cache')
+    rows = [
+        [arch, by_size(cache.graph(i), 0), by_size(cache.graph(i), i) + 0.2 * (i % 3)]
+        for i, arch in enumerate(cache.archs)
+    ]
+    with (tmp_path / 'poses.seeds.csv').open('w', newline='') as file:
+        header = ['arch', 'pose/PCK/seed0(1):max', 'pose/PCK/seed1(1):max']
+        csv.writer(file).writerows([header, *rows])
+    out = tmp_path / 'labels.csv'
+    main([f'poses={tmp_path / "poses.csv"}', '--rows', str(out)])
+    found = {(row.experiment, row.metric): row for row in read_results(out)}
+    seeds = found['labels/poses/seeds', 'srcc(1)']
+    ceiling = found['labels/poses/seeds', 'ceiling_mean(1)'].value
+    assert ceiling == pytest.approx(
+        (2 * seeds.value / (1 + seeds.value)) ** 0.5, rel=1e-4
+    )
+    assert seeds.n == 24
+    assert ('labels/poses/own-labels', 'gain_low(1)') in found
+    assert 'ceiling_one(1)' in capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(['poses'])
+    assert 'NAME=TABLE' in capsys.readouterr().err
