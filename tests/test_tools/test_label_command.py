@@ -33,7 +33,11 @@ SPACE = 'nas-bench-macro'
 # 3 epochs of 6 steps of 2 images, and a validation after each: an hour and a half.
 FINISHED = SUMMARY | {
     'metrics': {'PCK@0.2': 0.5},
-    'measurements': {'throughput(img/s)': 36 / 3600, 'val/time(s)': 600.0},
+    'measurements': {
+        'throughput(img/s)': 36 / 3600,
+        'val/time(s)': 600.0,
+        'cpu/crowded': 'others took 75 % of the cores',
+    },
     'train': {'wall_time(s)': 720.0, 'dataset_size': 12},
     'environment': SUMMARY['environment'] | {'processes': 1},
 }
@@ -157,6 +161,7 @@ def test_a_dry_run_tells_hours_and_trains_nothing(faked):
     for words in calls(faked):
         assert '--cut-short' in words
     assert '1.5 h a training, 9 h in all, 4.5 h with 2 side by side' in done.stdout
+    assert 'slowed down: others took 75 % of the cores; delete a/' in done.stderr
     assert not (faked / 'a.csv').exists()
     # The times are kept, and no training of 1.5 hours ends within one.
     done = label(faked, '--seeds', 0, 1, '--max-hours', 1)

@@ -148,6 +148,12 @@ def label(args: argparse.Namespace) -> dict[str, Any]:
         estimate = None
         if args.dry_run or (limit is not None and _lacking(labelling, numbers)):
             estimate = try_out(labelling.networks, numbers, executor)
+            if estimate.busy:
+                print(
+                    f'note: the trials were slowed down: {estimate.busy}; delete '
+                    f'{labelling.networks.folder}/trials to time them again',
+                    file=sys.stderr,
+                )
         if args.dry_run:
             assert estimate is not None
             return _tell_hours(labelling, numbers, estimate, side_by_side)

@@ -11,7 +11,7 @@ from mmengine.config import Config
 from hpml_mm.config.overrides import load_config
 from hpml_mm.experiments.executors import Executor, run_all
 from hpml_mm.experiments.jobs import Job
-from hpml_mm.experiments.runs import Summary
+from hpml_mm.experiments.runs import Summary, summary_value
 
 from .networks import Networks
 
@@ -24,9 +24,11 @@ class Estimate:
 
     Args:
         trials: MACs and hours of each.
+        busy: What kept the machine busy meanwhile; empty where nothing is known.
     """
 
-    def __init__(self, trials: Iterable[tuple[float, float]]) -> None:
+    def __init__(self, trials: Iterable[tuple[float, float]], busy: str = '') -> None:
+        self.busy = busy
         self._macs, self._hours = zip(*sorted(trials), strict=True)
         self._ratios: list[float] = []
 
@@ -65,7 +67,7 @@ def try_out(networks: Networks, numbers: Iterable[int], executor: Executor) -> E
         networks.write_trial(number)
         words = (str(leaf), '--cut-short', '--seed', '0')
         of_job[Job(leaf.with_suffix(''), words, resumes=False)] = number
-    found = []
+    found, busy = [], ''
     for end in run_all(list(of_job), executor):
         number = of_job[end.job]
         if end.summary is None:
@@ -75,7 +77,8 @@ def try_out(networks: Networks, numbers: Iterable[int], executor: Executor) -> E
             )
         cfg = load_config(str(networks.leaf(number)))
         found.append((macs[number], training_hours(end.summary, cfg)))
-    return Estimate(found)
+        busy = summary_value(end.summary, 'measurements.cpu/crowded') or busy
+    return Estimate(found, busy)
 
 
 def training_hours(trial: Summary, cfg: Config) -> float:
