@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from hpml_mm.config.arguments import add_config_options
+from hpml_mm.engine.screen.quiet import quiet_screen
 from hpml_mm.experiments.rows import append_results
 from hpml_mm.experiments.sweep import Variant, alternate, check_variants, sweep_rows
 
@@ -42,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    with result_alone(args):
+    with quiet_screen(), result_alone(args):
         result = grid(args)
     print_result(args, result)
     if result['failed']:

@@ -18,6 +18,7 @@ from typing import Any
 
 from hpml_mm.config.arguments import add_config_arguments
 from hpml_mm.config.overrides import load_config
+from hpml_mm.engine.screen.quiet import quiet_screen
 from hpml_mm.experiments.executors import Executor, running
 from hpml_mm.experiments.records import config_digest
 from hpml_mm.experiments.rows import append_results, check_results
@@ -135,7 +136,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    with result_alone(args):
+    with quiet_screen(), result_alone(args):
         found = search(args)
     print_result(args, [asdict(one) for one in found])
 

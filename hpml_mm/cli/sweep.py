@@ -16,6 +16,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from hpml_mm.config.arguments import add_config_options
+from hpml_mm.engine.screen.quiet import quiet_screen
 from hpml_mm.experiments.executors import Ended, Executor, running
 from hpml_mm.experiments.rows import (
     ResultRow,
@@ -86,7 +87,7 @@ def add_row_options(group: argparse._ArgumentGroup) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    with result_alone(args):
+    with quiet_screen(), result_alone(args):
         rows = sweep(args)
     print_result(args, [asdict(row) for row in rows])
 

@@ -148,3 +148,17 @@ def test_a_wrong_search_is_one_line_before_any_trial(
     assert done.returncode == 2
     assert told in done.stderr.splitlines()[-1]
     assert not (tmp_path / 'found/trials').exists()
+
+
+def test_a_config_that_reads_the_environment_does_not_say_so_each_time(
+    tmp_path, words, monkeypatch
+):
+    monkeypatch.setenv('HPML_MM_DATA', str(tmp_path))
+    config = tmp_path / 'config.py'
+    config.write_text(
+        f'{config.read_text()}\nwork_dir = "{{{{$HPML_MM_DATA:data}}}}"\n'
+    )
+    options = ('--trials', 1, '--cfg-options', 'train_cfg.max_epoch=2')
+    done = call_tool(*words, *options, cwd=tmp_path)
+    assert done.stdout == ''
+    assert len(done.stderr.splitlines()) == 1
