@@ -8,47 +8,19 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 import torch
-from fake_training import SUMMARY, calls, fake_python
-from toy_tasks import toy_task, write_data
+from fake_training import calls, fake_python
+from toy_labels import FINISHED, METRIC, SPACE, write_config
+from toy_tasks import write_data
 from toy_tools import call_tool
 
-from hpml_mm.experiments.executors import Ended
-from hpml_mm.experiments.jobs import Job
 from hpml_mm.predictor.graphs.cache import GraphCache
-from hpml_mm.predictor.labels.hours import Estimate
-from hpml_mm.predictor.labels.labelling import Labelling
-from hpml_mm.predictor.labels.networks import Networks
-from hpml_mm.predictor.labels.plan import Plan, sample_archs
-from hpml_mm.predictor.labels.scores import Score
+from hpml_mm.predictor.labels.plan import sample_archs
 from hpml_mm.predictor.spaces import get_space
 from hpml_mm.predictor.tasks.table import TaskTable
-
-METRIC = 'PCK@0.2:max'
-SPACE = 'nas-bench-macro'
-# 3 epochs of 6 steps of 2 images, and a validation after each: an hour and a half.
-FINISHED = SUMMARY | {
-    'metrics': {'PCK@0.2': 0.5},
-    'measurements': {
-        'throughput(img/s)': 36 / 3600,
-        'val/time(s)': 600.0,
-        'cpu/crowded': 'others took 75 % of the cores',
-    },
-    'train': {'wall_time(s)': 720.0, 'dataset_size': 12},
-    'environment': SUMMARY['environment'] | {'processes': 1},
-}
-
-
-def write_config(folder: Path) -> None:
-    cfg = toy_task('poses', folder, folder / 'run')
-    del cfg._cfg_dict['work_dir'], cfg._cfg_dict['experiment_name']
-    cfg.custom_imports = {'imports': ['toy_tasks']}
-    cfg.default_hooks.checkpoint = {'type': 'CheckpointHook', 'interval': 1}
-    cfg.dump(folder / 'config.py')
 
 
 @pytest.fixture
@@ -242,59 +214,6 @@ def test_an_unknown_space_is_told(faked):
     done = call_tool('nas label', 'ofa-mbv9', *words, cwd=faked)
     assert done.returncode == 2
     assert "no search space 'ofa-mbv9'" in done.stderr
-
-
-@dataclass
-class HourlyExecutor:
-    """Executor whose trainings take an hour of a clock each."""
-
-    now: float = 0.0
-    started: list[str] = field(default_factory=list)
-    held: list[Job] = field(default_factory=list)
-
-    def free(self):
-        return 1 - len(self.held)
-
-    def start(self, job):
-        self.started.append(f'{job.directory.parent.name}/{job.directory.name}')
-        self.held.append(job)
-        return True
-
-    def ended(self):
-        ends = []
-        for job in self.held:
-            self.now += 3600
-            job.directory.mkdir(parents=True)
-            held = FINISHED | {'train': {'wall_time(s)': 3600.0}}
-            (job.directory / 'summary.json').write_text(json.dumps(held))
-            ends.append(Ended.of(job, 0))
-        self.held = []
-        return ends
-
-    def running(self):
-        return self.held
-
-    def close(self):
-        pass
-
-
-@pytest.mark.slow
-def test_no_training_is_started_that_would_end_too_late(tmp_path):
-    write_config(tmp_path)
-    plan = Plan(SPACE, str(tmp_path / 'config.py'), '', {}, 0, None, None, False)
-    archs = sample_archs(get_space(SPACE), 3, seed=0)
-    networks = Networks(plan, archs, tmp_path / 'a')
-    networks.prepare(range(3), lambda done, total: None)
-    labelling = Labelling(networks, [Score.parse(METRIC)], [0], tmp_path / 'a.csv')
-    executor = HourlyExecutor()
-    # Thought to take half an hour, they take one: the third would end after 3.
-    estimate = Estimate([(1.0, 0.5)])
-    ends = labelling.run(range(3), executor, estimate, 2.5, lambda: executor.now)
-    assert [(number, seed) for number, seed, _ in ends] == [(0, 0), (1, 0)]
-    assert executor.started == ['0000/seed0', '0001/seed0']
-    assert [row.entry.arch for row in labelling.rows()] == archs[:2]
-    assert labelling.row(2) is None
-    assert GraphCache.load(tmp_path / 'a.cache').archs == archs[:2]
 
 
 @pytest.mark.system
