@@ -36,7 +36,7 @@ class Noise:
 
 @dataclasses.dataclass(frozen=True)
 class Verdict:
-    """How well a ranking agrees with the labels of a task.
+    """Agreement of a ranking with the labels of a task.
 
     Attributes:
         method: What ranked.
