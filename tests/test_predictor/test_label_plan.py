@@ -31,7 +31,7 @@ from hpml_mm.predictor.spaces import get_space
 from hpml_mm.predictor.tasks.table import TaskTable
 
 MACRO = get_space('nas-bench-macro')
-PLAN = Plan('nas-bench-macro', 'a.py', 'abc', {}, 0, None, None, False)
+PLAN = Plan('nas-bench-macro', 'a.py', 'abc', {}, 0, None, None, None, False)
 TOP1, LOSS = Score.parse('accuracy/top1'), Score.parse('val/loss(nats)')
 
 
@@ -83,6 +83,11 @@ def test_a_folder_is_of_one_plan(tmp_path):
     other = dataclasses.replace(PLAN, digest='def')
     with pytest.raises(ValueError, match='another content of a.py'):
         claim_folder(folder, other, table)
+    other = dataclasses.replace(PLAN, supernet='net.pth', weights='1')
+    claim_folder(tmp_path / 'c', other, tmp_path / 'c.csv')
+    other = dataclasses.replace(other, weights='2')
+    with pytest.raises(ValueError, match='another content of net.pth'):
+        claim_folder(tmp_path / 'c', other, tmp_path / 'c.csv')
     other = dataclasses.replace(PLAN, options={'train_cfg.max_epochs': 2})
     with pytest.raises(ValueError, match='options {}, and .*"train_cfg.max_epochs": 2'):
         claim_folder(folder, other, table)

@@ -58,7 +58,7 @@ class HourlyExecutor:
 @pytest.mark.slow
 def test_no_training_is_started_that_would_end_too_late(tmp_path):
     write_config(tmp_path)
-    plan = Plan(SPACE, str(tmp_path / 'config.py'), '', {}, 0, None, None, False)
+    plan = Plan(SPACE, str(tmp_path / 'config.py'), '', {}, 0, None, None, None, False)
     archs = sample_archs(get_space(SPACE), 3, seed=0)
     networks = Networks(plan, archs, tmp_path / 'a')
     networks.prepare(range(3), lambda done, total: None)
@@ -81,7 +81,7 @@ def test_bodies_start_from_a_supernet(tmp_path):
     largest = space.build(space.decode({'ks': 7, 'e': 6, 'd': 4})).state_dict()
     torch.save({'state_dict': largest}, tmp_path / 'net.pth')
     weights, config = str(tmp_path / 'net.pth'), str(tmp_path / 'config.py')
-    plan = Plan(space.name, config, '', {}, 0, weights, None, False)
+    plan = Plan(space.name, config, '', {}, 0, weights, '', None, False)
     networks = Networks(plan, sample_archs(space, 1, seed=0), tmp_path / 'a')
     networks.prepare([0], lambda done, total: None)
     cfg = load_config(str(networks.leaf(0)))

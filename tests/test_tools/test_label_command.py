@@ -150,6 +150,7 @@ def test_a_dry_run_tells_hours_and_trains_nothing(faked):
 
 @pytest.mark.slow
 def test_a_folder_of_other_labels_is_refused(faked):
+    (faked / 'net.pth').touch()
     assert label(faked, number=1).returncode == 0
     for words, told in (
         (('--seed', 5), 'seed 0, and this command 5'),
@@ -197,6 +198,14 @@ def test_a_wrong_command_is_refused_before_any_training(faked, words, told):
     assert done.returncode == 2
     assert told in done.stderr
     assert calls(faked) == []
+
+
+@pytest.mark.slow
+def test_a_trial_that_fails_is_told(faked):
+    fail(faked, 'trials')
+    done = label(faked, '--dry-run', number=1)
+    assert done.returncode == 2
+    assert 'failed: boom a/trials/0000; see a/trials/0000.log' in done.stderr
 
 
 def test_a_metric_that_trainings_do_not_give_ends_after_the_first(faked):

@@ -43,6 +43,7 @@ from hpml_mm.predictor.labels.plan import (
     Plan,
     chosen_slice,
     claim_folder,
+    file_digest,
     sample_archs,
 )
 from hpml_mm.predictor.labels.scores import Row, Score, check_scores
@@ -188,6 +189,7 @@ def _prepared(args: argparse.Namespace) -> tuple[Labelling, range]:
         options=args.cfg_options,
         seed=args.seed,
         supernet=args.supernet,
+        weights=None if args.supernet is None else file_digest(args.supernet),
         size=input_size(args),
         keep_checkpoints=args.keep_checkpoints,
     )

@@ -2,6 +2,7 @@
 """Plan of labels: their architectures, and what all of their trainings share."""
 
 import dataclasses
+import hashlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ class Plan:
         options: Overrides of the config, by dotted key.
         seed: Of the draw of architectures.
         supernet: Checkpoint that weights are cut out of; None to draw them.
+        weights: Digest of what it holds; None without one.
         size: Height and width of the image that graphs are for; None for the config's.
         keep_checkpoints: True to keep the checkpoints of trainings.
     """
@@ -38,8 +40,19 @@ class Plan:
     options: Mapping[str, Any]
     seed: int
     supernet: str | None
+    weights: str | None
     size: tuple[int, int] | None
     keep_checkpoints: bool
+
+
+def file_digest(path: str) -> str:
+    """Digest of a file.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+    """
+    with Path(path).expanduser().open('rb') as file:
+        return hashlib.file_digest(file, 'sha256').hexdigest()
 
 
 def claim_folder(folder: Path, plan: Plan, table: Path) -> None:
@@ -76,8 +89,9 @@ def claim_folder(folder: Path, plan: Plan, table: Path) -> None:
         if held.get(key) == value:
             continue
         told = f'{key} {_short(held.get(key))}, and this command {_short(value)}'
-        if key == 'digest':
-            told = f'another content of {plan.config}'
+        if key in ('digest', 'weights'):
+            path = plan.config if key == 'digest' else plan.supernet
+            told = f'another content of {path}'
         raise ValueError(
             f'{folder} holds labels with {told}: choose another --out, or delete it'
         )
