@@ -39,6 +39,8 @@ def check_detection(cfg: Config, modes: Sequence[str]) -> None:
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope')):
         for mode in modes:
             for part, place in leaves(cfg, mode):
+                if part.get('backend_args'):
+                    continue
                 kind = find(DATASETS, part['type'])
                 # Not by an import: a run of faces has no MMDetection.
                 module = getattr(kind, '__module__', '')

@@ -114,3 +114,5 @@ def test_classes_are_those_of_the_file_and_in_its_order(root, messages):
 def test_other_data_sets_are_left_alone(root):
     check(root, 'LVISV1Dataset', ann_file='none.json')
     check(root, 'NoSuchDataset', ann_file='none.json')
+    check(root, ann_file='none.json', backend_args=dict(backend='petrel'))
+    check(root, data_root='s3://bucket')
