@@ -161,6 +161,17 @@ def test_a_row_has_the_scores_of_all_seeds_or_the_reason():
     assert "seed 0: the run has no number for 'accuracy/top1'" in row.reason
 
 
+def test_a_metric_that_no_training_gives_is_told_from_a_missing_number():
+    best = Score.parse('best/accuracy/top1')
+    held = summary(None)
+    TOP1.check(held)  # not a number, of this training
+    Score.parse('accuracy/top1(%):max').check(held)
+    best.check({**held, 'best': {'accuracy/top1': None}})
+    for score, wrong in ((best, held), (TOP1, {'metrics': {'accuracy/top5': 1.0}})):
+        with pytest.raises(ValueError, match='the run has no number for'):
+            score.check(wrong)
+
+
 def test_tables_are_read_back_without_what_failed(tmp_path):
     held = {0: summary(50.0), 1: summary(60.5)}
     rows = [

@@ -208,6 +208,7 @@ def test_a_trial_that_fails_is_told(faked):
     assert 'failed: boom a/trials/0000; see a/trials/0000.log' in done.stderr
 
 
+@pytest.mark.slow
 def test_a_metric_that_trainings_do_not_give_ends_after_the_first(faked):
     done = label(faked, metric='PCK@0.3:max')
     assert done.returncode == 2

@@ -80,25 +80,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add_input_size(trained)
     _add_archs(parser.add_argument_group('archs'))
-    group = parser.add_argument_group('runs')
-    add_executor_options(group)
-    group.add_argument(
-        '--dry-run',
-        action='store_true',
-        help='time the smallest and the largest network for a few steps, tell the '
-        'hours of all, and train nothing',
-    )
-    group.add_argument(
-        '--max-hours',
-        type=float,
-        metavar='H',
-        help='start no training that would end later than in so many hours',
-    )
-    group.add_argument(
-        '--keep-checkpoints',
-        action='store_true',
-        help='else they are deleted when a training has finished',
-    )
+    _add_runs(parser.add_argument_group('runs'))
     result = parser.add_argument_group('result')
     result.add_argument(
         '--out',
@@ -120,6 +102,27 @@ def _add_archs(group: argparse._ArgumentGroup) -> None:
     )
     group.add_argument(
         '--count', type=int, metavar='K', help='train K of them; else all that follow'
+    )
+
+
+def _add_runs(group: argparse._ArgumentGroup) -> None:
+    add_executor_options(group)
+    group.add_argument(
+        '--dry-run',
+        action='store_true',
+        help='time the smallest and the largest network for a few steps, tell the '
+        'hours of all, and train nothing',
+    )
+    group.add_argument(
+        '--max-hours',
+        type=float,
+        metavar='H',
+        help='start no training that would end later than in so many hours',
+    )
+    group.add_argument(
+        '--keep-checkpoints',
+        action='store_true',
+        help='else they are deleted when a training has finished',
     )
 
 
@@ -147,7 +150,9 @@ def label(args: argparse.Namespace) -> dict[str, Any]:
         side_by_side = executor.free()
         limit, begin = args.max_hours, time.monotonic()
         estimate = None
-        if args.dry_run or (limit is not None and _lacking(labelling, numbers)):
+        found = [labelling.row(number) for number in numbers]
+        todo = not all(row is not None and row.scores for row in found)
+        if args.dry_run or (limit is not None and todo):
             estimate = try_out(labelling.networks, numbers, executor)
             if estimate.busy:
                 print(

@@ -84,9 +84,10 @@ class Score:
         try:
             self.of(summary)
         except ValueError:
-            parts = [summary.get(part) or {} for part in ('metrics', 'measurements')]
-            name, key = self.metric.name.removeprefix('best/'), self.key
-            if not any({name, key} & part.keys() for part in parts):
+            held = {f'best/{name}' for name in summary.get('best') or {}}
+            for part in ('metrics', 'measurements', 'train'):
+                held |= (summary.get(part) or {}).keys()
+            if not {self.metric.name, self.key} & held:
                 raise
 
     def _heading(self, name: str) -> str:
