@@ -3,6 +3,7 @@
 
 import numpy as np
 import pytest
+import torch
 from mmengine.config import Config
 
 from hpml_mm.config.overrides import read_config
@@ -13,7 +14,8 @@ from hpml_mm.predictor.labels.body import (
     features_of_config,
     swap_body,
 )
-from hpml_mm.predictor.spaces import get_space
+from hpml_mm.predictor.spaces import SPACES, get_space
+from hpml_mm.predictor.spaces.ofa_net import OFANet
 from hpml_mm.predictor.stock.config_model import config_model
 from hpml_mm.predictor.stock.detectors import detector_call
 
@@ -62,6 +64,24 @@ def test_a_body_takes_the_place_of_a_stock_backbone(config, old, new, indices, r
     # The stem of MobileNetV3: 16 channels, 3x3, of 3 colours, at half the size.
     assert graph.shapes[0].tolist() == [3, 16, 3, 3]
     assert graph.macs[0] == 32 * 32 * 16 * 3 * 9
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', SPACES)
+def test_every_space_has_bodies_with_the_features_that_are_told(name):
+    space = get_space(name)
+    arch = space.encode(space.sample(np.random.default_rng(3)))
+    with torch.device('meta'):
+        deepest = OFANet(name, arch)
+        image = torch.zeros(1, 3, 128, 128)
+        stride = 128 // deepest.eval()(image)[0].shape[2]
+        body, features = body_of(space, arch, Features((0,), (stride,)))
+        (found,) = OFANet(**{k: v for k, v in body.items() if k != 'type'}).eval()(
+            image
+        )
+    assert features == Features((found.shape[1],), (128 // found.shape[2],))
+    # Of several with this stride it is the last.
+    assert found.shape == deepest(image)[0].shape
 
 
 def test_channels_of_resnet_bodies_are_those_of_each_arch():

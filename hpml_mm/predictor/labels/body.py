@@ -101,7 +101,7 @@ def body_of(
     lacking = [stride for stride in wanted.strides if stride not in last]
     if lacking or len(set(wanted.strides)) < len(wanted.strides):
         raise ValueError(
-            f'{space.name}: a body has feature maps of the strides '
+            f'{space.name}:{arch} has feature maps of the strides '
             f'{listed(sorted(last))}, each once; {listed(wanted.strides)} are needed'
         )
     indices = sorted(last[stride] for stride in wanted.strides)

@@ -49,7 +49,7 @@ class Networks:
         self.space = get_space(plan.space)
         cfg = load_config(plan.config, plan.options)
         self.old = features_of_config(cfg, plan.config)
-        # Strides, and whether they fit, are the same for all.
+        # In most spaces strides, and whether they fit, are the same for all.
         self.note = self._note(self._body(cfg, archs[0]))
 
     def label(self, number: int) -> str:
