@@ -20,7 +20,9 @@ from made_animals import (
 )
 from mmdet.datasets import CocoPanopticDataset
 from mmengine.registry import TRANSFORMS, init_default_scope
+from mmpose.evaluation.metrics import CocoMetric
 from PIL import Image
+from toy_poses import prediction
 
 from hpml_mm.datasets import (
     AnimalKeypointDataset,
@@ -139,6 +141,18 @@ def test_keypoints_are_animalposes_of_every_species(root):
         each['name'] for each in CATEGORIES
     ]
     assert data[2]['keypoints'][0, 3].tolist() == [25, 15]
+
+
+@pytest.mark.parametrize(('shift', 'expected'), [(0, 1), (99, 2 / 3)])
+def test_average_precision_is_the_mean_over_species(root, shift, expected):
+    """Of three species with one animal each, the keypoints of the last are moved."""
+    prefix = {'img': 'images/'}
+    data = load(AnimalKeypointDataset, root, data_prefix=prefix, test_mode=True)
+    metric = CocoMetric()
+    metric.dataset_meta = data.metainfo
+    items = [data.get_data_info(index) for index in range(3)]
+    metric.process({}, [prediction(item, shift * (item is items[2])) for item in items])
+    assert metric.evaluate(3)['coco/AP'] == pytest.approx(expected)
 
 
 # --- semantic maps ---------------------------------------------------------------
