@@ -66,9 +66,7 @@ def _convert_poses(args: argparse.Namespace) -> None:
     from hpml_mm.datasets.pose.lsp.published import convert_poses
 
     if args.out.suffix.lower() != '.json':
-        raise ValueError(
-            f'{args.source} becomes JSON, so {args.out} must end in .json'
-        )
+        raise ValueError(f'{args.source} becomes JSON, so {args.out} must end in .json')
     written, left_out = convert_poses(
         args.source, args.out, args.images, args.split, args.on_error
     )
