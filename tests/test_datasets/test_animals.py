@@ -316,10 +316,9 @@ def test_real_files_hold_what_their_readme_says(real_data):
 def test_cocos_own_panoptic_format_loads(real_data):
     root = real_data / 'coco_mini'
     data = load(PanopticDataset, root)
-    prefix = {'img': 'images/', 'seg': 'panoptic/'}
     stock = CocoPanopticDataset(
         ann_file='annotations/panoptic_val.json', data_root=str(root),
-        data_prefix=prefix, test_mode=True,
+        data_prefix=data.data_prefix, test_mode=True,
     )  # fmt: skip
     assert data.metainfo['classes'] == stock.metainfo['classes']
     assert len(data) == len(stock) == 30
