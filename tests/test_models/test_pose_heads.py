@@ -14,6 +14,12 @@ from hpml_mm.predictor.spaces import get_space
 from hpml_mm.registry import MODELS
 
 
+@pytest.fixture(autouse=True)
+def mmpose_scope():
+    """A head looks its loss up where the default scope is."""
+    init_default_scope('mmpose')
+
+
 def ones(module):
     """Set all weights of layers to 1 and all biases to 0."""
     for name, value in module.named_parameters():
@@ -126,7 +132,6 @@ def estimator(space, kind):
 @pytest.mark.parametrize('kind', ['plain', 'skip', 'padded'])
 @pytest.mark.parametrize('space', BODIES)
 def test_macs_of_a_traced_body_and_head_are_those_that_pytorch_counts(space, kind):
-    init_default_scope('mmpose')
     model = MODELS.build(estimator(space, kind)).eval()
     graph = trace(model, (3, 64, 64))
     validate(graph)
@@ -141,7 +146,6 @@ def test_macs_of_a_traced_body_and_head_are_those_that_pytorch_counts(space, kin
 
 
 def test_every_weight_learns():
-    init_default_scope('mmpose')
     for kind in ('skip', 'padded'):
         model = MODELS.build(estimator('ofa-mbv3-w1.0', kind))
         model.init_weights()

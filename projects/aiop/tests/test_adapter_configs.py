@@ -15,7 +15,7 @@ from projects.aiop import KAdapterRegressor
 
 CONFIGS = Path(__file__).parents[1] / 'configs'
 BASE = Path(__file__).parents[3] / 'configs' / 'aiop'
-LEAVES = sorted(CONFIGS.glob('*.py'))
+LEAVES = sorted(CONFIGS.glob('aiop-*.py'))
 # Trained parameters by task; of the target two heads and six layers.
 TRAINED = {'cifar100': 30_049, 'imagenet16-120': 30_049, None: 2 * 5_281 + 12_480}
 

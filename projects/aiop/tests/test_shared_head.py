@@ -1,5 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import json
+import re
 from collections import Counter
 from pathlib import Path
 
@@ -185,6 +186,26 @@ def test_a_swapped_body_changes_after_some_batches(supernet):
     with pytest.raises(ValueError, match='interval=0'):
         SwappedBody(NAME, str(supernet), interval=0)
     assert LatentBody()(images)[0] is images
+
+
+@pytest.mark.parametrize(
+    'path',
+    [path for path in sorted(CONFIGS.glob('*.py')) if not path.name.startswith('aiop')],
+    ids=lambda path: path.stem,
+)
+def test_the_name_of_a_leaf_tells_batch_length_and_size(path):
+    batch, epochs, size = re.search(r'_1xb(\d+)-.*?(\d+)e_.*-(\d+)', path.stem).groups()
+    cfg = load_config(str(path))
+    assert cfg.train_dataloader.batch_size == int(batch)
+    assert cfg.train_cfg.max_epochs == int(epochs)
+    sizes = [
+        step.get('input_size', step.get('scale'))
+        for step in cfg.train_dataloader.dataset.pipeline
+        if 'input_size' in step or step.type == 'RandomResizedCrop'
+    ]
+    assert sizes in ([int(size)], [(int(size), int(size))])
+    swapped = cfg.model.get('backbone', {}).get('type') == 'hpml_mm.SwappedBody'
+    assert swapped == ('swapped' in path.stem)
 
 
 PLAIN = '../../../configs/lspet_pose/'
