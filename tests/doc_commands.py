@@ -12,6 +12,7 @@
 import doctest
 import re
 import shlex
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +56,7 @@ SHORTER = {
     'python -m projects.aiop.tasks': {'--methods': 'ridge', '--draws': '1'},
     'hpml nas train': {'-n': '50'},
     'hpml tune': {'--seconds': '0.1'},
-    'hpml search': {'--trials': '1', '--seeds': '1'},
+    'hpml search': {'--trials': '1', '--seeds': '1', '--repeat': '0'},
     'python -m projects.light_fer': {
         '--target': '0',
         '--data-root': 'faces',
@@ -115,6 +116,15 @@ def commands() -> list[Command]:
                     line = _joined(line)
                     found[line, output] = Command(document, line, output, bool(vary))
     return list(found.values())
+
+
+def chosen(found: list[Command], which: str) -> list[Command]:
+    """All commands, or with ``half of COMMIT`` that commit's half of them."""
+    start, _, commit = which.partition('half of ')
+    if start or not commit:
+        return found
+    half = int(commit, 16) % 2
+    return [one for one in found if zlib.crc32(one.line.encode()) % 2 == half]
 
 
 def _joined(text: str) -> str:
