@@ -45,17 +45,22 @@ def main(argv: list[str] | None = None) -> None:
     with clear_errors():
         tables = dict(_named(word) for word in args.tables)
         known = None if args.known is None else Labels(GraphCache.load(args.known))
+        seeds = {
+            name: TaskTable.read(path.with_suffix('.seeds.csv'))
+            for name, path in tables.items()
+        }
         labels = {
-            name: Labels(GraphCache.load(path.with_suffix('.cache')))
+            name: Labels(
+                GraphCache.load(path.with_suffix('.cache')), _metric(seeds[name])
+            )
             for name, path in tables.items()
         }
         command = shlex.join([*_COMMAND, *words])
         columns = {**environment_columns(environment()), 'command': command}
         rows: list[ResultRow] = []
-        for name, path in tables.items():
+        for name, held in seeds.items():
             others = {other: one for other, one in labels.items() if other != name}
-            seeds = TaskTable.read(path.with_suffix('.seeds.csv'))
-            rows += _rows(name, seeds, labels[name], others, known, columns)
+            rows += _rows(name, held, labels[name], others, known, columns)
         if args.rows:
             append_results(args.rows, rows)
     header = ['experiment', 'metric', 'value', 'standard error', 'n']
@@ -77,6 +82,13 @@ def _named(word: str) -> tuple[str, Path]:
     if not name or not path:
         raise ValueError(f'{word}: write NAME=TABLE')
     return name, Path(path)
+
+
+def _metric(seeds: TaskTable) -> str:
+    """Metric of a table whose columns are its seeds, with its direction."""
+    first = seeds.metrics[0]
+    direction = 'max' if first.greater_is_better else 'min'
+    return f'{first.name.rpartition("/")[0]}({first.unit}):{direction}'
 
 
 def _rows(

@@ -69,17 +69,19 @@ def noise(seeds: TaskTable) -> Noise:
 
 
 class Labels:
-    """Labelled networks of one task, the first metric of a cache.
+    """Labelled networks of one task.
 
     Args:
         cache: Cache of the networks' graphs, of one search space.
+        metric: The task's, as in a table with ``:max`` or ``:min``, which a cache does
+            not say; None for the first one of the cache, whose name tells it.
 
     Raises:
         ValueError: It has no metric, or networks of no or of several spaces.
     """
 
-    def __init__(self, cache: GraphCache) -> None:
-        self.table = TaskTable.of_cache(cache)
+    def __init__(self, cache: GraphCache, metric: str | None = None) -> None:
+        self.table = TaskTable.of_cache(cache, None if metric is None else [metric])
         if not self.table.metrics or not self.table.space:
             raise ValueError(
                 f'a cache of {len(cache)} networks: labels of networks of one search '

@@ -12,6 +12,7 @@ from hpml_mm.predictor.spaces import Arch, SearchSpace, get_space
 from hpml_mm.predictor.spaces.ofa_net import OFANet
 from hpml_mm.predictor.spaces.supernet import read_supernet, subnet_weights
 from hpml_mm.registry import MODELS
+from projects.aiop.archs import extreme_arch
 
 
 def subnet_body(
@@ -87,8 +88,7 @@ class SwappedBody(BaseModule):
         self._supernet = read_supernet(supernet)
         self._rng = np.random.default_rng(seed)
         self._seen = 0
-        values = tuple(max(slot.choices) for slot in self.space.slots)
-        largest = self.space.canonical(Arch(self.space.name, values))
+        largest = extreme_arch(self.space, max)
         # In tuples: their weights are the supernet's, and belong to no checkpoint.
         self._largest = (subnet_body(self.space, largest, self._supernet),)
         self._body = self._largest

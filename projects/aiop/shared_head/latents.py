@@ -18,8 +18,8 @@ from torch import Tensor
 from hpml_mm.predictor.spaces import Arch, SearchSpace
 from hpml_mm.registry import TRANSFORMS
 from hpml_mm.utils.files import write_atomic
+from projects.aiop.archs import ArchPool
 
-from .archs import ArchPool
 from .bodies import estimate_statistics, subnet_body
 
 MEAN, STD = 'mean', 'std'

@@ -17,6 +17,7 @@ from hpml_mm.predictor.spaces.ofa_mobile import OFAMobileSpace
 from hpml_mm.predictor.spaces.ofa_net import OFANet
 from hpml_mm.predictor.spaces.supernet import subnet_weights
 from hpml_mm.registry import MODELS
+from projects.aiop.archs import extreme_arch
 
 from .transplant import transplant as transplant_weights
 
@@ -77,7 +78,7 @@ class SupernetDistiller(BaseModel):
             )
         self.space, self.sampled, self.transplant = home, sampled, transplant
         self.rng = np.random.default_rng(seed)
-        layers = home.layers(_extreme(home, max), home.num_classes)
+        layers = home.layers(extreme_arch(home, max), home.num_classes)
         self._layers = [layer for layer in layers if layer.stage is not None]
         for name, child in build_chain(self._layers, home.bn_eps).named_children():
             self.add_module(name, child)
@@ -112,8 +113,8 @@ class SupernetDistiller(BaseModel):
     ) -> dict[str, Tensor]:
         """Train the largest, the smallest and sampled networks on the same images."""
         archs = {
-            'largest': _extreme(self.space, max),
-            'smallest': _extreme(self.space, min),
+            'largest': extreme_arch(self.space, max),
+            'smallest': extreme_arch(self.space, min),
             **{f'sampled{i}': self.space.sample(self.rng) for i in range(self.sampled)},
         }
         images = self.data_preprocessor(data, training=True)['inputs']
@@ -136,20 +137,27 @@ class SupernetDistiller(BaseModel):
         Args:
             inputs: (N, 3, H, W) images.
             data_samples: Not looked at; MMEngine passes them.
-            mode: 'tensor' for the largest network's features, 'loss' for its loss,
-                'predict' for the R^2 of the largest, the smallest and sampled networks.
+            mode: 'tensor' for the largest network's features, 'predict' for the R^2 of
+                the largest, the smallest and sampled networks.
+
+        Raises:
+            ValueError: The mode is another one. By 'loss' several processes would
+                train the largest network alone.
         """
-        largest = _extreme(self.space, max)
+        if mode not in ('tensor', 'predict'):
+            raise ValueError(
+                f'SupernetDistiller: mode={mode!r}; it trains in one process, by '
+                'train_step: start it without a launcher'
+            )
+        largest = extreme_arch(self.space, max)
         if mode == 'tensor':
             return self.features(largest, inputs)
         targets = self._targets(inputs)
-        if mode == 'loss':
-            return {'loss': 1 - self.r2(self.features(largest, inputs), targets)}
         rng = np.random.default_rng(0)
         drawn = [self.space.sample(rng) for _ in range(_SAMPLED_IN_VALIDATION)]
         found = {
             'largest': [largest],
-            'smallest': [_extreme(self.space, min)],
+            'smallest': [extreme_arch(self.space, min)],
             'sampled': drawn,
         }
         # Each network's own statistics: those that are kept are the largest one's.
@@ -184,7 +192,7 @@ class SupernetDistiller(BaseModel):
             )
         body.train(self.training or batch_norm)
         weights = self.state_dict(keep_vars=True)
-        whole = arch == _extreme(self.space, max) and not batch_norm
+        whole = arch == extreme_arch(self.space, max) and not batch_norm
         # The largest network's are not copied, so that its statistics are kept.
         if whole:
             own = {name: weights[name] for name in body.state_dict()}
@@ -211,12 +219,6 @@ class SupernetDistiller(BaseModel):
         pixels = images * processor.std + processor.mean
         maps = self.teacher.to(images.device)((pixels - _TEACHER_MEAN) / _TEACHER_STD)
         return [*maps[: self.maps - 1], maps[-1]]
-
-
-def _extreme(space: OFAMobileSpace, choose: Any) -> Arch:
-    """Largest or smallest network of a space."""
-    values = tuple(choose(slot.choices) for slot in space.slots)
-    return space.canonical(Arch(space.name, values))
 
 
 def _teacher(checkpoint: str, eps: float) -> MobileNetV2:

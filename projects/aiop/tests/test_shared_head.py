@@ -10,11 +10,11 @@ import torch
 from mmengine.config import Config
 
 from hpml_mm.config.overrides import load_config
-from hpml_mm.predictor.spaces import Arch, get_space
+from hpml_mm.predictor.spaces import get_space
 from hpml_mm.runner import build_runner
+from projects.aiop.archs import ArchPool, depth_bin, extreme_arch
 from projects.aiop.shared_head import LatentBody, LoadLatent, SwappedBody
 from projects.aiop.shared_head.__main__ import main
-from projects.aiop.shared_head.archs import ArchPool, depth_bin
 from projects.aiop.shared_head.bodies import estimate_statistics, subnet_body
 from projects.aiop.shared_head.latents import latents, save_latents
 
@@ -29,8 +29,7 @@ def space():
 
 @pytest.fixture(scope='module')
 def largest(space):
-    values = tuple(max(slot.choices) for slot in space.slots)
-    return space.canonical(Arch(NAME, values))
+    return extreme_arch(space, max)
 
 
 @pytest.fixture(scope='module')

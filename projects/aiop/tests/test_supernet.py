@@ -152,6 +152,11 @@ def test_another_space_or_no_scale_is_refused(checkpoint):
         SupernetDistiller(MOBILENET_V3, checkpoint)
 
 
+def test_several_processes_would_train_the_largest_alone(checkpoint):
+    with pytest.raises(ValueError, match='one process'):
+        distiller(checkpoint)(torch.zeros(1, 3, 32, 32), mode='loss')
+
+
 def listed(path, *names):
     path.write_text(json.dumps({'images': [{'file_name': name} for name in names]}))
     return str(path)

@@ -1,7 +1,12 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Architectures of all depths, as AIO-P samples them (its class ``ArchSample``)."""
+"""The largest and smallest architecture of a space, and ones of all depths.
+
+The latter as AIO-P samples them (its class ``ArchSample``).
+"""
 
 from collections import deque
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +15,12 @@ from hpml_mm.predictor.spaces import Arch, SearchSpace
 #: Blocks beyond the space's fewest, first and last of each bin (AIO-P).
 DEPTH_BINS = ((0, 1), (2, 3), (4, 6), (7, 8), (9, 10))
 _DRAWS = 10_000
+
+
+def extreme_arch(space: SearchSpace, choose: Callable[[tuple], Any]) -> Arch:
+    """Take the ``max`` or the ``min`` of each slot: the largest or the smallest."""
+    values = tuple(choose(slot.choices) for slot in space.slots)
+    return space.canonical(Arch(space.name, values))
 
 
 def depth_bin(space: SearchSpace, arch: Arch) -> int:
