@@ -60,6 +60,7 @@ docs: env-extras  ## Build the documents and the API reference into build/docs.
 tables: env  ## Write the tables of the documents from results/*.csv.
 	$(BIN)/hpml results documents
 	$(BIN)/python -m projects.cat_grid --write
+	$(BIN)/python -m projects.claims --write
 
 plotly:  ## Make the part of plotly.js that the report's page holds (node 20, npm).
 	mkdir -p build/plotly

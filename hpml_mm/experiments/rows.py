@@ -84,6 +84,12 @@ class ResultRow:
         """``value / baseline``."""
         return None if self.baseline is None else self.value / self.baseline
 
+    @property
+    def is_mean(self) -> bool:
+        """True for a mean, which commands over seeds give; all else are medians."""
+        words = self.command.split()
+        return '--seeds' in words or words[:2] == ['hpml', 'search']
+
 
 RESULT_COLUMNS = (
     *('experiment', 'metric', 'unit', 'value', 'spread', 'n', 'baseline', 'ratio'),

@@ -35,8 +35,7 @@ def interval(
 
 def row_point(x: float | str, row: RowData) -> PanelPoint:
     """Point of a result row with its interval."""
-    # A sweep over seeds gives means, all else medians.
-    ends = interval(row.value, row.spread, row.n, '--seeds' in row.command.split())
+    ends = interval(row.value, row.spread, row.n, row.is_mean)
     low, high = ends or (None, None)
     return PanelPoint(x, row.value, low, high, row.n, source_of(row), rows=(row.id,))
 
