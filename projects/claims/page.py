@@ -4,17 +4,18 @@
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import get_args
 
 from hpml_mm.experiments.rows import ResultRow
 from hpml_mm.utils.messages import listed, markdown_table
 
 from .claims import Claim, Steps
-from .judge import Comparison, Finding, least_step, std_of
+from .judge import Comparison, Finding, Verdict, least_step, std_of
 
 # Smaller ones say more about the test's assumptions than about the claim.
 _LEAST_P = 1e-4
 _WORDS = {'above': 'above', 'below': 'below', 'equals': 'is'}
-_VERDICTS = ('confirmed', 'refuted', 'undecided', 'not tested')
+_VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 _BLOCK = re.compile(r'(<!-- claims: (.*?) -->\n).*?(<!-- /claims -->)', re.DOTALL)
 
 

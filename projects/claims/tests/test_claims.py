@@ -123,7 +123,7 @@ def test_a_file_of_claims(tmp_path):
         (f'evidence = [{GOOD}]', 'evidence goes with `here`'),
         ("lacks = 'b'", '`lacks` goes with `needs`'),
         ("lacks = 'b'\nneeds = 'luck'", '`lacks` goes with `needs`'),
-        ("lacks = 'b'\nneeds = 'gpu'\ngmacs = 1", "has gmacs of"),
+        ("lacks = 'b'\nneeds = 'gpu'\ngmacs = 1", 'has gmacs of'),
         (
             f"here = 'x'\nevidence = [{GOOD.replace('e/b', 'e/c')}]",
             'f.csv has no accuracy/top1 of e/c',
