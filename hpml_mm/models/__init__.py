@@ -3,6 +3,7 @@
 
 from hpml_mm.compat import has_mmpose
 
+from .dropout_head import DropoutClsHead
 from .face_preprocessor import FacePreprocessor
 from .mini_xception import ConvClsHead, MiniXception
 from .semantic_fpn import SemanticFPN
@@ -13,6 +14,7 @@ if has_mmpose():
 
 __all__ = [
     'ConvClsHead',
+    'DropoutClsHead',
     'FacePreprocessor',
     'MiniXception',
     'PaddedConvNeck',
