@@ -48,7 +48,7 @@ VARIANTS = {
         'photometric',
         'heavy',
     ),
-    'schedule': ('step-tuned', 'step', r'warmup\d+'),
+    'schedule': ('step-tuned', 'step', r'warmup\d+', 'nowarmup'),
     'input': ('array', 'fused-input'),
     'workers': (r'workers\d+',),
 }

@@ -102,6 +102,8 @@ def content(path):
     warmups = [s[0].end for s in (cfg.param_scheduler, schedule) if len(s) == 2]
     if len(set(warmups)) > 1:
         found['schedule'] = f'warmup{warmups[0]}'
+    elif len(schedule) == 2 and len(cfg.param_scheduler) == 1:
+        found['schedule'] = 'nowarmup'
     batch_size = cfg.train_dataloader.batch_size
     processes = cfg.auto_scale_lr.base_batch_size / batch_size
     scaled = cfg.auto_scale_lr.get('enable')

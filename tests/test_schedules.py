@@ -45,6 +45,19 @@ def test_delayed_step_decay_of_every_epoch(variant, lr, start, every, rate):
     assert learning_rates(leaf) == pytest.approx(expected)
 
 
+def test_nowarmup_steps_as_hrnets_own_code_does():
+    """Its loop calls the scheduler before it trains an epoch."""
+    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], 1e-3)
+    scheduler = torch.optim.lr_scheduler.MultiStepLR(optimizer, [170, 200], 0.1)
+    expected = []
+    for _ in range(210):
+        optimizer.step()
+        scheduler.step()
+        expected.append(optimizer.param_groups[0]['lr'])
+    leaf = 'coco_pose/td-hm_hrnet-w32_1xb32-nowarmup-210e_coco-256x192.py'
+    assert learning_rates(leaf) == pytest.approx(expected)
+
+
 @pytest.mark.slow
 def test_one_cycle_is_a_line_and_a_cosine_of_mmengine():
     """To the last bit: with these two schedulers the committed results were made."""

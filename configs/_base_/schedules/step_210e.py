@@ -1,5 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-# MMPose's top-down schedule, which HRNet's authors set.
+# MMPose's top-down schedule. HRNet's authors have no warm-up, and decay an
+# epoch earlier.
 train_cfg = dict(by_epoch=True, max_epochs=210, val_interval=5)
 val_cfg = {}
 test_cfg = {}
