@@ -80,7 +80,9 @@ def by_one_process(
     """Time of a step of one process; with several devices, of DataParallel."""
     network: nn.Module = Heatmaps(model).to(devices[0])
     if len(devices) > 1:
-        network = DataParallel(network, device_ids=list(devices))
+        network = DataParallel(
+            network, device_ids=[torch.device(one) for one in devices]
+        )
     images = torch.rand(batch * len(devices), 3, *size, device=devices[0])
     return seconds_a_step(network, images, steps, warmup=max(steps // 4, 1))
 
