@@ -23,6 +23,9 @@ SELECTION_OF = {None: None, 10_000: 'first10k'}
 MILD, COCO = ((0.8, 1.2), 20), ((0.65, 1.35), 90)
 AIOP = (0.75, 1.25), 60
 STILL, MOVED = (None, 0), (0.15, 1.0)
+JITTERS = ('PhotometricDistortion', 'RandomBBoxTransform')
+#: What is MMPose 0's where a leaf says legacy.
+LEGACY_OF = {'photometric': JITTERS[:1], 'heavy': JITTERS}
 AUGMENTATION_OF = {
     (*MILD, STILL, False, False, False): None,
     (*MILD, STILL, True, False, False): 'halfbody',
@@ -55,6 +58,8 @@ def sigma(cfg, defaults):
 
 def augmentation(cfg):
     steps = {kind(step): step for step in cfg.train_dataloader.dataset.pipeline}
+    legacy = [f'Legacy{name}' for name in JITTERS if f'Legacy{name}' in steps]
+    steps |= {name.removeprefix('Legacy'): steps[name] for name in legacy}
     box = steps['RandomBBoxTransform']
     found = (
         tuple(box.scale_factor),
@@ -64,7 +69,10 @@ def augmentation(cfg):
         'PhotometricDistortion' in steps,
         'Albumentation' in steps,
     )
-    return look_up(AUGMENTATION_OF, found, 'augmentation', FILE)
+    word = look_up(AUGMENTATION_OF, found, 'augmentation', FILE)
+    if legacy:
+        assert legacy == [f'Legacy{name}' for name in LEGACY_OF[word]]
+    return f'{word}-legacy' if legacy else word
 
 
 def boxes(cfg):

@@ -22,6 +22,7 @@ from .load_face import LoadFace
 
 if has_mmpose():
     from .fused_topdown import FusedTopdownWarp
+    from .legacy_pose import LegacyPhotometricDistortion, LegacyRandomBBoxTransform
     from .pack_keypoints import PackKeypoints
 
 __all__ = [
@@ -38,6 +39,8 @@ __all__ = [
     'BatchRotate',
     'CropBox',
     'FusedTopdownWarp',
+    'LegacyPhotometricDistortion',
+    'LegacyRandomBBoxTransform',
     'LoadCachedImage',
     'LoadFace',
     'PackKeypoints',

@@ -1,0 +1,10 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+# Drawn and distorted as by MMPose 0.
+_base_ = './td-hm_mobilenet-v2_1xb32-bf16-lr1e-3-channels-last-sigma2-heavy-10e_cats-128x128.py'  # noqa: E501
+
+train_pipeline = _base_.train_dataloader.dataset.pipeline
+for step in train_pipeline:
+    if step.type in ('PhotometricDistortion', 'RandomBBoxTransform'):
+        step.type = f'hpml_mm.Legacy{step.type}'
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+del train_pipeline, step
