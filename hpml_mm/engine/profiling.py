@@ -2,6 +2,7 @@
 """A bounded profile of consecutive steps, and tables of its operators."""
 
 import csv
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ CSV_COLUMNS = (
     'cpu_time(ms)',
     'self_memory(MiB)',
 )
+# As in aten::convolution_backward, aten::conv2d, aten::cudnn_convolution.
+_CONVOLUTION = re.compile(r'conv(olution|\d|_)')
 
 
 class ProfilerWindow:
@@ -139,6 +142,18 @@ def _operator_row(event: FunctionEventAvg, side: str, total: float) -> OperatorR
         cpu_time=event.cpu_time_total / 1e3,
         self_memory=getattr(event, f'self_{side}_memory_usage') / 2**20,
     )
+
+
+def convolution_share(rows: Iterable[OperatorRow]) -> float | None:
+    """Per cent of the device time that convolutions and their gradients take.
+
+    None where nothing was timed.
+    """
+    shares = {row.operator: row.device_time_share for row in rows}
+    known = {name: share for name, share in shares.items() if share is not None}
+    if not known:
+        return None
+    return sum(share for name, share in known.items() if _CONVOLUTION.search(name))
 
 
 def write_csv(rows: Sequence[OperatorRow], path: Path) -> None:

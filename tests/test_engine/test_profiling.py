@@ -8,7 +8,9 @@ from torch.autograd.profiler_util import FunctionEventAvg
 
 from hpml_mm.engine.profiling import (
     CSV_COLUMNS,
+    OperatorRow,
     ProfilerWindow,
+    convolution_share,
     memory_table,
     operator_rows,
     time_table,
@@ -70,6 +72,22 @@ def test_no_device_time_has_no_share():
     (row,) = operator_rows([event('aten::empty')], cuda=True)
     assert row.device_time_share is None
     assert '|         - |' in time_table([row], top=5)
+
+
+def test_the_share_of_convolutions():
+    shares = {
+        'aten::convolution_backward': 40.0,
+        'aten::conv2d': 1.0,
+        'aten::mkldnn_convolution': 20.0,
+        'aten::_convert_indices': 9.0,
+        'aten::mm': 30.0,
+    }
+    rows = [
+        OperatorRow(name, 1, 1.0, 1.0, s, 1.0, 1.0, 0) for name, s in shares.items()
+    ]
+    assert convolution_share(rows) == 61.0
+    assert convolution_share(rows[-1:]) == 0.0
+    assert convolution_share([OperatorRow('a', 1, 0, 0, None, 0, 0, 0)]) is None
 
 
 def test_tables_are_sorted_by_what_they_are_about():

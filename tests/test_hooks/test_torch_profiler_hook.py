@@ -78,6 +78,10 @@ def test_a_window_of_training_writes_trace_tables_and_picture(tmp_path, log):
     shares = [float(row['device_time_share(%)']) for row in rows]
     assert sum(shares) == pytest.approx(100)
     assert shares == sorted(shares, reverse=True)
+    held = [s for s, row in zip(shares, rows, strict=True) if 'conv' in row['operator']]
+    hook = next(h for h in runner.hooks if type(h).__name__ == 'TorchProfilerHook')
+    found = hook.summary()
+    assert found == {'profile/train/convolutions(%)': pytest.approx(sum(held))}
 
     tables = [r.getMessage() for r in log.records if 'Profile of' in r.getMessage()]
     assert len(tables) == 1

@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from hpml_mm.engine.profiling import (
     OperatorRow,
     ProfilerWindow,
+    convolution_share,
     memory_table,
     operator_rows,
     time_table,
@@ -95,6 +96,7 @@ class TorchProfilerHook(LoopHook):
         self._window: ProfilerWindow | None = None
         self._kind = ''
         self._first_iter = 0
+        self._shares: dict[str, float | None] = {}
 
     def before_run(self, runner: Runner) -> None:
         """Choose what to profile."""
@@ -104,6 +106,7 @@ class TorchProfilerHook(LoopHook):
         prepare_trackers(runner)
         self._pending = set(LOOPS[self.mode]) if runner.rank in self.ranks else set()
         self._missed = set()
+        self._shares = {}
 
     def _before_iter(
         self,
@@ -148,6 +151,10 @@ class TorchProfilerHook(LoopHook):
         for kind in sorted(self._missed):
             self._warn_short(runner, kind, recorded=0)
         self._missed = set()
+
+    def summary(self) -> dict[str, float | None]:
+        """Share of the device time that convolutions took, of each kind of loop."""
+        return self._shares
 
     def _close(self, runner: Runner) -> None:
         """Stop an open window and write its recorded steps."""
@@ -194,6 +201,7 @@ class TorchProfilerHook(LoopHook):
         trace = folder / f'{name}.trace.json.gz'
         window.profile.export_chrome_trace(str(trace))
         rows = operator_rows(window.profile.key_averages(), cuda=_on_gpu(runner))
+        self._shares[f'profile/{self._kind}/convolutions(%)'] = convolution_share(rows)
         write_csv(rows, folder / f'{name}.csv')
         tables = (
             f'{window.recorded} {self._kind} iterations from {self._first_iter} on, '
