@@ -86,9 +86,10 @@ class ResultRow:
 
     @property
     def is_mean(self) -> bool:
-        """True for a mean, which commands over seeds give; all else are medians."""
+        """True for a mean, which commands over seeds or draws give; else a median."""
         words = self.command.split()
-        return '--seeds' in words or words[:2] == ['hpml', 'search']
+        seeded = not {'--seeds', '--draws'}.isdisjoint(words)
+        return seeded or words[:2] == ['hpml', 'search']
 
 
 RESULT_COLUMNS = (
