@@ -145,6 +145,7 @@ CASES = {
     'ConfusionMatrixHook': Case(build=few_faces),
     'DataLoadRatioHook': Case(WINDOW),
     'DivergenceHook': Case({'interval': 2}),
+    'EnergyHook': Case(),
     'FastPoseInputHook': Case({'memory_gib': 0.01}, poses),
     'GracefulStopHook': Case({'agree_interval': 1}),
     'LoadFromHook': Case(),

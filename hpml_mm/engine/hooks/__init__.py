@@ -8,6 +8,7 @@ from .checkpoint_hook import CheckpointHook
 from .class_weight_hook import ClassWeightHook
 from .data_load_ratio_hook import DataLoadRatioHook
 from .divergence_hook import DivergenceHook
+from .energy_hook import EnergyHook
 from .graceful_stop_hook import GracefulStopHook
 from .load_from_hook import LoadFromHook
 from .monitored_metric_hook import MonitoredMetricHook
@@ -31,6 +32,7 @@ __all__ = [
     'ClassWeightHook',
     'DataLoadRatioHook',
     'DivergenceHook',
+    'EnergyHook',
     'FastPoseInputHook',
     'GracefulStopHook',
     'LoadFromHook',
