@@ -1,11 +1,12 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Energy of a training."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import torch
-from mmengine.dist import get_local_rank, get_world_size, is_main_process
+from mmengine.dist import get_rank, get_world_size, is_main_process
 from mmengine.hooks.hook import DATA_BATCH
 from mmengine.runner import Runner
 
@@ -14,6 +15,7 @@ from hpml_mm.measure.samples import count_samples
 from hpml_mm.registry import HOOKS
 from hpml_mm.utils.model import model_device
 
+from .loop_hook import LoopHook
 from .training_clock_hook import TrainingClockHook
 
 Row = Sequence[float | None]
@@ -52,10 +54,15 @@ class EnergyHook(TrainingClockHook):
         self._images: int | None = 0
         self._rows: list[Row] = []
 
+    def before_run(self, runner: Runner) -> None:
+        """Prepare the clock; trackers get nothing of it."""
+        LoopHook.before_run(self, runner)
+
     def before_train(self, runner: Runner) -> None:
         """Find the counters, and read them for the first time."""
         device = model_device(runner.model)
-        first_here = get_local_rank() == 0
+        # The launcher says which process is the first of its machine.
+        first_here = int(os.environ.get('LOCAL_RANK', get_rank())) == 0
         counters, reason = self.find(device, first_here)
         on_gpu = device.type == 'cuda'
         if on_gpu and 'gpu' not in counters or first_here and not counters:
