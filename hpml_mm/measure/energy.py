@@ -1,7 +1,9 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Energy of GPUs and CPU packages, by the counters that they have."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import ModuleType
 
 import torch
 
@@ -9,6 +11,8 @@ from hpml_mm.compat.packages import require
 
 #: Joules since any moment that stays the same.
 Counter = Callable[[], float]
+#: Of Linux: https://docs.kernel.org/power/powercap/powercap.html.
+POWERCAP = Path('/sys/class/powercap')
 
 
 class EnergyMeter:
@@ -46,6 +50,11 @@ class EnergyMeter:
         """Forget what was counted since :meth:`resume`."""
         self._mark = self._read()
 
+    def look(self) -> None:
+        """Read the counters, so that none wraps twice unseen."""
+        for count in self._counters.values():
+            count()
+
     @property
     def active(self) -> float:
         """Joules of all parts while not paused."""
@@ -65,13 +74,40 @@ class EnergyMeter:
         return {name: count() for name, count in self._counters.items()}
 
 
+class WrappingCounter:
+    """Joules of a file of Linux that counts microjoules and begins again at its range.
+
+    It must be read more often than it wraps, which takes minutes.
+
+    Args:
+        zone: Folder of ``energy_uj`` and ``max_energy_range_uj``.
+    """
+
+    def __init__(self, zone: Path) -> None:
+        self._file = zone / 'energy_uj'
+        self._range = int((zone / 'max_energy_range_uj').read_text(encoding='ascii'))
+        self._last = self._read()
+        self._wrapped = 0
+
+    def __call__(self) -> float:
+        """Return the joules, wraps included."""
+        now = self._read()
+        if now < self._last:
+            self._wrapped += self._range
+        self._last = now
+        return (self._wrapped + now) / 1e6
+
+    def _read(self) -> int:
+        return int(self._file.read_text(encoding='ascii'))
+
+
 def find_counters(
     device: torch.device, packages: bool
 ) -> tuple[dict[str, Counter], str | None]:
-    """Find the counters of a process, by `zeus`: NVML, AMD SMI and RAPL.
+    """Find the counters of a process.
 
     Args:
-        device: Its GPU; another device has no counter of its own.
+        device: Its GPU, which NVML counts; another device has no counter of its own.
         packages: True to count the CPU packages and their memory too. They count what
             all processes of the machine do.
 
@@ -79,40 +115,57 @@ def find_counters(
         Counters by part, ``gpu`` and ``cpu``, and the reason for which there is none.
 
     Raises:
-        ImportError: `zeus` is not installed; the message names the extra.
+        ImportError: NVML's binding is not installed; the message names the extra.
     """
-    zeus = require('zeus.device', extra='energy')
-    errors = require('zeus.device.exception', extra='energy')
     found: dict[str, Counter] = {}
     reasons = []
     if device.type == 'cuda':
+        nvml = require('pynvml', extra='energy')
         try:
-            found['gpu'] = _gpu_counter(zeus.get_gpus(), device.index or 0)
-        except errors.ZeusBaseGPUError as error:
+            found['gpu'] = _gpu_counter(nvml, device)
+        except nvml.NVMLError as error:  # No driver, or a GPU before Volta.
             reasons.append(f'no counter of the GPU: {error}')
     if packages:
         try:
-            found['cpu'] = _package_counter(zeus.get_cpus())
-        except errors.ZeusBaseCPUError as error:
+            found['cpu'] = package_counter(POWERCAP)
+        except (OSError, ValueError) as error:
             reasons.append(f'no counter of the CPU packages: {error}')
     return found, None if found else '; '.join(reasons) or 'nothing to count'
 
 
-def _gpu_counter(gpus: object, index: int) -> Counter:
+def package_counter(powercap: Path) -> Counter:
+    """Counter of all CPU packages and their memory.
+
+    Args:
+        powercap: Folder of zones such as ``intel-rapl:0``, also of AMD's.
+
+    Raises:
+        OSError: Where it cannot be read; on most systems that takes root.
+        ValueError: Where there is no package.
+    """
+    zones = list(_package_zones(powercap))
+    if not zones:
+        raise ValueError(f'{powercap} has none')
+    counters = [WrappingCounter(zone) for zone in zones]
+    return lambda: sum(count() for count in counters)
+
+
+def _package_zones(powercap: Path) -> Iterator[Path]:
+    for zone in sorted(powercap.glob('intel-rapl:*')):
+        name = (zone / 'name').read_text(encoding='ascii').strip()
+        # Others are parts of a package, or the whole platform.
+        if name.startswith('package') or name == 'dram':
+            yield zone
+
+
+def _gpu_counter(nvml: ModuleType, device: torch.device) -> Counter:
+    nvml.nvmlInit()
+    # By its UUID, since NVML's order is not that of CUDA_VISIBLE_DEVICES.
+    uuid = f'GPU-{torch.cuda.get_device_properties(device).uuid}'
+    handle = nvml.nvmlDeviceGetHandleByUUID(uuid)
+
     def count() -> float:
-        millijoules = gpus.get_total_energy_consumption(index)  # type: ignore[attr-defined]
-        return millijoules / 1000
+        return nvml.nvmlDeviceGetTotalEnergyConsumption(handle) / 1000
 
     count()  # An old GPU has no such counter: an error here.
-    return count
-
-
-def _package_counter(cpus: object) -> Counter:
-    def count() -> float:
-        readings = [
-            cpus.get_total_energy_consumption(index)  # type: ignore[attr-defined]
-            for index in range(len(cpus))  # type: ignore[arg-type]
-        ]
-        return sum(one.cpu_mj + (one.dram_mj or 0.0) for one in readings) / 1000
-
     return count

@@ -2,6 +2,7 @@
 """Energy of trainings, by counters that follow a fake clock."""
 
 import sys
+import types
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from clocked_runs import clocked_runner
 
 from hpml_mm.engine.hooks import EnergyHook
 from hpml_mm.engine.hooks.energy_hook import total_energy
-from hpml_mm.measure.energy import EnergyMeter, find_counters
+from hpml_mm.measure.energy import EnergyMeter, find_counters, package_counter
 
 NAMES = ('run', 'gpu', 'cpu', 'train', 'image')
 
@@ -105,55 +106,102 @@ def test_a_meter_by_hand(clock):
     assert meter.parts() == {'a': 116, 'b': 232}
 
 
-class Counters:
-    """As zeus has them, in millijoules."""
-
-    def __init__(self, *numbers):
-        self.numbers = numbers
-
-    def __len__(self):
-        return len(self.numbers)
-
-    def get_total_energy_consumption(self, index):
-        return self.numbers[index]
+def zone(folder, name, energy_uj, range_uj=1_000_000_000):
+    """A zone of Linux's power capping."""
+    folder.mkdir(exist_ok=True)
+    (folder / 'name').write_text(f'{name}\n')
+    (folder / 'max_energy_range_uj').write_text(f'{range_uj}\n')
+    (folder / 'energy_uj').write_text(f'{energy_uj}\n')
 
 
-class Package:
-    def __init__(self, cpu_mj, dram_mj):
-        self.cpu_mj, self.dram_mj = cpu_mj, dram_mj
+def test_packages_and_their_memory_are_counted_once(tmp_path):
+    zone(tmp_path / 'intel-rapl:0', 'package-0', 3_000_000)
+    zone(tmp_path / 'intel-rapl:0:0', 'core', 2_000_000)
+    zone(tmp_path / 'intel-rapl:0:1', 'dram', 500_000)
+    zone(tmp_path / 'intel-rapl:1', 'psys', 9_000_000)
+    zone(tmp_path / 'intel-rapl:2', 'package-1', 1_000_000)
+    assert package_counter(tmp_path)() == pytest.approx(4.5)
 
 
-def test_counters_of_zeus(monkeypatch):
-    import zeus.device
-
-    packages = Counters(Package(1000, 200), Package(3000, None))
-    monkeypatch.setattr(zeus.device, 'get_gpus', lambda: Counters(5000, 7000))
-    monkeypatch.setattr(zeus.device, 'get_cpus', lambda: packages)
-    found, reason = find_counters(torch.device('cuda', 1), packages=True)
-    assert {name: count() for name, count in found.items()} == {'gpu': 7.0, 'cpu': 4.2}
-    assert reason is None
-    found, _ = find_counters(torch.device('cuda', 1), packages=False)
-    assert set(found) == {'gpu'}
+def test_a_counter_that_begins_again(tmp_path):
+    zone(tmp_path / 'intel-rapl:0', 'package-0', 9_000_000, range_uj=10_000_000)
+    count = package_counter(tmp_path)
+    assert count() == 9
+    for energy_uj, joules in ((1_000_000, 11), (4_000_000, 14), (3_000_000, 23)):
+        zone(tmp_path / 'intel-rapl:0', 'package-0', energy_uj, range_uj=10_000_000)
+        assert count() == joules
 
 
-def test_a_machine_without_counters(monkeypatch):
-    import zeus.device
-    from zeus.device.cpu.common import ZeusCPUInitError
-    from zeus.device.gpu.common import ZeusGPUInitError
-
-    def fails(error):
-        raise error
-
-    gpu, cpu = ZeusGPUInitError('no NVML'), ZeusCPUInitError('no RAPL')
-    monkeypatch.setattr(zeus.device, 'get_gpus', lambda: fails(gpu))
-    monkeypatch.setattr(zeus.device, 'get_cpus', lambda: fails(cpu))
-    found, reason = find_counters(torch.device('cuda', 0), packages=True)
+def test_a_machine_without_packages(tmp_path, monkeypatch):
+    monkeypatch.setattr('hpml_mm.measure.energy.POWERCAP', tmp_path)
+    found, reason = find_counters(torch.device('cpu'), packages=True)
     assert found == {}
-    assert 'no NVML' in reason
-    assert 'no RAPL' in reason
+    assert reason == f'no counter of the CPU packages: {tmp_path} has none'
 
 
-def test_without_zeus_the_error_names_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, 'zeus.device', None)
+def test_a_long_epoch_looks_at_the_counters(tmp_path, clock):
+    looks = []
+    hook = energy_hook(clock, {'cpu': lambda: looks.append(clock.now) or 0.0})
+    hook.before_train(clocked_runner(tmp_path, clock, []))
+    looks.clear()
+    for seconds in (59, 2, 59, 2):
+        clock.advance(seconds)
+        hook.after_train_iter(None, 0)
+    assert [now - 1000 for now in looks] == [61, 122]
+
+
+class Nvml(types.ModuleType):
+    """NVML with one GPU, which has used 7 J."""
+
+    class NVMLError(Exception):
+        pass
+
+    def nvmlInit(self):
+        if self.broken:
+            raise self.NVMLError('Driver Not Loaded')
+
+    def nvmlDeviceGetHandleByUUID(self, uuid):
+        assert uuid == 'GPU-abc'
+        return 'handle'
+
+    def nvmlDeviceGetTotalEnergyConsumption(self, handle):
+        assert handle == 'handle'
+        return 7000
+
+
+@pytest.fixture
+def nvml(monkeypatch, tmp_path):
+    module = Nvml('pynvml')
+    module.broken = False
+    monkeypatch.setitem(sys.modules, 'pynvml', module)
+    monkeypatch.setattr('hpml_mm.measure.energy.POWERCAP', tmp_path)
+    gpu = types.SimpleNamespace(uuid='abc')
+    monkeypatch.setattr(torch.cuda, 'get_device_properties', lambda _: gpu)
+    return module
+
+
+def test_a_gpu_is_found_by_its_uuid(nvml):
+    found, reason = find_counters(torch.device('cuda', 0), packages=True)
+    assert {name: count() for name, count in found.items()} == {'gpu': 7.0}
+    assert reason is None
+
+
+def test_a_gpu_without_a_counter(nvml):
+    nvml.broken = True
+    found, reason = find_counters(torch.device('cuda', 0), packages=False)
+    assert found == {}
+    assert reason == 'no counter of the GPU: Driver Not Loaded'
+
+
+def test_without_nvmls_binding_the_error_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'pynvml', None)
     with pytest.raises(ImportError, match=r"pip install -e '\.\[energy\]'"):
-        find_counters(torch.device('cpu'), packages=True)
+        find_counters(torch.device('cuda', 0), packages=True)
+
+
+def test_nvmls_binding_has_what_is_called():
+    import pynvml
+
+    names = [name for name in vars(Nvml) if name.startswith('nvml')]
+    assert all(callable(getattr(pynvml, name)) for name in names)
+    assert issubclass(pynvml.NVMLError, Exception)

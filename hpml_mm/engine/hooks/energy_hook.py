@@ -19,15 +19,17 @@ from .loop_hook import LoopHook
 from .training_clock_hook import TrainingClockHook
 
 Row = Sequence[float | None]
+# A package of 400 W wraps its counter after ten minutes.
+_LOOK_SECONDS = 60.0
 
 
 @HOOKS.register_module()
 class EnergyHook(TrainingClockHook):
     """Measures what a training costs in joules, of all its processes.
 
-    The counters are those of the GPUs that train, and of the CPU packages with their
-    memory, which also count what else the machine does. They need the extra `energy`;
-    the packages' can be read by root alone on most systems.
+    The counters are NVML's of the GPUs that train, which need the extra `energy`, and
+    those that Linux has of the CPU packages and their memory, which root alone can read
+    on most systems. The latter count what else the machine does, too.
 
     :meth:`summary` holds
 
@@ -53,6 +55,7 @@ class EnergyHook(TrainingClockHook):
         self._reason: str | None = None
         self._images: int | None = 0
         self._rows: list[Row] = []
+        self._looked = 0.0
 
     def before_run(self, runner: Runner) -> None:
         """Prepare the clock; trackers get nothing of it."""
@@ -75,6 +78,7 @@ class EnergyHook(TrainingClockHook):
         self._meter = EnergyMeter(counters, wait)
         self.timer = self._meter  # type: ignore[assignment]
         self._images, self._rows = 0, []
+        self._looked = self.clock()
 
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None
@@ -83,6 +87,18 @@ class EnergyHook(TrainingClockHook):
         found = count_samples(data_batch)
         known = self._images is not None and found is not None
         self._images = self._images + found if known else None  # type: ignore[operator]
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: DATA_BATCH = None,
+        outputs: dict | None = None,
+    ) -> None:
+        """Look at the counters once a minute."""
+        if self._meter is not None and self.clock() - self._looked > _LOOK_SECONDS:
+            self._looked = self.clock()
+            self._meter.look()
 
     def after_train(self, runner: Runner) -> None:
         """Collect the numbers of all processes."""
