@@ -14,7 +14,7 @@ ifdef HPML_MM_DATA
 export HPML_MM_DATA := $(abspath $(HPML_MM_DATA))
 endif
 
-.PHONY: help plotly demo test test-quick test-system test-reliability lint format tables report docs env env-extras python clean
+.PHONY: help plotly demo test test-quick test-system test-reliability lint format tables gpu report docs env env-extras python clean
 .DEFAULT_GOAL := help
 
 help:  ## Show this list.
@@ -56,6 +56,9 @@ format: env-extras  ## Mend style and format where ruff can.
 docs: env-extras  ## Build the documents and the API reference into build/docs.
 	$(BIN)/python -m sphinx -q -j auto -W --keep-going -c docs . build/docs
 	@echo "docs: open build/docs/index.html"
+
+gpu: env-extras  ## Prove on a GPU what this project promises, in six minutes.
+	$(BIN)/python -m projects.gpu $(ARGS)
 
 tables: env  ## Write the tables of the documents from results/*.csv.
 	$(BIN)/hpml results documents

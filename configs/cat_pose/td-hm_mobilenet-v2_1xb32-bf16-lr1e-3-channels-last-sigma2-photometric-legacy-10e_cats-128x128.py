@@ -1,6 +1,8 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 # Colours are distorted as by MMPose 0.
-_base_ = './td-hm_mobilenet-v2_1xb32-bf16-lr1e-3-channels-last-sigma2-photometric-10e_cats-128x128.py'  # noqa: E501
+_base_ = [
+    './td-hm_mobilenet-v2_1xb32-bf16-lr1e-3-channels-last-sigma2-photometric-10e_cats-128x128.py',
+]
 
 train_pipeline = _base_.train_dataloader.dataset.pipeline
 steps = {step.type: step for step in train_pipeline}
