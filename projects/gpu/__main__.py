@@ -12,7 +12,6 @@ writes nothing into results/.
 """
 
 import argparse
-import os
 import sys
 from pathlib import Path
 
@@ -57,8 +56,6 @@ def prove(args: argparse.Namespace) -> bool:
             f'--only {" ".join(sorted(unknown))}: the stages are '
             f'{", ".join(one.name for one in all_stages)}'
         )
-    # The toy's classes are made up; a real run says by itself what data it lacks.
-    os.environ.setdefault('HPML_MM_DATA', 'data')
     plan.rows.parent.mkdir(parents=True, exist_ok=True)
     state = out / 'stages.json'
     outcomes = read_outcomes(state)

@@ -101,7 +101,7 @@ def _faces(plan: Plan) -> Stage:
         'faces',
         f'{TARGET:.0f} % on PublicTest: time, wait, idle device, MFU, memory, energy',
         95,
-        [_hpml('train', TOY if plan.toy else FACES, '--work-dir', str(run))],
+        [_hpml('train', TOY if plan.toy else FACES, *_anew(run))],
         run=run,
         target=None if plan.toy else TARGET,
     )
@@ -156,7 +156,7 @@ def _memory(plan: Plan) -> Stage:
         30,
         [
             _hpml(
-                *('train', _EFFICIENTNET, '--work-dir', str(run), '--cfg-options'),
+                *('train', _EFFICIENTNET, *_anew(run), '--cfg-options'),
                 'train_dataloader.batch_size=20000',
             )
         ],
@@ -170,8 +170,8 @@ def _scaling(plan: Plan) -> Stage:
     runs = [(plan.out / f'scaling-{n}', n) for n in (1, plan.gpus)]
     trainings = [
         [
-            *('bash', 'tools/dist_train.sh', _HRNET, str(n), '--work-dir', str(run)),
-            *('--cfg-options', 'train_cfg.max_epochs=1', 'val_cfg=None'),
+            *('bash', 'tools/dist_train.sh', _HRNET, str(n), *_anew(run)),
+            *('--cut-short', '--cfg-options', 'train_cfg.max_epochs=1', 'val_cfg=None'),
             *('val_dataloader=None', 'val_evaluator=None'),
         ]
         for run, n in runs
@@ -189,6 +189,11 @@ def _scaling(plan: Plan) -> Stage:
 
 def _without_gpu(plan: Plan) -> str:
     return '' if plan.gpus else 'it needs a GPU'
+
+
+def _anew(run: Path) -> list[str]:
+    """Options of a training that takes the place of an earlier one."""
+    return ['--work-dir', str(run), '--overwrite']
 
 
 def _hpml(*words: str) -> list[str]:
