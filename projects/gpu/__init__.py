@@ -1,2 +1,2 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""What a GPU would prove, in one command."""
+"""Proof on a GPU of what was measured on CPUs."""

@@ -34,7 +34,7 @@ METRICS = (
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a stage ended.
+    """End of a stage.
 
     Attributes:
         stage: Its name.

@@ -32,7 +32,7 @@ Command = Sequence[str]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is run.
+    """Setting of a proof.
 
     Attributes:
         name: Name of the machine in rows and files.
