@@ -86,7 +86,10 @@ class ResultRow:
 
     @property
     def is_mean(self) -> bool:
-        """True for a mean, which commands over seeds or draws give; else a median."""
+        """True for a mean over seeds or draws, as the command says that it gives.
+
+        Else it is taken for a median; means of a command without either are not told.
+        """
         words = self.command.split()
         seeded = not {'--seeds', '--draws'}.isdisjoint(words)
         return seeded or words[:2] == ['hpml', 'search']

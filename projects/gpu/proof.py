@@ -1,13 +1,16 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Run of the stages, their rows, and the page that says what passed."""
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TextIO
 
 from hpml_mm.compat.packages import require
 from hpml_mm.experiments.rows import (
@@ -22,7 +25,7 @@ from hpml_mm.utils.env import environment
 from hpml_mm.utils.files import dump_strict, write_atomic
 from hpml_mm.utils.messages import markdown_table, shortened
 
-from .stages import Plan, Stage
+from .stages import Command, Plan, Stage
 
 #: Numbers of a training that become rows, where they are known.
 METRICS = (
@@ -30,6 +33,8 @@ METRICS = (
     *('device_idle(%)', 'mfu(%)', 'memory/peak(GiB)'),
     *('energy/image(J)', 'energy/run(J)'),
 )
+# Time to end its own processes, for a command that took too long.
+_END_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -71,21 +76,41 @@ def _run_commands(stage: Stage, log: Path) -> str | None:
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open('w', encoding='utf-8') as file:
         for command in stage.commands:
-            left = max(end - time.monotonic(), 0.1)
-            try:
-                done = subprocess.run(
-                    command, stdout=file, stderr=subprocess.STDOUT, timeout=left
-                )
-            except subprocess.TimeoutExpired:
+            code = _run_command(command, file, max(end - time.monotonic(), 0.1))
+            if code is None:
                 return f'not done after {stage.seconds} s, see {log}'
             must_fail = stage.leaves is not None and command is stage.commands[-1]
-            if must_fail and done.returncode == 0:
+            if must_fail and code == 0:
                 return f'it should have failed, and did not, see {log}'
-            if not must_fail and done.returncode != 0:
-                return f'exit code {done.returncode}: {_last_line(log)}'
+            if not must_fail and code != 0:
+                return f'exit code {code}: {_last_line(log)}'
     if stage.leaves is not None and not stage.leaves.is_file():
         return f'{stage.leaves} is not there: {_last_line(log)}'
     return None
+
+
+def _run_command(command: Command, log: TextIO, seconds: float) -> int | None:
+    """Run a command; return its exit code, or None if it was not done in time.
+
+    Then it is asked to end, so that it ends its own processes, and is killed with
+    what is left of its group.
+    """
+    process = subprocess.Popen(
+        command, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
+    )
+    try:
+        return process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(_END_SECONDS)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        return None
+    except BaseException:  # Ctrl-C: the group is not this process's.
+        os.killpg(process.pid, signal.SIGKILL)
+        raise
 
 
 def _training_rows(

@@ -35,8 +35,6 @@ from hpml_mm.utils.env import environment
 from hpml_mm.utils.messages import markdown_table
 from hpml_mm.utils.stats import Quartiles, quartiles, turns
 
-SIDES = ('one', 'dp', 'ddp')
-
 
 class Heatmaps(nn.Module):
     """A pose network that takes images and gives heatmaps, for wrappers that scatter.
@@ -151,7 +149,7 @@ def rows(
 
     Args:
         name: Name of the experiment.
-        found: Seconds a step of :data:`SIDES`.
+        found: Seconds a step: ``one``, ``dp`` and ``ddp``.
         batch: Images of one GPU in a step.
         gpus: Number of GPUs of the parallel sides.
         argv: ``sys.argv`` of the command.

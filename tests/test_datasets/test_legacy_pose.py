@@ -4,6 +4,7 @@
 import numpy as np
 import pytest
 
+from hpml_mm.datasets.pose.photometric import Distortion
 from hpml_mm.datasets.transforms import (
     LegacyPhotometricDistortion,
     LegacyRandomBBoxTransform,
@@ -64,36 +65,27 @@ def test_a_box_is_moved_scaled_and_turned(monkeypatch):
     assert found['bbox_rotation'].tolist() == [30]
 
 
+NOTHING = Distortion(0, 0, 0, 0, 0, 0.0, 1.0, 1.0, 0, (0, 1, 2))
+
+
 def distorted(image, monkeypatch, **drawn):
-    # The mode of contrast, then three flags and the swap's, and the five numbers.
-    names = {
-        'mode': 0,
-        'brightness': 0,
-        'contrast': 0,
-        'hsv': 0,
-        'swap': 0,
-        'beta': 0.0,
-        'alpha': 1.0,
-        'saturation': 1.0,
-        'hue': 0,
-        'order': (0, 1, 2),
-    }
     transform = LegacyPhotometricDistortion()
-    flags = tuple({**names, **drawn}.values())
-    monkeypatch.setattr(transform, '_random_flags', lambda: flags)
+    monkeypatch.setattr(transform, '_random_flags', lambda: NOTHING._replace(**drawn))
     return transform({'img': image.copy()})['img']
 
 
 @pytest.mark.parametrize('mode', [0, 1])
 def test_contrast_is_applied_once(monkeypatch, mode):
     image = np.array([[[10, 100, 250]]], np.uint8)
-    found = distorted(image, monkeypatch, mode=mode, contrast=1, alpha=1.5)
+    found = distorted(
+        image, monkeypatch, contrast_mode=mode, contrast_flag=1, contrast_alpha=1.5
+    )
     assert found.tolist() == [[[15, 150, 255]]]
 
 
 def test_the_hue_stays_on_its_circle(monkeypatch):
     red = np.array([[[0, 0, 200]]], np.uint8)
-    blue, green, most = distorted(red, monkeypatch, hsv=2, hue=-5)[0, 0]
+    blue, green, most = distorted(red, monkeypatch, hsv_mode=2, hue_delta=-5)[0, 0]
     # Ten degrees from red towards pink.
     assert (int(most), int(green)) == (200, 0)
     assert blue == pytest.approx(33, abs=2)
@@ -101,11 +93,11 @@ def test_the_hue_stays_on_its_circle(monkeypatch):
 
 def test_saturation_alone(monkeypatch):
     pale = np.array([[[100, 100, 200]]], np.uint8)
-    found = distorted(pale, monkeypatch, hsv=1, saturation=0.0, hue=90)
+    found = distorted(pale, monkeypatch, hsv_mode=1, saturation_alpha=0.0, hue_delta=90)
     assert found.tolist() == [[[200, 200, 200]]]
 
 
 def test_channels_are_never_swapped(monkeypatch):
     image = np.array([[[10, 100, 250]]], np.uint8)
-    found = distorted(image, monkeypatch, swap=1, order=(2, 0, 1))
+    found = distorted(image, monkeypatch, swap_flag=1, swap_channel_order=(2, 0, 1))
     assert found.tolist() == image.tolist()

@@ -9,6 +9,7 @@ import numpy as np
 from mmcv.transforms.utils import cache_randomness
 from mmpose.datasets.transforms import PhotometricDistortion, RandomBBoxTransform
 
+from hpml_mm.datasets.pose.photometric import Distortion
 from hpml_mm.registry import TRANSFORMS
 
 
@@ -59,20 +60,20 @@ class LegacyPhotometricDistortion(PhotometricDistortion):
 
     def transform(self, results: dict) -> dict:
         """Distort ``img``, (H, W, 3) in BGR, uint8."""
-        mode, brightness, contrast, hsv_mode, _, beta, alpha, saturation, hue, _ = (
-            self._random_flags()
-        )
+        drawn = Distortion(*self._random_flags())
         img = results['img']
-        if brightness:
-            img = self._convert(img, beta=beta)
-        if contrast and mode == 1:
-            img = self._convert(img, alpha=alpha)
-        if hsv_mode:
+        if drawn.brightness_flag:
+            img = self._convert(img, beta=drawn.brightness_beta)
+        if drawn.contrast_flag and drawn.contrast_mode == 1:
+            img = self._convert(img, alpha=drawn.contrast_alpha)
+        if drawn.hsv_mode:
             img = self._recoloured(
-                img, saturation if hsv_mode != 2 else 1.0, hue if hsv_mode != 1 else 0
+                img,
+                drawn.saturation_alpha if drawn.hsv_mode != 2 else 1.0,
+                drawn.hue_delta if drawn.hsv_mode != 1 else 0,
             )
-        if contrast and mode == 0:
-            img = self._convert(img, alpha=alpha)
+        if drawn.contrast_flag and drawn.contrast_mode == 0:
+            img = self._convert(img, alpha=drawn.contrast_alpha)
         results['img'] = img
         return results
 

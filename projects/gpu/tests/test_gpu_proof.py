@@ -3,6 +3,7 @@
 
 import json
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,6 +82,32 @@ def test_results_of_stages(plan, one, result, reason):
     found = run_stage(one, plan, ['-m', 'x'])
     assert found.result == result
     assert reason in found.reason
+
+
+def test_nothing_is_left_of_a_stage_that_takes_too_long(plan, tmp_path):
+    # Its child takes no SIGTERM, and would outlive it.
+    child = 'import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)'
+    code = (
+        'import subprocess, sys, time\n'
+        f'one = subprocess.Popen([sys.executable, "-c", {child!r}])\n'
+        f'open({str(tmp_path / "pid")!r}, "w").write(str(one.pid))\n'
+        'time.sleep(60)'
+    )
+    found = run_stage(replace(stage(code), seconds=3), plan, ['-m', 'x'])
+    assert found.result == 'failed'
+    pid = int((tmp_path / 'pid').read_text())
+    until = time.monotonic() + 10  # A kill takes effect a little later.
+    while is_alive(pid) and time.monotonic() < until:
+        time.sleep(0.05)
+    assert not is_alive(pid)
+
+
+def is_alive(pid):
+    state = Path(f'/proc/{pid}/stat')
+    try:
+        return state.read_text().rpartition(')')[2].split()[0] != 'Z'
+    except FileNotFoundError:
+        return False
 
 
 def trained(folder, accuracy):
