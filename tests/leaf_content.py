@@ -60,6 +60,7 @@ def common_variants(cfg, defaults):
         'optimizer': optimizer(cfg, defaults),
         'compile': 'compile' if speed and speed.get('compile') else None,
         'precision': amp and PRECISION_OF[amp.get('dtype', 'auto')],
+        'fp32_layers': 'measured' if (amp or {}).get('layers') == 'measured' else None,
         'memory_format': 'channels-last' if channels_last else None,
         'averaging': 'ema' if hook(cfg, 'EMAHook') else None,
     }

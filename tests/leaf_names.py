@@ -25,6 +25,7 @@ _OPTIMIZERS = sorted(
 VARIANTS = {
     'weights': ('pretrained', 'finetune'),
     'precision': ('fp16', 'bf16', 'amp'),
+    'fp32_layers': ('measured',),  # by what each layer takes on the machine
     'optimizer': ('sgd-nesterov', *_OPTIMIZERS),
     'lr': (r'lr\de-\d',),
     'lr_scaling': ('scaled-lr',),

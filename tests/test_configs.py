@@ -140,6 +140,7 @@ PLACES = {
     ],
     'weights': ['model.backbone.init_cfg', 'data_preprocessor'],
     'precision': ['custom_hooks.AmpHook'],
+    'fp32_layers': ['custom_hooks.AmpHook', 'speed_hooks'],
     'optimizer': ['optim_wrapper', 'param_scheduler'],
     'lr': ['optim_wrapper.optimizer.lr'],
     'memory_format': ['custom_hooks.SpeedHook'],

@@ -124,8 +124,11 @@ def _serve_train(runner: Runner, job: Job, serve: Serve) -> torch.nn.Module:
         serve(Session(steps, device, operator_profile, rewarm=prefetched(loader)))
     else:
         runner.call_hook('before_train_epoch')
+        batches = first_batches(loader)
+        # AmpHook looks at the first batch before it decides.
+        runner.call_hook('before_train_iter', batch_idx=0, data_batch=batches[0])
         step = partial(runner.model.train_step, optim_wrapper=runner.optim_wrapper)
-        steps = partial(repeat_step, first_batches(loader), step)
+        steps = partial(repeat_step, batches, step)
         serve(Session(steps, device, operator_profile))
     return runner.model
 

@@ -128,6 +128,12 @@ def _lives(pid: int) -> bool:
     return True
 
 
+def user_cache(kind: str) -> Path:
+    """Folder of this project in the user's cache, for files that can be made anew."""
+    base = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
+    return Path(base, 'hpml_mm', kind).expanduser()
+
+
 def write_atomic(path: Path, content: str | bytes) -> None:
     """Write a file atomically, see :func:`replacing`."""
     with replacing(path) as beside:

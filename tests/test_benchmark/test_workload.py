@@ -1,6 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """What is timed is built as training builds it, without what takes no part in it."""
 
+import json
 import sys
 import uuid
 from dataclasses import replace
@@ -80,6 +81,18 @@ def test_a_step_trains_as_the_hooks_have_set_it_up(toy):
 
     open_config(toy('train', hooks), serve)
     assert same == [False]
+
+
+def test_a_step_is_timed_with_the_layers_that_the_first_batch_decides_on(
+    toy, tmp_path, monkeypatch
+):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
+    amp = "dict(type='hpml_mm.AmpHook', layers='measured')"
+    hooks = f"custom_hooks = [dict(type='RememberRunnerHook'), {amp}]"
+    rounds(open_config, toy('train', hooks))
+    (file,) = (tmp_path / 'hpml_mm/precision').iterdir()
+    plan = RememberRunnerHook.runner.message_hub.get_info('amp/plan')
+    assert plan == json.loads(file.read_text())
 
 
 def test_the_loop_goes_on_over_the_ends_of_epochs(toy):

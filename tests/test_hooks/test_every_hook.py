@@ -4,6 +4,7 @@ trackers accept its names.
 """
 
 import contextlib
+import os
 import re
 import signal
 import sys
@@ -140,6 +141,7 @@ WINDOW = {'interval': 2}
 PTQ = {'settings': {'latency_seconds': 0, 'max_drop': None}}
 CASES = {
     'AmpHook': Case({'val': 'amp'}),
+    'AmpHook:measured': Case({'layers': 'measured'}),
     'CheckpointHook': Case({'in_background': True}),
     'ClassWeightHook': Case(build=few_faces),
     'ConfusionMatrixHook': Case(build=few_faces),
@@ -182,8 +184,9 @@ def test_every_hook_is_tried_here():
 
 
 @pytest.fixture(autouse=True)
-def terminal(monkeypatch):
+def terminal(monkeypatch, tmp_path):
     monkeypatch.setenv('TERM', 'xterm')
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     torch.compiler.reset()
     with contextlib.redirect_stdout(Terminal()):
         yield
@@ -277,6 +280,7 @@ def stock_names(tmp_path_factory):
 # bf16, but has the trackers prepared for the one that it may log in fp16.
 LOGS = {
     'AmpHook': 'train/loss',
+    'AmpHook:measured': 'train/loss',
     'ConfusionMatrixHook': 'confusion/Validation',
     'DataLoadRatioHook': 'train/data_wait_percent',
     'PoseSheetHook': 'pose_fixed',
@@ -295,6 +299,7 @@ def test_trackers_accept_its_names(tmp_path, stock_names, name):
 
 
 def _train_on_a_rank(rank, folder):
+    os.environ['XDG_CACHE_HOME'] = str(folder)
     for name in QUICK:  # the others refuse several processes
         runner = CASES[name].runner(name, folder / name / str(rank), epochs=1)
         runner.model = MMDistributedDataParallel(runner.model)

@@ -16,6 +16,7 @@ from hpml_mm.engine.amp import (
     cpu_has_bf16,
     resolve_precision,
 )
+from hpml_mm.engine.layer_precision.measured import measurable_precision, plan_of
 from hpml_mm.engine.trackers import prepare_trackers
 from hpml_mm.measure.layer_watch import LayerWatch
 from hpml_mm.registry import HOOKS
@@ -23,7 +24,7 @@ from hpml_mm.utils.model import bare_model, model_device, single_wrappers
 
 from .loop_hook import LoopHook
 
-# Steps in which each wrapper should have been entered; as a rule the first will do.
+# Steps in which each wrapper should have been entered; as a rule in the first.
 _WATCHED_STEPS = 10
 
 
@@ -43,6 +44,8 @@ class AmpHook(LoopHook):
       them did nine tenths of the work. Of compiled models, what their wrappers cast
       to. None where neither is known.
     - ``precision/val``: the same of the first batch of validation or test.
+    - ``amp/fp32_layers``: convolutions and linear layers that ``'measured'`` keeps in
+      fp32.
     - ``amp/contexts``: how often the training entered mixed precision, for each of
       several optimizers as ``amp/<name>.contexts``. A ``train_step`` of the model's own
       may never do so; that is a warning, and full precision.
@@ -58,10 +61,13 @@ class AmpHook(LoopHook):
         loss_scale: See :class:`hpml_mm.engine.amp.AmpOptimWrapper`.
         val: Precision of validation and test: ``'fp32'`` or ``'amp'``.
         interval: Iterations between two readings of the loss scale.
+        layers: ``'all'`` to compute in 16 bits what autocast can, or ``'measured'`` to
+            keep in fp32 what is faster so on this machine, for which it takes some
+            steps first: see :func:`hpml_mm.engine.layer_precision.measured.plan_of`.
 
     Raises:
-        ValueError: If ``val`` is unknown; before the first step, if the device
-            cannot do what is asked for.
+        ValueError: If ``val`` or ``layers`` is unknown; before the first step, if the
+            device cannot do what is asked for, or the model's step cannot be measured.
     """
 
     loops = ('train', 'val', 'test')
@@ -73,13 +79,18 @@ class AmpHook(LoopHook):
         loss_scale: str | float | dict = 'dynamic',
         val: str = 'fp32',
         interval: int = 10,
+        layers: str = 'all',
     ) -> None:
+        if layers not in ('all', 'measured'):
+            raise ValueError(f'AmpHook: layers is {layers!r}, use "all" or "measured"')
         if val not in ('fp32', 'amp'):
             raise ValueError(f'AmpHook: val is {val!r}, use "fp32" or "amp"')
         self.dtype = dtype
         self.loss_scale = loss_scale
         self.val = val
         self.interval = interval
+        self.layers = layers
+        self._fp32_layers: int | None = None
         self._wrappers: dict[str, MMEngineAmpOptimWrapper] = {}
         self._scaled: dict[str, MMEngineAmpOptimWrapper] = {}
         self._eval_autocast: EvalAutocast | None = None
@@ -105,6 +116,10 @@ class AmpHook(LoopHook):
     def before_train(self, runner: Runner) -> None:
         """Begin to count contexts, and to watch the layers."""
         self._steps = 0
+        self._fp32_layers = None
+        if self.layers == 'measured':
+            for wrapper in self._wrappers.values():
+                measurable_precision(bare_model(runner.model), wrapper)
         self._contexts = dict.fromkeys(self._wrappers, 0)
         for name, wrapper in self._wrappers.items():
             self.patch(wrapper, 'optim_context', partial(self._count, name))
@@ -119,6 +134,18 @@ class AmpHook(LoopHook):
         """Refuse a loop that contradicts this hook."""
         self._check_loop(runner.test_loop, 'test_cfg')
         self._watch(runner, 'test')
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None
+    ) -> None:
+        """With the first batch, find the layers that stay in fp32."""
+        if self.layers == 'measured' and self._fp32_layers is None:
+            model = bare_model(runner.model)
+            (wrapper,) = self._wrappers.values()
+            precision = measurable_precision(model, wrapper)
+            plan = plan_of(runner, precision, data_batch)
+            self._fp32_layers = plan.count(model)
+            self.on_end(plan.apply(model, precision.device_type).remove)
 
     def after_train_iter(
         self,
@@ -173,6 +200,8 @@ class AmpHook(LoopHook):
             'precision': self._precision_of('train') or self._entered_precision(),
             'precision/val': self._precision_of('val') or self._precision_of('test'),
         }
+        if self._fp32_layers is not None:
+            result['amp/fp32_layers'] = self._fp32_layers
         for prefix, count in self._contexts.items():
             result[f'amp/{prefix}contexts'] = count
         for prefix, wrapper in self._scaled.items():
@@ -206,7 +235,7 @@ class AmpHook(LoopHook):
         return ', '.join(sorted(names)) or None
 
     def _warn_unused(self, runner: Runner) -> None:
-        """Warn of wrappers that were not entered so far, of each of them once."""
+        """Warn of wrappers that were not entered so far, of each once."""
         model = type(bare_model(runner.model)).__name__
         for name, count in self._contexts.items():
             if count or name in self._warned:

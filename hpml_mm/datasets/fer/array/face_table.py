@@ -23,6 +23,7 @@ from mmengine.logging import print_log
 from hpml_mm.datasets.fer.base import BaseFERDataset
 from hpml_mm.datasets.transforms.load_face import LoadFace
 from hpml_mm.utils.checked_file import FileFormat, read_checked, write_checked
+from hpml_mm.utils.files import user_cache
 from hpml_mm.version import __version__
 
 _FORMAT = FileFormat('hpml_mm faces', 2, 'a cache of faces', 'it is written anew')
@@ -97,8 +98,7 @@ def cached_table(
     key = _fingerprint(source)
     if key is None:
         return read_faces(source)
-    base = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
-    folder = Path(cache_dir or Path(base, 'hpml_mm', 'faces')).expanduser()
+    folder = Path(cache_dir).expanduser() if cache_dir else user_cache('faces')
     path = folder / _file_name(source, config)
     try:
         table = _load(path, key)
