@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 import torch
+from mmcv.cnn.bricks import Swish
 from torch import nn
 
 from hpml_mm.engine.speed import (
@@ -13,6 +14,7 @@ from hpml_mm.engine.speed import (
     choose_implementation,
     compile_parts_,
     use_channels_last_,
+    use_fused_swish_,
     use_implementation_,
 )
 from hpml_mm.measure.step_cost import has_compiled_parts
@@ -74,6 +76,42 @@ def test_mini_xception_stays_channels_last_and_computes_the_same():
     for param, other in zip(model.parameters(), plain.parameters(), strict=True):
         torch.testing.assert_close(param.grad, other.grad, rtol=1e-3, atol=1e-5)
         assert param.dim() < 4 or is_channels_last(param.grad)
+
+
+class OwnSwish(Swish):
+    """Has a forward of its own, which nothing may replace."""
+
+    def forward(self, x):
+        return 2 * super().forward(x)
+
+
+@pytest.mark.parametrize('dtype', [torch.float32, torch.bfloat16])
+def test_swish_is_computed_by_one_kernel(dtype):
+    torch.manual_seed(0)
+    shared = Swish()
+    model = nn.Sequential(shared, nn.Linear(6, 6), shared, OwnSwish(), Swish())
+    value = (4 * torch.randn(32, 6)).to(dtype).requires_grad_()
+
+    def run():
+        with torch.autocast('cpu', dtype, enabled=dtype != torch.float32):
+            result = model(value)
+        (gradient,) = torch.autograd.grad(result.float().sum(), value)
+        return result.dtype, result.float(), gradient.float()
+
+    before, keys = run(), list(model.state_dict())
+    assert use_fused_swish_(model) == 2
+    assert [type(layer) for layer in model[2:]] == [nn.SiLU, OwnSwish, nn.SiLU]
+    after = run()
+    assert after[0] == before[0]
+    close = {'rtol': 1e-5, 'atol': 1e-6} if dtype == torch.float32 else {}
+    if not close:  # bf16 keeps 8 bits; one operation rounds less often than two
+        close = {'rtol': 0.02, 'atol': 0.02}
+    for one, other in zip(after[1:], before[1:], strict=True):
+        torch.testing.assert_close(one, other, **close)
+    assert list(model.state_dict()) == keys
+    assert use_fused_swish_(model) == 0
+    copied = copy.deepcopy(model)
+    assert torch.equal(copied(value.detach().float()), model(value.detach().float()))
 
 
 @pytest.mark.parametrize('channels', [1, 3])

@@ -1,6 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import pytest
 import torch
+from mmcv.cnn.bricks import Swish
 from mmengine.hooks import Hook
 from mmengine.optim import OptimWrapper
 from torch import nn
@@ -95,6 +96,16 @@ def test_thin_batch_norms_are_computed_by_wide_pixels(tmp_path, channels_last, k
     model = run(tmp_path, hook, epochs=1, model=ThinNet()).model
     assert type(model.backbone[1]) is kind
     assert type(model.thick) is nn.BatchNorm2d
+
+
+@pytest.mark.parametrize('fused', [True, False])
+def test_swish_is_one_kernel(tmp_path, fused):
+    model = ToyNet()
+    model.backbone[2] = Swish()
+    runner = toy_runner(tmp_path, [{**HOOK, 'fused_swish': fused}], model=model)
+    runner.train()
+    assert type(model.backbone[2]) is (nn.SiLU if fused else Swish)
+    assert ('1 Swish layers by one kernel' in log_of(tmp_path)) is fused
 
 
 def test_a_compiled_run_follows_the_plain_one(tmp_path, plain):

@@ -18,6 +18,7 @@ from hpml_mm.engine.speed import (
     compiled_graphs,
     sparse_parameters,
     use_channels_last_,
+    use_fused_swish_,
     use_implementation_,
 )
 from hpml_mm.engine.wide_batch_norm import widen_batch_norms_
@@ -62,6 +63,8 @@ class SpeedHook(LoopHook):
         wide_batch_norm: On a CPU, have channels-last BatchNorm over few channels take
             several pixels at once (see :mod:`hpml_mm.engine.wide_batch_norm`). It
             pays for very small networks, and replaces the class of these layers.
+        fused_swish: Compute MMCV's Swish by ``nn.SiLU`` (see
+            :func:`hpml_mm.engine.speed.use_fused_swish_`), equal up to rounding.
 
     Raises:
         ValueError: If an argument is unknown; before the first step, if the optimizer
@@ -76,6 +79,7 @@ class SpeedHook(LoopHook):
         compile: bool | str | dict = False,
         optimizer: str | None = None,
         wide_batch_norm: bool = False,
+        fused_swish: bool = True,
     ) -> None:
         if not isinstance(compile, bool | dict) and compile != 'auto':
             raise ValueError(
@@ -93,6 +97,7 @@ class SpeedHook(LoopHook):
         self.compile = compile
         self.optimizer = optimizer
         self.wide_batch_norm = wide_batch_norm
+        self.fused_swish = fused_swish
         self._reset()
 
     def _reset(self) -> None:
@@ -110,6 +115,9 @@ class SpeedHook(LoopHook):
             count = use_channels_last_(runner.model)
             runner.logger.info(f'SpeedHook: {count} convolutions channels-last')
             self.switched_on.append('channels-last')
+        if self.fused_swish and (count := use_fused_swish_(runner.model)):
+            runner.logger.info(f'SpeedHook: {count} Swish layers by one kernel')
+            self.switched_on.append('fused Swish')
         if not isinstance(runner.optim_wrapper, BaseOptimWrapper):
             return  # a test run, where all the rest would have no effect
         wide = self.wide_batch_norm and self.channels_last
