@@ -113,7 +113,8 @@ def fit(
     parameters = [p for p in model.parameters() if p.requires_grad]
     if not parameters:
         raise ValueError('fit: the model has no parameter with requires_grad')
-    optimizer = torch.optim.Adam(parameters, lr=settings.lr)
+    # Fused: with one network a step, a loop over tensors takes a quarter of the time.
+    optimizer = torch.optim.Adam(parameters, lr=settings.lr, fused=True)
     steps = settings.epochs * math.ceil(len(train) / settings.batch_size)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, _rate(settings, steps))
     losses, rng = [], np.random.default_rng(settings.seed)
