@@ -12,6 +12,7 @@ class ClockedConv(nn.Conv2d):
     def __init__(self, clock, full, half, channels, groups=1):
         super().__init__(channels, channels, 3, padding=1, groups=groups)
         self.clock, self.full, self.half = clock, full, half
+        self.dtypes = []
 
     def extra_repr(self):
         return f'{super().extra_repr()}, {self.full}, {self.half}'
@@ -23,6 +24,7 @@ class ClockedConv(nn.Conv2d):
 
     def forward(self, inputs):
         result = super().forward(inputs)
+        self.dtypes.append(result.dtype)
         self.clock.advance(self.full if result.dtype == torch.float32 else self.half)
         return result
 
@@ -43,16 +45,11 @@ class ClockedNet(BaseModel):
         self.head = nn.Sequential(
             nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Dropout(0.5), nn.Linear(4, 3)
         )
-        self.dtypes = {}
-        for name in ('dense', 'depthwise'):
-            layer = getattr(self, name)
-            layer.register_forward_hook(self._see(name))
 
-    def _see(self, name):
-        def see(module, args, output):
-            self.dtypes.setdefault(name, []).append(output.dtype)
-
-        return see
+    @property
+    def dtypes(self):
+        """What each convolution has computed in."""
+        return {name: getattr(self, name).dtypes for name in ('dense', 'depthwise')}
 
     def forward(self, inputs, data_samples=None, mode='tensor'):
         maps = inputs.expand(-1, 4, -1, -1)

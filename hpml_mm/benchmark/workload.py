@@ -13,6 +13,7 @@ from mmengine.model import BaseDataPreprocessor
 from mmengine.runner import Runner
 
 from hpml_mm.config.overrides import load_config
+from hpml_mm.engine.hooks import AmpHook
 from hpml_mm.runner import build_runner
 from hpml_mm.utils.model import bare_model, model_device
 
@@ -125,8 +126,9 @@ def _serve_train(runner: Runner, job: Job, serve: Serve) -> torch.nn.Module:
     else:
         runner.call_hook('before_train_epoch')
         batches = first_batches(loader)
-        # AmpHook looks at the first batch before it decides.
-        runner.call_hook('before_train_iter', batch_idx=0, data_batch=batches[0])
+        for hook in runner.hooks:
+            if isinstance(hook, AmpHook):  # decides with the first batch
+                hook.before_train_iter(runner, 0, batches[0])
         step = partial(runner.model.train_step, optim_wrapper=runner.optim_wrapper)
         steps = partial(repeat_step, batches, step)
         serve(Session(steps, device, operator_profile))

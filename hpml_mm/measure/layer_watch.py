@@ -103,7 +103,9 @@ class LayerWatch:
             return
         for module in self._model.modules():
             if isinstance(module, _ConvNd | nn.Linear):
-                self._handles.append(module.register_forward_hook(self._see))
+                # Before other hooks, which may cast the result.
+                handle = module.register_forward_hook(self._see, prepend=True)
+                self._handles.append(handle)
 
     def stop(self) -> None:
         """Remove all hooks; the calls so far are kept."""

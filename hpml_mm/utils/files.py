@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import socket
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -131,7 +132,10 @@ def _lives(pid: int) -> bool:
 def user_cache(kind: str) -> Path:
     """Folder of this project in the user's cache, for files that can be made anew."""
     base = os.environ.get('XDG_CACHE_HOME') or '~/.cache'
-    return Path(base, 'hpml_mm', kind).expanduser()
+    try:
+        return Path(base, 'hpml_mm', kind).expanduser()
+    except RuntimeError:  # a user without a home, as in some containers
+        return Path(tempfile.gettempdir(), f'hpml_mm-{os.getuid()}', kind)
 
 
 def write_atomic(path: Path, content: str | bytes) -> None:

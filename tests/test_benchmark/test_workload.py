@@ -88,8 +88,11 @@ def test_a_step_is_timed_with_the_layers_that_the_first_batch_decides_on(
 ):
     monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path))
     amp = "dict(type='hpml_mm.AmpHook', layers='measured')"
-    hooks = f"custom_hooks = [dict(type='RememberRunnerHook'), {amp}]"
+    # This one counts the operations of a first step, until that ends.
+    counting = "dict(type='hpml_mm.ThroughputHook')"
+    hooks = f"custom_hooks = [dict(type='RememberRunnerHook'), {counting}, {amp}]"
     rounds(open_config, toy('train', hooks))
+    assert 'train_step' not in vars(RememberRunnerHook.runner.model)
     (file,) = (tmp_path / 'hpml_mm/precision').iterdir()
     plan = RememberRunnerHook.runner.message_hub.get_info('amp/plan')
     assert plan == json.loads(file.read_text())

@@ -23,6 +23,7 @@ from hpml_mm.registry import HOOKS
 from hpml_mm.utils.model import bare_model, model_device, single_wrappers
 
 from .loop_hook import LoopHook
+from .training_clock_hook import TrainingClockHook
 
 # Steps in which each wrapper should have been entered; as a rule in the first.
 _WATCHED_STEPS = 10
@@ -118,8 +119,7 @@ class AmpHook(LoopHook):
         self._steps = 0
         self._fp32_layers = None
         if self.layers == 'measured':
-            for wrapper in self._wrappers.values():
-                measurable_precision(bare_model(runner.model), wrapper)
+            measurable_precision(bare_model(runner.model), self._wrappers)
         self._contexts = dict.fromkeys(self._wrappers, 0)
         for name, wrapper in self._wrappers.items():
             self.patch(wrapper, 'optim_context', partial(self._count, name))
@@ -139,13 +139,18 @@ class AmpHook(LoopHook):
         self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None
     ) -> None:
         """With the first batch, find the layers that stay in fp32."""
-        if self.layers == 'measured' and self._fp32_layers is None:
-            model = bare_model(runner.model)
-            (wrapper,) = self._wrappers.values()
-            precision = measurable_precision(model, wrapper)
-            plan = plan_of(runner, precision, data_batch)
-            self._fp32_layers = plan.count(model)
-            self.on_end(plan.apply(model, precision.device_type).remove)
+        if self.layers != 'measured' or self._fp32_layers is not None:
+            return
+        clocks = [h for h in runner.hooks if isinstance(h, TrainingClockHook)]
+        for clock in clocks:
+            clock.leave_training()
+        model = bare_model(runner.model)
+        precision = measurable_precision(model, self._wrappers)
+        plan = plan_of(runner, precision, data_batch)
+        self._fp32_layers = plan.count(model)
+        self.on_end(plan.apply(model, precision.device_type).remove)
+        for clock in clocks:
+            clock.return_to_training()
 
     def after_train_iter(
         self,

@@ -6,26 +6,67 @@ most convolutions are faster in bf16, while the gradient of a depthwise one may 
 several times as long as in fp32.
 """
 
+import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import median
+from statistics import fmean, median
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce
+from mmengine.dist import all_gather_object
 from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
 from hpml_mm.engine.amp import Precision
 
-from .plan import Plan, watched_layers
+from .plan import FULL, REDUCED, Plan, watched_layers
 
 #: Timed passes of each layer, and of the whole step with each plan; one warms up first.
 LAYER_ROUNDS, STEP_ROUNDS = 2, 4
 
 Clock = Callable[[], float]
+Seconds = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """Training step that may be repeated, on a copy of a model.
+
+    Attributes:
+        model: The copy. Its buffers and gradients change.
+        batch: Makes a batch, which the step may change.
+        step: Forward and backward pass of a batch under autocast, as in training.
+        precision: Precision of that autocast.
+        clock: Seconds, which wait for the device.
+    """
+
+    model: nn.Module
+    batch: Callable[[], Any]
+    step: Callable[[Any], object]
+    precision: Precision
+    clock: Clock = time.perf_counter
+
+    def seconds(self, plan: Plan) -> float:
+        """Time one step with a plan; infinite where it does not run.
+
+        Raises:
+            RuntimeError: From a step in 16 bits, which would fail in training too.
+        """
+        batch = self.batch()
+        kept = plan.apply(self.model, self.precision.device_type)
+        try:
+            started = self.clock()
+            self.step(batch)
+            return self.clock() - started
+        except RuntimeError:
+            # fp32 takes more memory, for instance.
+            if plan == REDUCED:
+                raise
+            return math.inf
+        finally:
+            kept.remove()
+            self.model.zero_grad()
 
 
 @dataclass(frozen=True)
@@ -44,20 +85,26 @@ class LayerInput:
 
 
 def layer_inputs(model: nn.Module, step: Callable[[], object]) -> dict[str, LayerInput]:
-    """Run a step, and tell what each layer was given in its last call.
+    """Run a step, and tell the largest input of each layer.
 
-    Layers that the step does not call, or that get anything but one floating tensor,
-    are left out.
+    Layers are left out that the step does not call with gradients, or that get or give
+    anything but one floating tensor.
     """
     found: dict[str, LayerInput] = {}
     handles = []
     for name, layer in watched_layers(model).items():
 
-        def see(module: nn.Module, args: tuple, name: str = name) -> None:
-            if len(args) == 1 and isinstance(args[0], torch.Tensor):
-                found[name] = _described(args[0])
+        def see(module: nn.Module, args: tuple, output: Any, name: str = name) -> None:
+            values = (*args, output)
+            floating = all(isinstance(v, torch.Tensor) for v in values) and all(
+                value.is_floating_point() for value in values
+            )
+            if len(args) == 1 and floating and output.requires_grad:
+                known = found.get(name)
+                if known is None or math.prod(known.shape) < args[0].numel():
+                    found[name] = _described(args[0])
 
-        handles.append(layer.register_forward_pre_hook(see))
+        handles.append(layer.register_forward_hook(see))
     try:
         step()
     finally:
@@ -73,16 +120,17 @@ def _described(value: torch.Tensor) -> LayerInput:
 
 def layer_seconds(
     layer: nn.Module, given: LayerInput, precision: Precision, clock: Clock
-) -> tuple[float, float]:
+) -> Seconds:
     """Shortest forward and backward pass of a layer, in fp32 and in 16 bits.
 
     Input and gradient are of the type that the pass computes in; the weight is cast in
     each 16-bit pass, as in a step.
     """
-    return tuple(
+    full, half = (
         _shortest(layer, given, precision, dtype, clock)
         for dtype in (torch.float32, precision.dtype)
-    )  # type: ignore[return-value]
+    )
+    return full, half
 
 
 def _shortest(
@@ -98,13 +146,12 @@ def _shortest(
         value = value.contiguous(memory_format=torch.channels_last)
     value.requires_grad_(given.needs_grad)
     reduced = dtype != torch.float32
-    shortest = float('inf')
+    shortest = math.inf
     for turn in range(1 + LAYER_ROUNDS):
         started = clock()
         with torch.autocast(precision.device_type, precision.dtype, enabled=reduced):
             result = layer(value)
-        if result.requires_grad:
-            result.backward(torch.ones_like(result))
+        result.backward(torch.ones_like(result))
         if turn:
             shortest = min(shortest, clock() - started)
         value.grad = None
@@ -113,27 +160,24 @@ def _shortest(
 
 
 def plans(
-    layers: Mapping[str, nn.Module],
-    seconds: Mapping[str, tuple[float, float]],
-    precision: Precision,
+    layers: Mapping[str, nn.Module], seconds: Mapping[str, Seconds]
 ) -> list[Plan]:
     """Plans worth a whole step: single precisions, depthwise, and layer by layer.
 
-    The single precisions come first. Layer by layer knows nothing of the conversions
-    between neighbours, so that it need not be the best.
+    Layer by layer knows nothing of the conversions between neighbours, so that it need
+    not be the best.
 
     Args:
         layers: Convolutions and linear layers, by name.
         seconds: In fp32 and in 16 bits, of those that were timed.
-        precision: Precision of the rest.
     """
     faster = tuple(name for name, (full, half) in seconds.items() if full < half)
-    depthwise = tuple(name for name, layer in layers.items() if is_depthwise(layer))
-    found = [Plan('fp32', ('',)), Plan(precision.name, ())]
+    depthwise = tuple(name for name in seconds if is_depthwise(layers[name]))
+    found = [FULL, REDUCED]
     for names in (depthwise, faster):
         mixed = names and set(names) != set(layers)
         if mixed and all(set(plan.layers) != set(names) for plan in found):
-            found.append(Plan('mixed', names))
+            found.append(Plan(names))
     return found
 
 
@@ -151,7 +195,7 @@ def fastest(timed: Sequence[tuple[Plan, Sequence[float]]]) -> Plan:
     """
     rounds = dict(timed)
     medians = {plan: median(values) for plan, values in timed}
-    single = min((p for p in medians if p.name != 'mixed'), key=medians.__getitem__)
+    single = min((p for p in medians if not p.is_mixed), key=medians.__getitem__)
     best = min(medians, key=medians.__getitem__)
     wins = sum(a < b for a, b in zip(rounds[best], rounds[single], strict=True))
     if 4 * wins < 3 * len(rounds[best]) or medians[best] > 0.99 * medians[single]:
@@ -159,48 +203,38 @@ def fastest(timed: Sequence[tuple[Plan, Sequence[float]]]) -> Plan:
     return replace(best, seconds=medians[best])
 
 
-def measure_plan(
-    model: nn.Module,
-    step: Callable[[], object],
-    precision: Precision,
-    clock: Clock = time.perf_counter,
-) -> tuple[Plan, list[Plan]]:
-    """Find the plan with which a step of a model is fastest, on all ranks the same.
+def measure_plan(trial: Trial) -> tuple[Plan, list[Plan]]:
+    """Find the plan with which a step is fastest, on all ranks the same.
 
     The ranks measure at the same time, as they train, and average their times.
-
-    Args:
-        model: Model of which buffers and gradients change: a copy.
-        step: Forward and backward pass of it under autocast, as in training.
-        precision: Precision of that autocast.
-        clock: Seconds, which wait for the device.
 
     Returns:
         The plan, and all that were timed, with the seconds of their steps.
     """
-    layers = watched_layers(model)
-    given = layer_inputs(model, step)
-    known: dict[tuple, tuple[float, float]] = {}
+    layers = watched_layers(trial.model)
+    given = layer_inputs(trial.model, lambda: trial.step(trial.batch()))
+    known: dict[tuple, Seconds] = {}
+    seconds = {}
     for name, value in given.items():
-        if (key := _likeness(layers[name], value)) not in known:
-            known[key] = layer_seconds(layers[name], value, precision, clock)
-    shared = _over_ranks(list(known.values()))
-    known = dict(zip(known, map(tuple, shared), strict=True))  # type: ignore[arg-type]
-    seconds = {n: known[_likeness(layers[n], v)] for n, v in given.items()}
-    timed: list[tuple[Plan, list[float]]] = [
-        (plan, []) for plan in plans(layers, seconds, precision)
-    ]
+        key = _likeness(layers[name], value)
+        if key not in known:
+            known[key] = layer_seconds(
+                layers[name], value, trial.precision, trial.clock
+            )
+        seconds[name] = known[key]
+    tried = plans(layers, _over_ranks(seconds))
+    rounds: list[list[float]] = [[] for _ in tried]
     for turn in range(1 + STEP_ROUNDS):
-        for plan, values in timed:
-            with _applied(plan, model, precision.device_type):
-                started = clock()
-                step()
-                if turn:
-                    values.append(clock() - started)
-    shared = _over_ranks([values for _, values in timed])
-    timed = [(plan, v) for (plan, _), v in zip(timed, shared, strict=True)]
-    found = [replace(plan, seconds=median(values)) for plan, values in timed]
-    return fastest(timed), found
+        for plan, values in zip(tried, rounds, strict=True):
+            found = trial.seconds(plan)
+            if turn:
+                values.append(found)
+    gathered = all_gather_object(rounds)
+    timed = [
+        (plan, [fmean(values) for values in zip(*of_ranks, strict=True)])
+        for plan, of_ranks in zip(tried, zip(*gathered, strict=True), strict=True)
+    ]
+    return fastest(timed), [replace(p, seconds=median(v)) for p, v in timed]
 
 
 def _likeness(layer: nn.Module, given: LayerInput) -> tuple:
@@ -209,18 +243,12 @@ def _likeness(layer: nn.Module, given: LayerInput) -> tuple:
     return repr(layer), weight.stride(), weight.requires_grad, given
 
 
-@contextmanager
-def _applied(plan: Plan, model: nn.Module, device_type: str) -> Iterator[None]:
-    kept = plan.apply(model, device_type)
-    try:
-        yield
-    finally:
-        kept.remove()
-
-
-def _over_ranks(values: Sequence[Sequence[float]]) -> list[list[float]]:
-    """Means over the ranks of a table that has the same form on each."""
-    table = torch.tensor(values, dtype=torch.float64)
-    if table.numel():
-        all_reduce(table, 'mean')
-    return table.tolist()
+def _over_ranks(seconds: Mapping[str, Seconds]) -> dict[str, Seconds]:
+    """Means over the ranks that have timed a layer; their batches may differ."""
+    gathered = all_gather_object(dict(seconds))
+    names = dict.fromkeys(name for one in gathered for name in one)
+    found = {}
+    for name in names:
+        full, half = zip(*(one[name] for one in gathered if name in one), strict=True)
+        found[name] = fmean(full), fmean(half)
+    return found
