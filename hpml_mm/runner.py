@@ -18,6 +18,7 @@ from hpml_mm.datasets.sources import check_sources
 from hpml_mm.datasets.stock_detection import check_detection
 from hpml_mm.engine.hooks import (
     DivergenceHook,
+    GracefulStopHook,
     LoadFromHook,
     MonitoredMetricHook,
     ResumeHook,
@@ -37,7 +38,9 @@ def build_runner(
     """Build the runner that ``cfg`` asks for, with checks of weights and metrics.
 
     A run that diverges is ended, see
-    :class:`~hpml_mm.engine.hooks.divergence_hook.DivergenceHook`.
+    :class:`~hpml_mm.engine.hooks.divergence_hook.DivergenceHook`. A training that is
+    told to stop does so with a checkpoint, see
+    :class:`~hpml_mm.engine.hooks.graceful_stop_hook.GracefulStopHook`.
 
     Args:
         cfg: A checked config.
@@ -52,7 +55,8 @@ def build_runner(
     runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
     runner.register_hook(LoadFromHook())
     runner.register_hook(MonitoredMetricHook())
-    for kind in (ResumeHook, DivergenceHook):
+    kinds = (ResumeHook, DivergenceHook, *([GracefulStopHook] if trains else []))
+    for kind in kinds:
         if not any(isinstance(hook, kind) for hook in runner.hooks):
             runner.register_hook(kind())
     if screen is not None:

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 
 from hpml_mm.compat.packages import PackagesError
 from hpml_mm.config.command.errors import clear_errors
+from hpml_mm.version import __version__
 
 from .early_signals import end_with_one_line
 from .parser import HelpFormatter, Parser
@@ -65,6 +66,9 @@ def main(argv: Sequence[str] | None = None) -> None:
 def command_parser(argv: Sequence[str] | None) -> Parser:
     """Make the parser of ``hpml``; ``argv`` is that of :func:`add_commands`."""
     parser = Parser('hpml', description='Measured and fast training.')
+    parser.add_argument(
+        '--version', action='version', version=__version__, help='show it and exit'
+    )
     with _told_by_doctor():
         add_commands(parser, __name__, argv)
     return parser

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from importlib import metadata
 from importlib.util import find_spec
+from pathlib import Path
 from types import ModuleType
 
 MIN_MMENGINE = '0.10.12'
@@ -53,10 +54,15 @@ def require(module: str, extra: str | None = None) -> ModuleType:
         # Something missing *inside* an installed module is not cured by the extra.
         if error.name is None or not f'{module}.'.startswith(f'{error.name}.'):
             raise
+        # From any folder, for a checkout; else by name.
+        checkout = Path(__file__).parents[2]
+        is_checkout = (checkout / 'pyproject.toml').is_file()
+        option, place = ('-e ', checkout) if is_checkout else ('', 'hpml_mm')
         remedy = (
-            f"it comes with the optional extra {extra!r}: pip install -e '.[{extra}]'"
+            f'it comes with the optional extra {extra!r}: '
+            f"pip install {option}'{place}[{extra}]'"
             if extra
-            else 'requirements.txt lists it: pip install -e .'
+            else f"requirements.txt lists it: pip install {option}'{place}'"
         )
         raise ImportError(f'{module} is not installed; {remedy}') from error
 

@@ -105,6 +105,8 @@ def elsewhere(registry: Registry, name: str) -> str | None:
         for scope, child in sorted(registry.root.children.items())
         for own in child.module_dict
     }
+    if pool.get(name, '').startswith('hpml_mm.'):
+        return pool[name]  # ours are found by their full name alone
     # One of this very name may be imported by the time that it is looked up.
     right = None if name in pool else misspelt(name, pool)
     return pool[right] if right else None

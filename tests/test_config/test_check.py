@@ -115,6 +115,14 @@ def test_a_misspelling_is_named_with_what_was_meant(stock, recipe, key, value, r
     assert f' at {key.split(".")[0]}' in str(error.value)
 
 
+@pytest.mark.parametrize('name', ['ThroughputHook', 'GracefulStopHook'])
+def test_a_hook_without_its_package_is_named_with_it(stock, name):
+    cfg = Config(stock[FER].to_dict())
+    cfg.custom_hooks = [dict(type=name)]
+    with pytest.raises(ValueError, match=f"did you mean 'hpml_mm.{name}'"):
+        check_config(cfg)
+
+
 def test_value_and_place_are_in_the_message(stock):
     cfg = Config(stock[FER].to_dict())
     cfg.train_dataloader.batchsize = 128

@@ -11,6 +11,7 @@ import pytest
 from toy_tools import ROOT
 
 from hpml_mm.cli import COMMANDS, command_parser, main
+from hpml_mm.version import __version__
 
 # Beginning of the help of an option that several commands have.
 WORDS = {
@@ -101,6 +102,13 @@ def test_help_of_a_command_is_shown(capsys):
         main(['nas', 'cache', 'build', '--help'])
     assert caught.value.code == 0
     assert capsys.readouterr().out.startswith('usage: hpml nas cache build ')
+
+
+def test_the_version_is_shown(capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(['--version'])
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.strip() == __version__
 
 
 def test_every_argument_says_what_it_means(commands):
