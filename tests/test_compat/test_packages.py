@@ -92,7 +92,7 @@ def test_an_import_is_refused_again_and_again(install, monkeypatch):
 
 def test_require():
     assert require('os.path', extra='test') is os.path
-    with pytest.raises(ImportError, match=r"no_such_thing.part .* '\.\[quant\]'"):
+    with pytest.raises(ImportError, match=r"no_such_thing.part .*\[quant\]'"):
         require('no_such_thing.part', extra='quant')
     with pytest.raises(ImportError, match=r'no_such_thing is .* requirements\.txt'):
         require('no_such_thing')
