@@ -13,6 +13,7 @@ from hpml_mm.compat import let_mmpose_read_bfloat16
 from hpml_mm.engine.amp import (
     AmpOptimWrapper,
     EvalAutocast,
+    Precision,
     cpu_has_bf16,
     resolve_precision,
 )
@@ -91,6 +92,7 @@ class AmpHook(LoopHook):
         self.val = val
         self.interval = interval
         self.layers = layers
+        self._to_measure: Precision | None = None
         self._fp32_layers: int | None = None
         self._wrappers: dict[str, MMEngineAmpOptimWrapper] = {}
         self._scaled: dict[str, MMEngineAmpOptimWrapper] = {}
@@ -119,7 +121,8 @@ class AmpHook(LoopHook):
         self._steps = 0
         self._fp32_layers = None
         if self.layers == 'measured':
-            measurable_precision(bare_model(runner.model), self._wrappers)
+            model = bare_model(runner.model)
+            self._to_measure = measurable_precision(model, self._wrappers)
         self._contexts = dict.fromkeys(self._wrappers, 0)
         for name, wrapper in self._wrappers.items():
             self.patch(wrapper, 'optim_context', partial(self._count, name))
@@ -139,13 +142,13 @@ class AmpHook(LoopHook):
         self, runner: Runner, batch_idx: int, data_batch: DATA_BATCH = None
     ) -> None:
         """With the first batch, find the layers that stay in fp32."""
-        if self.layers != 'measured' or self._fp32_layers is not None:
+        if self._to_measure is None:
             return
+        precision, self._to_measure = self._to_measure, None
         clocks = [h for h in runner.hooks if isinstance(h, TrainingClockHook)]
         for clock in clocks:
             clock.leave_training()
         model = bare_model(runner.model)
-        precision = measurable_precision(model, self._wrappers)
         plan = plan_of(runner, precision, data_batch)
         self._fp32_layers = plan.count(model)
         self.on_end(plan.apply(model, precision.device_type).remove)
