@@ -82,6 +82,11 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f'{text[:57]}...'
 
 
+def _known_here(cfg: Mapping, allowed: set[str]) -> str:
+    found = f'known here: {", ".join(sorted(allowed - known.IMPLIED))}'
+    return f'{found}; {known.OF_A_BASE}' if 'type' in cfg else found
+
+
 class _Check:
     """Walks a config and collects one line per problem."""
 
@@ -119,11 +124,7 @@ class _Check:
                     level=logging.WARNING,
                 )
                 continue
-            remedy = (
-                f'did you mean {right!r}?'
-                if right
-                else f'known here: {", ".join(sorted(allowed - known.IMPLIED))}'
-            )
+            remedy = f'did you mean {right!r}?' if right else _known_here(cfg, allowed)
             self.problems.append(
                 f'unknown key {key!r} (value {_shown(value)}) at {place}: {remedy}'
             )

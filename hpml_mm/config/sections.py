@@ -102,6 +102,8 @@ RUNNER_KEYS = (accepted(Runner).names - {'cfg'}) | {
     'runner_type',
     'sync_bn',
 }
+#: Remedy for a key that one type of a base leaves to another.
+OF_A_BASE = 'if it comes from a base, add _delete_=True beside type'
 # Usual names of variables that look like a Runner's key.
 LOOKALIKES = frozenset({'dataset', 'data_preprocessors', 'train_dataset'})
 

@@ -290,7 +290,8 @@ def _trial(
     try:
         (make or target)(**keywords)
     except _REFUSALS as error:
-        return [f'{path}: {target.__name__} says {error}']
+        hint = f'; {known.OF_A_BASE}' if 'unexpected keyword' in str(error) else ''
+        return [f'{path}: {target.__name__} says {error}{hint}']
     except KeyError as error:
         return [f'{path}: {target.__name__} says {error.args[0]}']
     except (ImportError, OSError, RuntimeError):

@@ -136,6 +136,17 @@ def check_resumable(checkpoint: Mapping[str, Any], source: str) -> None:
         )
 
 
+def forget_speeds(checkpoint: dict[str, Any]) -> None:
+    """Take out the names of scalars that are not resumed, such as speeds.
+
+    MMEngine saves these names without their values, and warns of each when it loads
+    them.
+    """
+    keys = checkpoint['message_hub']['resumed_keys']
+    for name in [name for name, resumed in keys.items() if not resumed]:
+        del keys[name]
+
+
 def check_checkpoint(path: str | None, resumes: bool = False) -> None:
     """Read a local checkpoint before the long work begins, and forget it.
 

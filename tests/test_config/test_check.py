@@ -182,6 +182,13 @@ def test_a_default_hook_may_have_another_name(stock, name):
     check_config(cfg)
 
 
+def test_a_key_that_another_type_leaves_behind_has_its_remedy(stock):
+    cfg = Config(stock[FER].to_dict())
+    cfg.optim_wrapper.optimizer = dict(type='Adam', lr=0.1, momentum=0.9)
+    with pytest.raises(ValueError, match="'momentum'; if .* _delete_=True"):
+        check_config(cfg)
+
+
 @EVALUATOR.register_module()
 class OwnEvaluator(Evaluator):
     """Evaluator of a user's own, with an argument of its own."""

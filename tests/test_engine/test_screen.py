@@ -133,3 +133,15 @@ def test_the_reader_of_a_pipe_may_leave(logger, capsys):
     ]
     assert 'line 2' in logger.path.read_text()
     assert not isinstance(sys.exception(), BrokenPipeError)
+
+
+def test_the_reader_of_both_streams_may_leave(logger, monkeypatch):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with os.fdopen(writer, 'w', buffering=1) as pipe:
+        logger.handlers[0].setStream(pipe)
+        monkeypatch.setattr(sys, 'stderr', pipe)
+        quiet(logger)
+        logger.info('line', extra=ON_SCREEN)
+        print('later', file=sys.stderr)
+    assert 'line' in logger.path.read_text()

@@ -66,6 +66,7 @@ def test_train_then_refuse_then_resume(tmp_path):
         assert part not in done.stdout
     place_of_start = 'work_dirs/toy_2e/epoch_2.pth in epoch 3, iteration 13'
     assert f'start       resumed from {place_of_start}' in on.stdout
+    assert 'resumed key' not in on.stdout
     other = tmp_path / 'work_dirs' / 'toy_2e--longer'
     assert (other / 'epoch_3.pth').is_file()
     assert not (place / 'epoch_3.pth').exists()

@@ -3,7 +3,7 @@
 
 ALBUMENTATIONS = 'hpml_mm.compat.mends.albumentations'
 COCO = 'hpml_mm.compat.mends.coco_lines'
-CONFIGS = 'hpml_mm.compat.mends.config_packages'
+CONFIGS = 'hpml_mm.compat.mends.configs'
 NUMPY = 'hpml_mm.compat.mends.numpy2'
 
 # Stock module -> what mends it. Each looks for the fault and not for a version, and
@@ -12,7 +12,8 @@ MENDS = {
     # stands beside another MMEngine, or is too old: refused as it is imported, so that
     # `hpml doctor` can run, which does without
     'mmengine': 'hpml_mm.compat.mends.refused_packages',
-    # a fixed table of the packages whose configs `package::name` finds
+    # a fixed table of the packages whose configs `package::name` finds; a text that
+    # is formatted anew at each checkpoint
     'mmengine.config.utils': CONFIGS,
     'mmengine.config.config': CONFIGS,
     # has a list with getattr, and loads in the unsafe way what is refused by it

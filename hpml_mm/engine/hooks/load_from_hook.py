@@ -6,7 +6,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from hpml_mm.engine.resume import check_resumable
+from hpml_mm.engine.resume import check_resumable, forget_speeds
 from hpml_mm.engine.weights import (
     check_pretrained,
     check_readable,
@@ -53,6 +53,7 @@ class LoadFromHook(Hook):
         source = str(runner._load_from or 'the checkpoint')
         if runner._resume:  # the runner has no public attribute
             check_resumable(checkpoint, source)
+            forget_speeds(checkpoint)
             return
         model = bare_model(runner.model)
         state, report = weights_for(model, checkpoint, source)

@@ -107,10 +107,18 @@ def _write_failed(handler: logging.StreamHandler, record: logging.LogRecord) -> 
     if not isinstance(sys.exception(), BrokenPipeError):
         type(handler).handleError(handler, record)
         return
-    print('the reader of the output has left: the run goes on', file=sys.stderr)
     # The stream keeps what it could not write, and would fail again at each line.
+    _forget(handler.stream)
+    try:
+        print('the reader of the output has left: the run goes on', file=sys.stderr)
+    except BrokenPipeError:  # the same pipe has the errors, too
+        _forget(sys.stderr)
+
+
+def _forget(stream: TextIO) -> None:
+    """Send to nowhere what is written to a stream."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, handler.stream.fileno())
+    os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
 
 
