@@ -5,6 +5,7 @@ import fcntl
 import gc
 import os
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,7 @@ def pytest_configure(config: pytest.Config):
     numbers, on any machine as on one without a GPU. A relative data root must hold
     in tests that run in another directory.
     """
+    gc.disable()
     if config.getoption('markexpr').split()[:1] != ['gpu']:
         os.environ['CUDA_VISIBLE_DEVICES'] = ''
     if root := os.environ.get('HPML_MM_DATA'):
@@ -27,6 +29,12 @@ def pytest_configure(config: pytest.Config):
     if worker := os.environ.get('PYTEST_XDIST_WORKER'):
         # Launchers of two test processes at once must not meet at one port.
         os.environ['PORT'] = str(29500 + int(worker.removeprefix('gw')))
+
+
+def pytest_collection_finish():
+    """Leave what is imported by now out of all garbage collection, which begins."""
+    gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -51,14 +59,20 @@ def pytest_runtest_makereport(item):
     return report
 
 
-@pytest.fixture(scope='session', autouse=True)
-def quick_garbage_collection() -> Iterator[None]:
+@pytest.fixture(scope='session')
+def modules_at_freeze() -> list[int]:
+    """Number of modules that were imported when objects were left out last."""
+    return [len(sys.modules)]
+
+
+@pytest.fixture(autouse=True)
+def quick_garbage_collection(modules_at_freeze: list[int]) -> None:
     """Leave what is imported out of the collection that each data set of MMEngine asks
-    for: half a second of a CPU."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
+    for: half a second of a CPU. Tests import the largest packages as they go."""
+    if len(sys.modules) > modules_at_freeze[-1] + 20:
+        gc.collect()
+        gc.freeze()
+        modules_at_freeze.append(len(sys.modules))
 
 
 @pytest.fixture(scope='session')

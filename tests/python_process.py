@@ -2,6 +2,7 @@
 """New Python processes that need not import PyTorch first."""
 
 import atexit
+import gc
 import multiprocessing
 import multiprocessing.forkserver
 import os
@@ -52,6 +53,7 @@ def run_python(
 def _main(
     words: list[str], cwd: Path, env: dict[str, str], streams: list[Path]
 ) -> None:
+    gc.freeze()  # MMEngine collects garbage at each data set, among all imports
     for number, path in enumerate(streams, start=1):
         with path.open('wb') as file:
             os.dup2(file.fileno(), number)

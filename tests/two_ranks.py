@@ -84,6 +84,7 @@ def _run(rank: int, store: str, function: Callable, folder: Path, args: tuple) -
     distributed.init_process_group(
         'gloo', store, rank=rank, world_size=2, timeout=timedelta(minutes=5)
     )
+    gc.freeze()  # MMEngine collects garbage at each data set
     function(rank, folder, *args)
     # A distributed model that outlives its process group can hang.
     gc.collect()
