@@ -5,7 +5,7 @@ import json
 
 import pytest
 import torch
-from demo_runs import demo_runner
+from demo_runs import LAYERS, demo_runner
 from mmengine.hooks import Hook
 
 from hpml_mm.deploy.engine_model import with_engine
@@ -36,7 +36,7 @@ def test_the_file_is_the_model_that_the_report_judges(trained):
     found = validation.run(with_engine(trained_model(runner), engine))
     assert report.after == found.metrics
     assert len(engine.spec.names) == 7
-    assert len(report.coverage.converted) == len(report.coverage.layers) == 23
+    assert len(report.coverage.converted) == len(report.coverage.layers) == LAYERS
     files = [folder / f'quantized/model_{kind}.onnx' for kind in ('int8', 'fp32')]
     assert files[0].stat().st_size < files[1].stat().st_size
     assert report.output_sqnr > 15

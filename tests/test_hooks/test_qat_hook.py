@@ -3,7 +3,7 @@
 
 import pytest
 import torch
-from demo_runs import demo_runner
+from demo_runs import LAYERS, demo_runner
 from mmengine.hooks import Hook
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -64,8 +64,8 @@ def test_layers_round_from_start_and_all_is_frozen_from_freeze(trained):
     probe = hook_of(trained[0], Probe)
     assert probe.seen == [
         (0, set(), {True}),
-        (23, {True}, {True}),
-        (23, {False}, {False}),
+        (LAYERS, {True}, {True}),
+        (LAYERS, {False}, {False}),
     ]
     second, third = probe.buffers[1:]
     assert [n for n in third if not torch.equal(second[n], third[n])] == []
@@ -76,7 +76,7 @@ def test_the_result_is_judged_against_the_same_weights_in_fp32(trained):
     runner, folder = trained
     report = hook_of(runner, QATHook).report
     assert report.method == 'qat'
-    assert len(report.coverage.converted) == 23
+    assert len(report.coverage.converted) == LAYERS
     assert report.output_sqnr > 15
     plain = trained_model(demo_runner(folder / 'plain'))
     load_fitting(plain, str(folder / 'epoch_3.pth'))
@@ -90,7 +90,7 @@ def test_a_checkpoint_is_that_of_a_plain_model_with_ranges(trained):
     plain = demo_runner(folder / 'another').model.state_dict()
     extra = found.keys() - plain.keys()
     assert plain.keys() <= found.keys()
-    assert len(extra) == 2 * 23
+    assert len(extra) == 2 * LAYERS
     assert all('.input_fake_quant.' in name for name in extra)
 
 
@@ -120,7 +120,7 @@ def test_a_reference_to_compare_with_and_layers_that_do_not_round(tmp_path):
     load_fitting(model, checkpoint)
     report = hook_of(runner, QATHook).report
     assert report.before == validation_of(runner).run(model).metrics
-    assert len(list(fake_quant_layers(runner.model))) == 22
+    assert len(list(fake_quant_layers(runner.model))) == LAYERS - 1
     assert [layer.name for layer in report.coverage.kept] == ['backbone.stem.0']
 
 

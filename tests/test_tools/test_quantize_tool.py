@@ -2,10 +2,11 @@
 """The quantization tool, as a user runs it, but in this process."""
 
 import json
+import uuid
 
 import pytest
 import torch
-from demo_runs import DEMO, FACES, demo_runner
+from demo_runs import BACKBONE, DEMO, FACES, LAYERS, demo_runner
 from toy_tools import ROOT
 
 from hpml_mm.cli import main
@@ -13,8 +14,8 @@ from hpml_mm.experiments.rows import read_results
 
 pytestmark = pytest.mark.slow
 
-# Few faces, and no process to load them.
-SHORT = ['--cfg-options'] + [
+# A small network, few faces, and no process to load them.
+SHORT = ['--cfg-options', f'model.backbone.type={BACKBONE}'] + [
     f'{split}_dataloader.{setting}'
     for split, count in FACES.items()
     for setting in (
@@ -44,7 +45,9 @@ def quantize(tmp_path, monkeypatch, capsys):
         monkeypatch.setattr('sys.argv', ['hpml', 'quantize', *map(str, words)])
         code = 0
         try:
-            main(['quantize', *map(str, words), '--out', 'out', *SHORT])
+            # Two runners in one second would share their loggers.
+            name = f'experiment_name=x{uuid.uuid4().hex}'
+            main(['quantize', *map(str, words), '--out', 'out', *SHORT, name])
         except SystemExit as end:
             code = end.code
         said = capsys.readouterr()
@@ -60,7 +63,7 @@ def test_post_training_leaves_models_report_and_rows(quantize, checkpoint, tmp_p
     assert 'layers in INT8' in said
     assert 'Written to out' in said
     record = json.loads((tmp_path / 'out/report.json').read_text())
-    assert len(record['converted']) == 23
+    assert len(record['converted']) == LAYERS
     assert record['speedup'].keys() == {'batch1', 'batch32'}
     rows = read_results(tmp_path / 'out/rows.csv')
     assert all('hpml quantize' in row.command for row in rows)
@@ -91,11 +94,11 @@ def test_nothing_converted_is_an_error_and_leaves_no_model(
     code, _, said = quantize(checkpoint, *options)
     assert code == 2
     (error,) = (line for line in said.splitlines() if line.startswith('error'))
-    assert '0 of 23 layers were converted' in error
+    assert f'0 of {LAYERS} layers were converted' in error
     assert not [name for name in earlier if (tmp_path / 'out' / name).exists()]
     rows = read_results(tmp_path / 'out/rows.csv')
     values = {row.metric: row.value for row in rows}
-    assert values == {'layers/int8': 0, 'layers/fp32': 23}
+    assert values == {'layers/int8': 0, 'layers/fp32': LAYERS}
 
 
 def test_random_weights_are_timed_and_not_judged(quantize, tmp_path):
