@@ -21,7 +21,7 @@ def pytest_configure(config: pytest.Config):
     numbers, on any machine as on one without a GPU. A relative data root must hold
     in tests that run in another directory.
     """
-    gc.disable()
+    gc.disable()  # to collect tests imports everything: a search takes it all for live
     if config.getoption('markexpr').split()[:1] != ['gpu']:
         os.environ['CUDA_VISIBLE_DEVICES'] = ''
     if root := os.environ.get('HPML_MM_DATA'):

@@ -20,12 +20,16 @@ _DIGITS = 6
 _TOLERANCE = 1e-4
 # A file is read and written in less than one.
 _LOCK_SECONDS = 60.0
-# Metrics whose names hold no unit: FERMetric and MMPretrain give percentages, after
-# the split's name where there are several; MMPose gives fractions. Its PCK is left
-# out: that of MPII is a percentage, the others are fractions. PCK@... is KeypointPCK's.
+# Metrics whose names hold no unit: FERMetric, MeanIoU, MMPretrain and the panoptic
+# quality are percentages, after the split's name where there are several; MMPose gives
+# fractions. Its PCK is left out: that of MPII is a percentage, the others are
+# fractions. heatmap/... is HeatmapPCK's, PCK@... KeypointPCK's.
 _COUNTS = ('epochs', 'iters', 'step_time/n')
-_PERCENTAGES = {'accuracy', 'f1-score', 'precision', 'recall'}
-_FRACTIONS = {'coco', 'crowdpose', 'AUC', 'NME'}
+_PERCENTAGES = {
+    *('accuracy', 'f1-score', 'precision', 'recall'),
+    *('IoU', 'mIoU', 'coco_panoptic'),
+}
+_FRACTIONS = {'coco', 'crowdpose', 'heatmap', 'AUC', 'NME'}
 
 
 @dataclass(frozen=True)

@@ -117,9 +117,9 @@ def test_a_full_disk_leaves_the_old_rows(tmp_path, monkeypatch):
         ('ms', ['step_time/median(ms)']),
         ('%', ['mfu(%)', 'accuracy/top1', 'best/accuracy/top1', 'recall/Happy']),
         ('%', ['PublicTest/f1-score/macro', 'best/PrivateTest/precision/macro']),
-        ('%', ['single-label/precision']),
+        ('%', ['single-label/precision', 'mIoU', 'IoU/cat', 'best/coco_panoptic/PQ']),
         ('1', ['PCK@0.2/L_Eye', 'best/PCK@0.05', 'AUC', 'iters', 'step_time/n']),
-        ('1', ['coco/AP', 'coco/AP (M)', 'best/coco/AP']),
+        ('1', ['coco/AP', 'coco/AP (M)', 'best/coco/AP', 'best/heatmap/PCK']),
         ('1', ['epochs', 'epochs to coco/AP .1', 'epochs to accuracy/top1 60']),
     ],
 )
