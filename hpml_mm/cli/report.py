@@ -16,6 +16,7 @@ from hpml_mm.report.build import read_report
 from hpml_mm.report.page import write_page
 from hpml_mm.report.reading.studies import without_password
 from hpml_mm.utils.console import progress_bar
+from hpml_mm.utils.messages import counted
 
 from .outputs import check_out_folder
 
@@ -44,11 +45,7 @@ def run(args: argparse.Namespace) -> None:
         data = read_report(args.runs, title, shlex.join(words), show)
     page = args.out / 'index.html'
     write_page(data, page)
-    counts = (
-        (len(data.runs), 'runs'),
-        (len(data.rows), 'result rows'),
-        (len(data.studies), 'studies'),
-    )
-    print(f'{page}: {", ".join(f"{count} {name}" for count, name in counts)}')
+    runs, rows = counted(len(data.runs), 'run'), counted(len(data.rows), 'result row')
+    print(f'{page}: {runs}, {rows}, {counted(len(data.studies), "study", "studies")}')
     for problem in data.problems:
         print(f'left out: {problem.place}: {problem.what}')

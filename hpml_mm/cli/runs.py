@@ -16,7 +16,7 @@ from rich.text import Text
 
 from hpml_mm.experiments.overview import RunState, count_states, overview
 from hpml_mm.utils.console import table_console
-from hpml_mm.utils.messages import shortened
+from hpml_mm.utils.messages import counted, shortened
 
 from .outputs import add_json_option, print_result
 
@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
     if found:
         table_console().print(_table(found, args.folder))
     counts = ', '.join(f'{n} {state}' for state, n in count_states(found).items())
-    print(f'{len(found)} runs' + (f': {counts}' if counts else ''))
+    print(counted(len(found), 'run') + (f': {counts}' if counts else ''))
 
 
 def _table(found: list[RunState], folder: Path) -> Table:

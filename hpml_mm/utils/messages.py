@@ -21,6 +21,11 @@ def shown(value: Any) -> str:
     return shortened(text if start == value else f'{text}...', 60)
 
 
+def counted(number: int, noun: str, plural: str | None = None) -> str:
+    """Number and noun, which gets its plural, by default with an s."""
+    return f'{number:,} {noun if number == 1 else plural or noun + "s"}'
+
+
 def listed(names: Collection[object]) -> str:
     """List the first six names, and the number of the others."""
     rest = f' and {len(names) - _NAMES} more' if len(names) > _NAMES else ''

@@ -203,7 +203,7 @@ def test_a_page_of_the_command(tmp_path):
     write_rows(tmp_path / 'rows.csv', ROW, 'bad')
     done = call_tool('report', 'runs', 'rows.csv', '--out', 'page', cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert 'page/index.html: 2 runs, 1 result rows, 0 studies' in done.stdout
+    assert 'page/index.html: 2 runs, 1 result row, 0 studies' in done.stdout
     assert 'left out: rows.csv:3' in done.stdout
     assert (tmp_path / 'page' / 'index.html').stat().st_size > 10_000
 

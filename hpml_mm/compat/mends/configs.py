@@ -1,19 +1,15 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Find the configs of this package by ``hpml_mm::NAME``, and format a text once."""
 
-from functools import lru_cache, wraps
+from functools import wraps
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 _SCOPE = 'hpml_mm::'
 CONFIGS = Path(__file__).resolve().parents[2] / '.mim' / 'configs'
-# MMEngine's own.
-_STYLE = {
-    'based_on_style': 'pep8',
-    'blank_line_before_nested_class_or_def': True,
-    'split_before_expression_after_opening_paren': True,
-}
+# Texts that are kept: those of a run and of what it compares itself with.
+_KEPT = 8
 
 
 def mend(module: ModuleType) -> None:
@@ -44,6 +40,7 @@ def _format_once(kind: Any) -> None:
     .05 s to 2 s (a heavy augmentation), in which a training waits.
     """
     original = kind.pretty_text.fget
+    texts: dict[str, str] = {}
 
     @wraps(original)
     def pretty_text(self: Any) -> str:
@@ -55,16 +52,10 @@ def _format_once(kind: Any) -> None:
             plain = original(self)
         finally:
             object.__setattr__(self, '_format_python_code', True)
-        try:
-            return _formatted(plain)
-        except Exception:  # any of lib2to3's; the original has an error of its own
-            return original(self)
+        if plain not in texts:
+            texts[plain] = original(self)
+            if len(texts) > _KEPT:
+                del texts[next(iter(texts))]
+        return texts[plain]
 
     kind.pretty_text = property(pretty_text)
-
-
-@lru_cache(maxsize=8)
-def _formatted(text: str) -> str:
-    from yapf.yapflib.yapf_api import FormatCode
-
-    return FormatCode(text, style_config=_STYLE)[0]

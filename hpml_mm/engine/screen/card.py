@@ -20,9 +20,10 @@ from mmengine.hooks import (
 from mmengine.runner import IterBasedTrainLoop, Runner
 
 from hpml_mm.utils.device import device_name
+from hpml_mm.utils.messages import counted
 from hpml_mm.utils.model import known_length, model_device, single_wrappers
 
-from .lines import card_line, counted, data_parts, spoken
+from .lines import card_line, data_parts, spoken
 
 # Nothing is switched on by these: every run of MMEngine has them.
 _EVERYWHERE = (

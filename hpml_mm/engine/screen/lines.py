@@ -6,12 +6,9 @@ from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
+from hpml_mm.utils.messages import counted
+
 _NAME_WIDTH = 12
-
-
-def counted(number: int, noun: str) -> str:
-    """Number and noun, which gets its plural."""
-    return f'{number:,} {noun}{"" if number == 1 else "s"}'
 
 
 def card_line(name: str, *parts: str | None) -> str:
