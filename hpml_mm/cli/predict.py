@@ -115,7 +115,8 @@ def check_readable(images: list[tuple[Path, Path | None]]) -> None:
             first = describe_failure(image, error)
         else:
             return
-    raise ValueError(f'{first}; none of the {len(images)} images can be read')
+    others = f'; none of the {len(images)} images can be read'
+    raise ValueError(f'{first}{others if len(images) > 1 else ""}')
 
 
 def run(args: argparse.Namespace) -> None:

@@ -286,5 +286,5 @@ def describe_failure(image: Path, error: BrokenImageError | OSError) -> str:
     if isinstance(error, BrokenImageError):
         return str(error).partition(';')[0]
     if isinstance(error, FileNotFoundError):
-        return f'no image {str(image)!r}'
+        return f'no file or folder {str(image)!r}'
     return f'{image} cannot be read: {error.strerror or error}'

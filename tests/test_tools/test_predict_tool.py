@@ -125,8 +125,8 @@ def test_damaged_images_are_named_and_the_others_go_on(models, faces, capsys):
         'error: in/b.jpg is truncated: a JPEG without its end marker',
         'error: in/empty.png is empty',
         'error: in/huge.png claims to have 131,072 x 131,072 pixels',
-        "error: no image 'in/lost.png'",
-        "error: no image 'none.png'",
+        "error: no file or folder 'in/lost.png'",
+        "error: no file or folder 'none.png'",
         'error: 5 of 7 images could not be read',
     ]
     assert 'drawn' not in said.err
