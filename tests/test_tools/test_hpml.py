@@ -2,6 +2,8 @@
 """The command ``hpml`` as a whole; each of its commands has a file of its own."""
 
 import argparse
+import contextlib
+import gc
 import re
 import subprocess
 import sys
@@ -10,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 from toy_tools import ROOT
 
-from hpml_mm.cli import COMMANDS, command_parser, main
+from hpml_mm.cli import COMMANDS, _imports_alone, command_parser, main
 from hpml_mm.version import __version__
 
 # Beginning of the help of an option that several commands have.
@@ -151,3 +153,17 @@ def test_defaults_are_shown(commands):
             if isinstance(action.default, int | float) and action.nargs != 0:
                 default = f'(default: {action.default})'
                 assert default in shown, f'{name} --{action.dest}'
+
+
+def test_what_a_command_imports_is_left_out_of_garbage_collection(monkeypatch):
+    monkeypatch.setattr(gc, 'freeze', lambda: frozen.append(gc.isenabled()))
+    frozen = []
+    with _imports_alone():  # a process that has imported PyTorch is someone's own
+        assert gc.isenabled()
+    assert frozen == []
+    monkeypatch.delitem(sys.modules, 'torch')
+    with contextlib.suppress(ImportError), _imports_alone():
+        assert not gc.isenabled()
+        raise ImportError
+    assert frozen == [False]
+    assert gc.isenabled()
