@@ -15,7 +15,7 @@ from pathlib import Path, PurePath
 
 import cv2
 import numpy as np
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from hpml_mm.compat.mends.images import BrokenImageError
 from hpml_mm.utils.text_file import irregular
@@ -104,6 +104,8 @@ def image_problem(data: bytes) -> str | None:
         return None if whole else 'is truncated: a PNG without its last chunk'
     try:
         Image.open(BytesIO(data)).load()
+    except UnidentifiedImageError:  # its text is an address in memory
+        return 'cannot be decoded: its format is not known'
     except _PILLOW_ERRORS as error:
         return f'cannot be decoded: {error}'.rstrip('.')
     return None

@@ -62,7 +62,7 @@ def test_a_thumbnail_does_not_stand_in_for_the_end():
     ('data', 'message'),
     [
         (b'', 'x.jpg is empty'),
-        (b'no image at all', r'x\.jpg cannot be decoded'),
+        (b'no image at all', r'x\.jpg cannot be decoded: its format is not known'),
         (b'\xff\xd8\xff\xda garbage \xff\xd9', r'x\.jpg cannot be decoded'),
     ],
 )

@@ -119,7 +119,7 @@ COMMANDS = {
     'predict text.txt face.png': ('text.txt', '.onnx'),
     'predict half.pth face.png': ('half.pth', 'damaged'),
     'predict other.pth face.png': ('other.pth', 'give --config'),
-    'predict other.pth text.txt': ('text.txt', 'can be read'),
+    'predict other.pth text.txt': ('text.txt', 'its format is not known'),
     'predict other.pth cut.png': ('cut.png', 'truncated'),
     'predict other.pth nothing': ('nothing', 'no image'),
     'export toy.py other.pth --out a.onx': ('a.onx', '.onnx'),
