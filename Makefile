@@ -36,10 +36,11 @@ test: env-extras  ## Install what is missing, the optional extras too, then test
 test-quick: env-extras  ## Test in two minutes what takes less than a second.
 	$(PYTEST) -m "not slow and not system" $(ARGS)
 
-# Of these files alone: to collect the others takes longer than some of the tests. Sorted,
-# so that those of SLURM come early, to one process, which starts one cluster for them.
+# To collect other files takes longer than some of these tests. Sorted, so that those of
+# SLURM come early, to one process, which starts one cluster for them.
+SYSTEM ?= $$(grep -rl 'mark\.system' tests projects --include='test_*.py' | sort)
 test-system: env-extras  ## Test what needs a browser, a cluster or minutes.
-	$(PYTEST) -m system $$(grep -rl 'mark\.system' tests projects --include='test_*.py' | sort) $(ARGS)
+	$(PYTEST) -m system $(SYSTEM) $(ARGS)
 
 test-reliability: env-extras  ## Kill, fill, damage and attack in full, for up to an hour.
 	$(BIN)/python tests/reliability/all_promises.py $(ARGS)
