@@ -104,6 +104,10 @@ def continue_iterations(loop: IterBasedTrainLoop) -> None:
     iterator.skip_iter = skip_iter
 
 
+# Of MMEngine's message hub in a checkpoint; each is a dict.
+_HUB = ('log_scalars', 'runtime_info', 'resumed_keys')
+
+
 def validation_due(runner: Runner) -> bool:
     """Return whether MMEngine's loop validates where a resumed training stands."""
     loop = runner.train_loop
@@ -129,7 +133,8 @@ def check_resumable(checkpoint: Mapping[str, Any], source: str) -> None:
     """
     meta, hub = checkpoint.get('meta') or {}, checkpoint.get('message_hub') or {}
     counted = all(isinstance(meta.get(key), int) for key in ('epoch', 'iter'))
-    if not counted or not {'log_scalars', 'runtime_info', 'resumed_keys'} <= set(hub):
+    kept = [hub.get(key) for key in _HUB] if isinstance(hub, Mapping) else [None]
+    if not counted or not all(isinstance(part, Mapping) for part in kept):
         raise ValueError(
             f'{source} holds no state of a training to resume: start from its weights '
             'with --cfg-options load_from=...'
