@@ -12,7 +12,6 @@
 import doctest
 import re
 import shlex
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,15 +115,6 @@ def commands() -> list[Command]:
                     line = _joined(line)
                     found[line, output] = Command(document, line, output, bool(vary))
     return list(found.values())
-
-
-def chosen(found: list[Command], which: str) -> list[Command]:
-    """All commands, or with ``half of COMMIT`` that commit's half of them."""
-    start, _, commit = which.partition('half of ')
-    if start or not commit:
-        return found
-    half = int(commit, 16) % 2
-    return [one for one in found if zlib.crc32(one.line.encode()) % 2 == half]
 
 
 def _joined(text: str) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from doc_commands import NOT_RUN, chosen, commands, files, shortened, words_of
+from doc_commands import NOT_RUN, commands, files, shortened, words_of
 from light_fer_net import light_fer_weights
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
@@ -39,7 +39,7 @@ ROOT = Path(__file__).parents[1]
 COMMANDS = commands()
 RUN = [
     pytest.param(command, id=f'{command.document}: {command.line[:60]}')
-    for command in chosen(COMMANDS, os.environ.get('HPML_MM_COMMANDS', ''))
+    for command in COMMANDS
     if command.reason_not_to_run is None
 ]
 # They set up threads, memory and signals for their whole process.
@@ -192,14 +192,6 @@ def test_the_documents_hold_commands_of_each_kind():
     for start in (*starts, 'sbatch '):
         assert any(line.startswith(start) for line in lines), start
     assert any(command.output for command in COMMANDS)
-
-
-def test_both_halves_are_all_commands_and_each_commit_has_one():
-    halves = [chosen(COMMANDS, f'half of {commit}') for commit in ('a0', 'a1')]
-    assert {*halves[0]} | {*halves[1]} == {*COMMANDS}
-    assert not {*halves[0]} & {*halves[1]}
-    assert min(map(len, halves)) > len(COMMANDS) / 3
-    assert chosen(COMMANDS, '') == COMMANDS
 
 
 @pytest.mark.real_data
