@@ -70,7 +70,7 @@ def read_checkpoint(path: str) -> dict[str, Any]:
         ValueError: If it cannot be read as a checkpoint.
     """
     try:
-        checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu')
+        checkpoint = CheckpointLoader.load_checkpoint(path, 'cpu', 'silent')
     except _UNREADABLE as error:
         if isinstance(error, RefusedFileError) and error.unsafe:
             raise  # it says what to do

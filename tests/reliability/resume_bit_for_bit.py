@@ -175,6 +175,7 @@ def train(cfg: Config, ours: bool, rank: int, processes: int, store: str) -> Non
     """Train, and leave what the process ended with in ``end.pth``."""
     # MMEngine waits two seconds at the end of each pass of a loop by iterations.
     mmengine.runner.loops.time = SimpleNamespace(sleep=lambda seconds: None)
+    os.environ['XDG_CACHE_HOME'] = str(Path(cfg.work_dir).parent / 'cache')
     launcher = 'none'
     if processes > 1:
         launcher = 'pytorch'

@@ -103,7 +103,8 @@ def test_an_impossible_part_is_refused(settings):
 
 
 @pytest.mark.parametrize('kind', KINDS)
-def test_a_config_selects_on_a_part_of_its_training_set(kind, tmp_path):
+def test_a_config_selects_on_a_part_of_its_training_set(kind, tmp_path, monkeypatch):
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path / 'cache'))
     write_data(tmp_path)
     cfg = toy_task(kind, tmp_path, tmp_path)
     init_default_scope(cfg.default_scope)

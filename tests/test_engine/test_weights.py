@@ -95,6 +95,12 @@ def test_a_missing_file_is_missing(tmp_path, name):
         read_checkpoint(str(tmp_path / name))
 
 
+def test_reading_is_silent_as_several_steps_read_one_file(tmp_path, capfd):
+    torch.save({'state_dict': {'weight': torch.ones(1)}}, tmp_path / 'one.pth')
+    read_checkpoint(str(tmp_path / 'one.pth'))
+    assert capfd.readouterr() == ('', '')
+
+
 def test_what_is_no_dict_is_refused(tmp_path):
     torch.save([1, 2], tmp_path / 'a.pth')
     with pytest.raises(ValueError, match='holds a list'):
