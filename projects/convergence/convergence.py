@@ -87,6 +87,26 @@ def epochs_to(run: Curve, target: float) -> int | None:
     return min(reached, default=None)
 
 
+def noise(run: Curve) -> float | None:
+    """Standard deviation of the metric from one validation to the next, without trend.
+
+    Each validation is compared with the line through its two neighbours (Gasser, Sroka
+    and Jennen-Steinmetz, Biometrika 1986, equation 2.4). The first half is left out: it
+    bends, as the metric still grows fast.
+
+    Returns:
+        In units of the metric; None for less than three validations in the later half.
+    """
+    values = list(run.values.items())[len(run.values) // 2 :]
+    residuals = []
+    for before, here, after in zip(values, values[1:], values[2:], strict=False):
+        share = (after[0] - here[0]) / (after[0] - before[0])
+        line = share * before[1] + (1 - share) * after[1]
+        scale = share**2 + (1 - share) ** 2 + 1
+        residuals.append((line - here[1]) ** 2 / scale)
+    return float(np.mean(residuals)) ** 0.5 if residuals else None
+
+
 def convergence_rows(
     name: str,
     curves: Curves,
@@ -94,7 +114,7 @@ def convergence_rows(
     targets: Sequence[float],
     argv: Sequence[str],
 ) -> list[ResultRow]:
-    """Row for each setting and epoch, and for each target that all seeds reach.
+    """Row for each setting and epoch, its noise, and each target that all seeds reach.
 
     Args:
         name: Name of the experiment.
@@ -163,6 +183,9 @@ def _numbers(
     """(place, metric, mean and standard deviation) of each of a setting's rows."""
     for point in mean_curve(runs):
         yield f'/epoch={point.epoch}', metric, (point.mean, point.std)
+    noises = [found for run in runs if (found := noise(run)) is not None]
+    if noises:
+        yield '', f'{metric}/noise', mean_std(noises)
     for target in targets:
         epochs = _epochs(runs, target)
         if len(epochs) == len(runs):  # a mean of those that did would flatter

@@ -1,7 +1,9 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import json
+from dataclasses import replace
 
 import cv2
+import numpy as np
 import pytest
 from toy_tools import call_tool, toy_runner
 
@@ -11,10 +13,11 @@ from projects.convergence.convergence import (
     convergence_rows,
     epochs_to,
     mean_curve,
+    noise,
     read_sweep,
     targets_table,
 )
-from projects.convergence.curves import validations
+from projects.convergence.curves import Curve, validations
 
 AP = 'coco/AP'
 ENVIRONMENT = {
@@ -105,6 +108,39 @@ def test_rows(sweep, tmp_path):
     assert (rows[0].command, rows[0].commit) == (f'python {" ".join(argv)}', 'abc1234')
     append_results(tmp_path / 'a.csv', rows)
     assert len(read_results(tmp_path / 'a.csv')) == 6
+
+
+def made(values):
+    return Curve('run', 4, 100, values, {})
+
+
+def test_noise_is_what_a_line_through_the_neighbours_leaves():
+    trend = {epoch: 3.0 * epoch for epoch in range(1, 13)}
+    assert noise(made(trend)) == pytest.approx(0)
+    # Of validations 1 2 4 the middle one lies 2/3 and 1/3 from its neighbours.
+    later = {6: 0.0, 7: 3.0, 9: 0.0}
+    assert noise(made({1: 90.0, 2: 5.0, **later})) == pytest.approx(
+        3 / (1 + 4 / 9 + 1 / 9) ** 0.5
+    )
+    assert noise(made({1: 0.1, 2: 0.2, 3: 0.3})) is None
+
+
+def test_noise_of_independent_values_is_their_deviation():
+    drawn = np.random.default_rng(0).normal(50, 2, 4000)
+    assert noise(made(dict(enumerate(drawn)))) == pytest.approx(2, rel=0.05)
+
+
+def test_noise_is_a_row_with_the_unit_of_its_metric():
+    runs = [
+        replace(
+            made({1: 0.0, 2: 0.1, 3: 0.1, 4: high, 5: 0.1}), environment=ENVIRONMENT
+        )
+        for high in (0.4, 0.7)
+    ]
+    row = convergence_rows('s', {'b4': runs}, 'accuracy/top1', [], ['a'])[-1]
+    assert (row.metric, row.unit, row.n) == ('accuracy/top1/noise', '%', 2)
+    expected = [(high - 0.1) / 1.5**0.5 for high in (0.4, 0.7)]
+    assert row.value == pytest.approx(np.mean(expected))
 
 
 def test_the_table_says_who_reaches_a_target(sweep):
