@@ -83,10 +83,15 @@ def test_a_folder_is_of_one_plan(tmp_path):
     other = dataclasses.replace(PLAN, digest='def')
     with pytest.raises(ValueError, match='another content of a.py'):
         claim_folder(folder, other, table)
-    other = dataclasses.replace(PLAN, supernet='net.pth', weights='1')
+    (tmp_path / 'net.pth').write_text('weights')
+    net = str(tmp_path / 'net.pth')
+    other = dataclasses.replace(PLAN, supernet=net, weights='1')
     claim_folder(tmp_path / 'c', other, tmp_path / 'c.csv')
+    assert (tmp_path / 'c' / 'supernet.pth').read_text() == 'weights'
+    moved = dataclasses.replace(other, supernet='elsewhere/net.pth')
+    claim_folder(tmp_path / 'c', moved, tmp_path / 'c.csv')
     other = dataclasses.replace(other, weights='2')
-    with pytest.raises(ValueError, match='another content of net.pth'):
+    with pytest.raises(ValueError, match=r'another content of .*net\.pth'):
         claim_folder(tmp_path / 'c', other, tmp_path / 'c.csv')
     other = dataclasses.replace(PLAN, options={'train_cfg.max_epochs': 2})
     with pytest.raises(ValueError, match='options {}, and .*"train_cfg.max_epochs": 2'):

@@ -15,7 +15,7 @@ from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.labels.hours import Estimate
 from hpml_mm.predictor.labels.labelling import Labelling
 from hpml_mm.predictor.labels.networks import Networks
-from hpml_mm.predictor.labels.plan import Plan, sample_archs
+from hpml_mm.predictor.labels.plan import Plan, claim_folder, sample_archs
 from hpml_mm.predictor.labels.scores import Score
 from hpml_mm.predictor.spaces import get_space
 from hpml_mm.predictor.stock.config_model import config_model
@@ -81,11 +81,13 @@ def test_bodies_start_from_a_supernet(tmp_path):
     largest = space.build(space.decode({'ks': 7, 'e': 6, 'd': 4})).state_dict()
     torch.save({'state_dict': largest}, tmp_path / 'net.pth')
     weights, config = str(tmp_path / 'net.pth'), str(tmp_path / 'config.py')
-    plan = Plan(space.name, config, '', {}, 0, weights, '', None, False)
+    plan = Plan(space.name, config, '', {}, 0, weights, 'digest', None, False)
+    claim_folder(tmp_path / 'a', plan, tmp_path / 'a.csv')
+    (tmp_path / 'net.pth').unlink()  # as a training does with what is no longer best
     networks = Networks(plan, sample_archs(space, 1, seed=0), tmp_path / 'a')
     networks.prepare([0], lambda done, total: None)
     cfg = load_config(str(networks.leaf(0)))
-    assert cfg.model.backbone.supernet == weights
+    assert cfg.model.backbone.supernet == str(tmp_path / 'a' / 'supernet.pth')
     model = config_model(cfg, 'a')
     model.init_weights()
     found = model.backbone.state_dict()

@@ -19,7 +19,7 @@ from hpml_mm.predictor.stock.config_model import config_model, input_shape
 from hpml_mm.predictor.stock.detectors import detector_call
 
 from .body import body_of, features_of_config, swap_body
-from .plan import Plan
+from .plan import Plan, own_supernet
 
 # A training tells its score by the first, and leaves a checkpoint by the second.
 _NEEDED = ('SummaryHook', 'GracefulStopHook')
@@ -47,6 +47,7 @@ class Networks:
         self.plan, self.archs, self.folder = plan, archs, folder
         self._entries: dict[int, Entry] = {}
         self.space = get_space(plan.space)
+        self.supernet = plan.supernet and str(own_supernet(folder, plan.supernet))
         cfg = load_config(plan.config, plan.options)
         self.old = features_of_config(cfg, plan.config)
         # In most spaces strides, and whether they fit, are the same for all.
@@ -74,10 +75,10 @@ class Networks:
         """
         if self.leaf(number).is_file():
             return
-        if self.plan.supernet is not None:
+        if self.supernet is not None:
             with uninitialised():
                 net = OFANet(
-                    self.space.name, self.archs[number], supernet=self.plan.supernet
+                    self.space.name, self.archs[number], supernet=self.supernet
                 )
             net.init_weights()
         change = partial(self._change, number=number)
@@ -150,7 +151,7 @@ class Networks:
 
     def _body(self, cfg: Config, arch: str) -> int:
         """Put a body into a config; return the feature map that it ends with."""
-        body, new = body_of(self.space, arch, self.old, self.plan.supernet)
+        body, new = body_of(self.space, arch, self.old, self.supernet)
         swap_body(cfg, body, self.old, new, self.plan.config)
         return int(body.out_indices[-1])
 

@@ -4,6 +4,7 @@
 import dataclasses
 import hashlib
 import json
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from hpml_mm.predictor.spaces import SearchSpace
-from hpml_mm.utils.files import dump_strict, locked, to_strict, write_atomic
+from hpml_mm.utils.files import dump_strict, locked, replacing, to_strict, write_atomic
 from hpml_mm.utils.text_file import read_json
 
 # Draws for each architecture before a space counts as used up.
@@ -58,6 +59,9 @@ def file_digest(path: str) -> str:
 def claim_folder(folder: Path, plan: Plan, table: Path) -> None:
     """Note a plan in the folder of its trainings, or compare it with the one there.
 
+    A supernet is copied into it: all trainings start from the same weights, though a
+    training of the supernet may go on, and replace or delete its file.
+
     Args:
         folder: Folder of the trainings.
         plan: The plan.
@@ -81,12 +85,16 @@ def claim_folder(folder: Path, plan: Plan, table: Path) -> None:
                     f'{folder}, where trainings would go, holds {others[0].name} and '
                     'no labels: choose another --out'
                 )
+            if plan.supernet is not None:
+                with replacing(own_supernet(folder, plan.supernet)) as beside:
+                    shutil.copyfile(Path(plan.supernet).expanduser(), beside)
             write_atomic(note, dump_strict(wanted))
             return
     held = read_json(note)
     held = held if isinstance(held, dict) else {}
+    same_weights = plan.weights is not None and held.get('weights') == plan.weights
     for key, value in wanted.items():
-        if held.get(key) == value:
+        if held.get(key) == value or (key == 'supernet' and same_weights):
             continue
         told = f'{key} {_short(held.get(key))}, and this command {_short(value)}'
         if key in ('digest', 'weights'):
@@ -95,6 +103,11 @@ def claim_folder(folder: Path, plan: Plan, table: Path) -> None:
         raise ValueError(
             f'{folder} holds labels with {told}: choose another --out, or delete it'
         )
+
+
+def own_supernet(folder: Path, supernet: str) -> Path:
+    """Path of the copy of a supernet in the folder of its trainings."""
+    return folder.resolve() / f'supernet{Path(supernet).suffix}'
 
 
 def sample_archs(space: SearchSpace, count: int, seed: int) -> list[str]:
