@@ -10,6 +10,7 @@ the table of the seeds.
 
 import argparse
 import shlex
+import statistics
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,6 +56,8 @@ def main(argv: list[str] | None = None) -> None:
             )
             for name, path in tables.items()
         }
+        for name, held in seeds.items():
+            _check_same(name, held, labels[name])
         command = shlex.join([*_COMMAND, *words])
         columns = {**environment_columns(environment()), 'command': command}
         rows: list[ResultRow] = []
@@ -84,6 +87,17 @@ def _named(word: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
+def _check_same(name: str, seeds: TaskTable, labels: Labels) -> None:
+    """Refuse a cache that is older than the table beside it, which grows first."""
+    scored = {seeds.names[index] for index in seeds.complete}
+    if scored != set(labels.archs):
+        raise ValueError(
+            f'{name}: the cache holds {len(labels.archs)} networks and the table of '
+            f'the seeds {len(scored)}, or others: run its hpml nas label again, which '
+            'writes both'
+        )
+
+
 def _metric(seeds: TaskTable) -> str:
     """Metric of a table whose columns are its seeds, with its direction."""
     first = seeds.metrics[0]
@@ -99,29 +113,38 @@ def _rows(
     known: Labels | None,
     columns: dict[str, Any],
 ) -> Iterator[ResultRow]:
-    """Rows of a task; each has the standard error of its correlation as spread."""
+    """Rows of a task, each with its standard error as spread."""
 
-    def written(method: str, found: Interval, **values: float) -> Iterator[ResultRow]:
-        for metric, value in values.items():
-            yield ResultRow(
-                experiment=f'labels/{name}/{method.replace(" ", "-")}',
-                metric=f'{metric}(1)',
-                unit='1',
-                value=value,
-                spread=found.std,
-                n=found.n,
-                baseline=None,
-                **columns,
-            )
+    def written(method: str, name: str, found: Interval) -> Iterator[ResultRow]:
+        for metric, value in _ends(name, found).items():
+            yield row(method, metric, value, found.std, found.n)
 
-    found = noise(seeds)
-    ends = {'ceiling_one': found.one, 'ceiling_mean': found.mean}
-    yield from written('seeds', found.srcc, **_ends('srcc', found.srcc), **ends)
+    def row(method: str, metric: str, value: float, spread: float, n: int) -> ResultRow:
+        return ResultRow(
+            experiment=f'labels/{name}/{method.replace(" ", "-")}',
+            metric=f'{metric}(1)',
+            unit='1',
+            value=value,
+            spread=spread,
+            n=n,
+            baseline=None,
+            **columns,
+        )
+
+    for metric, found in noise(seeds).items():
+        yield from written('seeds', metric, found)
     for verdict in judge(labels, others, known):
-        yield from written(verdict.method, verdict.srcc, **_ends('srcc', verdict.srcc))
+        yield from written(verdict.method, 'srcc', verdict.srcc)
+        if len(null := verdict.null) > 1:
+            yield row(
+                verdict.method,
+                'srcc_null',
+                statistics.mean(null),
+                statistics.stdev(null),
+                len(null),
+            )
         if verdict.gain is not None:
-            more = _ends('gain', verdict.gain)
-            yield from written(verdict.method, verdict.gain, **more)
+            yield from written(verdict.method, 'gain', verdict.gain)
 
 
 def _ends(name: str, found: Interval) -> dict[str, float]:

@@ -1,6 +1,7 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Rankings of labelled networks by costs, by other tasks and by predictors."""
 
+import copy
 import dataclasses
 from collections.abc import Iterator, Mapping
 
@@ -14,24 +15,9 @@ from hpml_mm.predictor.tasks.features import FeatureSets
 from hpml_mm.predictor.tasks.predictor import TaskPredictor
 from hpml_mm.predictor.tasks.table import TaskTable
 
-from .noise import Interval, agreement, ceilings, gain
+from .noise import Interval, agreement, ceiling_of_mean, ceiling_of_one, gain
 
-_FOLDS, _DRAWS = 4, 5
-
-
-@dataclasses.dataclass(frozen=True)
-class Noise:
-    """Agreement of two seeds, and the ceilings that follow.
-
-    Attributes:
-        srcc: Agreement of the two.
-        one: Ceiling against one seed's labels.
-        mean: Ceiling against the mean of two.
-    """
-
-    srcc: Interval
-    one: float
-    mean: float
+_FOLDS, _DRAWS, _PERMUTATIONS = 4, 5, 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,18 +28,26 @@ class Verdict:
         method: What ranked.
         srcc: Agreement with the labels.
         gain: SRCC less that of MACs on the same networks; None for MACs themselves.
+        null: Of a predictor that learned from the task's labels, its SRCC with labels
+            that are shuffled, several times. It lies below 0 where a network that is
+            left out pulls its own prediction away: ``srcc`` is then a lower bound.
     """
 
     method: str
     srcc: Interval
     gain: Interval | None
+    null: tuple[float, ...] = ()
 
 
-def noise(seeds: TaskTable) -> Noise:
-    """Measure the noise of a task's labels.
+def noise(seeds: TaskTable) -> dict[str, Interval]:
+    """Measure how far two seeds' labels of a task agree.
 
     Args:
         seeds: Table of one metric with a column for each of two seeds.
+
+    Returns:
+        ``srcc`` of the two, and the ceilings that follow: ``ceiling_one`` against one
+        seed's labels and ``ceiling_mean`` against their mean.
 
     Raises:
         ValueError: It has not two columns.
@@ -63,9 +57,12 @@ def noise(seeds: TaskTable) -> Noise:
         raise ValueError(
             f'{headings}: a column for each of two seeds of one metric is needed'
         )
-    scores = seeds.scores[seeds.complete]
-    found = agreement(scores[:, 0], scores[:, 1])
-    return Noise(found, *ceilings(found.value))
+    first, second = seeds.scores[seeds.complete].T
+    return {
+        'srcc': agreement(first, second),
+        'ceiling_one': agreement(first, second, of=ceiling_of_one),
+        'ceiling_mean': agreement(first, second, of=ceiling_of_mean),
+    }
 
 
 class Labels:
@@ -115,18 +112,27 @@ class Labels:
         found = predictor.predict(features_of(GraphCache.from_entries(entries)))
         return predictor.metric.orient(found)
 
-    def cross_predict(self, *more: np.ndarray) -> np.ndarray:
+    def shuffled(self, seed: int) -> 'Labels':
+        """The same networks, each with the label of another one."""
+        order = np.random.default_rng(seed).permutation(len(self.archs))
+        other = copy.copy(self)
+        other.table = dataclasses.replace(self.table, scores=self.table.scores[order])
+        other.scores = self.scores[order]
+        return other
+
+    def cross_predict(self, *more: np.ndarray, draws: int = _DRAWS) -> np.ndarray:
         """Predict each quarter of the networks from the rest, in turn.
 
         Args:
             more: Further feature sets (G, F).
+            draws: Divisions into quarters.
 
         Returns:
-            (G,) means over several divisions.
+            (G,) means over the divisions.
         """
         features = self.features.beside(*more)
-        found = np.zeros((_DRAWS, len(self.archs)))
-        for draw in range(_DRAWS):
+        found = np.zeros((draws, len(self.archs)))
+        for draw in range(draws):
             for train, test in _folds(len(self.archs), draw):
                 predictor = TaskPredictor.fit(
                     self.table.take(train),
@@ -162,21 +168,38 @@ def judge(
     """
     rankings = {'macs': labels.macs, 'params': labels.params}
     rankings['own labels'] = labels.cross_predict()
+    nulls = {'own labels': _null(labels)}
     if known is not None:
         transferred = known.transfer(labels.archs)
         rankings['known task'] = transferred
         beside = labels.cross_predict(transferred[:, None])
         rankings['own labels and known task'] = beside
+        nulls['own labels and known task'] = _null(labels, transferred[:, None])
     for name, other in (others or {}).items():
         rankings[f'labels of {name}'] = other.of(labels.archs)
-    return [_verdict(name, scores, labels) for name, scores in rankings.items()]
+    return [
+        _verdict(name, scores, labels, nulls.get(name, ()))
+        for name, scores in rankings.items()
+    ]
 
 
-def _verdict(name: str, scores: np.ndarray, labels: Labels) -> Verdict:
+def _null(labels: Labels, *more: np.ndarray) -> tuple[float, ...]:
+    """SRCC of cross-predictions of labels that are shuffled, with those."""
+    found = []
+    for seed in range(_PERMUTATIONS):
+        other = labels.shuffled(seed)
+        predicted = other.cross_predict(*more, draws=1)
+        found.append(agreement(predicted, other.scores).value)
+    return tuple(found)
+
+
+def _verdict(
+    name: str, scores: np.ndarray, labels: Labels, null: tuple[float, ...]
+) -> Verdict:
     there = np.isfinite(scores)
     scores, truth, macs = scores[there], labels.scores[there], labels.macs[there]
     beside = None if name == 'macs' else gain(scores, macs, truth)
-    return Verdict(name, agreement(scores, truth), beside)
+    return Verdict(name, agreement(scores, truth), beside, null)
 
 
 def _folds(count: int, seed: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -41,18 +41,43 @@ class Interval:
         return self.low > 0 or self.high < 0
 
 
-def agreement(first: np.ndarray, second: np.ndarray, seed: int = 0) -> Interval:
+def ceiling_of_one(correlation: np.ndarray) -> np.ndarray:
+    """Largest SRCC against one seed's labels, for SRCCs between two seeds.
+
+    Labels that do not agree are noise alone.
+    """
+    return np.sqrt(np.maximum(correlation, 0))
+
+
+def ceiling_of_mean(correlation: np.ndarray) -> np.ndarray:
+    """Largest SRCC against the mean of two seeds' labels, see ceiling_of_one."""
+    r = np.maximum(correlation, 0)
+    return np.sqrt(2 * r / (1 + r))
+
+
+def agreement(
+    first: np.ndarray,
+    second: np.ndarray,
+    seed: int = 0,
+    of: Callable[[np.ndarray], np.ndarray] | None = None,
+) -> Interval:
     """SRCC of two rankings of the same networks, with its interval.
 
     Args:
         first: (G,) scores.
         second: (G,) scores.
         seed: Seed of the resampling.
+        of: What follows from the SRCC, such as a ceiling, is given instead.
 
     Raises:
         ValueError: One side is constant, or there are fewer than 4 networks.
     """
-    return _interval((first, second), _correlation, seed)
+
+    def found(one: np.ndarray, other: np.ndarray, axis: int = -1) -> np.ndarray:
+        correlation = _correlation(one, other, axis)
+        return correlation if of is None else of(correlation)
+
+    return _interval((first, second), found, seed)
 
 
 def gain(
@@ -76,16 +101,6 @@ def gain(
         return _correlation(one, truth, axis) - _correlation(other, truth, axis)
 
     return _interval((better, worse, labels), difference, seed)
-
-
-def ceilings(correlation: float) -> tuple[float, float]:
-    """Largest SRCC against one seed's labels, and against the mean of two.
-
-    Args:
-        correlation: SRCC between two seeds; labels that do not agree are noise alone.
-    """
-    r = max(correlation, 0.0)
-    return math.sqrt(r), math.sqrt(2 * r / (1 + r))
 
 
 def _interval(

@@ -10,7 +10,12 @@ from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.spaces import get_space
 from projects.aiop.labels.__main__ import main
 from projects.aiop.labels.judge import Labels, judge
-from projects.aiop.labels.noise import agreement, ceilings, gain
+from projects.aiop.labels.noise import (
+    agreement,
+    ceiling_of_mean,
+    ceiling_of_one,
+    gain,
+)
 
 
 @pytest.mark.parametrize(
@@ -18,14 +23,16 @@ from projects.aiop.labels.noise import agreement, ceilings, gain
     [(1, 1, 1), (0.64, 0.8, (1.28 / 1.64) ** 0.5), (0, 0, 0), (-0.2, 0, 0)],
 )
 def test_noise_sets_the_ceilings(r, one, mean):
-    assert ceilings(r) == (pytest.approx(one), pytest.approx(mean))
+    assert ceiling_of_one(r) == pytest.approx(one)
+    assert ceiling_of_mean(r) == pytest.approx(mean)
 
 
 def test_the_ceilings_are_what_the_truth_reaches():
     rng = np.random.default_rng(0)
     truth = rng.normal(size=20_000)
     first, second = (truth + rng.normal(size=20_000) for _ in range(2))
-    one, mean = ceilings(np.corrcoef(first, second)[0, 1])
+    r = np.corrcoef(first, second)[0, 1]
+    one, mean = ceiling_of_one(r), ceiling_of_mean(r)
     assert np.corrcoef(truth, first)[0, 1] == pytest.approx(one, abs=0.01)
     both = (first + second) / 2
     assert np.corrcoef(truth, both)[0, 1] == pytest.approx(mean, abs=0.01)
@@ -87,6 +94,7 @@ def toy(scores, heading='pose/accuracy(1)', start=0):
 @pytest.fixture(autouse=True)
 def one_division(monkeypatch):
     monkeypatch.setattr('projects.aiop.labels.judge._DRAWS', 1)
+    monkeypatch.setattr('projects.aiop.labels.judge._PERMUTATIONS', 2)
 
 
 def by_size(graph, number):
@@ -110,6 +118,18 @@ def test_costs_other_tasks_and_predictors_are_judged():
     assert found['labels of against'].srcc.value < -0.95
     assert found['labels of against'].gain.decided
     assert all(one.srcc.n == 24 for one in found.values())
+    learned = {name for name, one in found.items() if one.null}
+    assert learned == {'own labels', 'own labels and known task'}
+    assert max(found['own labels'].null) < found['own labels'].srcc.value
+
+
+def test_shuffled_labels_go_to_other_networks():
+    labels = Labels(toy(by_size))
+    other = labels.shuffled(1)
+    assert sorted(other.scores) == sorted(labels.scores)
+    assert (other.scores != labels.scores).any()
+    assert (other.table.oriented[:, 0] == other.scores).all()
+    assert other.archs == labels.archs
 
 
 def test_a_task_where_less_is_better_is_turned_around():
@@ -146,7 +166,16 @@ def test_the_command_writes_noise_and_verdicts(tmp_path, capsys):
     )
     assert seeds.n == 24
     assert ('labels/poses/own-labels', 'gain_low(1)') in found
+    assert found['labels/poses/own-labels', 'srcc_null(1)'].value < 0.5
+    low = found['labels/poses/seeds', 'srcc_low(1)'].value
+    assert found['labels/poses/seeds', 'ceiling_one_low(1)'].value == pytest.approx(
+        max(low, 0) ** 0.5, rel=0.02
+    )
     assert 'ceiling_one(1)' in capsys.readouterr().out
+    GraphCache.from_entries(list(cache)[:20]).save(tmp_path / 'poses.cache')
+    with pytest.raises(SystemExit):
+        main([f'poses={tmp_path / "poses.csv"}'])
+    assert 'holds 20 networks and the table of the seeds 24' in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(['poses'])
     assert 'NAME=TABLE' in capsys.readouterr().err
