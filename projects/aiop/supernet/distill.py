@@ -122,7 +122,7 @@ class SupernetDistiller(BaseModel):
         logged: dict[str, Tensor] = {}
         for name, arch in archs.items():
             with optim_wrapper.optim_context(self):
-                loss = 1 - self.r2(self.features(arch, images), targets)
+                loss = 1 - self.r2(self.features(arch, images), targets).mean()
             optim_wrapper.backward(loss / len(archs))
             logged[f'loss_{name}'] = loss.detach()
         optim_wrapper.step()
@@ -160,18 +160,16 @@ class SupernetDistiller(BaseModel):
             'smallest': [extreme_arch(self.space, min)],
             'sampled': drawn,
         }
-        # Each network's own statistics: those that are kept are the largest one's.
-        scores = {
-            name: float(
-                np.mean(
-                    [
-                        self.r2(self.features(a, inputs, batch_norm=True), targets)
-                        for a in archs
-                    ]
-                )
-            )
-            for name, archs in found.items()
-        }
+        scores = {}
+        for name, archs in found.items():
+            # Each network's own statistics: those that are kept are the largest one's.
+            maps = [
+                self.r2(self.features(arch, inputs, batch_norm=True), targets)
+                for arch in archs
+            ]
+            of_map = torch.stack(maps).mean(dim=0)
+            scores[name] = float(of_map.mean())
+            scores[f'{name}/last_map'] = float(of_map[-1])
         return [scores] * len(inputs)
 
     def features(
@@ -201,7 +199,7 @@ class SupernetDistiller(BaseModel):
         return functional_call(body, own, (images,))
 
     def r2(self, features: tuple[Tensor, ...], targets: list[Tensor]) -> Tensor:
-        """Share of the targets' variance that feature maps explain, mean over maps."""
+        """Share of the targets' variance that each feature map explains, (maps,)."""
         *maps, last = features
         explained = []
         for found, target in zip([*maps, self.aim(last)], targets, strict=True):
@@ -210,7 +208,7 @@ class SupernetDistiller(BaseModel):
             error = (found[:, :wanted] - target).square().mean()
             # Of each channel over images and places.
             explained.append(1 - error / target.var(dim=(0, 2, 3)).mean())
-        return torch.stack(explained).mean()
+        return torch.stack(explained)
 
     @torch.no_grad()
     def _targets(self, images: Tensor) -> list[Tensor]:

@@ -14,7 +14,9 @@ from hpml_mm.registry import METRICS
 class FeatureR2(BaseMetric):
     """Share of the variance of a teacher's features that networks explain, 1 at best.
 
-    ``r2/largest``, ``r2/smallest`` and ``r2/sampled``, means over images.
+    ``r2/largest``, ``r2/smallest`` and ``r2/sampled``, means over images and maps, and
+    ``r2/sampled/last_map`` and so on: heads mostly read the last map, which is the
+    hardest to learn.
     """
 
     default_prefix = 'r2'

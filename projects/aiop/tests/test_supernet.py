@@ -55,7 +55,9 @@ def test_the_largest_proxylessnas_computes_what_its_teacher_does(checkpoint):
     for found, target in zip(model(images), targets, strict=True):
         first = found[:, : target.shape[1]]
         torch.testing.assert_close(first, target, atol=1e-3, rtol=1e-3)
-    assert model.r2(model(images), targets) == pytest.approx(1, abs=1e-4)
+    assert model.r2(model(images), targets).tolist() == pytest.approx(
+        [1] * model.maps, abs=1e-4
+    )
 
 
 @torch.no_grad()
@@ -127,7 +129,8 @@ def test_validation_scores_networks_by_their_own_statistics(trained):
     tracked = model.first_conv.bn.running_mean.clone()
     scores = model(images, mode='predict')
     assert len(scores) == 4
-    assert scores[0].keys() == {'largest', 'smallest', 'sampled'}
+    names = {'largest', 'smallest', 'sampled'}
+    assert scores[0].keys() == names | {f'{name}/last_map' for name in names}
     assert all(value < 1 for value in scores[0].values())
     assert torch.equal(model.first_conv.bn.running_mean, tracked)
     metric = FeatureR2()
@@ -135,14 +138,14 @@ def test_validation_scores_networks_by_their_own_statistics(trained):
     assert metric.compute_metrics(metric.results) == {'largest': pytest.approx(0.3)}
 
 
-def test_r2_is_the_mean_share_of_the_variance_over_maps(checkpoint):
+def test_r2_is_the_share_of_the_variance_of_each_map(checkpoint):
     model = distiller(checkpoint)
     model.aim = torch.nn.Identity()
     target = torch.tensor([[[[-1.0, 1.0]]], [[[-1.0, 1.0]]]])  # variance 4/3
     none, whole = torch.zeros_like(target), target.clone()
     # Nothing of the first map: error 1 of 4/3; the second has a channel too many.
     wide = torch.cat([whole, whole + 5], dim=1)
-    assert model.r2((none, wide), [target, target]) == pytest.approx((0.25 + 1) / 2)
+    assert model.r2((none, wide), [target, target]).tolist() == pytest.approx([0.25, 1])
 
 
 def test_another_space_or_no_scale_is_refused(checkpoint):
@@ -208,4 +211,7 @@ def test_the_leaf_trains_on_images_of_no_validation_part(tmp_path, real_data):
     before = runner.model.first_conv.conv.weight.clone()
     runner.train()
     assert (tmp_path / 'best_r2_sampled_epoch_1.pth').is_file()
+    metrics = json.loads((tmp_path / 'summary.json').read_text())['metrics']
+    names = [f'r2/{name}' for name in ('largest', 'smallest', 'sampled')]
+    assert {*metrics} == {*names, *(f'{name}/last_map' for name in names)}
     assert not torch.equal(runner.model.first_conv.conv.weight, before)
