@@ -6,7 +6,7 @@ model = dict(
     backbone=dict(
         type='hpml_mm.SwappedBody',
         space='ofa-mbv3-w1.0',
-        supernet='work_dirs/supernet/best_r2_sampled.pth',
+        supernet='work_dirs/supernet_1xb48-distill-40e_ofa-mbv3-w1.0-96px/epoch_40.pth',
     )
 )
 train_cfg = dict(max_epochs=12, val_interval=4)

@@ -11,7 +11,7 @@ model = dict(
         init_cfg=dict(
             type='Pretrained',
             checkpoint='work_dirs/shared-head-sampled_1xb256-100e_lspet-128x128/'
-            'best_heatmap_PCK_epoch_100.pth',
+            'best_*.pth',
             prefix='head.',
         )
     )

@@ -2,7 +2,7 @@
 r"""Cache the latents of a pose config's images, for a head that many networks share.
 
     python -m projects.aiop.shared_head configs/lspet_pose/NAME.py \
-        --space ofa-mbv3-w1.0 --supernet work_dirs/supernet/best.pth \
+        --space ofa-mbv3-w1.0 --supernet work_dirs/SUPERNET/epoch_40.pth \
         --out work_dirs/latents
 
 All images of both parts are seen as validation sees them, and mirrored.

@@ -59,8 +59,8 @@ def estimate_statistics(body: nn.Module, images: Tensor) -> None:
 class SwappedBody(BaseModule):
     """Body of a supernet that is another network every few batches (AIO-P's body swap).
 
-    It is not trained. In training each batch is normalised by its own statistics; in
-    evaluation the network is the largest, with the supernet's statistics.
+    It is not trained. In evaluation the network is the largest. A batch is normalised
+    by its own statistics always, as the supernet's are of other images.
 
     Args:
         space: One of Once-for-All's spaces.
@@ -90,7 +90,7 @@ class SwappedBody(BaseModule):
         self._seen = 0
         largest = extreme_arch(self.space, max)
         # In tuples: their weights are the supernet's, and belong to no checkpoint.
-        self._largest = (subnet_body(self.space, largest, self._supernet),)
+        self._largest = (subnet_body(self.space, largest, self._supernet).train(),)
         self._body = self._largest
 
     @torch.no_grad()

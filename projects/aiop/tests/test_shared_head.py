@@ -182,6 +182,9 @@ def test_a_swapped_body_changes_after_some_batches(supernet):
     assert not list(body.parameters())
     # The same network, the largest, whatever was trained on.
     assert torch.equal(body.eval()(images)[-1], body(images)[-1])
+    # Brighter images have the same maps: a batch is normalised by itself.
+    shifted = body(5 * images)[-1]
+    assert torch.allclose(shifted, body(images)[-1], atol=0.02)
     with pytest.raises(ValueError, match='interval=0'):
         SwappedBody(NAME, str(supernet), interval=0)
     assert LatentBody()(images)[0] is images
@@ -203,8 +206,13 @@ def test_the_name_of_a_leaf_tells_batch_length_and_size(path):
         if 'input_size' in step or step.type == 'RandomResizedCrop'
     ]
     assert sizes in ([int(size)], [(int(size), int(size))])
-    swapped = cfg.model.get('backbone', {}).get('type') == 'hpml_mm.SwappedBody'
-    assert swapped == ('swapped' in path.stem)
+    body = cfg.model.get('backbone', {})
+    assert (body.get('type') == 'hpml_mm.SwappedBody') == ('swapped' in path.stem)
+    # What a leaf starts from is what another leaf writes by default.
+    for found in (body.get('supernet'), cfg.model.get('head', {}).get('init_cfg')):
+        if found:
+            file = Path(found if isinstance(found, str) else found['checkpoint'])
+            assert (CONFIGS / f'{file.parent.name}.py').is_file()
 
 
 PLAIN = '../../../configs/lspet_pose/'
