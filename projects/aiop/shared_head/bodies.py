@@ -86,8 +86,8 @@ class SwappedBody(BaseModule):
             raise ValueError(f'SwappedBody: interval={interval}, at least 1 is needed')
         self.space, self.interval = get_space(space), interval
         self._supernet = read_supernet(supernet)
-        self._rng = np.random.default_rng(seed)
-        self._seen = 0
+        self.seed, self._number = seed, -1
+        self.register_buffer('batches', torch.zeros((), dtype=torch.int64))
         largest = extreme_arch(self.space, max)
         # In tuples: their weights are the supernet's, and belong to no checkpoint.
         self._largest = (subnet_body(self.space, largest, self._supernet).train(),)
@@ -98,11 +98,12 @@ class SwappedBody(BaseModule):
         """Map images (N, 3, H, W) to the last feature map, in a tuple."""
         if not self.training:
             return self._largest[0].to(x.device)(x)
-        if self._seen % self.interval == 0:
-            arch = self.space.sample(self._rng)
+        number = int(self.batches) // self.interval
+        if number != self._number:  # also where a training goes on
+            arch = self.space.sample(np.random.default_rng([self.seed, number]))
             body = subnet_body(self.space, arch, self._supernet)
-            self._body = (body.to(x.device).train(),)
-        self._seen += 1
+            self._number, self._body = number, (body.to(x.device).train(),)
+        self.batches += 1
         return self._body[0](x)
 
 

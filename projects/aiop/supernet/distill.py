@@ -77,7 +77,8 @@ class SupernetDistiller(BaseModel):
                 'SupernetDistiller: data_preprocessor needs mean and std of the images'
             )
         self.space, self.sampled, self.transplant = home, sampled, transplant
-        self.rng = np.random.default_rng(seed)
+        self.seed = seed
+        self.register_buffer('steps', torch.zeros((), dtype=torch.int64))
         layers = home.layers(extreme_arch(home, max), home.num_classes)
         self._layers = [layer for layer in layers if layer.stage is not None]
         for name, child in build_chain(self._layers, home.bn_eps).named_children():
@@ -112,10 +113,13 @@ class SupernetDistiller(BaseModel):
         self, data: dict | tuple | list, optim_wrapper: OptimWrapper
     ) -> dict[str, Tensor]:
         """Train the largest, the smallest and sampled networks on the same images."""
+        # By the number of the step, so that a training that goes on draws others.
+        rng = np.random.default_rng([self.seed, int(self.steps)])
+        self.steps += 1
         archs = {
             'largest': extreme_arch(self.space, max),
             'smallest': extreme_arch(self.space, min),
-            **{f'sampled{i}': self.space.sample(self.rng) for i in range(self.sampled)},
+            **{f'sampled{i}': self.space.sample(rng) for i in range(self.sampled)},
         }
         images = self.data_preprocessor(data, training=True)['inputs']
         targets = self._targets(images)

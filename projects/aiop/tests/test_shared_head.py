@@ -178,6 +178,9 @@ def test_a_swapped_body_changes_after_some_batches(supernet):
     assert torch.equal(maps[0], maps[1])
     assert torch.equal(maps[2], maps[3])
     assert not torch.equal(maps[1], maps[2])
+    again = SwappedBody(NAME, str(supernet), interval=2).train()
+    again.load_state_dict({'batches': torch.tensor(3)})
+    assert torch.equal(again(images)[-1], maps[3])
     assert not maps[0].requires_grad
     assert not list(body.parameters())
     # The same network, the largest, whatever was trained on.

@@ -99,6 +99,35 @@ def test_all_networks_of_the_sandwich_learn_from_the_same_images(trained):
         assert logged[-1][name] < logged[0][name]
 
 
+def test_a_training_that_goes_on_draws_the_networks_that_were_next(
+    checkpoint, monkeypatch
+):
+    drawn = []
+    features = SupernetDistiller.features
+
+    def noted(self, arch, images, batch_norm=False):
+        drawn.append(self.space.encode(arch))
+        return features(self, arch, images, batch_norm)
+
+    monkeypatch.setattr(SupernetDistiller, 'features', noted)
+    data = dict(inputs=[torch.rand(3, 32, 32) * 255 for _ in range(2)])
+
+    def train(model, steps):
+        wrapper = OptimWrapper(torch.optim.SGD(model.parameters(), lr=1e-4))
+        for _ in range(steps):
+            model.train_step(data, wrapper)
+        return model
+
+    state = train(distiller(checkpoint, sampled=2).train(), 2).state_dict()
+    train(distiller(checkpoint, sampled=2).train(), 3)
+    whole = drawn[8:]
+    assert len({*whole[2:4], *whole[6:8], *whole[10:12]}) == 6
+    other = distiller(checkpoint, sampled=2).train()
+    other.load_state_dict(state)
+    train(other, 1)
+    assert drawn[-4:] == whole[-4:]
+
+
 def test_only_the_largest_network_keeps_statistics(trained):
     model, logged = trained
     assert model.first_conv.bn.num_batches_tracked == len(logged)
