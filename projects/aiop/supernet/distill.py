@@ -218,6 +218,8 @@ class SupernetDistiller(BaseModel):
     def _targets(self, images: Tensor) -> list[Tensor]:
         """Teacher's map for each of the networks' maps."""
         processor = self.data_preprocessor
+        if not self.teacher.is_init:  # the model was not initialised, but loaded
+            self.teacher.init_weights()
         pixels = images * processor.std + processor.mean
         maps = self.teacher.to(images.device)((pixels - _TEACHER_MEAN) / _TEACHER_STD)
         return [*maps[: self.maps - 1], maps[-1]]

@@ -167,6 +167,17 @@ def test_validation_scores_networks_by_their_own_statistics(trained):
     assert metric.compute_metrics(metric.results) == {'largest': pytest.approx(0.3)}
 
 
+@torch.no_grad()
+def test_a_model_that_is_loaded_alone_has_its_teacher(checkpoint):
+    whole = distiller(checkpoint).eval()
+    loaded = SupernetDistiller(
+        MOBILENET_V3, checkpoint, data_preprocessor=preprocessor()
+    ).eval()
+    loaded.load_state_dict(whole.state_dict())
+    images = torch.randn(2, 3, 32, 32)
+    assert loaded(images, mode='predict') == whole(images, mode='predict')
+
+
 def test_r2_is_the_share_of_the_variance_of_each_map(checkpoint):
     model = distiller(checkpoint)
     model.aim = torch.nn.Identity()
