@@ -1,5 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,14 +9,17 @@ from hpml_mm.experiments.rows import read_results
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.spaces import get_space
+from hpml_mm.predictor.tasks.table import TaskTable
 from projects.aiop.labels.__main__ import main
-from projects.aiop.labels.judge import Labels, judge
+from projects.aiop.labels.judge import Labels, judge, noise
 from projects.aiop.labels.noise import (
     agreement,
     ceiling_of_mean,
     ceiling_of_one,
     gain,
 )
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -179,3 +183,19 @@ def test_the_command_writes_noise_and_verdicts(tmp_path, capsys):
     with pytest.raises(SystemExit):
         main(['poses'])
     assert 'NAME=TABLE' in capsys.readouterr().err
+
+
+def test_the_committed_labels_are_those_of_the_rows():
+    place = ROOT / 'projects/aiop/tables/ofa-mbv3-w1.0_lspet.csv'
+    table, seeds = (
+        TaskTable.read(path) for path in (place, place.with_suffix('.seeds.csv'))
+    )
+    assert table.names == seeds.names
+    assert table.scores[:, 0] == pytest.approx(seeds.scores.mean(axis=1))
+    rows = {
+        (row.experiment, row.metric): row
+        for row in read_results(ROOT / 'results/labels.csv')
+    }
+    for metric, found in noise(seeds).items():
+        row = rows['labels/poses/seeds', f'{metric}(1)']
+        assert (row.value, row.n) == (pytest.approx(found.value, abs=1e-5), found.n)
