@@ -1,7 +1,6 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 """Rankings of labelled networks by costs, by other tasks and by predictors."""
 
-import copy
 import dataclasses
 from collections.abc import Iterator, Mapping
 
@@ -13,6 +12,7 @@ from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.spaces import get_space
 from hpml_mm.predictor.tasks.features import FeatureSets
 from hpml_mm.predictor.tasks.predictor import TaskPredictor
+from hpml_mm.predictor.tasks.regressors import mean_regressor
 from hpml_mm.predictor.tasks.table import TaskTable
 
 from .noise import Interval, agreement, ceiling_of_mean, ceiling_of_one, gain
@@ -112,19 +112,14 @@ class Labels:
         found = predictor.predict(features_of(GraphCache.from_entries(entries)))
         return predictor.metric.orient(found)
 
-    def shuffled(self, seed: int) -> 'Labels':
-        """The same networks, each with the label of another one."""
-        order = np.random.default_rng(seed).permutation(len(self.archs))
-        other = copy.copy(self)
-        other.table = dataclasses.replace(self.table, scores=self.table.scores[order])
-        other.scores = self.scores[order]
-        return other
-
-    def cross_predict(self, *more: np.ndarray, draws: int = _DRAWS) -> np.ndarray:
+    def cross_predict(
+        self, scores: np.ndarray, *more: np.ndarray, draws: int = _DRAWS
+    ) -> np.ndarray:
         """Predict each quarter of the networks from the rest, in turn.
 
         Args:
-            more: Further feature sets (G, F).
+            scores: (G,) labels to learn from, greater is better.
+            more: Predictions of other tasks, each (G, 1).
             draws: Divisions into quarters.
 
         Returns:
@@ -134,14 +129,10 @@ class Labels:
         found = np.zeros((draws, len(self.archs)))
         for draw in range(draws):
             for train, test in _folds(len(self.archs), draw):
-                predictor = TaskPredictor.fit(
-                    self.table.take(train),
-                    self.task,
-                    features=features.take(train),
-                    seed=draw,
-                )
-                predicted = predictor.predict(features.take(test))
-                found[draw, test] = predictor.metric.orient(predicted)
+                # The last sets are predictions of other tasks: ridge sees them alone.
+                model = mean_regressor(len(more), seed=draw)
+                model.fit(features.take(train), scores[train])
+                found[draw, test] = model.predict(features.take(test))
         return found.mean(axis=0)
 
 
@@ -167,12 +158,12 @@ def judge(
         ValueError: Labels are too few, or all equal.
     """
     rankings = {'macs': labels.macs, 'params': labels.params}
-    rankings['own labels'] = labels.cross_predict()
+    rankings['own labels'] = labels.cross_predict(labels.scores)
     nulls = {'own labels': _null(labels)}
     if known is not None:
         transferred = known.transfer(labels.archs)
         rankings['known task'] = transferred
-        beside = labels.cross_predict(transferred[:, None])
+        beside = labels.cross_predict(labels.scores, transferred[:, None])
         rankings['own labels and known task'] = beside
         nulls['own labels and known task'] = _null(labels, transferred[:, None])
     for name, other in (others or {}).items():
@@ -187,9 +178,9 @@ def _null(labels: Labels, *more: np.ndarray) -> tuple[float, ...]:
     """SRCC of cross-predictions of labels that are shuffled, with those."""
     found = []
     for seed in range(_PERMUTATIONS):
-        other = labels.shuffled(seed)
-        predicted = other.cross_predict(*more, draws=1)
-        found.append(agreement(predicted, other.scores).value)
+        shuffled = np.random.default_rng(seed).permutation(labels.scores)
+        predicted = labels.cross_predict(shuffled, *more, draws=1)
+        found.append(agreement(predicted, shuffled).value)
     return tuple(found)
 
 
