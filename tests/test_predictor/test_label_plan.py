@@ -88,6 +88,9 @@ def test_a_folder_is_of_one_plan(tmp_path):
     other = dataclasses.replace(PLAN, supernet=net, weights='1')
     claim_folder(tmp_path / 'c', other, tmp_path / 'c.csv')
     assert (tmp_path / 'c' / 'supernet.pth').read_text() == 'weights'
+    (tmp_path / 'c' / 'supernet.pth').unlink()  # as if killed before it was copied
+    claim_folder(tmp_path / 'c', other, tmp_path / 'c.csv')
+    assert (tmp_path / 'c' / 'supernet.pth').read_text() == 'weights'
     moved = dataclasses.replace(other, supernet='elsewhere/net.pth')
     claim_folder(tmp_path / 'c', moved, tmp_path / 'c.csv')
     other = dataclasses.replace(other, weights='2')

@@ -85,12 +85,18 @@ def claim_folder(folder: Path, plan: Plan, table: Path) -> None:
                     f'{folder}, where trainings would go, holds {others[0].name} and '
                     'no labels: choose another --out'
                 )
-            if plan.supernet is not None:
-                with replacing(own_supernet(folder, plan.supernet)) as beside:
-                    shutil.copyfile(Path(plan.supernet).expanduser(), beside)
             write_atomic(note, dump_strict(wanted))
-            return
-    held = read_json(note)
+        _refuse_others(folder, plan, wanted, read_json(note))
+        if plan.supernet is not None:
+            copy = own_supernet(folder, plan.supernet)
+            if not copy.is_file():  # also where a command was killed before it
+                with replacing(copy) as beside:
+                    shutil.copyfile(Path(plan.supernet).expanduser(), beside)
+
+
+def _refuse_others(
+    folder: Path, plan: Plan, wanted: Mapping[str, Any], held: Any
+) -> None:
     held = held if isinstance(held, dict) else {}
     same_weights = plan.weights is not None and held.get('weights') == plan.weights
     for key, value in wanted.items():
