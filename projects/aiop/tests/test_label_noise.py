@@ -9,6 +9,7 @@ from hpml_mm.experiments.rows import read_results
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
 from hpml_mm.predictor.spaces import get_space
+from hpml_mm.predictor.tasks.regressors import mean_regressor
 from hpml_mm.predictor.tasks.table import TaskTable
 from projects.aiop.labels.__main__ import main
 from projects.aiop.labels.judge import Labels, judge, noise
@@ -127,12 +128,20 @@ def test_costs_other_tasks_and_predictors_are_judged():
     assert max(found['own labels'].null) < found['own labels'].srcc.value
 
 
-def test_what_another_task_tells_is_made_use_of():
-    """Features and a few noisy labels tell little here, the other task tells all."""
+def test_what_another_task_tells_is_made_use_of(monkeypatch):
+    """Features tell little here, the other task tells all, by ridge regression too."""
+    seen = []
+
+    def noted(others=0, seed=0):
+        seen.append(others)
+        return mean_regressor(others, seed)
+
+    monkeypatch.setattr('projects.aiop.labels.judge.mean_regressor', noted)
     scores = np.random.default_rng(0).normal(size=24)
     labels = Labels(toy(lambda graph, number: float(scores[number])))
     alone = labels.cross_predict(scores)
     both = labels.cross_predict(scores, scores[:, None])
+    assert seen == [0] * 4 + [1] * 4
     assert agreement(both, scores).value > agreement(alone, scores).value + 0.4
 
 
