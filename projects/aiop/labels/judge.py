@@ -113,7 +113,7 @@ class Labels:
         return predictor.metric.orient(found)
 
     def cross_predict(
-        self, scores: np.ndarray, *more: np.ndarray, draws: int = _DRAWS
+        self, scores: np.ndarray, *more: np.ndarray, draws: int
     ) -> np.ndarray:
         """Predict each quarter of the networks from the rest, in turn.
 
@@ -158,12 +158,12 @@ def judge(
         ValueError: Labels are too few, or all equal.
     """
     rankings = {'macs': labels.macs, 'params': labels.params}
-    rankings['own labels'] = labels.cross_predict(labels.scores)
+    rankings['own labels'] = labels.cross_predict(labels.scores, draws=_DRAWS)
     nulls = {'own labels': _null(labels)}
     if known is not None:
         transferred = known.transfer(labels.archs)
         rankings['known task'] = transferred
-        beside = labels.cross_predict(labels.scores, transferred[:, None])
+        beside = labels.cross_predict(labels.scores, transferred[:, None], draws=_DRAWS)
         rankings['own labels and known task'] = beside
         nulls['own labels and known task'] = _null(labels, transferred[:, None])
     for name, other in (others or {}).items():

@@ -139,8 +139,8 @@ def test_what_another_task_tells_is_made_use_of(monkeypatch):
     monkeypatch.setattr('projects.aiop.labels.judge.mean_regressor', noted)
     scores = np.random.default_rng(0).normal(size=24)
     labels = Labels(toy(lambda graph, number: float(scores[number])))
-    alone = labels.cross_predict(scores)
-    both = labels.cross_predict(scores, scores[:, None])
+    alone = labels.cross_predict(scores, draws=1)
+    both = labels.cross_predict(scores, scores[:, None], draws=1)
     assert seen == [0] * 4 + [1] * 4
     assert agreement(both, scores).value > agreement(alone, scores).value + 0.4
 
