@@ -51,11 +51,13 @@ def main(argv: list[str] | None = None) -> None:
     space, supernet = get_space(args.space), read_supernet(args.supernet)
     calibration = None
     for part in ('train', 'val'):
-        samples = list(_samples(cfg, part))
+        numbers, images = _samples(cfg, part, flipped=False)
+        _, mirrored = _samples(cfg, part, flipped=True)
         if calibration is None:
-            calibration = torch.stack([image for _, image in samples[:_CALIBRATION]])
+            calibration = images[:_CALIBRATION]
+        parts = (torch.tensor(numbers), images, mirrored)
         found = latents(
-            _batches(samples, args.batch),
+            _batches(parts, args.batch),
             space,
             supernet,
             args.per_bin,
@@ -66,28 +68,40 @@ def main(argv: list[str] | None = None) -> None:
         print(f'{save_latents(path, found)} images in {path}')
 
 
-def _samples(cfg: Config, part: str) -> Iterator[tuple[int, Tensor]]:
-    """Annotation's number and normalised image of each sample, not augmented."""
+def _samples(cfg: Config, part: str, flipped: bool) -> tuple[list[int], Tensor]:
+    """Annotations' numbers and normalised (N, 3, H, W) images, not augmented.
+
+    Mirrored ones are made by the pipeline: a mirrored crop is not the mirror image of a
+    crop, whose target would be a pixel away.
+    """
     settings = cfg[f'{part}_dataloader'].dataset.copy()
-    settings.pipeline = cfg.val_dataloader.dataset.pipeline
+    settings.pipeline = list(cfg.val_dataloader.dataset.pipeline)
+    if flipped:
+        places = [step['type'] for step in settings.pipeline]
+        flip = dict(type='RandomFlip', direction='horizontal', prob=1.0)
+        settings.pipeline.insert(places.index('TopdownAffine'), flip)
     settings.test_mode = True
     data = DATASETS.build(settings)
     processor = MODELS.build(cfg.model.data_preprocessor)
+    numbers, images = [], []
     for index in range(len(data)):
         sample = data[index]
         batch = {
             'inputs': [sample['inputs']],
             'data_samples': [sample['data_samples']],
         }
-        yield sample['data_samples'].id, processor(batch)['inputs'][0]
+        numbers.append(sample['data_samples'].id)
+        images.append(processor(batch)['inputs'][0])
+    return numbers, torch.stack(images)
 
 
 def _batches(
-    samples: list[tuple[int, Tensor]], size: int
-) -> Iterator[tuple[list[int], Tensor]]:
-    for start in range(0, len(samples), size):
-        numbers, images = zip(*samples[start : start + size], strict=True)
-        yield list(numbers), torch.stack(images)
+    parts: tuple[Tensor, ...], size: int
+) -> Iterator[tuple[list[int], Tensor, Tensor]]:
+    for numbers, images, mirrored in zip(
+        *(part.split(size) for part in parts), strict=True
+    ):
+        yield numbers.tolist(), images, mirrored
 
 
 if __name__ == '__main__':

@@ -32,7 +32,7 @@ def latent_key(sample: int, flipped: bool, part: str) -> str:
 
 @torch.no_grad()
 def latents(
-    batches: Iterable[tuple[list[int], Tensor]],
+    batches: Iterable[tuple[list[int], Tensor, Tensor]],
     space: SearchSpace,
     supernet: Mapping[str, Tensor],
     per_bin: int = 2,
@@ -45,7 +45,8 @@ def latents(
     batches are single images.
 
     Args:
-        batches: Numbers of samples, and their (N, 3, H, W) images as networks get them.
+        batches: Numbers of samples, their (N, 3, H, W) images as networks get them, and
+            those of the mirrored photographs.
         space: One of Once-for-All's spaces.
         supernet: State dictionary of the supernet.
         per_bin: Networks of each of the five depth bins.
@@ -66,9 +67,8 @@ def latents(
 
     pool = ArchPool(space, per_bin, np.random.default_rng(seed))
     bodies = [body(arch) for arch in pool.archs]
-    for samples, images in batches:
-        for flipped in (False, True):
-            seen = images.flip(-1) if flipped else images
+    for samples, images, mirrored in batches:
+        for flipped, seen in ((False, images), (True, mirrored)):
             maps = torch.stack([net(seen)[-1] for net in bodies])
             pairs = zip(samples, maps.mean(0), maps.std(0), strict=True)
             for sample, mean, std in pairs:

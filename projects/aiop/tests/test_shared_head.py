@@ -8,13 +8,15 @@ import numpy as np
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.registry import init_default_scope
+from mmpose.registry import DATASETS, MODELS
 
 from hpml_mm.config.overrides import load_config
 from hpml_mm.predictor.spaces import get_space
 from hpml_mm.runner import build_runner
 from projects.aiop.archs import ArchPool, depth_bin, extreme_arch
 from projects.aiop.shared_head import LatentBody, LoadLatent, SwappedBody
-from projects.aiop.shared_head.__main__ import main
+from projects.aiop.shared_head.__main__ import _samples, main
 from projects.aiop.shared_head.bodies import estimate_statistics, subnet_body
 from projects.aiop.shared_head.latents import latents, save_latents
 
@@ -95,7 +97,8 @@ def test_the_oldest_network_gives_way_to_one_of_the_next_bin(space):
 @torch.no_grad()
 def test_latents_are_mean_and_unbiased_deviation_over_networks(space, weights):
     images = torch.randn(1, 3, 32, 32)
-    found = dict(latents([([7], images)], space, weights, per_bin=1, seed=5))
+    batch = ([7], images, images.flip(-1))
+    found = dict(latents([batch], space, weights, per_bin=1, seed=5))
     pool = ArchPool(space, 1, np.random.default_rng(5))
     for flipped, name in ((False, 'plain'), (True, 'flipped')):
         seen = images.flip(-1) if flipped else images
@@ -114,10 +117,30 @@ def test_latents_are_mean_and_unbiased_deviation_over_networks(space, weights):
 @torch.no_grad()
 def test_a_network_is_replaced_after_each_batch(space, weights):
     images = torch.randn(1, 3, 32, 32)
-    found = dict(latents([([1], images), ([2], images)], space, weights, 1, 0))
+    seen = (images, images)
+    found = dict(latents([([1], *seen), ([2], *seen)], space, weights, 1, 0))
     assert not torch.equal(found['1/plain/mean'], found['2/plain/mean'])
-    again = dict(latents([([1, 2], images.repeat(2, 1, 1, 1))], space, weights, 1, 0))
+    both = [images.repeat(2, 1, 1, 1)] * 2
+    again = dict(latents([([1, 2], *both)], space, weights, 1, 0))
     assert torch.equal(again['1/plain/mean'], again['2/plain/mean'])
+
+
+@pytest.mark.real_data
+def test_mirrored_images_are_those_that_training_sees(few):
+    cfg = load_config(str(CONFIGS / PLAIN), few)
+    cfg.train_dataloader.dataset.pipeline = [
+        dict(step, prob=1.0) if step.type == 'RandomFlip' else step
+        for step in cfg.train_dataloader.dataset.pipeline
+        if step.type != 'RandomBBoxTransform'
+    ]
+    init_default_scope('mmpose')
+    numbers, mirrored = _samples(cfg, 'train', flipped=True)
+    data = DATASETS.build(cfg.train_dataloader.dataset)
+    processor = MODELS.build(cfg.model.data_preprocessor)
+    assert len(numbers) == len(data) == 8
+    for index, image in enumerate(mirrored):
+        seen = processor({'inputs': [data[index]['inputs']], 'data_samples': []})
+        assert torch.equal(seen['inputs'][0], image)
 
 
 @torch.no_grad()
