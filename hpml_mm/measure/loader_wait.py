@@ -221,7 +221,7 @@ class WaitCounter:
     """
 
     def __init__(self) -> None:
-        self._window = WaitTotals()
+        self._window: list[tuple[float, float, bool]] = []
         self._epoch: list[WaitTotals] = []
         self._run: list[WaitTotals] = []
 
@@ -233,15 +233,21 @@ class WaitCounter:
             total: Seconds of the whole iteration, this wait included.
             first: True if an iterator was started for its batch.
         """
-        if first:
-            one = WaitTotals(first_wait=wait, first_total=total, firsts=1)
-        else:
-            one = WaitTotals(wait=wait, steady=total)
-        self._window = self._window.plus(one)
+        self._window.append((wait, total, first))
 
     def window_totals(self, idle: float = 0.0, device: float = 0.0) -> WaitTotals:
         """Sums of the open window of this process."""
-        return self._window._replace(idle=idle, device=device)
+        firsts = [one for one in self._window if one[2]]
+        steady = [one for one in self._window if not one[2]]
+        return WaitTotals(
+            wait=sum(wait for wait, _, _ in steady),
+            steady=sum(total for _, total, _ in steady),
+            first_wait=sum(wait for wait, _, _ in firsts),
+            first_total=sum(total for _, total, _ in firsts),
+            firsts=len(firsts),
+            idle=idle,
+            device=device,
+        )
 
     def close_window(self, processes: Sequence[WaitTotals]) -> dict[str, float | None]:
         """Close the open window.
@@ -252,7 +258,7 @@ class WaitCounter:
         Returns:
             The shares of this window.
         """
-        self._window = WaitTotals()
+        self._window = []
         self._epoch = _add_each(self._epoch, processes)
         self._run = _add_each(self._run, processes)
         return _report(processes)

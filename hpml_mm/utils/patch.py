@@ -2,11 +2,12 @@
 """Patches of a method that go without a trace, and stand-ins for an object."""
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from types import MethodType
 from typing import Any
 
 _MISSING = object()
+Listener = tuple[Callable | None, Callable | None, object]
 
 
 class _Patched:
@@ -22,8 +23,26 @@ class _Patched:
         self._name = name
         # What an object hides of its class, or what a class itself defines.
         self.hidden = vars(target).get(name, _MISSING)
-        self.listeners: list[tuple[Callable | None, Callable | None, object]] = []
+        self.listeners: list[Listener] = []
+        #: Those of them that do something; the others have calls counted.
+        self.callers: tuple[Listener, ...] = ()
         self.depth = 0
+
+    def add(self, listener: Listener) -> None:
+        """Call a listener from the next call on."""
+        self.listeners.append(listener)
+        self._sort()
+
+    def remove(self, listener: Listener) -> None:
+        """Forget a listener, if it is there."""
+        if listener in self.listeners:
+            self.listeners.remove(listener)
+            self._sort()
+
+    def _sort(self) -> None:
+        self.callers = tuple(
+            one for one in self.listeners if one[0] is not None or one[1] is not None
+        )
 
     @property
     def method(self) -> Callable:
@@ -42,20 +61,31 @@ class _Patched:
         return self.method.__reduce__()  # type: ignore[return-value]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        with ExitStack() as stack:
-            self.depth += 1
-            stack.callback(self._ended)
-            for before, after, unless in tuple(self.listeners):
+        # Without an ExitStack: this is around each stage of hooks of each iteration.
+        afters: list[Callable] = []
+        self.depth += 1
+        try:
+            for before, after, unless in self.callers:
                 if unless is not None and args and args[0] is unless:
                     continue
                 if before is not None:
                     before()
                 if after is not None:
-                    stack.callback(after)
+                    afters.append(after)
             return self.method(*args, **kwargs)
+        finally:
+            self._end(afters)
 
-    def _ended(self) -> None:
-        self.depth -= 1
+    def _end(self, afters: list[Callable]) -> None:
+        """Call what is left of ``afters``, the last first, whatever one of them did."""
+        try:
+            while afters:
+                afters.pop()()
+        finally:
+            if afters:
+                self._end(afters)
+            else:
+                self.depth -= 1
 
 
 def patch(
@@ -87,11 +117,10 @@ def patch(
         patched = _Patched(target, name)
         setattr(target, name, patched)
     listener = (before, after, unless)
-    patched.listeners.append(listener)
+    patched.add(listener)
 
     def undo() -> None:
-        if listener in patched.listeners:
-            patched.listeners.remove(listener)
+        patched.remove(listener)
         # Somebody else may have wrapped ours: it then stays, as a pass-through.
         if patched.listeners or vars(target).get(name) is not patched:
             return

@@ -153,3 +153,19 @@ def test_running_calls_can_be_left_out():
     assert target.run() == (0, 0)
     patch(target, 'run')
     assert target.run() == (0, 1)
+
+
+def test_whatever_a_listener_raises_the_others_are_called():
+    target = Target()
+
+    def fail():
+        raise ValueError('a listener')
+
+    for name in 'ab':
+        wrap(target, name)
+    patch(target, 'act', after=fail)
+    wrap(target, 'c')
+    with pytest.raises(ValueError, match='a listener'):
+        target.act('word')
+    assert target.log == ['+a', '+b', '+c', 'word', '-c', '-b', '-a']
+    assert calls_running(target, 'act') == 0

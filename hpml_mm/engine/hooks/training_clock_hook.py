@@ -134,7 +134,7 @@ class TrainingClockHook(LoopHook):
             self.return_to_training()
 
     def _stage_ended(self, runner: Runner) -> None:
-        if not self.nested(runner):
+        if self._hook_away and not self.nested(runner):
             self._hook_returns()
 
     def _mode_set(self, runner: Runner, model: nn.Module) -> None:
