@@ -35,6 +35,8 @@ _FILE = re.compile(r'# (\S+\.py)\n')
 NOT_RUN = {
     'make ': 'CI runs the tests through one of them',
     'tensorboard ': 'never ends; a test of its own starts and stops it',
+    'python -m projects.gpu --dry-run': 'test_gpu_proof.py runs it, with more stages',
+    'hpml data duplicates data/fer2013': 'test_find_duplicates.py counts what it finds',
     'optuna-dashboard ': 'never ends; test_search_dashboard.py starts and stops one',
 }
 #: What makes a training short: one batch of each loader, and one epoch.

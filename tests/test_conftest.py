@@ -109,7 +109,7 @@ def test_part_of_the_data_missing(run_pytest, tmp_path):
 
 @pytest.mark.parametrize(
     ('arguments', 'devices'),
-    [([], ''), (['-m', 'not slow'], ''), (['-m', 'gpu'], '5'), (['-m', 'gpu'], '')],
+    [([], ''), (['-m', 'gpu'], '5')],
 )
 def test_only_gpu_tests_see_a_gpu(run_pytest, tmp_path, arguments, devices):
     (tmp_path / 'test_it.py').write_text(

@@ -21,6 +21,7 @@ _TOP = 15
 _STEPS = 3
 _SECONDS = 2.0
 _LEAST_ITERATIONS = 4
+_LOOP_ITERATIONS = 2000
 
 
 class StageClock:
@@ -130,7 +131,7 @@ def hook_profile(runner: Runner, session: Session) -> str:
                 name = type(hook).__name__
                 undo.callback(clock.time_calls(hook, method, name))
         steps = session.steps()
-        count = 2000
+        count = _LOOP_ITERATIONS
         for _ in islice(steps, 100):
             pass
         clock.seconds.clear()

@@ -25,7 +25,7 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 from hpml_mm.compat.packages import FOR_POSES, SAME_FOLDER, installed
-from hpml_mm.compat.xtcocotools import StandIn
+from hpml_mm.compat.stand_in import StandIn
 
 from .outputs import add_json_option
 

@@ -129,10 +129,12 @@ def judge(folder: Path, failed: bool, expected: int | None) -> str | None:
 
 
 def run(quick: bool) -> list[Outcome]:
-    """Resume behind every kind of damage; also with MMEngine's own hook."""
+    """Resume behind every kind of damage; in full with MMEngine's own hook, too."""
     warm_up()
     cases = CASES[:6] + CASES[45:] if quick else CASES
     arms = {'hpml_mm': 'hpml_mm.CheckpointHook', 'stock': 'mmengine.CheckpointHook'}
+    if quick:
+        del arms['stock']
     outcomes = []
     with tempfile.TemporaryDirectory(prefix='damaged-') as root:
         for arm, kind in arms.items():

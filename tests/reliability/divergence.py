@@ -229,16 +229,17 @@ def sound(case: Case) -> str | None:
 
 
 def run(quick: bool) -> list[Outcome]:
-    """Train all cases; those that go astray with MMEngine alone, too."""
+    """Train all cases; in full, those that go astray with MMEngine alone, too."""
     ours, stock = Outcome(PROMISE, 'hpml_mm'), Outcome(PROMISE, 'stock')
     alarms = Outcome(HEALTHY, 'hpml_mm')
     step = 3 if quick else 1
     for name, case in list(SICK.items())[::step]:
         ours.add(name, sick(case, ours=True))
-        stock.add(name, sick(case, ours=False))
+        if not quick:
+            stock.add(name, sick(case, ours=False))
     for name, case in list(SOUND.items())[::step]:
         alarms.add(name, sound(case))
-    return [ours, stock, alarms]
+    return [ours, alarms] if quick else [ours, stock, alarms]
 
 
 if __name__ == '__main__':

@@ -122,10 +122,12 @@ def one_round(hook: dict, seed: int) -> str | None:
 
 
 def run(quick: bool) -> list[Outcome]:
-    """Kill hundreds of trainings; some of MMEngine's own hook for comparison."""
+    """Kill hundreds of trainings; in full, some of MMEngine's own hook as well."""
     warm_up()
     outcomes = []
     for promise, arm, hook, rounds in CASES:
+        if quick and arm == 'stock':
+            continue
         outcome = Outcome(promise, arm)
         for seed in range(rounds // 20 if quick else rounds):
             outcome.add(f'kill {seed}', one_round(hook, seed))

@@ -13,6 +13,7 @@ from mmengine.registry import HOOKS
 from torch.utils.data import DataLoader
 from toy_tools import DATA, ROOT, TOY
 
+from hpml_mm.benchmark import profiles
 from hpml_mm.benchmark.jobs import Job, Side
 from hpml_mm.benchmark.loop_overhead import open_loop, toy_runner
 from hpml_mm.benchmark.workload import job_config, open_config, open_pipeline
@@ -39,6 +40,8 @@ def toy(tmp_path, monkeypatch):
     """A job for the toy config; ``lines`` are added to it."""
     monkeypatch.syspath_prepend(str(DATA))
     monkeypatch.setattr(sys, 'argv', ['test'])
+    monkeypatch.setattr(profiles, '_SECONDS', 0.0)
+    monkeypatch.setattr(profiles, '_LOOP_ITERATIONS', 20)
 
     def job(mode, lines='', kind='config', **settings):
         path = tmp_path / 'leaf.py'

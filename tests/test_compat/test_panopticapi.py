@@ -16,7 +16,7 @@ from hpml_mm.compat import install_panopticapi
 from hpml_mm.compat.panopticapi import SERVED
 from hpml_mm.compat.panopticapi.evaluation import PQStat
 from hpml_mm.compat.panopticapi.utils import id2rgb, rgb2id
-from hpml_mm.compat.xtcocotools import StandIn
+from hpml_mm.compat.stand_in import StandIn
 
 CLASSES = ('cat', 'cow', 'grass', 'sky')
 THINGS, STUFF = CLASSES[:2], CLASSES[2:]

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from hpml_mm.compat import install_xtcocotools
-from hpml_mm.compat.xtcocotools import SERVED, StandIn
+from hpml_mm.compat.stand_in import StandIn
+from hpml_mm.compat.xtcocotools import SERVED
 from hpml_mm.compat.xtcocotools.coco import COCO
 from hpml_mm.compat.xtcocotools.cocoeval import COCOeval
 

@@ -184,23 +184,10 @@ def test_pose_by_custom_imports(train, tmp_path):
     check_hooks(report, train.project)
 
 
-@pytest.mark.real_data
-@pytest.mark.system
-def test_pose_on_real_persons(train, real_data, tmp_path):
-    root = real_data / 'coco_person'
-    names = [f'{split}2017' for split in ('train', 'val')]
-    files = [root / 'annotations' / f'person_keypoints_{name}.json' for name in names]
-    images = tuple(root / name for name in names)
-    report = train(pose_config(tmp_path / 'some', *files, images, size=8))
-    assert report['iters'] == 4
-    assert 0 <= report['scalars']['val/coco/AP'] <= 1
-    check_hooks(report, train.project)
-
-
 @pytest.mark.parametrize(
     'kind',
     [
-        *('RTMPose-t', 'SimCC', 'MobileNet, pose', 'regression, RLE'),
+        *('RTMPose-t', 'SimCC', 'regression, RLE'),
         *('ShuffleNet', 'DeiT, distilled', 'SimSiam'),
         *('RetinaNet', 'YOLOX', 'DETR'),
     ],

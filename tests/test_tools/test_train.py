@@ -91,17 +91,6 @@ def test_a_metric_that_does_not_come_costs_no_epoch(tmp_path):
     assert summary(place)['train']['iters'] == 12
 
 
-@pytest.mark.parametrize('content', [b'no checkpoint', b'PK\x03\x04 the first half'])
-def test_a_checkpoint_that_is_cut_off_is_named(tmp_path, content):
-    (tmp_path / 'half.pth').write_bytes(content)
-    done = run_tool(
-        'train.py', TOY, '--cfg-options', 'load_from=half.pth', cwd=tmp_path
-    )
-    assert done.returncode == 2
-    assert 'error: half.pth cannot be read as a checkpoint: ' in done.stderr
-    assert 'Traceback' not in done.stderr + done.stdout
-
-
 def test_a_traceback_is_shown_on_request(tmp_path):
     done = run_tool('train.py', 'gone.py', cwd=tmp_path, HPML_MM_DEBUG='1')
     assert 'Traceback' in done.stderr
@@ -116,8 +105,18 @@ def test_a_bug_keeps_its_traceback_and_leaves_a_summary(tmp_path):
     assert summary(tmp_path / 'work_dirs' / 'toy_2e--bug')['status'] == 'failed'
 
 
+@pytest.fixture(scope='module')
+def unbroken(tmp_path_factory):
+    """Weights of a run that was never stopped."""
+    place = tmp_path_factory.mktemp('unbroken')
+    assert run_tool('train.py', TOY, cwd=place).returncode == 0
+    return weights(place / 'work_dirs' / 'toy_2e' / 'epoch_2.pth')
+
+
 @pytest.mark.parametrize(('name', 'code'), [('SIGTERM', 143), ('SIGINT', 130)])
-def test_a_stopped_run_is_resumed_by_the_command_it_says(tmp_path, name, code):
+def test_a_stopped_run_is_resumed_by_the_command_it_says(
+    tmp_path, unbroken, name, code
+):
     config = tmp_path / 'toy_stop.py'
     stop = f"dict(type='SignalAtHook', iteration=8, name='{name}')"
     hooks = '_base_.custom_hooks'
@@ -139,11 +138,8 @@ def test_a_stopped_run_is_resumed_by_the_command_it_says(tmp_path, name, code):
     assert summary(place)['status'] == 'finished'
     assert summary(place)['train']['iters'] == 12
 
-    whole = run_tool('train.py', TOY, cwd=tmp_path)
-    assert whole.returncode == 0
-    expected = weights(tmp_path / 'work_dirs' / 'toy_2e' / 'epoch_2.pth')
     for key, tensor in weights(place / 'epoch_2.pth').items():
-        assert torch.equal(tensor, expected[key]), key
+        assert torch.equal(tensor, unbroken[key]), key
 
 
 def test_a_signal_that_kills_the_workers_too_loses_nothing(tmp_path):

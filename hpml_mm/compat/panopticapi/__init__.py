@@ -5,9 +5,7 @@ MMDetection needs four names of it to read panoptic maps and to evaluate them. A
 installed panopticapi goes first.
 """
 
-import sys
-
-from hpml_mm.compat.xtcocotools import StandIn
+from hpml_mm.compat import stand_in
 
 # Module -> the one whose names it gets; none for the package itself.
 SERVED = {
@@ -18,12 +16,5 @@ SERVED = {
 
 
 def install_panopticapi() -> None:
-    """Let ``import panopticapi`` find the stand-in where nothing else is found.
-
-    Imports nothing, and may be called any number of times.
-    """
-    if not any(
-        isinstance(finder, StandIn) and finder.served is SERVED
-        for finder in sys.meta_path
-    ):
-        sys.meta_path.append(StandIn(SERVED))
+    """Let ``import panopticapi`` find the stand-in where nothing else is found."""
+    stand_in.install(SERVED)
