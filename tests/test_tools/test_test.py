@@ -38,14 +38,14 @@ def test_both_formats_give_the_accuracy_of_training(trained, tmp_path):
         'export', TOY, checkpoint, '--out', 'toy.safetensors', cwd=tmp_path
     )
     assert export.returncode == 0, export.stderr
-    done = call_tool('test', TOY, 'toy.safetensors', cwd=tmp_path)
+    done = run_tool('test.py', TOY, 'toy.safetensors', cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert summary(tmp_path)['metrics']['accuracy/top1'] == accuracy
 
 
 def test_without_the_summary_hook_the_result_is_still_written(trained, tmp_path):
     options = ['--cfg-options', 'custom_hooks=[]', '--work-dir', 'here']
-    done = call_tool('test', TOY, trained[0], *options, cwd=tmp_path)
+    done = run_tool('test.py', TOY, trained[0], *options, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / 'here' / 'summary.json').read_text())
     assert found['metrics'] == {'accuracy/top1': trained[1]}
@@ -88,7 +88,7 @@ def test_results_that_cannot_be_written_are_refused_at_once(tmp_path, words, mes
 def test_a_checkpoint_that_cannot_be_right_is_one_line(tmp_path):
     path = tmp_path / 'a.pth'
     torch.save({'state_dict': {'other.weight': torch.ones(1)}}, path)
-    done = call_tool('test', TOY, 'a.pth', cwd=tmp_path)
+    done = run_tool('test.py', TOY, 'a.pth', cwd=tmp_path)
     assert done.returncode == 2
     said = [line for line in done.stderr.splitlines() if line.startswith('error')]
     assert len(said) == 1
