@@ -7,7 +7,7 @@ from types import MethodType
 from typing import Any
 
 _MISSING = object()
-Listener = tuple[Callable | None, Callable | None, object]
+_Listener = tuple[Callable | None, Callable | None, object]
 
 
 class _Patched:
@@ -23,23 +23,23 @@ class _Patched:
         self._name = name
         # What an object hides of its class, or what a class itself defines.
         self.hidden = vars(target).get(name, _MISSING)
-        self.listeners: list[Listener] = []
+        self.listeners: list[_Listener] = []
         #: Those of them that do something; the others have calls counted.
-        self.callers: tuple[Listener, ...] = ()
+        self.callers: tuple[_Listener, ...] = ()
         self.depth = 0
 
-    def add(self, listener: Listener) -> None:
+    def add(self, listener: _Listener) -> None:
         """Call a listener from the next call on."""
         self.listeners.append(listener)
-        self._sort()
+        self._choose_callers()
 
-    def remove(self, listener: Listener) -> None:
+    def remove(self, listener: _Listener) -> None:
         """Forget a listener, if it is there."""
         if listener in self.listeners:
             self.listeners.remove(listener)
-            self._sort()
+            self._choose_callers()
 
-    def _sort(self) -> None:
+    def _choose_callers(self) -> None:
         self.callers = tuple(
             one for one in self.listeners if one[0] is not None or one[1] is not None
         )

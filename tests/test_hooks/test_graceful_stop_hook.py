@@ -58,7 +58,7 @@ def unbroken(request, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('iteration', [4, 6])
+@pytest.mark.parametrize('iteration', [1, 4, 6, 9])
 def test_a_resumed_run_ends_as_an_uninterrupted_one(tmp_path, unbroken, iteration):
     whole, by = unbroken
     part, code = train(tmp_path / 'part', [signal_at(iteration)], **by)

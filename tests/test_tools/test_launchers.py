@@ -15,7 +15,6 @@ from toy_tools import ROOT, TOY, environment, run_tool
 from hpml_mm.cli.launchers import is_one_of_many, process_variables
 from hpml_mm.runner import meeting_place_of_restart
 
-# Starts its command SLURM_NTASKS times, as srun does, and keeps the words before it.
 MPI = {
     'OMPI_COMM_WORLD_RANK': '3',
     'OMPI_COMM_WORLD_SIZE': '4',

@@ -78,6 +78,11 @@ def _samples(cfg: Config, part: str, flipped: bool) -> tuple[list[int], Tensor]:
     settings.pipeline = list(cfg.val_dataloader.dataset.pipeline)
     if flipped:
         places = [step['type'] for step in settings.pipeline]
+        if 'TopdownAffine' not in places:
+            raise ValueError(
+                f'{cfg.filename}: the pipeline of validation has no TopdownAffine; '
+                'latents are made of top-down configs'
+            )
         flip = dict(type='RandomFlip', direction='horizontal', prob=1.0)
         settings.pipeline.insert(places.index('TopdownAffine'), flip)
     settings.test_mode = True
