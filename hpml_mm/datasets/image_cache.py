@@ -1,17 +1,21 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Cache of decoded images in memory that forked loader workers share.
+"""Cache of decoded images, in memory or on disk, that forked loader workers share.
 
-The memory is one anonymous mapping: it takes no name, no file and no space in
-``/dev/shm``, costs nothing until it is written, and is gone with its processes. Its
-front holds two counters and a log of what was stored; pixels follow. A process keeps
-its own index of the log and reads on where it stopped when it misses something, so a
-hit asks nobody.
+Pixels are one mapping, of memory or of a file without a name: it costs nothing until it
+is written, and is gone with its processes. Of a file the system keeps as many pages in
+memory as there is room for. Another mapping holds counters and a log of what was
+stored. A process keeps its own index of the log and reads on where it stopped when it
+misses something, so a hit asks nobody.
 """
 
+import errno
 import hashlib
 import mmap
 import multiprocessing
+import os
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -55,30 +59,38 @@ class ImageCache:
     has the whole budget to itself.
 
     Args:
-        num_bytes: Memory that the pixels may take. The log takes another half
-            a percent.
+        num_bytes: Room for pixels. The log takes another half a percent, in memory.
+        folder: Where the pixels' file is made; None for memory.
 
     Raises:
+        OSError: No file can be made in the folder.
         ValueError: There is no such amount of memory, or it is not above 0.
     """
 
-    def __init__(self, num_bytes: int) -> None:
+    def __init__(self, num_bytes: int, folder: str | Path | None = None) -> None:
         if num_bytes <= 0:
             raise ValueError(f'ImageCache: num_bytes={num_bytes} must be above 0')
-        self.num_bytes = num_bytes
+        self.num_bytes, self.folder = num_bytes, folder
         self._entries = num_bytes // BYTES_PER_ENTRY + 64
-        front = _aligned(ALIGNMENT + self._entries * _ENTRY.itemsize)
+        self._file = None  # open as long as the cache is there
+        if folder is not None:
+            self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115
         try:
-            self._memory = mmap.mmap(-1, front + num_bytes)
+            front = mmap.mmap(-1, ALIGNMENT + self._entries * _ENTRY.itemsize)
+            if self._file is not None:
+                self._file.truncate(num_bytes)
+            number = -1 if self._file is None else self._file.fileno()
+            pixels = mmap.mmap(number, num_bytes)
         except (OSError, OverflowError) as error:
+            where = 'memory' if folder is None else f'a file in {folder}'
             raise ValueError(
-                f'cannot set {num_bytes / 2**30:.1f} GiB of memory aside for images '
-                f'({error}); take a smaller memory_gib'
+                f'cannot set {num_bytes / 2**30:.1f} GiB of {where} aside for images '
+                f'({error}); take a smaller cache_gib'
             ) from error
         # Stored entries, bytes used, whether it was logged that the cache is full.
-        self._counters = np.frombuffer(self._memory, np.int64, 3)
-        self._log = np.frombuffer(self._memory, _ENTRY, self._entries, ALIGNMENT)
-        self._pixels = np.frombuffer(self._memory, np.uint8, num_bytes, front)
+        self._counters = np.frombuffer(front, np.int64, 3)
+        self._log = np.frombuffer(front, _ENTRY, self._entries, ALIGNMENT)
+        self._pixels = np.frombuffer(pixels, np.uint8)
         self._lock = multiprocessing.get_context('fork').Lock()
         self._index: dict[bytes, _Stored] = {}
         self._seen = 0
@@ -131,7 +143,11 @@ class ImageCache:
             self._counters[1] = end
         # Others may go on meanwhile. A process that is killed here loses the room,
         # and leaves nothing behind that another would take for an image.
-        self._pixels[offset : offset + image.nbytes] = image.reshape(-1)
+        if not self._write(offset, image):
+            with self._lock:
+                logged = self._counters[2]
+                self._counters[1:] = self.num_bytes, 1
+            return None, not logged
         with self._lock:
             count = int(self._counters[0])
             if count < self._entries:
@@ -140,6 +156,22 @@ class ImageCache:
                 self._counters[0] = count + 1
         self._read_log()
         return self._view(offset, image.shape), False
+
+    def _write(self, offset: int, image: np.ndarray) -> bool:
+        """Write pixels; whether the disk had room, which a mapping cannot tell."""
+        if self._file is None:
+            self._pixels[offset : offset + image.nbytes] = image.reshape(-1)
+            return True
+        rest = memoryview(image.reshape(-1))
+        try:
+            while rest:
+                done = os.pwrite(self._file.fileno(), rest, offset)
+                rest, offset = rest[done:], offset + done
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            return False
+        return True
 
     def _read_log(self) -> None:
         """Index the entries that any process has stored since the last call."""
@@ -158,7 +190,7 @@ class ImageCache:
         return view
 
     def __reduce__(self) -> tuple:
-        return ImageCache, (self.num_bytes,)
+        return ImageCache, (self.num_bytes, self.folder)
 
     def __deepcopy__(self, memo: dict) -> 'ImageCache':
         # A data set that is copied within a process goes on with the same images.

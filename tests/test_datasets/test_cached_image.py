@@ -32,9 +32,13 @@ def load(transform, path: str) -> np.ndarray:
     return transform({'img_path': path})['img']
 
 
-@pytest.mark.parametrize('memory_gib', [0, 2.5 * IMAGE_GIB, 0.01])
-def test_it_gives_what_mmpose_gives(paths, memory_gib):
-    ours, theirs = LoadCachedImage(memory_gib), LoadImage()
+@pytest.mark.parametrize('on_disk', [False, True])
+@pytest.mark.parametrize('cache_gib', [0, 2.5 * IMAGE_GIB, 0.01])
+def test_it_gives_what_mmpose_gives(paths, cache_gib, on_disk):
+    folder = os.path.dirname(paths[0])
+    ours = LoadCachedImage(cache_gib, folder if on_disk else None)
+    theirs = LoadImage()
+    assert len(os.listdir(folder)) == len(paths)  # its file has no name
     for path in paths * 2:
         mine, other = ours({'img_path': path}), theirs({'img_path': path})
         assert mine.keys() == other.keys()
@@ -54,8 +58,8 @@ def test_a_full_cache_warns_once(paths, messages):
     for path in paths * 3:
         load(transform, path)
     (warning,) = [text for text in messages if 'LoadCachedImage' in text]
-    assert 'holds 2 images and is full' in warning
-    assert 'memory_gib=' in warning
+    assert 'holds 2 images and has no room for more' in warning
+    assert 'cache_gib=' in warning
 
 
 def test_an_image_that_changes_on_disk(paths):
@@ -83,11 +87,13 @@ def test_a_damaged_image_is_named(paths):
         file.write('no image')
     with pytest.raises(BrokenImageError, match=r'1\.jpg cannot be decoded'):
         load(transform, paths[1])
-    for memory_gib in (0, 0.01):
+    for cache_gib in (0, 0.01):
         with pytest.raises(FileNotFoundError, match=r'gone\.jpg'):
-            load(LoadCachedImage(memory_gib), 'gone.jpg')
-    with pytest.raises(ValueError, match=r'memory_gib=-1 must be 0 or more'):
+            load(LoadCachedImage(cache_gib), 'gone.jpg')
+    with pytest.raises(ValueError, match=r'cache_gib=-1 must be 0 or more'):
         LoadCachedImage(-1)
+    with pytest.raises(FileNotFoundError, match=r"no folder cache_dir='gone'; make it"):
+        LoadCachedImage(1, 'gone')
 
 
 class Images(Dataset):

@@ -23,10 +23,14 @@ TRAIN = [
 
 
 def test_every_setting_finds_its_place():
-    fused = fuse_pipeline(TRAIN, 0.5)
+    fused = fuse_pipeline(TRAIN, 0.5, 'images')
     assert fused.encoder == CODEC
     assert fused.steps == [
-        {'type': 'hpml_mm.LoadCachedImage', 'memory_gib': 0.5},
+        {
+            'type': 'hpml_mm.LoadCachedImage',
+            'cache_gib': 0.5,
+            'cache_dir': 'images',
+        },
         {
             'type': 'hpml_mm.FusedTopdownWarp',
             'input_size': (96, 128),

@@ -1,8 +1,10 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
-"""Images in shared memory, with forked processes as in a loader."""
+"""Images in memory or a file that forked processes share, as in a loader."""
 
 import copy
+import errno
 import multiprocessing
+import os
 import pickle
 
 import numpy as np
@@ -39,8 +41,14 @@ def in_a_child(work) -> None:
     assert child.exitcode == 0
 
 
-def test_an_image_is_decoded_once():
-    cache, disk = ImageCache(10 * NUM_BYTES), Disk(7)
+@pytest.fixture(params=['memory', 'disk'])
+def folder(request, tmp_path):
+    """Where the pixels lie."""
+    return None if request.param == 'memory' else tmp_path
+
+
+def test_an_image_is_decoded_once(folder):
+    cache, disk = ImageCache(10 * NUM_BYTES, folder), Disk(7)
     for _ in range(3):
         image, is_first_miss = cache.get('a.jpg', FIRST, disk)
         assert np.array_equal(image, grey(7))
@@ -49,8 +57,8 @@ def test_an_image_is_decoded_once():
     assert len(cache) == 1
 
 
-def test_images_of_all_shapes_keep_apart():
-    cache = ImageCache(10**6)
+def test_images_of_all_shapes_keep_apart(folder):
+    cache = ImageCache(10**6, folder)
     rng = np.random.default_rng(0)
     images = {
         f'{h}x{w}': rng.integers(0, 256, (h, w, 3), np.uint8)
@@ -64,8 +72,8 @@ def test_images_of_all_shapes_keep_apart():
 
 
 @pytest.mark.parametrize('room', [10, 1])
-def test_an_image_cannot_be_changed_in_place(room):
-    cache = ImageCache(room * NUM_BYTES)
+def test_an_image_cannot_be_changed_in_place(room, folder):
+    cache = ImageCache(room * NUM_BYTES, folder)
     cache.get('first.jpg', FIRST, Disk(1))
     for _ in range(2):  # stored or not, just now or before
         image, _ = cache.get('a.jpg', FIRST, Disk(7))
@@ -129,8 +137,8 @@ def test_a_failed_read_stores_nothing():
     assert np.array_equal(cache.get('a.jpg', FIRST, Disk(5))[0], grey(5))
 
 
-def test_a_process_reads_what_another_one_stored():
-    cache = ImageCache(10 * NUM_BYTES)
+def test_a_process_reads_what_another_one_stored(folder):
+    cache = ImageCache(10 * NUM_BYTES, folder)
     in_a_child(lambda: cache.get('a.jpg', FIRST, Disk(7)))
     disk = Disk(0)
     assert np.array_equal(cache.get('a.jpg', FIRST, disk)[0], grey(7))
@@ -146,8 +154,8 @@ def test_a_process_reads_what_another_one_stored():
     in_a_child(sees_both)
 
 
-def test_two_processes_fill_it_at_once():
-    cache = ImageCache(300 * NUM_BYTES)
+def test_two_processes_fill_it_at_once(folder):
+    cache = ImageCache(300 * NUM_BYTES, folder)
     barrier = FORK.Barrier(3)
 
     def fill(order):
@@ -184,19 +192,47 @@ def test_a_full_cache_is_told_by_one_process_only():
     assert [told.get(timeout=10) for _ in range(6)].count(True) == 1
 
 
-def test_a_copy_shares_and_a_pickle_begins_anew():
-    cache = ImageCache(10 * NUM_BYTES)
+def test_a_copy_shares_and_a_pickle_begins_anew(folder):
+    cache = ImageCache(10 * NUM_BYTES, folder)
     cache.get('a.jpg', FIRST, Disk(1))
     assert len(copy.deepcopy(cache)) == 1
     again = pickle.loads(pickle.dumps(cache))
     assert len(again) == 0
-    assert again.num_bytes == cache.num_bytes
+    assert (again.num_bytes, again.folder) == (cache.num_bytes, cache.folder)
     again.get('b.jpg', FIRST, Disk(2))
     assert len(cache) == 1
 
 
+def test_a_disk_that_gets_full_and_one_that_fails(tmp_path, monkeypatch):
+    cache = ImageCache(10 * NUM_BYTES, tmp_path)
+    cache.get('first', FIRST, Disk(1))
+    written = []
+
+    def write(file, data, offset):
+        written.append(offset)
+        if len(written) > 1:
+            raise OSError(number, 'no')
+        return real(file, data[:100], offset)  # as a write may be cut short
+
+    real, number = os.pwrite, errno.ENOSPC
+    monkeypatch.setattr(os, 'pwrite', write)
+    disks = [Disk(level) for level in (2, 3)]
+    told = []
+    for disk in disks * 2:
+        image, is_first_miss = cache.get(str(disk.level), FIRST, disk)
+        told.append(is_first_miss)
+        assert np.array_equal(image, grey(disk.level))
+    assert told == [True, False, False, False]
+    assert [disk.reads for disk in disks] == [2, 2]
+    assert len(written) == 2  # a full disk is not tried again
+    assert np.array_equal(cache.get('first', FIRST, Disk(0))[0], grey(1))
+    number = errno.EIO
+    with pytest.raises(OSError, match='no'):
+        ImageCache(10 * NUM_BYTES, tmp_path).get('a', FIRST, Disk(1))
+
+
 def test_memory_that_is_not_there():
-    with pytest.raises(ValueError, match=r'1073741824\.0 GiB .* a smaller memory_gib'):
+    with pytest.raises(ValueError, match=r'1073741824\.0 GiB .* a smaller cache_gib'):
         ImageCache(2**60)
     with pytest.raises(ValueError, match='num_bytes=0 must be above 0'):
         ImageCache(0)

@@ -148,7 +148,7 @@ CASES = {
     'DataLoadRatioHook': Case(WINDOW),
     'DivergenceHook': Case({'interval': 2}),
     'EnergyHook': Case(),
-    'FastPoseInputHook': Case({'memory_gib': 0.01}, poses),
+    'FastPoseInputHook': Case({'cache_gib': 0.01}, poses),
     'GracefulStopHook': Case({'agree_interval': 1}),
     'LoadFromHook': Case(),
     'MonitoredMetricHook': Case(),

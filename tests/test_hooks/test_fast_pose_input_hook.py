@@ -12,7 +12,7 @@ from pose_spots import spot_loader, spot_model, write_spots
 from hpml_mm.engine.hooks import FastPoseInputHook
 from hpml_mm.utils.model import bare_model
 
-FAST = {'type': 'hpml_mm.FastPoseInputHook', 'memory_gib': 0.01}
+FAST = {'type': 'hpml_mm.FastPoseInputHook', 'cache_gib': 0.01}
 AUGMENT = [
     {'type': 'RandomFlip'},
     {'type': 'RandomBBoxTransform', 'rotate_factor': 30},
@@ -95,7 +95,8 @@ def root(tmp_path_factory):
 def test_the_model_sees_what_the_stock_input_would_show(tmp_path, root, repeat):
     epochs = 1 if repeat else 2
     stock, _ = run(tmp_path / 'stock', root, [], repeat=repeat, epochs=epochs)
-    fast, runner = run(tmp_path / 'fast', root, [FAST], repeat=repeat, epochs=epochs)
+    hook = FAST | {'cache_dir': str(tmp_path) if repeat else None}
+    fast, runner = run(tmp_path / 'fast', root, [hook], repeat=repeat, epochs=epochs)
     assert len(fast.inputs) == len(stock.inputs) > 6
     for mine, theirs in zip(fast.inputs, stock.inputs, strict=True):
         assert (mine - theirs).abs().max() <= 1.01 / 255
@@ -105,6 +106,7 @@ def test_the_model_sees_what_the_stock_input_would_show(tmp_path, root, repeat):
     dataset = runner.train_dataloader.dataset
     loaded = (dataset.dataset if repeat else dataset).pipeline.transforms[0]
     assert len(loaded.cache) == 8
+    assert loaded.cache.folder == hook['cache_dir']
     (images,) = (batch['inputs'] for batch in list(runner.val_dataloader)[:1])
     assert images.shape == (3, 64, 64, 3)
     # Augmentation was on.

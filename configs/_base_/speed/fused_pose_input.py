@@ -1,3 +1,3 @@
 # Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
 # A leaf appends these: two bases cannot both hold `custom_hooks`.
-input_hooks = [dict(type='hpml_mm.FastPoseInputHook', memory_gib=1.0)]
+input_hooks = [dict(type='hpml_mm.FastPoseInputHook', cache_gib=1.0)]

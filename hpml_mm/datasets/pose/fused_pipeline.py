@@ -41,7 +41,7 @@ class FusedPipeline:
 
 
 def fuse_pipeline(
-    steps: Sequence[Mapping[str, Any]], memory_gib: float
+    steps: Sequence[Mapping[str, Any]], cache_gib: float, cache_dir: str | None = None
 ) -> FusedPipeline:
     """Rewrite a pipeline of MMPose's transforms; the same random state gives the same.
 
@@ -52,7 +52,8 @@ def fuse_pipeline(
             ``PackPoseInputs``. ``PhotometricDistortion`` may stand anywhere before
             the affine; other than as the first it draws other numbers of the same
             distribution.
-        memory_gib: See ``LoadCachedImage``.
+        cache_gib: See ``LoadCachedImage``.
+        cache_dir: See there, too.
 
     Raises:
         ValueError: For another step, order or setting; it names it.
@@ -71,7 +72,11 @@ def fuse_pipeline(
         encoder = dict(encoder)
     return FusedPipeline(
         [
-            {'type': 'hpml_mm.LoadCachedImage', 'memory_gib': memory_gib},
+            {
+                'type': 'hpml_mm.LoadCachedImage',
+                'cache_gib': cache_gib,
+                'cache_dir': cache_dir,
+            },
             _warp(rest),
             {'type': 'hpml_mm.PackKeypoints', **pack},
         ],

@@ -18,14 +18,14 @@ _REMEDY = 'replace it, or take its annotations out of the annotation file'
 
 @TRANSFORMS.register_module()
 class LoadCachedImage(BaseTransform):
-    """MMPose's ``LoadImage`` with the decoded images kept in memory.
+    """MMPose's ``LoadImage`` with the decoded images kept in memory or on disk.
 
     All workers of a loader share one cache, which they fill as they read. What does
     not fit is decoded each time, as without a cache, and one warning says so. Each
     data set and each process of a distributed run has a cache of its own.
 
     A file is looked at each time: one whose size or time of change is another than
-    when it was read is decoded anew. Nothing is kept on disk.
+    when it was read is decoded anew. Nothing is left on disk after a run.
 
     The image cannot be written to: a transform that changes it in place, instead of
     a copy, ends in NumPy's ``assignment destination is read-only`` and not in a
@@ -46,22 +46,30 @@ class LoadCachedImage(BaseTransform):
     - ori_shape
 
     Args:
-        memory_gib: Memory that the images may take, in GiB. Width times height
-            times three bytes each. It is taken as images come in, not at once. With
-            0 nothing is kept.
+        cache_gib: Room that the images may take, in GiB. Width times height times
+            three bytes each. It is taken as images come in, not at once. With 0
+            nothing is kept.
+        cache_dir: Folder on a fast local disk for images that do not fit in memory,
+            of which the system keeps in memory what it can; None for memory.
 
     Raises:
-        ValueError: ``memory_gib`` is below 0 or more than can be set aside.
+        FileNotFoundError: There is no such folder.
+        ValueError: ``cache_gib`` is below 0 or more than can be set aside.
     """
 
-    def __init__(self, memory_gib: float = 1.0) -> None:
-        if memory_gib < 0:
+    def __init__(self, cache_gib: float = 1.0, cache_dir: str | None = None) -> None:
+        if cache_gib < 0:
             raise ValueError(
-                f'LoadCachedImage: memory_gib={memory_gib} must be 0 or more'
+                f'LoadCachedImage: cache_gib={cache_gib} must be 0 or more'
             )
-        self.memory_gib = memory_gib
-        num_bytes = int(memory_gib * 2**30)
-        self.cache = ImageCache(num_bytes) if num_bytes else None
+        if cache_dir is not None and not os.path.isdir(cache_dir):
+            raise FileNotFoundError(
+                f'LoadCachedImage: there is no folder cache_dir={cache_dir!r}; make '
+                'it, on a local disk'
+            )
+        self.cache_gib, self.cache_dir = cache_gib, cache_dir
+        num_bytes = int(cache_gib * 2**30)
+        self.cache = ImageCache(num_bytes, cache_dir) if num_bytes else None
 
     def transform(self, results: dict) -> dict:
         """Set the pixels and their shape.
@@ -85,16 +93,16 @@ class LoadCachedImage(BaseTransform):
         image, is_first_miss = self.cache.get(path, state, lambda: _decode(path))
         if is_first_miss:
             print_log(
-                f'LoadCachedImage: memory_gib={self.memory_gib:g} holds '
-                f'{len(self.cache):,} images and is full; the others are decoded each '
-                'time they are needed',
+                f'{self} holds {len(self.cache):,} images and has no room for more; '
+                'the others are decoded each time they are needed',
                 logger='current',
                 level=logging.WARNING,
             )
         return image
 
     def __repr__(self) -> str:
-        return f'{type(self).__name__}(memory_gib={self.memory_gib:g})'
+        where = '' if self.cache_dir is None else f', cache_dir={self.cache_dir!r}'
+        return f'{type(self).__name__}(cache_gib={self.cache_gib:g}{where})'
 
 
 def _decode(path: str) -> np.ndarray:

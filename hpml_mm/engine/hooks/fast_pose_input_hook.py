@@ -36,15 +36,17 @@ class FastPoseInputHook(Hook):
     all stay as they are, and one warning says which step it is.
 
     Args:
-        memory_gib: Memory for decoded images, in GiB, of each data set.
+        cache_gib: Room for decoded images, in GiB, of each data set and process.
+        cache_dir: Folder on a fast local disk for images that do not fit in memory;
+            None for memory.
     """
 
     # After SpeedHook, whose memory format the images take, and before hooks that copy
     # the model.
     priority = 'HIGH'
 
-    def __init__(self, memory_gib: float = 1.0) -> None:
-        self.memory_gib = memory_gib
+    def __init__(self, cache_gib: float = 1.0, cache_dir: str | None = None) -> None:
+        self.cache_gib, self.cache_dir = cache_gib, cache_dir
 
     def before_run(self, runner: Runner) -> None:
         """Replace pipelines and preprocessor; no worker runs yet."""
@@ -62,7 +64,8 @@ class FastPoseInputHook(Hook):
         model.data_preprocessor = preprocessor.to(model_device(model))
         runner.logger.info(
             f'FastPoseInputHook: {len(pipelines)} data sets keep up to '
-            f'{self.memory_gib:g} GiB of decoded images each and crop in one warp'
+            f'{self.cache_gib:g} GiB of decoded images each, in '
+            f'{self.cache_dir or "memory"}, and crop in one warp'
         )
 
     def _plan(
@@ -83,7 +86,9 @@ class FastPoseInputHook(Hook):
             dataset = innermost_dataset(loop.dataloader.dataset)
             _check_pipeline(dataset, settings, name)
             try:
-                fused = fuse_pipeline(settings['pipeline'], self.memory_gib)
+                fused = fuse_pipeline(
+                    settings['pipeline'], self.cache_gib, self.cache_dir
+                )
             except ValueError as error:
                 raise ValueError(f'{name}.dataset.pipeline: {error}') from error
             pipelines.append((loop.dataloader, dataset, Compose(fused.steps)))
