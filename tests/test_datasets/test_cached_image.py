@@ -6,6 +6,9 @@ import os
 import cv2
 import numpy as np
 import pytest
+import torch
+from mmengine.dataset import Compose
+from mmengine.registry import DefaultScope
 from mmpose.datasets.transforms import LoadImage
 from torch.utils.data import DataLoader, Dataset
 
@@ -44,6 +47,21 @@ def test_it_gives_what_mmpose_gives(paths, cache_gib, on_disk):
         assert mine.keys() == other.keys()
         assert np.array_equal(mine.pop('img'), other.pop('img'))
         assert mine == other
+
+
+@pytest.mark.parametrize('package', ['mmpretrain', 'mmdet'])
+def test_it_stands_in_for_the_loading_of_other_packages(paths, tmp_path, package):
+    pack = {'mmpretrain': 'PackInputs', 'mmdet': 'PackDetInputs'}[package]
+    rest = [{'type': 'RandomFlip', 'prob': 1.0}, {'type': pack}]
+    with DefaultScope.overwrite_default_scope(package):
+        ours = Compose([LoadCachedImage(0.01, str(tmp_path)), *rest])
+        theirs = Compose([{'type': 'LoadImageFromFile'}, *rest])
+    for path in paths * 2:
+        mine, other = ({'img_path': path, 'img_id': 1} for _ in range(2))
+        mine, other = ours(mine), theirs(other)
+        assert torch.equal(mine['inputs'], other['inputs'])
+        shapes = [one['data_samples'].metainfo['ori_shape'] for one in (mine, other)]
+        assert shapes == [(HEIGHT, WIDTH)] * 2
 
 
 def test_an_image_that_is_there_is_taken(paths):
