@@ -4,8 +4,9 @@ r"""Judge what ranks networks by labels of one's own, and the noise of the label
     python -m projects.aiop.labels poses=work_dirs/labels/poses.csv \
         semantic=work_dirs/labels/semantic.csv --rows results/labels.csv
 
-Each table is one that hpml nas label wrote with two seeds; beside it lie its cache and
-the table of the seeds.
+Each table is one that hpml nas label wrote; beside it lies its cache, and with two
+seeds the table of the seeds. Labels of one seed are not judged, as their noise is not
+known; they rank the others, as pseudo-labels do.
 """
 
 import argparse
@@ -46,21 +47,27 @@ def main(argv: list[str] | None = None) -> None:
     with clear_errors():
         tables = dict(_named(word) for word in args.tables)
         known = None if args.known is None else Labels(GraphCache.load(args.known))
+        means = {name: TaskTable.read(path) for name, path in tables.items()}
         seeds = {
-            name: TaskTable.read(path.with_suffix('.seeds.csv'))
+            name: TaskTable.read(place)
             for name, path in tables.items()
+            if (place := path.with_suffix('.seeds.csv')).is_file()
         }
+        if not seeds:
+            raise ValueError(
+                f'{", ".join(tables)}: no labels of two seeds, so nothing is judged'
+            )
         labels = {
             name: Labels(
-                GraphCache.load(path.with_suffix('.cache')), _metric(seeds[name])
+                GraphCache.load(path.with_suffix('.cache')), _metric(means[name])
             )
             for name, path in tables.items()
         }
-        for name, held in seeds.items():
-            _check_same(name, held, labels[name])
+        for name, table in means.items():
+            _check_same(name, seeds.get(name, table), labels[name])
         command = shlex.join([*_COMMAND, *words])
         columns = {**environment_columns(environment()), 'command': command}
-        rows: list[ResultRow] = []
+        rows = [_mean(name, table, columns) for name, table in means.items()]
         for name, held in seeds.items():
             others = {other: one for other, one in labels.items() if other != name}
             rows += _rows(name, held, labels[name], others, known, columns)
@@ -87,22 +94,36 @@ def _named(word: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
-def _check_same(name: str, seeds: TaskTable, labels: Labels) -> None:
-    """Refuse a cache that is older than the table beside it, which grows first."""
-    scored = {seeds.names[index] for index in seeds.complete}
+def _check_same(name: str, table: TaskTable, labels: Labels) -> None:
+    """Refuse a cache that is older than a table beside it, which grows first."""
+    scored = {table.names[index] for index in table.complete}
     if scored != set(labels.archs):
         raise ValueError(
-            f'{name}: the cache holds {len(labels.archs)} networks and the table of '
-            f'the seeds {len(scored)}, or others: run its hpml nas label again, which '
-            'writes both'
+            f'{name}: the cache holds {len(labels.archs)} networks and the table '
+            f'{len(scored)}, or others: run its hpml nas label again, which writes both'
         )
 
 
-def _metric(seeds: TaskTable) -> str:
-    """Metric of a table whose columns are its seeds, with its direction."""
-    first = seeds.metrics[0]
-    direction = 'max' if first.greater_is_better else 'min'
-    return f'{first.name.rpartition("/")[0]}({first.unit}):{direction}'
+def _metric(table: TaskTable) -> str:
+    """First metric of a table, with its direction."""
+    first = table.metrics[0]
+    return f'{first.heading}:{"max" if first.greater_is_better else "min"}'
+
+
+def _mean(name: str, table: TaskTable, columns: dict[str, Any]) -> ResultRow:
+    """Row of the networks' mean label and its standard deviation."""
+    unit = table.metrics[0].unit
+    scores = table.scores[table.complete, 0].tolist()
+    return ResultRow(
+        experiment=f'labels/{name}/networks',
+        metric=f'label({unit})',
+        unit=unit,
+        value=statistics.mean(scores),
+        spread=statistics.stdev(scores),
+        n=len(scores),
+        baseline=None,
+        **columns,
+    )
 
 
 def _rows(

@@ -158,19 +158,30 @@ def test_no_network_of_the_task_is_learned_from():
         same.transfer(labels.archs)
 
 
+def write_table(path, header, rows):
+    with path.open('w', newline='') as file:
+        csv.writer(file).writerows([header, *rows])
+
+
 def test_the_command_writes_noise_and_verdicts(tmp_path, capsys):
-    # Whose name does not tell whether more is better: the table of the seeds does.
+    # Whose name does not tell whether more is better: the table does.
     cache = toy(by_size, 'coco/bbox_mAP(1)')
     cache.save(tmp_path / 'poses.cache')
+    cache.save(tmp_path / 'pseudo.cache')
     rows = [
         [arch, by_size(cache.graph(i), 0), by_size(cache.graph(i), i) + 0.2 * (i % 3)]
         for i, arch in enumerate(cache.archs)
     ]
-    with (tmp_path / 'poses.seeds.csv').open('w', newline='') as file:
-        header = ['arch', *(f'coco/bbox_mAP/seed{i}(1):max' for i in (0, 1))]
-        csv.writer(file).writerows([header, *rows])
-    out = tmp_path / 'labels.csv'
-    main([f'poses={tmp_path / "poses.csv"}', '--rows', str(out)])
+    means = [[arch, (first + second) / 2] for arch, first, second in rows]
+    header = ['arch', *(f'coco/bbox_mAP/seed{i}(1):max' for i in (0, 1))]
+    for name in ('poses', 'pseudo'):
+        write_table(tmp_path / f'{name}.csv', ['arch', 'coco/bbox_mAP(1):max'], means)
+    write_table(tmp_path / 'poses.seeds.csv', header, rows)
+    out, tables = (
+        tmp_path / 'labels.csv',
+        [f'{name}={tmp_path / name}.csv' for name in ('poses', 'pseudo')],
+    )
+    main([*tables, '--rows', str(out)])
     found = {(row.experiment, row.metric): row for row in read_results(out)}
     seeds = found['labels/poses/seeds', 'srcc(1)']
     ceiling = found['labels/poses/seeds', 'ceiling_mean(1)'].value
@@ -185,10 +196,22 @@ def test_the_command_writes_noise_and_verdicts(tmp_path, capsys):
         max(low, 0) ** 0.5, rel=0.02
     )
     assert 'ceiling_one(1)' in capsys.readouterr().out
+    # Labels of one seed rank the others, and are not judged.
+    mean = found['labels/pseudo/networks', 'label(1)']
+    values = [value for _, value in means]
+    assert mean.value == pytest.approx(np.mean(values))
+    assert mean.spread == pytest.approx(np.std(values, ddof=1), rel=1e-4)
+    assert ('labels/poses/labels-of-pseudo', 'srcc(1)') in found
+    assert {name for name, _ in found if 'pseudo' in name} == {
+        *('labels/pseudo/networks', 'labels/poses/labels-of-pseudo')
+    }
+    with pytest.raises(SystemExit):
+        main(tables[1:])
+    assert 'pseudo: no labels of two seeds, so nothing' in capsys.readouterr().err
     GraphCache.from_entries(list(cache)[:20]).save(tmp_path / 'poses.cache')
     with pytest.raises(SystemExit):
         main([f'poses={tmp_path / "poses.csv"}'])
-    assert 'holds 20 networks and the table of the seeds 24' in capsys.readouterr().err
+    assert 'holds 20 networks and the table 24' in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main(['poses'])
     assert 'NAME=TABLE' in capsys.readouterr().err
