@@ -38,6 +38,10 @@ NOT_RUN = {
     'python -m projects.gpu --dry-run': 'test_gpu_proof.py runs it, with more stages',
     'hpml data duplicates data/fer2013': 'test_find_duplicates.py counts what it finds',
     'optuna-dashboard ': 'never ends; test_search_dashboard.py starts and stops one',
+    'hpml train projects/aiop/configs/supernet_': 'test_supernet.py trains a small one',
+    'hpml train projects/aiop/configs/shared-head': 'test_shared_head.py trains both',
+    'python -m projects.aiop.shared_head': 'test_shared_head.py runs it on ten images',
+    'python -m projects.aiop.labels': 'test_label_noise.py judges small tables by it',
 }
 #: What makes a training short: one batch of each loader, and one epoch.
 SHORT = [

@@ -31,7 +31,7 @@ from hpml_mm.cli.doctor import AT_FAULT
 from hpml_mm.datasets.fer.classes import FER_CLASSES
 from hpml_mm.predictor.graphs.cache import GraphCache
 from hpml_mm.predictor.graphs.graph import Entry
-from hpml_mm.predictor.spaces import get_space
+from hpml_mm.predictor.spaces import Arch, get_space
 from hpml_mm.utils.env import environment as get_environment
 from hpml_mm.utils.files import dump_strict
 
@@ -64,6 +64,7 @@ def downloads(tmp_path_factory):
         torch.save(pose, place / name)
     save_graphs(place / 'graphs' / 'ofa-mbv3-w1.0.safetensors')
     save_runs(place / 'work_dirs')
+    save_supernet_and_head(place)
     for folder in (
         f'{split}/{name}' for split in ('train', 'val') for name in FER_CLASSES
     ):
@@ -75,6 +76,27 @@ def downloads(tmp_path_factory):
     save_animals(place / 'animals')
     save_persons(place)
     return place
+
+
+def save_supernet_and_head(place):
+    """Once-for-All's largest MobileNetV3, and the head that its networks share."""
+    space = get_space('ofa-mbv3-w1.0')
+    values = tuple(max(slot.choices) for slot in space.slots)
+    net = space.build(space.canonical(Arch(space.name, values)))
+    leaves = ROOT / 'projects' / 'aiop' / 'configs'
+    (supernet,), (shared,) = (
+        leaves.glob(f'{kind}*.py') for kind in ('supernet', 'shared-head-sampled')
+    )
+    head = POSE_MODELS.build(Config.fromfile(shared).model.head).state_dict()
+    weights = {f'head.{name}': weight for name, weight in head.items()}
+    for leaf, name, state in (
+        (supernet, 'epoch_40.pth', net.state_dict()),
+        (shared, 'best_epoch_1.pth', weights),
+    ):
+        torch.save({'state_dict': state}, place / f'{leaf.stem}.pth')
+        link = place / 'work_dirs' / leaf.stem / name
+        link.parent.mkdir(parents=True)
+        link.symlink_to(place / f'{leaf.stem}.pth')
 
 
 def save_flowers(place):
@@ -157,7 +179,7 @@ def checkout(tmp_path, real_data, downloads):
     (tmp_path / 'data').symlink_to(real_data)
     # Copies: commands write there.
     (tmp_path / 'work_dirs').unlink()
-    shutil.copytree(downloads / 'work_dirs', tmp_path / 'work_dirs')
+    shutil.copytree(downloads / 'work_dirs', tmp_path / 'work_dirs', symlinks=True)
     shutil.copytree(downloads / 'graphs', tmp_path / 'work_dirs' / 'graphs')
     return tmp_path
 
