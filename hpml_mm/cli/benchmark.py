@@ -26,6 +26,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from hpml_mm.benchmark.jobs import MODES, Job, sides_of
+from hpml_mm.benchmark.occasions import pool_occasions, read_occasions
 from hpml_mm.benchmark.process import Plan, SideResult, measure, stop
 from hpml_mm.benchmark.report import comparison_rows, print_comparison
 from hpml_mm.config.arguments import OptionsAction, add_config_arguments
@@ -85,6 +86,13 @@ def _add_measuring(group: argparse._ArgumentGroup) -> None:
         type=int,
         default=3,
         help='iterations before the first round; an epoch where images are cached',
+    )
+    group.add_argument(
+        '--pool',
+        type=Path,
+        metavar='FILE.json',
+        help='keep the rounds in this file, and take medians over those of earlier '
+        'occasions with the same command, too',
     )
 
 
@@ -184,16 +192,21 @@ def run(args: argparse.Namespace) -> None:
         if (value := getattr(args, name)) is not None and value < 1:
             raise ValueError(f'--{name} {value}: at least 1')
     check_results(args.rows)
+    if args.pool:
+        read_occasions(args.pool)
     check_sides(args)
     if args.cores:
         os.sched_setaffinity(0, args.cores)  # the sides inherit it
     signal.signal(signal.SIGTERM, stop)
     rows = []
     for batch_size in args.batch_size or [None]:
-        found = compare(args, batch_size)
+        found, name = compare(args, batch_size), experiment(args, batch_size)
         with result_alone(args):
             print_comparison(args.mode, found)
-        name = experiment(args, batch_size)
+            if args.pool:
+                found = pool_occasions(args.pool, name, found)
+                print(f'\nWith all rounds of {args.pool}:')
+                print_comparison(args.mode, found)
         rows += comparison_rows(args.mode, name, found, sys.argv)
     if args.rows:
         append_results(args.rows, rows)

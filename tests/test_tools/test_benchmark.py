@@ -9,6 +9,7 @@ import pytest
 from toy_tools import DATA, ROOT, TOY, call_tool
 
 from hpml_mm.benchmark import process
+from hpml_mm.benchmark.occasions import read_occasions
 from hpml_mm.cli import benchmark
 from hpml_mm.experiments.rows import read_results
 
@@ -33,6 +34,7 @@ def test_a_step_against_stock_mmengine(tmp_path):
     command = [
         *('train', TOY, '--against', 'stock', *QUICK, '--cores', CORE, '--profile'),
         *('--batch-size', 2, '--name', 'step', '--rows', 'results/toy.csv'),
+        *('--pool', 'results/rounds.json'),
     ]
     done = call_tool('benchmark', *command, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -50,6 +52,9 @@ def test_a_step_against_stock_mmengine(tmp_path):
     order = [line for line in done.stderr.splitlines() if line.startswith('round')]
     assert len(order) == 3
     assert [path.name for path in tmp_path.iterdir()] == ['results']
+    kept = read_occasions(tmp_path / 'results' / 'rounds.json')
+    assert [len(laps) for laps in kept['step']['laps']] == [3, 3]
+    assert 'With all rounds of results/rounds.json:' in done.stdout
 
 
 @pytest.mark.slow

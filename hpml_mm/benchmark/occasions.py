@@ -1,0 +1,94 @@
+# Copyright (c) hpml_mm contributors. Licensed under the Apache-2.0 licence.
+"""Rounds of several occasions, kept in a file.
+
+A machine that others use is faster at one hour than at another: rounds of one occasion
+show less spread than there is.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from hpml_mm.utils.files import dump_strict, write_atomic
+from hpml_mm.utils.messages import shown
+from hpml_mm.utils.text_file import read_json
+
+from .process import SideResult
+from .session import Lap
+
+# Of an environment, what rounds of one measurement have in common.
+_SAME = ('device', 'torch', 'commit', 'dirty', 'cpu_count', 'threads')
+
+
+def read_occasions(path: Path) -> dict[str, Any]:
+    """Read the rounds of earlier occasions by experiment; none where there is no file.
+
+    Raises:
+        ValueError: It is no such file.
+    """
+    if not path.exists():
+        return {}
+    held = read_json(path)
+    try:
+        for one in held.values():
+            one['measured'].items()
+            for laps in one['laps']:
+                [Lap(**lap) for lap in laps]
+    except (AttributeError, KeyError, TypeError) as error:
+        raise ValueError(
+            f'{path} holds no rounds of hpml benchmark ({error}); give another file'
+        ) from error
+    return held
+
+
+def pool_occasions(
+    path: Path, name: str, found: Sequence[SideResult]
+) -> list[SideResult]:
+    """Put the rounds of earlier occasions before those of this one, and keep all.
+
+    Args:
+        path: JSON file, made where there is none.
+        name: Experiment; a file may hold several.
+        found: Sides of this occasion.
+
+    Returns:
+        The sides with all rounds, those of one occasion after those of another, and
+        without their profiles, which are of this one.
+
+    Raises:
+        ValueError: The earlier rounds are of other sides, another machine or other
+            code.
+    """
+    occasions = read_occasions(path)
+    measured = _measured(found)
+    earlier: list[list[Lap]] = [[] for _ in found]
+    if name in occasions:
+        _check_same(f'{path}: {name}', occasions[name]['measured'], measured)
+        earlier = [[Lap(**lap) for lap in laps] for laps in occasions[name]['laps']]
+    pooled = [
+        replace(side, laps=[*before, *side.laps], profile=None)
+        for side, before in zip(found, earlier, strict=True)
+    ]
+    laps = [[asdict(lap) for lap in side.laps] for side in pooled]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    occasions[name] = {'measured': measured, 'laps': laps}
+    write_atomic(path, dump_strict(occasions))
+    return pooled
+
+
+def _measured(found: Sequence[SideResult]) -> dict[str, Any]:
+    environment = {key: found[0].environment[key] for key in _SAME}
+    # As text: JSON has no tuples, which options may be.
+    return environment | {
+        f'side {number}': repr(asdict(one.side)) for number, one in enumerate(found)
+    }
+
+
+def _check_same(place: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    for key in dict.fromkeys([*before, *now]):
+        if before.get(key) != now.get(key):
+            raise ValueError(
+                f'{place} was measured with {key} {shown(before.get(key))}, and is now '
+                f'with {shown(now.get(key))}: give another file'
+            )
