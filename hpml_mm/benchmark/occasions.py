@@ -17,8 +17,9 @@ from hpml_mm.utils.text_file import read_json
 from .process import SideResult
 from .session import Lap
 
-# Of an environment, what rounds of one measurement have in common.
-_SAME = ('device', 'torch', 'commit', 'dirty', 'cpu_count', 'threads')
+# Of an environment, what rounds of one measurement have in common. Not that the code
+# is changed since its commit: rows of a results file are such a change, too.
+_SAME = ('device', 'torch', 'commit', 'cpu_count', 'threads')
 
 
 def read_occasions(path: Path) -> dict[str, Any]:
