@@ -61,9 +61,17 @@ def results_table(rows: Sequence[ResultRow]) -> str:
 
     The spread is an interquartile range or a standard deviation (see
     :class:`ResultRow`); the ratio is to the baseline of the experiment. What a row does
-    not have stays empty.
+    not have stays empty. Rows of several devices are told apart by one more column.
     """
-    return markdown_table(HEADER, map(_cells, rows))
+    if not several_devices(rows):
+        return markdown_table(HEADER, map(_cells, rows))
+    cells = [(*_cells(row), row.device) for row in rows]
+    return markdown_table((*HEADER, 'device'), cells)
+
+
+def several_devices(rows: Sequence[ResultRow]) -> bool:
+    """Return whether the rows were measured on more than one device."""
+    return len({row.device for row in rows}) > 1
 
 
 def write_tables(text: str, root: Path) -> str:

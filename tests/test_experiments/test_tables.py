@@ -2,6 +2,7 @@
 """Committed results hold what they must, and documents show them."""
 
 from argparse import Namespace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,14 @@ def test_a_table_leaves_out_what_is_not_known():
         '| a/x | accuracy/top1 | 61.28 % | 0.25 | 3 | 1.02 |',
         '| a/y | speed(img/s) | 1,235 |  | 1 |  |',
     ]
+
+
+def test_rows_of_several_devices_are_told_apart():
+    other = replace(ROWS[1], device='a GPU')
+    header, _, first, second = results_table([ROWS[1], other]).splitlines()
+    assert header.endswith('| ratio | device |')
+    assert first == '| a/y | speed(img/s) | 1,235 |  | 1 |  | a CPU |'
+    assert second.endswith('| a GPU |')
 
 
 @pytest.mark.parametrize(

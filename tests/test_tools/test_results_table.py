@@ -6,6 +6,8 @@ import pytest
 from PIL import Image
 from toy_tools import ROOT, call_tool
 
+from hpml_mm.experiments.rows import read_results
+
 RESULTS = ROOT / 'results' / 'fer-input.csv'
 
 
@@ -23,6 +25,24 @@ def test_one_metric_as_a_table_and_a_chart(tmp_path):
     # A bar of the first of matplotlib's colours for each row.
     blue = (chart == (31, 119, 180)).all(2).any(1).astype(int)
     assert (np.diff(blue) == 1).sum() == len(lines)
+
+
+def test_bars_of_two_machines_are_told_apart(tmp_path, monkeypatch):
+    text = RESULTS.read_text()
+    (tmp_path / 'here.csv').write_text(text)
+    device = read_results(RESULTS)[0].device
+    (tmp_path / 'there.csv').write_text(text.replace(device, 'another CPU'))
+    labels = []
+    monkeypatch.setattr(
+        'hpml_mm.cli.results.table.bar_chart',
+        lambda names, *_, **__: labels.extend(names) or np.zeros((4, 4, 3), np.uint8),
+    )
+    words = ('here.csv', 'there.csv', '--metric', 'throughput(img/s)')
+    done = call_tool('results table', *words, '--plot', 'chart.png', cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(set(labels)) == len(labels) == 8
+    assert f'{device}, n=' in labels[0]
+    assert 'another CPU, n=' in labels[-1]
 
 
 def test_rows_for_machines(tmp_path):

@@ -8,14 +8,28 @@ it anew.
 """
 
 import argparse
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from PIL import Image
 
 from hpml_mm.cli.outputs import add_json_option, print_result
-from hpml_mm.experiments.tables import add_table_arguments, read_rows, results_table
+from hpml_mm.experiments.rows import ResultRow
+from hpml_mm.experiments.tables import (
+    add_table_arguments,
+    read_rows,
+    results_table,
+    several_devices,
+)
 from hpml_mm.utils.charts import bar_chart, brief_names
+
+
+def _brief(rows: Sequence[ResultRow]) -> list[str]:
+    """Names of the rows, cut off where experiments stay distinct."""
+    names = list(dict.fromkeys(row.experiment for row in rows))
+    brief = dict(zip(names, brief_names(names), strict=True))
+    return [brief[row.experiment] for row in rows]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,7 +49,11 @@ def run(args: argparse.Namespace) -> None:
     else:
         print(results_table(rows))
     if args.plot:
-        brief = brief_names([row.experiment for row in rows])
+        devices = several_devices(rows)
+        brief = [
+            f'{name}, {row.device}' if devices else name
+            for name, row in zip(_brief(rows), rows, strict=True)
+        ]
         chart = bar_chart(
             [f'{name}, n={row.n}' for name, row in zip(brief, rows, strict=True)],
             [row.value for row in rows],
