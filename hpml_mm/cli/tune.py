@@ -16,7 +16,6 @@ and set the learning rate for the batch size.
 
 import argparse
 import contextlib
-import os
 import signal
 import sys
 import tempfile
@@ -35,6 +34,7 @@ from hpml_mm.benchmark.tune import SETTINGS, Measurement, Search, Setting, searc
 from hpml_mm.benchmark.tuned_config import child_config, setting_of
 from hpml_mm.config.arguments import add_config_arguments
 from hpml_mm.config.overrides import load_config
+from hpml_mm.experiments.search.leaf import base_of
 from hpml_mm.utils.console import progress_bar, table_console
 from hpml_mm.utils.device import device_name, usable_cpus
 from hpml_mm.utils.files import write_atomic
@@ -109,10 +109,7 @@ def result(args: argparse.Namespace, cfg: Config, best: Measurement) -> str:
         f'{digits(best.speed)} images/s on {device_name(get_device())}, '
         f'{usable_cpus()} cores, torch {torch.__version__}.'
     )
-    base = args.config
-    if '::' not in base:
-        here = args.out.parent if args.out else Path(base).parent
-        base = Path(os.path.relpath(base, here)).as_posix()
+    base = base_of(args.config, args.out or Path(args.config))
     return child_config(cfg, base, best.setting, note, args.cfg_options)
 
 

@@ -49,14 +49,18 @@ def write_leaf(path: Path, config: str, change: Callable[[Config], None]) -> Con
 
 
 def base_of(config: str, leaf: Path) -> str:
-    """Name a config as the base of a leaf: from there, if they are in one tree."""
+    """Name a config as the base of a leaf, from the leaf's folder.
+
+    Where that is reached by a link, the name is absolute: MMEngine takes ``..`` as
+    text, which leads out of the link's folder and not of the one behind it.
+    """
     if '::' in config:
         return config
     path = Path(config)
     if not path.is_file():  # one of this package's, as `hpml train` knows them
         return f'hpml_mm::{path.relative_to(CONFIGS) if path.is_absolute() else path}'
-    path = path.resolve()
-    return os.path.relpath(path, leaf.resolve().parent)
+    path, folder = path.resolve(), Path(os.path.abspath(leaf.parent))
+    return os.path.relpath(path, folder) if folder == folder.resolve() else str(path)
 
 
 def _difference(old: Any, new: Any) -> Any:

@@ -155,6 +155,21 @@ def test_a_leaf_holds_the_change_and_no_more(space, tmp_path):
     assert load_config(str(path)).to_dict() == expected.to_dict()
 
 
+def test_a_leaf_behind_a_link_finds_its_base(tmp_path):
+    """As where work_dirs is a link to a larger disk."""
+    (tmp_path / 'config.py').write_text('number = 1\n')
+    (tmp_path / 'disk' / 'deep').mkdir(parents=True)
+    (tmp_path / 'work_dirs').symlink_to(tmp_path / 'disk' / 'deep')
+    bases = []
+    for folder in ('work_dirs', 'disk/deep'):
+        path = tmp_path / folder / 'leaf.py'
+        write_leaf(path, str(tmp_path / 'config.py'), lambda cfg: None)
+        assert read_config(str(path)).number == 1
+        bases.append(path.read_text())
+    # Whole folders can be moved where there is no link.
+    assert bases[1] == "_base_ = '../../config.py'\n"
+
+
 def test_a_leaf_writes_a_list_whole_and_takes_keys_away(tmp_path):
     path = tmp_path / 'leaf.py'
 
