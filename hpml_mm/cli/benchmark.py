@@ -204,9 +204,11 @@ def run(args: argparse.Namespace) -> None:
         with result_alone(args):
             print_comparison(args.mode, found)
             if args.pool:
+                rounds = len(found[0].laps)
                 found = pool_occasions(args.pool, name, found)
-                print(f'\nWith all rounds of {args.pool}:')
-                print_comparison(args.mode, found)
+                if len(found[0].laps) > rounds:
+                    print(f'\nWith all rounds of {args.pool}:')
+                    print_comparison(args.mode, found)
         rows += comparison_rows(args.mode, name, found, sys.argv)
     if args.rows:
         append_results(args.rows, rows)
