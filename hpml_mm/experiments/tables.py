@@ -33,7 +33,7 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read_rows(args: argparse.Namespace, root: Path = Path()) -> list[ResultRow]:
-    """Rows of a table, in the order of the files.
+    """Rows of a table, in the order of the files; devices of an experiment follow.
 
     ``args`` are of a parser with :func:`add_table_arguments`, paths begin at ``root``.
 
@@ -53,7 +53,9 @@ def read_rows(args: argparse.Namespace, root: Path = Path()) -> list[ResultRow]:
             raise ValueError(f'no row matches {glob!r}: write "EXPERIMENT METRIC"')
     if args.match:
         rows = [row for row in rows if any(_matches(row, glob) for glob in args.match)]
-    return rows
+    names = [(row.experiment, row.metric) for row in rows]
+    first = {name: place for place, name in reversed(list(enumerate(names)))}
+    return sorted(rows, key=lambda row: first[row.experiment, row.metric])
 
 
 def results_table(rows: Sequence[ResultRow]) -> str:

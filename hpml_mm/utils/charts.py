@@ -22,7 +22,7 @@ def bar_chart(
     """Draw one bar for each value, the first at the top.
 
     Args:
-        labels: Names of the bars; long ones lose their middle.
+        labels: Names of the bars, of one line or two; long lines lose their middle.
         values: Lengths of the bars.
         title: Heading.
         value_label: Meaning and unit of the values.
@@ -38,7 +38,8 @@ def bar_chart(
             f'bar_chart got {len(labels)} labels, {len(values)} values and '
             f'{len(spreads)} spreads: give one label for each value, and at least one'
         )
-    figure = Figure(figsize=(9, 1.2 + 0.32 * len(values)), dpi=100, layout='tight')
+    height = 1.2 + sum(0.32 + 0.14 * label.count('\n') for label in labels)
+    figure = Figure(figsize=(9, height), dpi=100, layout='tight')
     axes = figure.add_subplot()
     positions = range(len(values))
     bars = axes.barh(positions, values, xerr=[(s or 0.0) / 2 for s in spreads])
@@ -191,10 +192,11 @@ def _draw(axes: Axes, panel: Panel) -> None:
 
 
 def _shorten(label: str) -> str:
-    if len(label) <= MAX_LABEL:
-        return label
     half = (MAX_LABEL - 1) // 2
-    return f'{label[:half]}…{label[-half:]}'
+    return '\n'.join(
+        line if len(line) <= MAX_LABEL else f'{line[:half]}…{line[-half:]}'
+        for line in label.split('\n')
+    )
 
 
 def pixels(figure: Figure) -> np.ndarray:

@@ -41,8 +41,10 @@ def test_bars_of_two_machines_are_told_apart(tmp_path, monkeypatch):
     done = call_tool('results table', *words, '--plot', 'chart.png', cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert len(set(labels)) == len(labels) == 8
-    assert f'{device}, n=' in labels[0]
-    assert 'another CPU, n=' in labels[-1]
+    # The same experiment on both, one after the other.
+    first, second = (label.split('\n') for label in labels[:2])
+    assert first == [second[0], device]
+    assert second[1] == 'another CPU'
 
 
 def test_rows_for_machines(tmp_path):

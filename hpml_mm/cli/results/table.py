@@ -50,12 +50,11 @@ def run(args: argparse.Namespace) -> None:
         print(results_table(rows))
     if args.plot:
         devices = several_devices(rows)
-        brief = [
-            f'{name}, {row.device}' if devices else name
-            for name, row in zip(_brief(rows), rows, strict=True)
-        ]
         chart = bar_chart(
-            [f'{name}, n={row.n}' for name, row in zip(brief, rows, strict=True)],
+            [
+                f'{name}, n={row.n}' + (f'\n{row.device}' if devices else '')
+                for name, row in zip(_brief(rows), rows, strict=True)
+            ],
             [row.value for row in rows],
             value_label=f'{args.metric[0]}; whiskers and brackets: spread over n',
             spreads=[row.spread for row in rows],
