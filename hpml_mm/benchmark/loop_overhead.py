@@ -113,7 +113,7 @@ def toy_runner(job: Job) -> Runner:
         train_cfg=dict(by_epoch=True, max_epochs=1000),
         optim_wrapper=dict(optimizer=dict(type='SGD', lr=0.01, momentum=0.9)),
         default_scope=cfg.get('default_scope') or 'mmengine',
-        experiment_name='engine',
+        experiment_name=f'engine-{job.side.kind}',
         env_cfg=cfg.get('env_cfg') or {},
         cfg=Config(),
         **parts,
