@@ -49,10 +49,11 @@ def test_it_gives_what_mmpose_gives(paths, cache_gib, on_disk):
         assert mine == other
 
 
+@pytest.mark.parametrize('prob', [0.0, 1.0])  # unflipped it is the cache's own array
 @pytest.mark.parametrize('package', ['mmpretrain', 'mmdet'])
-def test_it_stands_in_for_the_loading_of_other_packages(paths, tmp_path, package):
+def test_it_stands_in_for_the_loading_of_other_packages(paths, tmp_path, package, prob):
     pack = {'mmpretrain': 'PackInputs', 'mmdet': 'PackDetInputs'}[package]
-    rest = [{'type': 'RandomFlip', 'prob': 1.0}, {'type': pack}]
+    rest = [{'type': 'RandomFlip', 'prob': prob}, {'type': pack}]
     with DefaultScope.overwrite_default_scope(package):
         ours = Compose([LoadCachedImage(0.01, str(tmp_path)), *rest])
         theirs = Compose([{'type': 'LoadImageFromFile'}, *rest])

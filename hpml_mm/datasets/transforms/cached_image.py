@@ -50,10 +50,12 @@ class LoadCachedImage(BaseTransform):
             three bytes each. It is taken as images come in, not at once. With 0
             nothing is kept.
         cache_dir: Folder on a fast local disk for images that do not fit in memory,
-            of which the system keeps in memory what it can; None for memory.
+            of which the system keeps in memory what it can; None for memory. Not the
+            disk of the checkpoints, which it may fill.
 
     Raises:
         FileNotFoundError: There is no such folder.
+        OSError: No file can be made there.
         ValueError: ``cache_gib`` is below 0 or more than can be set aside.
     """
 
@@ -62,6 +64,8 @@ class LoadCachedImage(BaseTransform):
             raise ValueError(
                 f'LoadCachedImage: cache_gib={cache_gib} must be 0 or more'
             )
+        if cache_dir is not None:
+            cache_dir = os.path.expanduser(cache_dir)
         if cache_dir is not None and not os.path.isdir(cache_dir):
             raise FileNotFoundError(
                 f'LoadCachedImage: there is no folder cache_dir={cache_dir!r}; make '

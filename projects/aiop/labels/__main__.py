@@ -64,6 +64,7 @@ def main(argv: list[str] | None = None) -> None:
             for name, path in tables.items()
         }
         for name, table in means.items():
+            _check_same(name, table, labels[name])
             _check_same(name, seeds.get(name, table), labels[name])
         command = shlex.join([*_COMMAND, *words])
         columns = {**environment_columns(environment()), 'command': command}
@@ -114,6 +115,8 @@ def _mean(name: str, table: TaskTable, columns: dict[str, Any]) -> ResultRow:
     """Row of the networks' mean label and its standard deviation."""
     unit = table.metrics[0].unit
     scores = table.scores[table.complete, 0].tolist()
+    if len(scores) < 2:
+        raise ValueError(f'{name}: {len(scores)} labelled networks, 2 are needed')
     return ResultRow(
         experiment=f'labels/{name}/networks',
         metric=f'label({unit})',
