@@ -10,7 +10,7 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from hpml_mm.utils.files import dump_strict, write_atomic
+from hpml_mm.utils.files import dump_strict, locked, write_atomic
 from hpml_mm.utils.messages import shown
 from hpml_mm.utils.text_file import read_json
 
@@ -18,8 +18,11 @@ from .process import SideResult
 from .session import Lap
 
 # Of an environment, what rounds of one measurement have in common. Not that the code
-# is changed since its commit: rows of a results file are such a change, too.
+# is changed since its commit: rows of a results file are such a change, too. A pooled
+# row says so where any occasion's code was.
 _SAME = ('device', 'torch', 'commit', 'cpu_count', 'threads')
+# A file is read and written in less than one.
+_LOCK_SECONDS = 60.0
 
 
 def read_occasions(path: Path) -> dict[str, Any]:
@@ -34,6 +37,7 @@ def read_occasions(path: Path) -> dict[str, Any]:
     try:
         for one in held.values():
             one['measured'].items()
+            one['dirty']
             for laps in one['laps']:
                 [Lap(**lap) for lap in laps]
     except (AttributeError, KeyError, TypeError) as error:
@@ -44,7 +48,7 @@ def read_occasions(path: Path) -> dict[str, Any]:
 
 
 def pool_occasions(
-    path: Path, name: str, found: Sequence[SideResult]
+    path: Path, name: str, found: Sequence[SideResult], settings: Mapping[str, Any]
 ) -> list[SideResult]:
     """Put the rounds of earlier occasions before those of this one, and keep all.
 
@@ -52,6 +56,7 @@ def pool_occasions(
         path: JSON file, made where there is none.
         name: Experiment; a file may hold several.
         found: Sides of this occasion.
+        settings: What was measured and how, such as mode, batch size and cores.
 
     Returns:
         The sides with all rounds, those of one occasion after those of another, and
@@ -61,28 +66,48 @@ def pool_occasions(
         ValueError: The earlier rounds are of other sides, another machine or other
             code.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path, _LOCK_SECONDS):
+        return _pool(path, name, found, _measured(found, settings))
+
+
+def _pool(
+    path: Path, name: str, found: Sequence[SideResult], measured: Mapping[str, Any]
+) -> list[SideResult]:
     occasions = read_occasions(path)
-    measured = _measured(found)
     earlier: list[list[Lap]] = [[] for _ in found]
+    dirty = any(side.environment['dirty'] for side in found)
     if name in occasions:
+        dirty |= occasions[name]['dirty']
         _check_same(f'{path}: {name}', occasions[name]['measured'], measured)
         earlier = [[Lap(**lap) for lap in laps] for laps in occasions[name]['laps']]
     pooled = [
-        replace(side, laps=[*before, *side.laps], profile=None)
+        replace(
+            side,
+            laps=[*before, *side.laps],
+            profile=None,
+            environment={**side.environment, 'dirty': dirty},
+        )
         for side, before in zip(found, earlier, strict=True)
     ]
     laps = [[asdict(lap) for lap in side.laps] for side in pooled]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    occasions[name] = {'measured': measured, 'laps': laps}
+    occasions[name] = {'measured': measured, 'dirty': dirty, 'laps': laps}
     write_atomic(path, dump_strict(occasions))
     return pooled
 
 
-def _measured(found: Sequence[SideResult]) -> dict[str, Any]:
-    environment = {key: found[0].environment[key] for key in _SAME}
+def _measured(
+    found: Sequence[SideResult], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Environment, settings and sides of a measurement, as JSON holds them."""
     # As text: JSON has no tuples, which options may be.
-    return environment | {
+    sides = {
         f'side {number}': repr(asdict(one.side)) for number, one in enumerate(found)
+    }
+    return {
+        **{key: found[0].environment[key] for key in _SAME},
+        **{key: repr(value) for key, value in settings.items()},
+        **sides,
     }
 
 

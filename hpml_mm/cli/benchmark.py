@@ -24,6 +24,7 @@ import sys
 import tempfile
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from hpml_mm.benchmark.jobs import MODES, Job, sides_of
 from hpml_mm.benchmark.occasions import pool_occasions, read_occasions
@@ -185,6 +186,13 @@ def experiment(args: argparse.Namespace, batch_size: int | None) -> str:
     return '-'.join(parts)
 
 
+def settings(args: argparse.Namespace, batch_size: int | None) -> dict[str, Any]:
+    """What was measured and how, besides the sides."""
+    names = ('mode', 'loop', 'seconds', 'batches', 'warmup')
+    names += ('cores', 'workers')
+    return {name: getattr(args, name) for name in names} | {'batch size': batch_size}
+
+
 def run(args: argparse.Namespace) -> None:
     if args.loop and args.mode != 'train':
         raise ValueError('--loop is for "train"')
@@ -205,7 +213,9 @@ def run(args: argparse.Namespace) -> None:
             print_comparison(args.mode, found)
             if args.pool:
                 rounds = len(found[0].laps)
-                found = pool_occasions(args.pool, name, found)
+                found = pool_occasions(
+                    args.pool, name, found, settings(args, batch_size)
+                )
                 if len(found[0].laps) > rounds:
                     print(f'\nWith all rounds of {args.pool}:')
                     print_comparison(args.mode, found)

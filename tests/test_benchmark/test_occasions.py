@@ -30,13 +30,17 @@ def pair(fast, slow, options=None, **environment):
     ]
 
 
+SETTINGS = {'mode': 'train', 'batch size': 8, 'cores': [0]}
+
+
 def test_rounds_of_all_occasions_give_the_rows(tmp_path):
     path = tmp_path / 'a' / 'rounds.json'
-    first = pool_occasions(path, 'step', pair([1.0, 1.0], [4.0, 2.0]))
+    first = pool_occasions(path, 'step', pair([1.0, 1.0], [4.0, 2.0]), SETTINGS)
     assert first == pair([1.0, 1.0], [4.0, 2.0])
     # Another experiment, and another day.
-    pool_occasions(path, 'data', pair([9.0], [9.0]))
-    found = pool_occasions(path, 'step', pair([2.0], [2.0], date='2026-02-01'))
+    pool_occasions(path, 'data', pair([9.0], [9.0]), SETTINGS)
+    again = pair([2.0], [2.0], date='2026-02-01', dirty=True)
+    found = pool_occasions(path, 'step', again, SETTINGS)
     assert [[lap.seconds for lap in side.laps] for side in found] == [
         *([1.0, 1.0, 2.0], [4.0, 2.0, 2.0])
     ]
@@ -49,6 +53,8 @@ def test_rounds_of_all_occasions_give_the_rows(tmp_path):
     assert (fast.value, fast.n, fast.baseline) == (10, 3, 5)
     assert rows['step/fast', 'speedup(x)'].n == 3
     assert fast.date == '2026-02-01'
+    third = pool_occasions(path, 'step', pair([2.0], [2.0]), SETTINGS)
+    assert all(side.environment['dirty'] for side in third)
     assert set(read_occasions(path)) == {'step', 'data'}
 
 
@@ -59,14 +65,17 @@ def test_rounds_of_all_occasions_give_the_rows(tmp_path):
         ({'commit': 'd' * 40}, "with commit 'ccc"),
         ({'threads': 2}, 'with threads 1, and is now with 2'),
         ({'options': {'a': 1}}, 'with side 0 '),
+        ({'settings': {'batch size': 16}}, "with batch size '8', and is now with '16'"),
     ],
 )
 def test_rounds_of_another_measurement_are_refused_and_kept(tmp_path, change, named):
     path = tmp_path / 'rounds.json'
-    pool_occasions(path, 'step', pair([1.0], [2.0]))
+    pool_occasions(path, 'step', pair([1.0], [2.0]), SETTINGS)
     before = path.read_text()
+    settings = SETTINGS | change.get('settings', {})
+    change = {key: value for key, value in change.items() if key != 'settings'}
     with pytest.raises(ValueError, match=re.escape(named)) as caught:
-        pool_occasions(path, 'step', pair([1.0], [2.0], **change))
+        pool_occasions(path, 'step', pair([1.0], [2.0], **change), settings)
     assert 'rounds.json: step' in str(caught.value)
     assert path.read_text() == before
 

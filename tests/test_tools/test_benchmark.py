@@ -55,6 +55,10 @@ def test_a_step_against_stock_mmengine(tmp_path):
     kept = read_occasions(tmp_path / 'results' / 'rounds.json')
     assert [len(laps) for laps in kept['step']['laps']] == [3, 3]
     assert 'With all rounds' not in done.stdout  # these are all
+    again = call_tool('benchmark', *command, cwd=tmp_path)
+    assert 'With all rounds of results/rounds.json:' in again.stdout
+    rows = read_results(tmp_path / 'results' / 'toy.csv')
+    assert [row.n for row in rows] == [6, 6, 6]
 
 
 @pytest.mark.slow
