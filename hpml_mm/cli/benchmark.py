@@ -187,9 +187,8 @@ def experiment(args: argparse.Namespace, batch_size: int | None) -> str:
 
 
 def settings(args: argparse.Namespace, batch_size: int | None) -> dict[str, Any]:
-    """What was measured and how, besides the sides."""
-    names = ('mode', 'loop', 'seconds', 'batches', 'warmup')
-    names += ('cores', 'workers')
+    """Arguments that change what is measured, besides the sides."""
+    names = ('mode', 'loop', 'seconds', 'batches', 'warmup', 'cores', 'workers')
     return {name: getattr(args, name) for name in names} | {'batch size': batch_size}
 
 

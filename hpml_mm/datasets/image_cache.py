@@ -162,7 +162,7 @@ class ImageCache:
         if self._file is None:
             self._pixels[offset : offset + image.nbytes] = image.reshape(-1)
             return True
-        rest = memoryview(image.reshape(-1))
+        rest = image.reshape(-1).data
         try:
             while rest:
                 done = os.pwrite(self._file.fileno(), rest, offset)
