@@ -33,7 +33,7 @@ def add_table_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def read_rows(args: argparse.Namespace, root: Path = Path()) -> list[ResultRow]:
-    """Rows of a table, in the order of the files; devices of an experiment follow.
+    """Rows of a table in the order of the files, those of one number side by side.
 
     ``args`` are of a parser with :func:`add_table_arguments`, paths begin at ``root``.
 

@@ -129,6 +129,18 @@ def test_one_step_in_the_way_leaves_all_as_it_was(tmp_path, root):
     ) in log
 
 
+@pytest.mark.parametrize(
+    ('wrong', 'message'),
+    [
+        ({'cache_gib': 2.0**40}, 'take a smaller cache_gib'),
+        ({'cache_dir': 'gone'}, "no folder cache_dir='gone'"),
+    ],
+)
+def test_a_cache_that_cannot_be_made_ends_the_run(tmp_path, root, wrong, message):
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
+        run(tmp_path, root, [FAST | wrong])
+
+
 @pytest.mark.slow
 def test_images_take_the_memory_format_of_the_weights(tmp_path, root):
     speed = {'type': 'hpml_mm.SpeedHook', 'channels_last': True}

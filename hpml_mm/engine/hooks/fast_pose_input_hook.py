@@ -17,8 +17,9 @@ from hpml_mm.utils.model import bare_model, innermost_dataset, model_device
 
 #: Settings of PoseDataPreprocessor that PoseTargetPreprocessor has too.
 _SHARED = ('mean', 'std', 'bgr_to_rgb', 'rgb_to_bgr', 'non_blocking', 'batch_augments')
-#: A loader, the data set in it that has a pipeline, and its new pipeline.
-_Change = tuple[DataLoader, Any, Compose]
+#: A loader, the data set in it that has a pipeline, the config of its new loading of
+#: images, and the steps that follow.
+_Change = tuple[DataLoader, Any, dict[str, Any], Compose]
 _PREPROCESSORS = ('PoseDataPreprocessor', 'mmpose.PoseDataPreprocessor')
 
 
@@ -33,7 +34,8 @@ class FastPoseInputHook(Hook):
     pixels, from the same random numbers.
 
     It is all or nothing: where one of the pipelines has a step that cannot be fused,
-    all stay as they are, and one warning says which step it is.
+    all stay as they are, and one warning says which step it is. A cache for which there
+    is no room or no folder is an error.
 
     Args:
         cache_gib: Room for decoded images, in GiB, of each data set and process.
@@ -57,8 +59,9 @@ class FastPoseInputHook(Hook):
                 logging.WARNING, f'FastPoseInputHook leaves the input as it is: {error}'
             )
             return
-        for loader, dataset, pipeline in pipelines:
-            dataset.pipeline = pipeline
+        for loader, dataset, load, rest in pipelines:
+            # Here, where it is an error if there is no room for a cache.
+            dataset.pipeline = Compose([load, *rest.transforms])
             _stack(loader)
         model = bare_model(runner.model)
         model.data_preprocessor = preprocessor.to(model_device(model))
@@ -68,9 +71,7 @@ class FastPoseInputHook(Hook):
             f'{self.cache_dir or "memory"}, and crop in one warp'
         )
 
-    def _plan(
-        self, runner: Runner
-    ) -> tuple[list[tuple[DataLoader, Any, Compose]], nn.Module]:
+    def _plan(self, runner: Runner) -> tuple[list[_Change], nn.Module]:
         """Build all replacements first, so that an error changes nothing."""
         # Here, because they import mmpose, which other hooks do without.
         from hpml_mm.datasets.pose.fused_pipeline import fuse_pipeline
@@ -91,7 +92,8 @@ class FastPoseInputHook(Hook):
                 )
             except ValueError as error:
                 raise ValueError(f'{name}.dataset.pipeline: {error}') from error
-            pipelines.append((loop.dataloader, dataset, Compose(fused.steps)))
+            load, *rest = fused.steps
+            pipelines.append((loop.dataloader, dataset, load, Compose(rest)))
             if fused.encoder is not None:
                 encoders.append(fused.encoder)
         if any(encoder != encoders[0] for encoder in encoders):

@@ -64,8 +64,8 @@ def main(argv: list[str] | None = None) -> None:
             for name, path in tables.items()
         }
         for name, table in means.items():
-            _check_same(name, table, labels[name])
-            _check_same(name, seeds.get(name, table), labels[name])
+            for one in (table, seeds.get(name, table)):
+                _check_same(name, one, labels[name])
         command = shlex.join([*_COMMAND, *words])
         columns = {**environment_columns(environment()), 'command': command}
         rows = [_mean(name, table, columns) for name, table in means.items()]
