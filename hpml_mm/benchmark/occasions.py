@@ -10,10 +10,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from hpml_mm.utils.env import code_version
 from hpml_mm.utils.files import dump_strict, locked, write_atomic
 from hpml_mm.utils.messages import shown
 from hpml_mm.utils.text_file import read_json
 
+from .jobs import Side
 from .process import SideResult
 from .session import Lap
 
@@ -47,6 +49,21 @@ def read_occasions(path: Path) -> dict[str, Any]:
     return held
 
 
+def check_occasion(
+    path: Path, name: str, sides: Sequence[Side], settings: Mapping[str, Any]
+) -> None:
+    """Refuse what could not be pooled, before it is measured; for arguments see below.
+
+    Raises:
+        ValueError: It is no such file, or its rounds are of other sides or settings or
+            of other code. Their machine is compared when this one's is known.
+    """
+    held = read_occasions(path).get(name)
+    if held:
+        now = {'commit': code_version()[0]} | _asked(sides, settings)
+        _check_same(f'{path}: {name}', held['measured'], now)
+
+
 def pool_occasions(
     path: Path, name: str, found: Sequence[SideResult], settings: Mapping[str, Any]
 ) -> list[SideResult]:
@@ -66,9 +83,11 @@ def pool_occasions(
         ValueError: The earlier rounds are of other sides, another machine or other
             code.
     """
+    environment = {key: found[0].environment[key] for key in _SAME}
+    measured = environment | _asked([one.side for one in found], settings)
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path, _LOCK_SECONDS):
-        return _pool(path, name, found, _measured(found, settings))
+        return _pool(path, name, found, measured)
 
 
 def _pool(
@@ -96,25 +115,18 @@ def _pool(
     return pooled
 
 
-def _measured(
-    found: Sequence[SideResult], settings: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Environment, settings and sides of a measurement, as JSON holds them."""
-    # As text: JSON has no tuples, which options may be.
-    sides = {
-        f'side {number}': repr(asdict(one.side)) for number, one in enumerate(found)
-    }
+def _asked(sides: Sequence[Side], settings: Mapping[str, Any]) -> dict[str, str]:
+    """Sides and settings as text: JSON has no tuples, which options may be."""
     return {
-        **{key: found[0].environment[key] for key in _SAME},
+        'sides': repr([asdict(side) for side in sides]),
         **{key: repr(value) for key, value in settings.items()},
-        **sides,
     }
 
 
 def _check_same(place: str, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    for key in dict.fromkeys([*before, *now]):
-        if before.get(key) != now.get(key):
+    for key, value in now.items():
+        if before.get(key) != value:
             raise ValueError(
                 f'{place} was measured with {key} {shown(before.get(key))}, and is now '
-                f'with {shown(now.get(key))}: give another file'
+                f'with {shown(value)}: give another file'
             )

@@ -26,15 +26,21 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from hpml_mm.benchmark.jobs import MODES, Job, sides_of
-from hpml_mm.benchmark.occasions import pool_occasions, read_occasions
+from hpml_mm.benchmark.jobs import MODES, Job, Side, sides_of
+from hpml_mm.benchmark.occasions import check_occasion, pool_occasions
 from hpml_mm.benchmark.process import Plan, SideResult, measure, stop
 from hpml_mm.benchmark.report import comparison_rows, print_comparison
 from hpml_mm.config.arguments import OptionsAction, add_config_arguments
 from hpml_mm.config.overrides import load_config
 from hpml_mm.experiments.rows import append_results, check_results
 
-from .outputs import add_json_option, add_rows_option, print_result, result_alone
+from .outputs import (
+    add_json_option,
+    add_rows_option,
+    check_out,
+    print_result,
+    result_alone,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -130,10 +136,15 @@ def core_list(text: str) -> list[int]:
     return sorted(cores)
 
 
-def compare(args: argparse.Namespace, batch_size: int | None) -> list[SideResult]:
-    sides = sides_of(
+def all_sides(args: argparse.Namespace) -> list[Side]:
+    """Sides that the arguments name."""
+    return sides_of(
         args.mode, args.config, args.cfg_options, args.against, args.against_options
     )
+
+
+def compare(args: argparse.Namespace, batch_size: int | None) -> list[SideResult]:
+    sides = all_sides(args)
     plan = Plan(args.rounds, args.seconds, args.batches, args.warmup, args.profile)
     threads = args.threads or (len(args.cores) if args.cores else None)
     workers = args.workers
@@ -157,9 +168,7 @@ def compare(args: argparse.Namespace, batch_size: int | None) -> list[SideResult
 
 def check_sides(args: argparse.Namespace) -> None:
     """Check the config of every side before the first process starts."""
-    sides = sides_of(
-        args.mode, args.config, args.cfg_options, args.against, args.against_options
-    )
+    sides = all_sides(args)
     held = [load_config(side.config, side.options).to_dict() for side in sides]
     for side, content in zip(sides[1:], held[1:], strict=True):
         if side.kind == 'config' and content == held[0]:
@@ -167,6 +176,15 @@ def check_sides(args: argparse.Namespace) -> None:
                 f'--against {args.against} is the config itself: give '
                 '--against-options, another config, or stock'
             )
+
+
+def check_pool(args: argparse.Namespace) -> None:
+    """Check that the rounds can be kept, with those that the file has."""
+    check_out(args.pool, '--pool')
+    sides = all_sides(args)
+    for batch_size in args.batch_size or [None]:
+        name = experiment(args, batch_size)
+        check_occasion(args.pool, name, sides, settings(args, batch_size))
 
 
 def log(line: str) -> None:
@@ -199,9 +217,9 @@ def run(args: argparse.Namespace) -> None:
         if (value := getattr(args, name)) is not None and value < 1:
             raise ValueError(f'--{name} {value}: at least 1')
     check_results(args.rows)
-    if args.pool:
-        read_occasions(args.pool)
     check_sides(args)
+    if args.pool:
+        check_pool(args)
     if args.cores:
         os.sched_setaffinity(0, args.cores)  # the sides inherit it
     signal.signal(signal.SIGTERM, stop)

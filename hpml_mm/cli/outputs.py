@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 
-def check_out(out: Path | None) -> None:
+def check_out(out: Path | None, option: str = '--out') -> None:
     """Refuse an output file that cannot be written, before the work is done.
 
     Raises:
@@ -19,8 +19,8 @@ def check_out(out: Path | None) -> None:
     if out is None:
         return
     if out.is_dir():
-        raise ValueError(f'--out {out} is a directory: name a file')
-    _check_writable(out, out.parent)
+        raise ValueError(f'{option} {out} is a directory: name a file')
+    _check_writable(f'{option} {out}', out.parent)
 
 
 def check_out_folder(out: Path) -> None:
@@ -31,10 +31,10 @@ def check_out_folder(out: Path) -> None:
     """
     if out.is_file():
         raise ValueError(f'--out {out} is a file: name a directory')
-    _check_writable(out, out)
+    _check_writable(f'--out {out}', out)
 
 
-def _check_writable(out: Path, folder: Path) -> None:
+def _check_writable(option: str, folder: Path) -> None:
     """Try to write into a directory, and remove the traces."""
     missing = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
@@ -43,7 +43,7 @@ def _check_writable(out: Path, folder: Path) -> None:
             pass
     except OSError as error:
         raise ValueError(
-            f'--out {out} cannot be written: {folder}: {error.strerror}'
+            f'{option} cannot be written: {folder}: {error.strerror}'
         ) from error
     finally:
         for path in filter(Path.is_dir, missing):

@@ -7,7 +7,11 @@ import re
 import pytest
 
 from hpml_mm.benchmark.jobs import Side
-from hpml_mm.benchmark.occasions import pool_occasions, read_occasions
+from hpml_mm.benchmark.occasions import (
+    check_occasion,
+    pool_occasions,
+    read_occasions,
+)
 from hpml_mm.benchmark.process import SideResult
 from hpml_mm.benchmark.report import comparison_rows
 from hpml_mm.benchmark.session import Lap
@@ -64,7 +68,7 @@ def test_rounds_of_all_occasions_give_the_rows(tmp_path):
         ({'device': 'another'}, "with device 'a CPU', and is now with 'another'"),
         ({'commit': 'd' * 40}, "with commit 'ccc"),
         ({'threads': 2}, 'with threads 1, and is now with 2'),
-        ({'options': {'a': 1}}, 'with side 0 '),
+        ({'options': {'a': 1}}, 'with sides '),
         ({'settings': {'batch size': 16}}, "with batch size '8', and is now with '16'"),
     ],
 )
@@ -78,6 +82,33 @@ def test_rounds_of_another_measurement_are_refused_and_kept(tmp_path, change, na
         pool_occasions(path, 'step', pair([1.0], [2.0], **change), settings)
     assert 'rounds.json: step' in str(caught.value)
     assert path.read_text() == before
+
+
+@pytest.mark.parametrize(
+    ('options', 'settings', 'commit', 'named'),
+    [
+        ({}, SETTINGS, 'c' * 40, None),
+        ({'a': 1}, SETTINGS, 'c' * 40, 'with sides '),
+        ({}, SETTINGS | {'mode': 'data'}, 'c' * 40, 'with mode '),
+        ({}, SETTINGS, 'd' * 40, 'with commit '),
+    ],
+)
+def test_what_cannot_be_pooled_is_refused_before_it_is_measured(
+    tmp_path, monkeypatch, options, settings, commit, named
+):
+    path = tmp_path / 'rounds.json'
+    sides = [one.side for one in pair([], [], options)]
+    check_occasion(path, 'step', sides, settings)  # there is nothing to differ from
+    pool_occasions(path, 'step', pair([1.0], [2.0]), SETTINGS)
+    monkeypatch.setattr(
+        'hpml_mm.benchmark.occasions.code_version', lambda: (commit, False)
+    )
+    check_occasion(path, 'data', sides, settings)
+    if named is None:
+        check_occasion(path, 'step', sides, settings)
+        return
+    with pytest.raises(ValueError, match=named):
+        check_occasion(path, 'step', sides, settings)
 
 
 @pytest.mark.parametrize(

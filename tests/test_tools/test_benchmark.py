@@ -59,6 +59,12 @@ def test_a_step_against_stock_mmengine(tmp_path):
     assert 'With all rounds of results/rounds.json:' in again.stdout
     rows = read_results(tmp_path / 'results' / 'toy.csv')
     assert [row.n for row in rows] == [6, 6, 6]
+    other = call_tool('benchmark', *command, '--warmup', 2, cwd=tmp_path)
+    assert other.returncode == 2
+    assert 'was measured with warmup' in other.stderr
+    assert 'starting' not in other.stderr
+    other = call_tool('benchmark', *command[:-1], 'results', cwd=tmp_path)
+    assert '--pool results is a directory: name a file' in other.stderr
 
 
 @pytest.mark.slow
