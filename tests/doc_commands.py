@@ -55,6 +55,7 @@ SHORTER = {
     'hpml grid': {'--work-dir': 'work_dirs/test_docs/grid'},
     'hpml benchmark': {'--rounds': '1', '--batches': '1', '--warmup': '1'},
     'python -m projects.checkpoint_stall': {'--rounds': '1', '--saves': '2'},
+    'python -m projects.large_images': {'--side': '32'},
     'hpml quantize': {'--latency-seconds': '0', '--max-drop': 'none'},
     'hpml nas search': {'--trials': '100'},
     'hpml nas label': {'-n': '1'},
